@@ -1,0 +1,30 @@
+"""Representation alignment in JAX: how much of the target lies along the top singular directions of each layer."""
+
+from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
+from jaxalign.baselines import random_label_curve
+from jaxalign.capture import Tap, tap
+from jaxalign.representation import encode_targets, prepare
+from jaxalign.spectrum import Spectrum, spectrum
+from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
+
+__all__ = [
+    "History",
+    "Probe",
+    "Record",
+    "RunWriter",
+    "Spectrum",
+    "Tap",
+    "TrainState",
+    "aligned_rank",
+    "alignment",
+    "alignment_area",
+    "alignment_curve",
+    "encode_targets",
+    "fit",
+    "prepare",
+    "probe",
+    "random_label_curve",
+    "read_history",
+    "spectrum",
+    "tap",
+]

@@ -1,0 +1,47 @@
+"""Checks of array arguments: shapes always, values where they can be read (eager calls)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+
+def as_real_floats(x: ArrayLike, name: str) -> Array:
+    """``x`` as a float32 or float64 array: integers, booleans and 16-bit floats are widened to float32."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, found dtype {x.dtype}; pass its real and imaginary parts as columns")
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def is_concrete(x: ArrayLike) -> bool:
+    """Whether the values of ``x`` can be read now, outside every trace."""
+    return not isinstance(x, jax.core.Tracer)
+
+
+def require_finite(x: Array, name: str) -> None:
+    """Raise if ``x`` holds NaN or Inf; a traced ``x`` passes (inside ``jit`` NaN goes in and NaN comes out)."""
+    if not is_concrete(x):
+        return
+    with jax.ensure_compile_time_eval():
+        finite = jnp.isfinite(x)
+        if bool(finite.all()):
+            return
+        bad = int(x.size - finite.sum())
+        where = tuple(int(i) for i in np.argwhere(~np.asarray(finite))[0])
+    raise ValueError(
+        f"{name} must be finite, found {bad} NaN or Inf among {x.size} values (the first at index {where}); "
+        f"drop or mend those rows of {name}"
+    )
+
+
+def require_matrix(x: Array, name: str, columns: str) -> None:
+    """Raise unless ``x`` is a non-empty (n, ``columns``) matrix."""
+    if x.ndim != 2:
+        raise ValueError(
+            f"{name} must be a matrix (n, {columns}), found shape {x.shape}; "
+            + ("pass prepare(activations)" if columns == "d" else "pass encode_targets(labels)")
+        )
+    if 0 in x.shape:
+        raise ValueError(f"{name} must not be empty, found shape {x.shape}; pass at least one row and one column")

@@ -1,0 +1,3 @@
+"""From a model nobody edited to the activations of its layers."""
+
+from jaxalign.capture.tap import Tap, tap

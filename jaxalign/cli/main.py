@@ -1,0 +1,33 @@
+"""The entry point: subcommands from dataclasses, errors as one line, Ctrl-C as exit code 130."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from jaxalign.cli.show import Show, show
+from jaxalign.cli.train import Train, train
+
+Command = Annotated[Train, tyro.conf.subcommand("train")] | Annotated[Show, tyro.conf.subcommand("show")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 1 bad input, 130 interrupted; 2 is tyro's, for usage)."""
+    console = Console()
+    try:
+        command = tyro.cli(
+            Command,
+            prog="jaxalign",
+            description="How much of the target lies along the top singular directions of each layer.",
+            args=arguments,
+        )
+        match command:
+            case Train():
+                return train(command, console)
+            case Show():
+                return show(command, console)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"jaxalign: {error}", file=sys.stderr)
+        return 1

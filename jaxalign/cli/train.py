@@ -1,0 +1,159 @@
+"""`jaxalign train`: the main job, from data to the run's page, as a few lines of the public calls."""
+
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from rich.console import Console
+
+from jaxalign.capture import tap
+from jaxalign.cli.environment import environment
+from jaxalign.cli.progress import TrainingDisplay
+from jaxalign.cli.recipe import Train, build_model, build_optimizer, describe
+from jaxalign.data import Dataset, fashion_mnist
+from jaxalign.report.figures import all_figures
+from jaxalign.report.page import page
+from jaxalign.report.terminal import summary
+from jaxalign.representation import encode_targets
+from jaxalign.training import History, RunWriter, classification, fit, probe
+from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_history
+
+
+def train(config: Train, console: Console) -> int:
+    """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C."""
+    split = fashion_mnist(config.data, None if config.classes == "all" else config.classes)
+    images = split.train if config.samples is None else split.train.first(config.samples)
+    probed = images.first(min(config.probe, len(images)))
+    model = build_model(config, images)
+    targets = encode_targets(probed.labels, classes=range(len(images.class_names)))
+    watch = probe(tap(model, config.layers), probed.inputs, targets, thresholds=config.thresholds)
+    folder = _next_free(Path("runs")) if config.out is None else config.out
+    writer = RunWriter(folder, _description(config, images, probed), config.steps + 1, overwrite=config.overwrite)
+
+    started = time.perf_counter()
+    status, seen = "finished", 0
+    display = TrainingDisplay(console, config.steps)
+    with display, _interrupt_between_chunks(console) as interrupted:
+
+        def observe(part: History) -> None:
+            nonlocal seen
+            writer.write(part)
+            display.update(part)
+            seen = int(part.step[-1])
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
+        try:
+            state, _ = fit(
+                model,
+                build_optimizer(config),
+                images.inputs,
+                images.labels,
+                steps=config.steps,
+                probe=watch,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                observe=observe,
+            )
+        except KeyboardInterrupt:
+            status = "interrupted"
+    if status == "interrupted" and not writer.begun:
+        console.print("Interrupted before the first step was done: nothing was written.")
+        return 130
+
+    result: dict[str, Any] = {
+        "status": status,
+        "steps_done": seen,
+        "wall_seconds": round(time.perf_counter() - started, 2),
+    }
+    if display.steps_per_second == display.steps_per_second:
+        result["steps_per_second"] = round(display.steps_per_second, 1)
+    if status == "finished":
+        nnx.update(model, state.model)
+        result |= {"train_accuracy": _accuracy(model, images), "test_accuracy": _accuracy(model, split.test)}
+    writer.finish(result)
+    picture = write_report(folder, result)
+
+    console.print()
+    console.print(summary(read_history(folder), read_config(folder), result))
+    if status == "interrupted":
+        console.print(f"\nInterrupted at step {seen:,} of {config.steps:,}. The rows up to there are kept, and readable.", highlight=False)
+    console.print(f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True)
+    return 0 if status == "finished" else 130
+
+
+def write_report(folder: Path, result: dict[str, Any]) -> Path:
+    """Draw a run folder's figures and write its page; returns the path of the first picture."""
+    history = read_history(folder)
+    figures = all_figures(history)
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
+    (folder / PAGE).write_text(page(history, figures, read_config(folder), result), encoding="utf-8")
+    return folder / FIGURES / f"{next(iter(figures))}.png"
+
+
+@contextmanager
+def _interrupt_between_chunks(console: Console) -> Iterator[threading.Event]:
+    """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Main thread only."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def handler(number: int, frame: Any) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        console.print("Stopping after this chunk (Ctrl-C again to stop at once) …")
+
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _description(config: Train, images: Dataset, probed: Dataset) -> dict[str, Any]:
+    """config.json: the settings, what they mean for people, and what they ran on."""
+    names, recipe = images.class_names, describe(config, images)
+    whole = len(probed) == len(images)
+    return {
+        "title": f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} classes of Fashion-MNIST",
+        "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['images']}",
+        "command": shlex.join(["jaxalign", *(sys.argv[1:] or ["train"])]),
+        "steps": config.steps,
+        "recipe": recipe,
+        "train": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()},
+        "probe": {
+            "size": len(probed),
+            "targets": 1 if len(names) == 2 else len(names),
+            "sha256": probed.sha256(),
+            "note": f"Measured on {'all' if whole else 'the first'} {len(probed):,} training images"
+            f"{'' if whole else f' of {len(images):,}'}, as in the paper; new images would give other curves.",
+        },
+        "data": {"source": images.source, "size": len(images), "sha256": images.sha256()},
+        "environment": environment(),
+    }
+
+
+def _accuracy(model: nnx.Module, images: Dataset) -> float:
+    _, metrics = classification(model(jnp.asarray(images.inputs)), jnp.asarray(images.labels))
+    return round(float(np.asarray(metrics["accuracy"])), 4)
+
+
+def _next_free(parent: Path) -> Path:
+    number = 1
+    while (parent / f"train-{number}").exists():
+        number += 1
+    return parent / f"train-{number}"

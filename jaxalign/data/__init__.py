@@ -1,0 +1,5 @@
+"""Data sets: embedded ones, and readers of the formats the field keeps them in."""
+
+from jaxalign.data.dataset import Dataset, Split
+from jaxalign.data.fashion_mnist import fashion_mnist
+from jaxalign.data.idx import read_idx

@@ -1,0 +1,135 @@
+"""The pictures of a run, from its history alone: alignment by step, curve by layer, and step × threshold."""
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from jaxalign.report.summary import chance_at, last_layer, middle_threshold, model_layers
+from jaxalign.training.history import History
+from jaxalign.training.probe import INPUT
+
+INK, MUTED, FAINT = "#1f2328", "#6b7280", "#d5d9e0"
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "jaxalign",
+}
+
+
+def all_figures(history: History) -> dict[str, Figure]:
+    """Every picture of a run, by file name."""
+    return {
+        "alignment_by_step": alignment_by_step(history),
+        "curve_by_layer": curve_by_layer(history),
+        "threshold_heat_map": threshold_heat_map(history),
+    }
+
+
+def alignment_by_step(history: History) -> Figure:
+    """Two panels over steps, a line a layer: A(τ)/‖y‖² at the middle threshold, and the area over ‖y‖²."""
+    middle = middle_threshold(history)
+    tau = history.thresholds[middle]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4.2), layout="constrained")
+        at_threshold, area = figure.subplots(1, 2)
+        for name, colour in layer_colours(history).items():
+            record, style = history.layers[name], _line(name)
+            at_threshold.plot(history.step, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
+            area.plot(history.step, record.area / history.total, color=colour, label=name, **style)
+        last = last_layer(history)
+        at_threshold.plot(history.step, chance_at(history, last, tau), color=MUTED, linestyle=":", linewidth=1.2, label=f"chance ({last})")
+        at_threshold.set(title=f"Share of the labels along directions with σ ≥ {tau:g}", ylim=(0, 1.02))
+        at_threshold.yaxis.set_major_formatter(PercentFormatter(1))
+        area.set(title="Area under the whole curve  ∫A dτ / ‖y‖²", ylim=(0, None))
+        for axes in (at_threshold, area):
+            _step_axis(axes, history)
+        at_threshold.legend(loc="best", fontsize=9)
+    return figure
+
+
+def curve_by_layer(history: History) -> Figure:
+    """A panel a layer: A(τ)/‖y‖² untrained and trained, beside the inputs' curve and that of random labels."""
+    names = model_layers(history)
+    with matplotlib.rc_context(STYLE):
+        columns = min(len(names), 4)
+        rows = -(-len(names) // columns)
+        figure = Figure(figsize=(3.1 * columns + 0.6, 3.0 * rows + 0.6), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        colours = layer_colours(history)
+        for axes, name in zip(panels.flat, names, strict=False):
+            record = history.layers[name]
+            if INPUT in history.layers:
+                inputs = history.layers[INPUT].curve[-1] / history.total
+                axes.plot(history.grid, inputs, color=colours[INPUT], label="input", **_line(INPUT))
+            axes.plot(history.grid, record.null[-1] / history.total, ":", color=MUTED, linewidth=1.2, label="random labels")
+            axes.plot(history.grid, record.curve[0] / history.total, color=colours[name], alpha=0.45, label="untrained")
+            axes.plot(history.grid, record.curve[-1] / history.total, color=colours[name], linewidth=2.4, label="trained")
+            axes.set(title=name, xlim=(0, history.grid[-1]), ylim=(0, 1.02))
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        for axes in panels.flat[len(names) :]:
+            axes.set_visible(False)
+        figure.supxlabel("threshold τ on the singular values", fontsize=10)
+        figure.supylabel("A(τ) / ‖y‖²", fontsize=10)
+        panels.flat[0].legend(loc="upper right", fontsize=8.5)
+    return figure
+
+
+def threshold_heat_map(history: History) -> Figure:
+    """Step × threshold for the last layer: colour is A(τ)/‖y‖², with the contour where half of the labels is left."""
+    name = last_layer(history)
+    share = history.layers[name].curve.T / history.total
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 3.8), layout="constrained")
+        axes = figure.subplots()
+        edges = np.append(history.step, history.step[-1] + 1)
+        between = (history.grid[1:] + history.grid[:-1]) / 2
+        tau_edges = np.concatenate([[history.grid[0]], between, [history.grid[-1]]])
+        mesh = axes.pcolormesh(edges, tau_edges, share, cmap="viridis", vmin=0, vmax=1, rasterized=True)
+        if len(history.step) > 1 and np.nanmin(share) < 0.5 < np.nanmax(share):
+            axes.contour(history.step, history.grid, share, levels=[0.5], colors="white", linewidths=1.2)
+        _step_axis(axes, history)
+        axes.grid(visible=False)
+        axes.set(title=f"{name}: labels along directions with σ ≥ τ  (white: half of them)", ylabel="threshold τ")
+        figure.colorbar(mesh, ax=axes, label="A(τ) / ‖y‖²", format=PercentFormatter(1), pad=0.01)
+    return figure
+
+
+def layer_colours(history: History) -> dict[str, str]:
+    """Grey for the inputs, then light to dark from the first layer to the last."""
+    names = model_layers(history)
+    shades = matplotlib.colormaps["viridis_r"](np.linspace(0.25, 0.95, max(len(names), 2)))
+    colours = {name: matplotlib.colors.to_hex(shade) for name, shade in zip(names, shades, strict=False)}
+    return {name: colours.get(name, MUTED) for name in history.layers}
+
+
+def _line(name: str) -> dict:
+    return {"linestyle": "--", "linewidth": 1.4} if name == INPUT else {}
+
+
+def _step_axis(axes: Axes, history: History) -> None:
+    """Steps 0...10 evenly, then by decades: most happens early."""
+    last = int(history.step[-1])
+    axes.set(xlabel="training step", xlim=(0, max(last, 1)))
+    if last > 10:
+        axes.set_xscale("symlog", linthresh=10, linscale=0.6)
+        decades = [10**e for e in range(1, int(np.log10(last)) + 1)]
+        axes.set_xticks([0, *(d for d in decades if d < last / 2), last])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+        axes.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,155 @@
+"""The run's page: one self-contained index.html that tells what happened to somebody who has not read the paper."""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxalign.report.figures import layer_colours
+from jaxalign.report.summary import LayerSummary, last_layer, middle_threshold, model_layers, summarize
+from jaxalign.training.history import History
+from jaxalign.training.probe import INPUT
+
+FRAMES = 120
+
+
+def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """The HTML of a run.
+
+    Args:
+      history: what it logged.
+      figures: its pictures, by name, as ``all_figures`` makes them; set into the page as SVG.
+      config: its config.json: "title", "subtitle", "command", "probe" and whatever belongs under "The run".
+      result: its result.json; empty for a run that goes on or was killed.
+    """
+    rows = summarize(history)
+    last, tau = rows[-1], history.thresholds[middle_threshold(history)]
+    n = config["probe"]["size"]
+    text = {
+        "title": f"{config['title']} · jaxalign",
+        "heading": config["title"],
+        "kicker": config["subtitle"],
+        "lede": _lede(last, history, tau),
+        "verdict": _verdict(rows),
+        "probe_size": f"{n:,}",
+        "sigma_limit": f"{n**0.5:.1f}",
+        "last_layer": last_layer(history),
+        "alignment_by_step_caption": (
+            f"Left: how much of the labels lies along directions with σ ≥ {tau:g}. Right: the area under the whole curve. "
+            "Steps are on a logarithmic scale after the tenth, since most happens early."
+        ),
+        "probe_note": config["probe"]["note"],
+        "command": config["command"],
+    }
+    markup = {
+        "warning": _warning(history, result),
+        "tiles": _tiles(last, tau, history, result),
+        "table": _table(rows, tau),
+        "details": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _details(config, history, result)),
+        "frames": _frames(history),
+        **{name: _svg(figure) for name, figure in figures.items()},
+    }
+    template = files("jaxalign.report").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(template).substitute({name: escape(value) for name, value in text.items()} | markup)
+
+
+def _lede(last: LayerSummary, history: History, tau: float) -> str:
+    before, after = last.alignment
+    return (
+        f"Before training, {_percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last measured "
+        f"layer, {last.layer}. After {history.step[-1]:,} steps it is {_percent(after)}; random labels would give {_percent(last.chance)}."
+    )
+
+
+def _verdict(rows: Iterable[LayerSummary]) -> str:
+    areas = [(row.layer, row.area[1]) for row in rows if row.layer != INPUT]
+    if any(np.isnan(area) for _, area in areas):
+        return "The run diverged, so the trained layers cannot be compared."
+    falls = [f"{b} under {a}" for (a, x), (b, y) in zip(areas, areas[1:], strict=False) if y <= x]
+    if len(areas) < 2:
+        return "Only one layer was measured, so there is no order to judge."
+    if falls:
+        return f"By area, not every layer is above the one before it: {', '.join(falls)}."
+    return "By area, every layer is more aligned than the one before it: alignment grows towards the output."
+
+
+def _warning(history: History, result: Mapping[str, Any]) -> str:
+    notes = []
+    if result.get("status") != "finished":
+        notes.append(f"This run did not finish: it came to step {history.step[-1]:,}.")
+    bad = np.flatnonzero(~np.isfinite(history.loss))
+    if bad.size:
+        notes.append(f"The loss is not finite from step {history.step[bad[0]]:,} on: the run diverged. Try a smaller learning rate.")
+    return "".join(f'<p class="warning">{escape(note)}</p>' for note in notes)
+
+
+def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str, Any]) -> str:
+    tiles = [
+        (f"{_percent(last.alignment[0])} → {_percent(last.alignment[1])}", f"of the labels at σ ≥ {tau:g} in {last.layer}"),
+        (f"{last.area[0]:.1f} → {last.area[1]:.1f}", f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})"),
+    ]
+    if "test_accuracy" in result:
+        tiles.append((f"{_percent(result['train_accuracy'])} · {_percent(result['test_accuracy'])}", "accuracy, training · test"))
+    return "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in tiles)
+
+
+def _table(rows: Iterable[LayerSummary], tau: float) -> str:
+    head = ["layer", f"A({tau:g})/‖y‖² untrained", "trained", "by chance", "area/‖y‖² untrained", "trained"]
+    body = [
+        (r.layer, _percent(r.alignment[0]), _percent(r.alignment[1]), _percent(r.chance), f"{r.area[0]:.2f}", f"{r.area[1]:.2f}")
+        for r in rows
+    ]
+    cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+    return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{cells}</table>"
+
+
+def _details(config: Mapping[str, Any], history: History, result: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield from ((name, str(value)) for name, value in config["recipe"].items())
+    yield "steps done", f"{history.step[-1]:,} of {config['steps']:,}"
+    if "steps_per_second" in result:
+        yield "speed", f"{result['steps_per_second']:.0f} steps a second, every layer measured at each"
+    yield "device", config["environment"]["device"]
+    yield "versions", ", ".join(f"{name} {version}" for name, version in config["environment"]["versions"].items())
+    yield "data", f"{config['data']['source']}; sha256 {config['data']['sha256'][:16]}…"
+    yield "started", config["environment"]["started"]
+
+
+def _frames(history: History) -> str:
+    """Curves of every layer at steps spread evenly on a logarithmic scale, as JSON that is safe inside <script>."""
+    last = len(history.step) - 1
+    rows = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(last), FRAMES))).astype(int))
+    colours = layer_colours(history)
+    layers = [
+        {
+            "name": name,
+            "colour": colours[name],
+            "dashed": name not in model_layers(history),
+            "curves": [[_rounded(share) for share in history.layers[name].curve[t] / history.total] for t in rows],
+        }
+        for name in history.layers
+    ]
+    content = {"steps": history.step[rows].tolist(), "grid": [_rounded(tau) for tau in history.grid], "layers": layers}
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _percent(share: float) -> str:
+    if np.isnan(share):
+        return "NaN"
+    return f"{share:.1%}" if share < 0.1 or share > 0.995 else f"{share:.0%}"

@@ -1,0 +1,128 @@
+"""The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the three small arrays behind every measure."""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign import moments, svd
+from jaxalign._checks import as_real_floats, require_finite, require_matrix
+from jaxalign._decomposition import Cotangents, Decomposition, pullback
+from jaxalign._float64 import float64_inside
+
+Method = Literal["auto", "moments", "svd"]
+
+_ROUTES = {"moments": moments, "svd": svd}
+
+
+class Spectrum(NamedTuple):
+    """How the targets lie along the left singular vectors u_i of Φ (n, d); r = min(n, d). A pytree: it batches.
+
+    Attributes:
+      singular_values: (r,) σ_i, descending.
+      energy: (r, k) (u_iᵀ y_j)², 0 where σ_i ≤ σ_1·eps·max(n, d) (eps of the features' dtype): numerically, such a
+        direction is not in the column space.
+      total: (k,) ‖y_j‖², the part outside the column space included.
+    """
+
+    singular_values: Array
+    energy: Array
+    total: Array
+
+
+def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto") -> Spectrum:
+    """The label spectrum σ_i, (u_iᵀ y_j)², ‖y_j‖² of Φ = U diag(σ) Vᵀ and Y. Φ is taken as it is: not centred or scaled.
+
+    Computed in float64 whatever the dtype outside and the global x64 flag, returned in the features' dtype. Works
+    under jit, vmap, grad, scan and shard_map. Gradients are right also at repeated singular values and for
+    rank-deficient Φ, for every function of the spectral measure (areas, curves, sums over σ_i); there is reverse mode
+    only, and only once.
+
+    Args:
+      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations.
+      targets: (n, k) Y; (n,) floats count as one column. ``encode_targets`` makes it from labels.
+      method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide), which resolve 6e-8·σ_1: what lies under that counts to
+        no direction; "svd": the plain SVD, slower, down to eps·σ_1; "auto": "svd" for float64 features, else "moments".
+
+    Returns:
+      Spectrum of r = min(n, d) singular values.
+
+    Raises:
+      ValueError: features or targets empty, not matrices, of different n (says so when features look transposed), or
+        not finite (eager calls; traced, NaN in gives NaN out); integer targets (n,); an unknown method.
+      TypeError: complex features or targets.
+
+    Example:
+      >>> s = spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0], [1.0]])
+      >>> s.singular_values.round(3).tolist(), s.energy.ravel().round(3).tolist(), s.total.tolist()
+      ([3.0, 1.0], [1.0, 1.0], [3.0])
+
+    Source: the measure's ingredients are Eq. 1 of Imani, Hu, White (TMLR 2022); routes and derivative are ours.
+    """
+    if method != "auto" and method not in _ROUTES:
+        raise ValueError(f"method must be 'auto', {', '.join(map(repr, _ROUTES))}, found {method!r}")
+    features = as_real_floats(features, "features")
+    if jnp.ndim(targets) == 1:
+        if not jnp.issubdtype(jnp.result_type(targets), jnp.floating):
+            raise ValueError(
+                f"targets must be real-valued, found {jnp.result_type(targets)} labels of shape {jnp.shape(targets)}; "
+                "pass encode_targets(labels)"
+            )
+        targets = jnp.asarray(targets)[:, None]
+    targets = as_real_floats(targets, "targets")
+    require_matrix(features, "features", "d")
+    require_matrix(targets, "targets", "k")
+    n, d = features.shape
+    if n != len(targets):
+        turned = "; features look transposed, pass features.T" if d == len(targets) else ""
+        raise ValueError(f"features and targets must have as many rows, found features {n} and targets {len(targets)}{turned}")
+    require_finite(features, "features")
+    require_finite(targets, "targets")
+    if method == "auto":
+        method = "svd" if features.dtype == jnp.float64 else "moments"
+    return _spectrum(features, targets.astype(features.dtype), method)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(jax.jit, static_argnums=(2,))
+def _spectrum(features: Array, targets: Array, route: str) -> Spectrum:
+    def solve(features, targets):
+        parts, significant, wide_targets = _decompose(features, targets, route)
+        energy = jnp.where(significant[:, None], parts.coordinates**2, 0)
+        result = Spectrum(parts.singular_values, energy, jnp.sum(wide_targets**2, axis=0))
+        return jax.tree.map(lambda x: x.astype(features.dtype), result)
+
+    return float64_inside(solve)(features, targets)
+
+
+def _forward(features: Array, targets: Array, route: str) -> tuple[Spectrum, tuple[Array, Array]]:
+    # Only the arguments are kept: the derivative decomposes them again, so that float64 never crosses its scope.
+    return _spectrum(features, targets, route), (features, targets)
+
+
+@partial(jax.jit, static_argnums=(0,))
+def _backward(route: str, arguments: tuple[Array, Array], cotangents: Spectrum) -> tuple[Array, Array]:
+    def solve(features, targets, *cotangents):
+        parts, significant, wide_targets = _decompose(features, targets, route)
+        wide = Cotangents(*(c.astype(jnp.float64) for c in cotangents))
+        closeness = float(jnp.finfo(features.dtype).eps) ** 0.5  # below it, cotangents are mostly rounding
+        bars = pullback(parts, wide_targets, significant, closeness, wide)
+        return tuple(bar.astype(features.dtype) for bar in bars)
+
+    return float64_inside(solve)(*arguments, *cotangents)
+
+
+_spectrum.defvjp(_forward, _backward)
+
+
+def _decompose(features: Array, targets: Array, route: str) -> tuple[Decomposition, Array, Array]:
+    """The route's decomposition in float64, which of its directions are numerically in the column space, and Y."""
+    wide_targets = targets.astype(jnp.float64)
+    parts = _ROUTES[route].decompose(features.astype(jnp.float64), wide_targets)
+    sigma = parts.singular_values
+    rank_tolerance = float(jnp.finfo(features.dtype).eps) * max(features.shape)
+    tolerance = sigma[0] * max(rank_tolerance, _ROUTES[route].RESOLUTION)
+    return parts, ~(sigma <= tolerance), wide_targets  # written so that NaN stays significant, and NaN

@@ -1,0 +1,7 @@
+"""Training loops that measure alignment at every step, and what they log."""
+
+from jaxalign.training.history import History
+from jaxalign.training.loop import TrainState, fit
+from jaxalign.training.objective import classification
+from jaxalign.training.probe import Probe, Record, probe
+from jaxalign.training.run_folder import RunWriter, read_history

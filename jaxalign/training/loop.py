@@ -1,0 +1,189 @@
+"""``fit``: an optax training loop in jitted chunks that measures every layer's alignment at every step."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign.training.history import History, concatenate
+from jaxalign.training.objective import classification
+from jaxalign.training.probe import Probe, Record
+
+Objective = Callable[[Any, Array], tuple[Array, dict[str, Array]]]
+
+
+class TrainState(NamedTuple):
+    """Everything an update changes.
+
+    Attributes:
+      step: () int32, updates done.
+      model: the nnx state, parameters and the rest; ``nnx.update(model, state.model)`` puts it into a module.
+      optimizer: the optax state.
+    """
+
+    step: Array
+    model: nnx.State
+    optimizer: optax.OptState
+
+
+class _Rows(NamedTuple):
+    step: Array
+    loss: Array
+    metrics: dict[str, Array]
+    layers: dict[str, Record]
+
+
+def fit(
+    model: nnx.Module,
+    optimizer: optax.GradientTransformation,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    steps: int,
+    probe: Probe | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    objective: Objective = classification,
+    chunk: int = 64,
+    observe: Callable[[History], None] | None = None,
+) -> tuple[TrainState, History]:
+    """Train, and log loss, metrics and the probe's alignment records of θ_0, θ_1, ..., θ_steps: steps + 1 rows.
+
+    Row t holds θ_t: its loss and metrics on batch t, its records on the probe set. Steps run in chunks, each one
+    ``lax.scan`` on the device; the host fetches and hands on one chunk's rows while the next chunk runs. A diverged
+    run logs NaN and goes on. The same seed on the same machine gives the same rows.
+
+    Args:
+      model: a flax.nnx module, not changed; ``nnx.update(model, state.model)`` takes over what was learned.
+      optimizer: any optax transformation.
+      inputs: (n, ...) training inputs, kept on the device.
+      labels: (n,) or (n, ...), as the objective wants them.
+      steps: number of updates.
+      probe: what to measure at each step; None trains without measuring.
+      batch_size: rows a step; every epoch is a fresh permutation, batches run across its end.
+      seed: of the permutations (initial weights come with the model).
+      objective: (outputs, labels) → (scalar loss, {name: scalar metric}).
+      chunk: steps between two visits to the host, at most.
+      observe: called with each chunk's History, in order. KeyboardInterrupt raised in it or in the loop is passed on
+        after the last started chunk has been observed.
+
+    Returns:
+      The final state and the History, in memory.
+
+    Raises:
+      ValueError: inputs and labels of different n; batch_size larger than n; steps, batch_size or chunk under 1.
+
+    Example:
+      >>> images = fashion_mnist(classes=(2, 4)).train
+      >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
+      >>> watch = probe(tap(model, "hidden_*"), images.inputs, encode_targets(images.labels))
+      >>> state, history = fit(model, optax.adam(1e-3), images.inputs, images.labels, steps=20, probe=watch)
+      >>> history.layers["hidden_2"].area.shape
+      (21,)
+
+    Source: ours.
+    """
+    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
+    _require_trainable(inputs, labels, steps, batch_size, chunk)
+    graph, variables = nnx.split(model)
+    state = TrainState(jnp.zeros((), jnp.int32), _copy(variables), optimizer.init(_parameters(variables)))
+    run = partial(_run_chunk(graph, optimizer, objective, steps), probe=probe, inputs=inputs, labels=labels)
+
+    parts: list[History] = []
+
+    def deliver(rows: _Rows) -> None:
+        part = _on_host(rows, probe, steps)
+        parts.append(part)
+        if observe is not None:
+            observe(part)
+
+    running: _Rows | None = None
+    try:
+        for indices in _batches(len(inputs), batch_size, steps, seed, chunk):
+            finished = running
+            state, running = run(state, indices)
+            if finished is not None:
+                deliver(finished)
+    except KeyboardInterrupt:
+        if running is not None:
+            deliver(running)
+        raise
+    deliver(running)
+    return state, concatenate(parts)
+
+
+def _run_chunk(graph: nnx.GraphDef, optimizer: optax.GradientTransformation, objective: Objective, steps: int) -> Callable:
+    def loss_of(parameters, rest, batch, answers):
+        module = nnx.merge(graph, parameters, rest, copy=True)
+        loss, metrics = objective(module(batch), answers)
+        return loss, (metrics, nnx.state(module, nnx.Not(nnx.Param)))
+
+    @partial(jax.jit, donate_argnums=(0,))
+    def run_chunk(state: TrainState, indices: Array, *, probe, inputs, labels) -> tuple[TrainState, _Rows]:
+        def one_step(state, rows):
+            records = {} if probe is None else probe(state.model)
+            parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
+            (loss, (metrics, new_rest)), gradient = jax.value_and_grad(loss_of, has_aux=True)(
+                parameters, rest, inputs[rows], labels[rows]
+            )
+            updates, new_optimizer = optimizer.update(gradient, state.optimizer, parameters)
+            new = TrainState(
+                state.step + 1, nnx.merge_state(optax.apply_updates(parameters, updates), new_rest), new_optimizer
+            )
+            # Chunks have one length, so that one program serves all: past the last update the state stands still.
+            kept = jax.tree.map(partial(jnp.where, state.step < steps), new, state)
+            return kept, _Rows(state.step, loss, metrics, records)
+
+        return jax.lax.scan(one_step, state, indices)
+
+    return run_chunk
+
+
+def _batches(n: int, batch_size: int, steps: int, seed: int, chunk: int) -> Iterator[np.ndarray]:
+    """(chunk, batch_size) row numbers for steps + 1 rows, in chunks of one length, the last one padded by going on."""
+    chunks = -(-(steps + 1) // chunk)
+    length = -(-(steps + 1) // chunks)
+    pool, epoch = np.empty(0, np.int32), 0
+    for _ in range(chunks):
+        while len(pool) < length * batch_size:
+            permutation = np.random.default_rng((seed, epoch)).permutation(n).astype(np.int32)
+            pool, epoch = np.concatenate([pool, permutation]), epoch + 1
+        yield pool[: length * batch_size].reshape(length, batch_size)
+        pool = pool[length * batch_size :]
+
+
+def _on_host(rows: _Rows, probe: Probe | None, steps: int) -> History:
+    fetched = jax.device_get(rows)
+    count = min(len(fetched.step), steps + 1 - int(fetched.step[0]))
+    step, loss, metrics, layers = jax.tree.map(lambda x: x[:count], fetched)
+    if probe is None:
+        nothing = np.empty(0, np.float32)
+        return History(step, loss, metrics, layers, nothing, nothing, 0.0)
+    total = float(jnp.mean(jnp.sum(probe.targets**2, axis=0)))
+    return History(step, loss, metrics, layers, np.asarray(probe.thresholds), np.asarray(probe.grid), total)
+
+
+def _parameters(variables: nnx.State) -> nnx.State:
+    return nnx.filter_state(variables, nnx.Param)
+
+
+def _copy(variables: nnx.State) -> nnx.State:
+    """Arrays of our own: the chunk donates its state, and the user's model must keep its."""
+    return jax.tree.map(jnp.copy, variables)
+
+
+def _require_trainable(inputs: Array, labels: Array, steps: int, batch_size: int, chunk: int) -> None:
+    for name, value in (("steps", steps), ("batch_size", batch_size), ("chunk", chunk)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, found {value}")
+    if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels):
+        raise ValueError(f"inputs and labels must have as many rows, found shapes {inputs.shape} and {labels.shape}")
+    if batch_size > len(inputs):
+        raise ValueError(f"batch_size must be at most the {len(inputs)} rows there are, found {batch_size}")

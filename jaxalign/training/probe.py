@@ -1,0 +1,133 @@
+"""What is measured at each step: every layer's alignment on a fixed probe set, as one pure function of the state."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._checks import require_finite, require_matrix
+from jaxalign.alignment import alignment_area, alignment_curve
+from jaxalign.baselines import random_label_curve
+from jaxalign.capture import Tap
+from jaxalign.representation import prepare
+from jaxalign.spectrum import spectrum
+
+INPUT = "input"
+
+
+class Record(NamedTuple):
+    """The alignment of one layer, each value the mean over target columns. In a history all have a leading step axis.
+
+    Attributes:
+      area: () ∫A dτ.
+      alignment: (m,) A(τ) at the thresholds.
+      curve: (g,) A(τ) on the grid.
+      null: (g,) E[A(τ)] for random targets of the same norm, on the grid.
+    """
+
+    area: Array
+    alignment: Array
+    curve: Array
+    null: Array
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=("inputs", "targets", "thresholds", "grid", "constant"), meta_fields=("tap",))
+@dataclass(frozen=True)
+class Probe:
+    """A fixed probe set and what is measured on it: ``probe(state) -> {layer: Record}``, pure and jittable. A pytree.
+
+    Attributes:
+      tap: which layers of which model.
+      inputs: (n, ...) probe inputs.
+      targets: (n, k) Y.
+      thresholds: (m,) τ of ``Record.alignment``.
+      grid: (g,) τ of ``Record.curve``.
+      constant: records that no state changes: those of the inputs themselves.
+    """
+
+    tap: Tap = field(metadata={"static": True})
+    inputs: Array
+    targets: Array
+    thresholds: Array
+    grid: Array
+    constant: OrderedDict[str, Record]
+
+    def __call__(self, state: Any) -> OrderedDict[str, Record]:
+        _, activations = self.tap(state, self.inputs)
+        measured = ((name, measure(a, self.targets, self.thresholds, self.grid)) for name, a in activations.items())
+        return OrderedDict([*self.constant.items(), *measured])
+
+
+def probe(
+    tap: Tap,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    thresholds: Sequence[float] | ArrayLike = (1.0, 3.0, 5.0, 7.0, 10.0),
+    grid: ArrayLike | None = None,
+) -> Probe:
+    """Fix what is measured at each step: the alignment of the tapped layers on n inputs, beside that of the inputs.
+
+    Args:
+      tap: the layers, from ``tap(model, ...)``.
+      inputs: (n, ...) inputs of the model. Floating-point inputs are measured too, once, as the layer "input".
+      targets: (n, k) from ``encode_targets``.
+      thresholds: (m,) τ to record, in the units of the singular values, of which none exceeds √n.
+      grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √n].
+
+    Returns:
+      Probe, a callable pytree.
+
+    Raises:
+      ValueError: inputs and targets of different n, thresholds or grid empty, of the wrong rank or not finite.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxalign import encode_targets, tap
+      >>> from jaxalign.data import fashion_mnist
+      >>> from jaxalign.models import MLP
+      >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
+      >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
+      >>> measured = probe(tap(model, "hidden_*"), images.inputs, encode_targets(images.labels))
+      >>> list(measured(nnx.state(model)))
+      ['input', 'hidden_1', 'hidden_2']
+
+    Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
+    """
+    inputs = jnp.asarray(inputs)
+    targets = jnp.asarray(targets)
+    require_matrix(targets, "targets", "k")
+    if inputs.ndim == 0 or len(inputs) != len(targets):
+        raise ValueError(f"inputs and targets must have as many rows, found shapes {inputs.shape} and {targets.shape}")
+    tau = _thresholds(thresholds, "thresholds")
+    grid = _thresholds(np.linspace(0, len(inputs) ** 0.5, 64) if grid is None else grid, "grid")
+    constant: OrderedDict[str, Record] = OrderedDict()
+    if jnp.issubdtype(inputs.dtype, jnp.floating):
+        constant[INPUT] = jax.jit(measure)(inputs, targets, tau, grid)
+    return Probe(tap, inputs, targets, tau, grid, constant)
+
+
+def measure(activations: Array, targets: Array, thresholds: Array, grid: Array) -> Record:
+    """The Record of one layer's activations (n, ...), prepared as in the paper."""
+    found = spectrum(prepare(activations), targets)
+    return Record(
+        area=alignment_area(found).mean(),
+        alignment=alignment_curve(found, thresholds).mean(axis=1),
+        curve=alignment_curve(found, grid).mean(axis=1),
+        null=random_label_curve(found, grid, len(targets)).mean(axis=1),
+    )
+
+
+def _thresholds(values: ArrayLike, name: str) -> Array:
+    tau = jnp.asarray(values, jnp.float32)
+    if tau.ndim != 1 or tau.size == 0:
+        raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
+    require_finite(tau, name)
+    return tau

@@ -1,0 +1,196 @@
+"""A run on disk: config.json, history.jsonl (a row a step) and the curves as two plain arrays, readable while it runs."""
+
+import json
+import shutil
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxalign.training.history import History
+from jaxalign.training.probe import Record
+
+CONFIG, ROWS, CURVES, NULL, RESULT = "config.json", "history.jsonl", "curves.npy", "null.npy", "result.json"
+FIGURES, PAGE = "figures", "index.html"
+_WHOLE_RUN = (CONFIG, ROWS, CURVES, NULL, RESULT, FIGURES, PAGE)
+
+
+class RunWriter:
+    """Writes a run into a folder, chunk by chunk: ``fit(..., observe=RunWriter(folder, config, rows).write)``.
+
+    config.json holds ``config`` and, under "measured", the layers, thresholds, grid and ‖y‖². history.jsonl has one
+    JSON object a step, {"step", "loss", metrics..., "layers": {name: {"area", "alignment"}}}, flushed after each chunk,
+    with NaN spelt as Python's json spells it. curves.npy and null.npy are float32 (rows, layers, grid), NaN where the
+    run has not come to. Nothing is written before the first chunk, so a run that fails to start leaves no trace.
+
+    Args:
+      folder: where to; made when needed, with its parents.
+      config: anything JSON can hold.
+      rows: how many rows the run will have (steps + 1).
+      overwrite: delete the files of the run that is there.
+
+    Raises:
+      FileExistsError: the folder holds a run and ``overwrite`` is not set.
+    """
+
+    def __init__(self, folder: str | Path, config: Mapping[str, Any], rows: int, *, overwrite: bool = False):
+        self.folder = Path(folder)
+        self._config, self._total_rows, self._overwrite = dict(config), rows, overwrite
+        self._rows_written = 0
+        held = [name for name in _WHOLE_RUN if (self.folder / name).exists()]
+        if held and not overwrite:
+            raise FileExistsError(
+                f"out folder {self.folder} already holds a run ({', '.join(held)}); "
+                "name another --out, or pass --overwrite to replace it"
+            )
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written."""
+        return self._rows_written > 0
+
+    def write(self, part: History) -> None:
+        """Append the rows of one chunk."""
+        if not self.begun:
+            self._begin(part)
+        start, end = self._rows_written, self._rows_written + len(part.step)
+        for name, field in ((CURVES, "curve"), (NULL, "null")):
+            array = np.load(self.folder / name, mmap_mode="r+")
+            if part.layers:
+                array[start:end] = np.stack([getattr(record, field) for record in part.layers.values()], axis=1)
+            array.flush()
+        # The rows come last: whoever sees a row finds its curves.
+        with open(self.folder / ROWS, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in _rows(part))
+        self._rows_written = end
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write result.json: how the run ended, and what was found on the way."""
+        _write_json(self.folder / RESULT, result)
+
+    def _begin(self, part: History) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._overwrite:
+            _delete_run(self.folder)
+        measured = {
+            "layers": list(part.layers),
+            "thresholds": part.thresholds.tolist(),
+            "grid": part.grid.tolist(),
+            "total": part.total,
+            "metrics": list(part.metrics),
+        }
+        with open(self.folder / ROWS, "x", encoding="utf-8"):  # two runs at once: the second one stops here
+            pass
+        _write_json(self.folder / CONFIG, {**self._config, "measured": measured})
+        shape = (self._total_rows, len(part.layers), len(part.grid))
+        for name in (CURVES, NULL):
+            array = np.lib.format.open_memmap(self.folder / name, mode="w+", dtype=np.float32, shape=shape)
+            array[:] = np.nan
+            array.flush()
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """config.json of a run folder, as written by ``RunWriter``.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+    """
+    file = Path(path) / CONFIG
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} holds no run: there is no {CONFIG} in it")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """result.json of a run folder; empty while the run goes on, or if it was killed."""
+    file = Path(path) / RESULT
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def read_history(path: str | Path) -> History:
+    """What a run logged, as numpy arrays, also while it runs or after it was cut off: whole rows count, a torn last
+    line does not.
+
+    Args:
+      path: the run folder.
+
+    Returns:
+      History, float32 as measured: the one ``fit`` returned.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+      ValueError: a damaged row that is not the last one, or rows that are not 0, 1, 2, ...
+
+    Source: ours.
+    """
+    folder = Path(path)
+    measured = read_config(folder)["measured"]
+    rows = _read_rows(folder / ROWS)
+    count, layers = len(rows), measured["layers"]
+    curves, null = (np.load(folder / name, mmap_mode="r")[:count] for name in (CURVES, NULL))
+    records = OrderedDict()
+    for i, layer in enumerate(layers):
+        found = [row["layers"][layer] for row in rows]
+        alignment = _floats([f["alignment"] for f in found]).reshape(count, len(measured["thresholds"]))
+        records[layer] = Record(_floats([f["area"] for f in found]), alignment, np.array(curves[:, i]), np.array(null[:, i]))
+    return History(
+        step=np.array([row["step"] for row in rows], np.int32),
+        loss=_floats([row["loss"] for row in rows]),
+        metrics={name: _floats([row[name] for row in rows]) for name in measured["metrics"]},
+        layers=records,
+        thresholds=_floats(measured["thresholds"]),
+        grid=_floats(measured["grid"]),
+        total=measured["total"],
+    )
+
+
+def _rows(part: History):
+    for t, step in enumerate(part.step):
+        yield {
+            "step": int(step),
+            "loss": _shortest(part.loss[t]),
+            **{name: _shortest(values[t]) for name, values in part.metrics.items()},
+            "layers": {
+                name: {"area": _shortest(record.area[t]), "alignment": [_shortest(a) for a in record.alignment[t]]}
+                for name, record in part.layers.items()
+            },
+        }
+
+
+def _shortest(value: np.floating) -> float:
+    """A float that prints with as few digits as tell ``value`` from its neighbours in its own dtype."""
+    return float(str(value))
+
+
+def _read_rows(file: Path) -> list[dict[str, Any]]:
+    lines = file.read_text(encoding="utf-8").split("\n")
+    rows = []
+    for number, line in enumerate(lines[:-1]):  # what follows the last line end is empty, or a torn row
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number + 1} of {file} is damaged ({error}); the rows before it are whole") from None
+        if row["step"] != number:
+            raise ValueError(f"line {number + 1} of {file} must be step {number}, found step {row['step']}: rows were lost or mixed")
+        rows.append(row)
+    return rows
+
+
+def _floats(values) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def _delete_run(folder: Path) -> None:
+    """Delete the files of a run and nothing else that may be in the folder."""
+    for name in _WHOLE_RUN:
+        target = folder / name
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
