@@ -51,9 +51,10 @@ def alignment(spectrum: Spectrum, threshold: ArrayLike) -> Array:
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    if jnp.ndim(threshold) != 0:
-        raise ValueError(f"threshold must be a scalar, found shape {jnp.shape(threshold)}; for several call alignment_curve")
-    return alignment_curve(spectrum, jnp.asarray(threshold)[None])[0]
+    tau = jnp.asarray(threshold)
+    if tau.ndim != 0:
+        raise ValueError(f"threshold must be a scalar, found shape {tau.shape}; for several call alignment_curve")
+    return alignment_curve(spectrum, tau[None])[0]
 
 
 def alignment_area(spectrum: Spectrum) -> Array:

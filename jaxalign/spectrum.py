@@ -65,13 +65,13 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
     if method != "auto" and method not in _ROUTES:
         raise ValueError(f"method must be 'auto', {', '.join(map(repr, _ROUTES))}, found {method!r}")
     features = as_real_floats(features, "features")
-    if jnp.ndim(targets) == 1:
-        if not jnp.issubdtype(jnp.result_type(targets), jnp.floating):
+    targets = jnp.asarray(targets)
+    if targets.ndim == 1:
+        if not jnp.issubdtype(targets.dtype, jnp.floating):
             raise ValueError(
-                f"targets must be real-valued, found {jnp.result_type(targets)} labels of shape {jnp.shape(targets)}; "
-                "pass encode_targets(labels)"
+                f"targets must be real-valued, found {targets.dtype} labels of shape {targets.shape}; pass encode_targets(labels)"
             )
-        targets = jnp.asarray(targets)[:, None]
+        targets = targets[:, None]
     targets = as_real_floats(targets, "targets")
     require_matrix(features, "features", "d")
     require_matrix(targets, "targets", "k")
