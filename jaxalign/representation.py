@@ -103,10 +103,10 @@ def encode_targets(labels: ArrayLike, *, classes: Sequence | None = None) -> Arr
 
     Source: ±1 labels as in Imani, Hu, White (TMLR 2022); one-vs-rest columns are ours.
     """
-    found = labels if not is_concrete(labels) or hasattr(labels, "dtype") else np.asarray(labels)
-    if np.size(found) == 0:
-        raise ValueError(f"labels must not be empty, found shape {np.shape(found)}")
-    if np.issubdtype(found.dtype, np.inexact) or jnp.issubdtype(found.dtype, jnp.inexact):
+    found = labels if isinstance(labels, jax.Array | np.ndarray) else np.asarray(labels)
+    if found.size == 0:
+        raise ValueError(f"labels must not be empty, found shape {found.shape}")
+    if jnp.issubdtype(found.dtype, jnp.inexact):
         return _real_targets(found)
     if found.ndim != 1:
         raise ValueError(

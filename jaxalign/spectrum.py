@@ -69,7 +69,7 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
     if targets.ndim == 1:
         if not jnp.issubdtype(targets.dtype, jnp.floating):
             raise ValueError(
-                f"targets must be real-valued, found {targets.dtype} labels of shape {targets.shape}; pass encode_targets(labels)"
+                f"targets must be real-valued, found {targets.dtype} of shape {targets.shape}; pass encode_targets(labels)"
             )
         targets = targets[:, None]
     targets = as_real_floats(targets, "targets")

@@ -133,7 +133,9 @@ def test_transformations_agree(rng, x64, method):
         for a, b in zip(stacked, way(jnp.asarray(batch), jnp.asarray(targets)), strict=True):
             assert b.dtype == jnp.float32, name
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5, err_msg=name)
-    np.testing.assert_allclose(nested(jnp.asarray(batch), jnp.asarray(targets)).energy.ravel(), stacked.energy.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(
+        nested(jnp.asarray(batch), jnp.asarray(targets)).energy.ravel(), stacked.energy.ravel(), rtol=1e-5
+    )
 
 
 def test_vmap_over_targets_alone(rng):

@@ -1,3 +1,5 @@
 """From a model nobody edited to the activations of its layers."""
 
 from jaxalign.capture.tap import Tap, tap
+
+__all__ = ["Tap", "tap"]

@@ -5,6 +5,6 @@ import os
 # Before anything loads the BLAS that jax calls on CPU: with more threads its small eigenproblems are slower, not faster.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from jaxalign.cli.main import main  # noqa: E402
+from jaxalign.cli.main import main
 
 __all__ = ["main"]

@@ -19,7 +19,7 @@ class TrainingDisplay:
         self._console, self._steps = console, steps
         self._progress = Progress(
             TextColumn("step"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console,
+            TimeElapsedColumn(), TextColumn("·"), TimeRemainingColumn(), TextColumn("left"), console=console,
         )  # fmt: skip
         self._task = self._progress.add_task("", total=steps, speed="compiling …")
         self._live = Live(self._progress, console=console, refresh_per_second=8, transient=False)
@@ -49,14 +49,16 @@ class TrainingDisplay:
         elif step >= self._next_line or step == self._steps:
             self._next_line = step + self._steps / 10
             areas = "  ".join(f"{name} {record.area[-1] / part.total:.2f}" for name, record in part.layers.items())
-            self._console.print(f"step {step}/{self._steps}  loss {part.loss[-1]:.4f}  area/‖y‖²: {areas}", highlight=False)
+            self._console.print(
+                f"step {step}/{self._steps}  loss {part.loss[-1]:.4f}  area/‖y‖²: {areas}", highlight=False, soft_wrap=True
+            )
 
     def _measure_speed(self, step: int) -> None:
-        """Steps a second since the first chunk came: its own time is mostly compilation."""
+        """Steps a second since the first chunk came, whose own time is mostly compilation; nothing under half a second."""
         now = time.perf_counter()
         if self._clock is None:
             self._clock = now, step
-        elif step > self._clock[1]:
+        elif now - self._clock[0] > 0.5:
             self.steps_per_second = (step - self._clock[1]) / (now - self._clock[0])
 
     def _speed(self) -> str:

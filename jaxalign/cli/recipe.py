@@ -42,8 +42,8 @@ class Train:
     """
 
     classes: tuple[int, ...] | Literal["all"] = (2, 4)
-    """Two or more of the classes 0...9, or all: 0 T-shirt, 1 Trouser, 2 Pullover, 3 Dress, 4 Coat, 5 Sandal, 6 Shirt,
-    7 Sneaker, 8 Bag, 9 Ankle boot."""
+    """Two or more of the classes, or all: 0 T-shirt, 1 Trouser, 2 Pullover, 3 Dress, 4 Coat, 5 Sandal, 6 Shirt, \
+7 Sneaker, 8 Bag, 9 Ankle boot."""
     data: Path | None = None
     """Folder with the four IDX files of the complete Fashion-MNIST; by default the embedded 500 + 100 images a class."""
     samples: int | None = None
@@ -64,8 +64,8 @@ class Train:
     """Number of updates; 1563 are 100 epochs of 1000 images."""
     seed: int = 0
     """Of the initial weights and the order of the images."""
-    layers: str = "hidden_*"
-    """Glob pattern of the layers to measure: hidden_1, hidden_2, ..., logits."""
+    layers: tuple[str, ...] = ("hidden_*",)
+    """Glob patterns of the layers to measure, among hidden_1, hidden_2, ..., logits."""
     probe: int = 1000
     """Measure on the first so many training images, classes balanced (fewer when there are fewer)."""
     thresholds: tuple[float, ...] = (1.0, 3.0, 5.0, 7.0, 10.0)
@@ -84,7 +84,7 @@ class Train:
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, found {self.seed}; change --seed")
         if self.overwrite and self.out is None:
-            raise ValueError("overwrite needs an out folder to replace; pass --out")
+            raise ValueError("--overwrite needs a folder to replace; pass --out")
 
 
 def build_model(config: Train, images: Dataset) -> MLP:
@@ -108,7 +108,7 @@ def describe(config: Train, images: Dataset) -> dict[str, str]:
     """The recipe for people: what, in a few words each."""
     names = images.class_names
     return {
-        "images": f"{len(images):,} of {', '.join(names)}",
+        "images": f"{len(images):,} images of {' and '.join(names) if len(names) == 2 else f'{len(names)} classes'}",
         "network": f"MLP {'-'.join([str(config.width)] * config.depth)}, {config.activation}",
         "optimizer": f"{config.optimizer}, step size {config.learning_rate:g}, batch {config.batch_size}, seed {config.seed}",
     }

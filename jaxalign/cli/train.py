@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -32,13 +32,13 @@ from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_histor
 def train(config: Train, console: Console) -> int:
     """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C."""
     split = fashion_mnist(config.data, None if config.classes == "all" else config.classes)
-    images = split.train if config.samples is None else split.train.first(config.samples)
-    probed = images.first(min(config.probe, len(images)))
+    images = split.train if config.samples is None else _balanced(split.train, config.samples, "samples")
+    probed = _balanced(images, min(config.probe, len(images)), "probe")
     model = build_model(config, images)
     targets = encode_targets(probed.labels, classes=range(len(images.class_names)))
     watch = probe(tap(model, config.layers), probed.inputs, targets, thresholds=config.thresholds)
     folder = _next_free(Path("runs")) if config.out is None else config.out
-    writer = RunWriter(folder, _description(config, images, probed), config.steps + 1, overwrite=config.overwrite)
+    writer = RunWriter(folder, _description(config, images, probed), overwrite=config.overwrite)
 
     started = time.perf_counter()
     status, seen = "finished", 0
@@ -87,7 +87,7 @@ def train(config: Train, console: Console) -> int:
     console.print()
     console.print(summary(read_history(folder), read_config(folder), result))
     if status == "interrupted":
-        console.print(f"\nInterrupted at step {seen:,} of {config.steps:,}. The rows up to there are kept, and readable.", highlight=False)
+        console.print(f"\nInterrupted at step {seen:,} of {config.steps:,}; the rows up to there are kept and readable.")
     console.print(f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True)
     return 0 if status == "finished" else 130
 
@@ -127,7 +127,6 @@ def _interrupt_between_chunks(console: Console) -> Iterator[threading.Event]:
 def _description(config: Train, images: Dataset, probed: Dataset) -> dict[str, Any]:
     """config.json: the settings, what they mean for people, and what they ran on."""
     names, recipe = images.class_names, describe(config, images)
-    whole = len(probed) == len(images)
     return {
         "title": f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} classes of Fashion-MNIST",
         "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['images']}",
@@ -135,21 +134,35 @@ def _description(config: Train, images: Dataset, probed: Dataset) -> dict[str, A
         "steps": config.steps,
         "recipe": recipe,
         "train": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()},
-        "probe": {
-            "size": len(probed),
-            "targets": 1 if len(names) == 2 else len(names),
-            "sha256": probed.sha256(),
-            "note": f"Measured on {'all' if whole else 'the first'} {len(probed):,} training images"
-            f"{'' if whole else f' of {len(images):,}'}, as in the paper; new images would give other curves.",
-        },
+        "probe": {"size": len(probed), "sha256": probed.sha256(), "notes": _notes(names, len(probed), len(images))},
         "data": {"source": images.source, "size": len(images), "sha256": images.sha256()},
         "environment": environment(),
     }
 
 
+def _notes(names: Sequence[str], probed: int, trained: int) -> list[str]:
+    """What to bear in mind about this probe set, for the page."""
+    some = "all" if probed == trained else f"{probed:,} of the"
+    notes = [f"Measured on {some} {trained:,} training images, as in the paper; new images would give other curves."]
+    if len(names) > 2:
+        mean = (1 - 2 / len(names)) ** 2
+        notes.append(
+            f"With {len(names)} classes each target column is mostly −1, so {mean:.0%} of ‖y‖² is its mean, and every layer "
+            "with a strong common direction is aligned with that much from the start. What training adds shows above it."
+        )
+    return notes
+
+
 def _accuracy(model: nnx.Module, images: Dataset) -> float:
     _, metrics = classification(model(jnp.asarray(images.inputs)), jnp.asarray(images.labels))
     return round(float(np.asarray(metrics["accuracy"])), 4)
+
+
+def _balanced(images: Dataset, count: int, option: str) -> Dataset:
+    try:
+        return images.first(count)
+    except ValueError as error:
+        raise ValueError(f"--{option}: {error}") from None
 
 
 def _next_free(parent: Path) -> Path:

@@ -3,3 +3,5 @@
 from jaxalign.data.dataset import Dataset, Split
 from jaxalign.data.fashion_mnist import fashion_mnist
 from jaxalign.data.idx import read_idx
+
+__all__ = ["Dataset", "Split", "fashion_mnist", "read_idx"]

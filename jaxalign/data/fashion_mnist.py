@@ -16,7 +16,7 @@ EMBEDDED = Path(__file__).with_name("fashion_mnist.npz")
 EMBEDDED_SHA256 = "1064eff4cef408fe773c6040772d7cb7c114c2d2b60accb705d268cbecb8d44e"
 
 Part = Literal["train", "test"]
-_FILES = {"train": "train", "test": "t10k"}
+_FILES: dict[Part, str] = {"train": "train", "test": "t10k"}
 
 
 def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None = None) -> Split:

@@ -37,7 +37,8 @@ def read_idx(path: str | Path) -> np.ndarray:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path} is a truncated or damaged gzip file ({error}); fetch it again") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UNSIGNED_BYTE:
-        raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with {raw[:4].hex(' ') or 'nothing'}, not 00 00 08")
+        begin = raw[:4].hex(" ") or "nothing"
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with {begin}, not 00 00 08")
     rank = raw[3]
     start = 4 + 4 * rank
     if len(raw) < start:

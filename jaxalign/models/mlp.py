@@ -1,6 +1,7 @@
 """A multilayer perceptron whose layers are its post-activations: what the measure is about."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 from flax import nnx
@@ -14,8 +15,8 @@ class Dense(nnx.Linear):
         super().__init__(inputs, outputs, use_bias=bias, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, x: Array) -> Array:
-        return self.activation(super().__call__(x))
+    def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
+        return self.activation(super().__call__(inputs, out_sharding))
 
 
 class MLP(nnx.Module):

@@ -1,5 +1,7 @@
 """The pictures of a run, from its history alone: alignment by step, curve by layer, and step × threshold."""
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from jaxalign.training.history import History
 from jaxalign.training.probe import INPUT
 
 INK, MUTED, FAINT = "#1f2328", "#6b7280", "#d5d9e0"
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -54,7 +56,8 @@ def alignment_by_step(history: History) -> Figure:
             at_threshold.plot(history.step, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
             area.plot(history.step, record.area / history.total, color=colour, label=name, **style)
         last = last_layer(history)
-        at_threshold.plot(history.step, chance_at(history, last, tau), color=MUTED, linestyle=":", linewidth=1.2, label=f"chance ({last})")
+        chance = chance_at(history, last, tau)
+        at_threshold.plot(history.step, chance, ":", color=MUTED, linewidth=1.2, label=f"random labels in {last}")
         at_threshold.set(title=f"Share of the labels along directions with σ ≥ {tau:g}", ylim=(0, 1.02))
         at_threshold.yaxis.set_major_formatter(PercentFormatter(1))
         area.set(title="Area under the whole curve  ∫A dτ / ‖y‖²", ylim=(0, None))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 from string import Template
 from typing import Any
 
@@ -44,13 +45,13 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
             f"Left: how much of the labels lies along directions with σ ≥ {tau:g}. Right: the area under the whole curve. "
             "Steps are on a logarithmic scale after the tenth, since most happens early."
         ),
-        "probe_note": config["probe"]["note"],
         "command": config["command"],
     }
     markup = {
         "warning": _warning(history, result),
         "tiles": _tiles(last, tau, history, result),
         "table": _table(rows, tau),
+        "notes": "".join(f"<li>{escape(note)}</li>" for note in config["probe"]["notes"]),
         "details": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _details(config, history, result)),
         "frames": _frames(history),
         **{name: _svg(figure) for name, figure in figures.items()},
@@ -62,8 +63,9 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
 def _lede(last: LayerSummary, history: History, tau: float) -> str:
     before, after = last.alignment
     return (
-        f"Before training, {_percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last measured "
-        f"layer, {last.layer}. After {history.step[-1]:,} steps it is {_percent(after)}; random labels would give {_percent(last.chance)}."
+        f"Before training, {_percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last "
+        f"measured layer, {last.layer}. After {history.step[-1]:,} steps it is {_percent(after)}; random labels would give "
+        f"{_percent(last.chance)}."
     )
 
 
@@ -71,7 +73,7 @@ def _verdict(rows: Iterable[LayerSummary]) -> str:
     areas = [(row.layer, row.area[1]) for row in rows if row.layer != INPUT]
     if any(np.isnan(area) for _, area in areas):
         return "The run diverged, so the trained layers cannot be compared."
-    falls = [f"{b} under {a}" for (a, x), (b, y) in zip(areas, areas[1:], strict=False) if y <= x]
+    falls = [f"{b} under {a}" for (a, x), (b, y) in pairwise(areas) if y <= x]
     if len(areas) < 2:
         return "Only one layer was measured, so there is no order to judge."
     if falls:
@@ -85,7 +87,9 @@ def _warning(history: History, result: Mapping[str, Any]) -> str:
         notes.append(f"This run did not finish: it came to step {history.step[-1]:,}.")
     bad = np.flatnonzero(~np.isfinite(history.loss))
     if bad.size:
-        notes.append(f"The loss is not finite from step {history.step[bad[0]]:,} on: the run diverged. Try a smaller learning rate.")
+        notes.append(
+            f"The loss is not finite from step {history.step[bad[0]]:,} on: the run diverged. Try a smaller step size."
+        )
     return "".join(f'<p class="warning">{escape(note)}</p>' for note in notes)
 
 
@@ -95,15 +99,15 @@ def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str
         (f"{last.area[0]:.1f} → {last.area[1]:.1f}", f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})"),
     ]
     if "test_accuracy" in result:
-        tiles.append((f"{_percent(result['train_accuracy'])} · {_percent(result['test_accuracy'])}", "accuracy, training · test"))
+        accuracies = f"{_percent(result['train_accuracy'])} · {_percent(result['test_accuracy'])}"
+        tiles.append((accuracies, "accuracy, training · test"))
     return "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in tiles)
 
 
 def _table(rows: Iterable[LayerSummary], tau: float) -> str:
     head = ["layer", f"A({tau:g})/‖y‖² untrained", "trained", "by chance", "area/‖y‖² untrained", "trained"]
     body = [
-        (r.layer, _percent(r.alignment[0]), _percent(r.alignment[1]), _percent(r.chance), f"{r.area[0]:.2f}", f"{r.area[1]:.2f}")
-        for r in rows
+        (r.layer, *(_percent(share) for share in (*r.alignment, r.chance)), *(f"{area:.2f}" for area in r.area)) for r in rows
     ]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{cells}</table>"
@@ -152,4 +156,4 @@ def _svg(figure: Figure) -> str:
 def _percent(share: float) -> str:
     if np.isnan(share):
         return "NaN"
-    return f"{share:.1%}" if share < 0.1 or share > 0.995 else f"{share:.0%}"
+    return f"{share:.1%}" if share < 0.0995 or 0.995 < share < 1 else f"{share:.0%}"

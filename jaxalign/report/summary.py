@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jax import Array
 
 from jaxalign.training.history import History
 from jaxalign.training.probe import INPUT
@@ -29,7 +30,7 @@ def summarize(history: History) -> list[LayerSummary]:
     middle = middle_threshold(history)
     tau = history.thresholds[middle]
 
-    def ends(values: np.ndarray) -> tuple[float, float]:
+    def ends(values: np.ndarray | Array) -> tuple[float, float]:
         return float(values[0] / history.total), float(values[-1] / history.total)
 
     return [

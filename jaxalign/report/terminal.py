@@ -16,7 +16,7 @@ def summary(history: History, config: Mapping[str, Any], result: Mapping[str, An
     tau = history.thresholds[middle_threshold(history)]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("layer")
-    for heading in (f"A({tau:g})/‖y‖²", "", "trained", "by chance", "area/‖y‖²", "", "trained"):
+    for heading in (f"A({tau:g})/‖y‖² untrained", "", "trained", "by chance", "area/‖y‖² untrained", "", "trained"):
         table.add_column(heading, justify="right")
     for row in summarize(history):
         table.add_row(
@@ -24,11 +24,13 @@ def summary(history: History, config: Mapping[str, Any], result: Mapping[str, An
             *(f"{row.alignment[0]:.3f}", "→", f"[bold]{row.alignment[1]:.3f}[/]", f"[dim]{row.chance:.3f}[/]"),
             *(f"{row.area[0]:.2f}", "→", f"[bold]{row.area[1]:.2f}[/]"),
         )
-    return Group(Text(config["title"], style="bold"), Text(config["subtitle"], style="dim"), Text(_state(history, config, result)), "", table)
+    title, subtitle = Text(config["title"], style="bold"), Text(config["subtitle"], style="dim")
+    return Group(title, subtitle, Text(_state(history, config, result)), "", table)
 
 
 def _state(history: History, config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    parts = [f"step {history.step[-1]:,} of {config['steps']:,} ({result.get('status', 'running, or killed')})", f"loss {history.loss[-1]:.3g}"]
+    status = result.get("status", "running, or killed")
+    parts = [f"step {history.step[-1]:,} of {config['steps']:,} ({status})", f"loss {history.loss[-1]:.3g}"]
     if "test_accuracy" in result:
         parts.append(f"accuracy {result['train_accuracy']:.1%} on training data, {result['test_accuracy']:.1%} on test data")
     if "steps_per_second" in result:

@@ -5,3 +5,5 @@ from jaxalign.training.loop import TrainState, fit
 from jaxalign.training.objective import classification
 from jaxalign.training.probe import Probe, Record, probe
 from jaxalign.training.run_folder import RunWriter, read_history
+
+__all__ = ["History", "Probe", "Record", "RunWriter", "TrainState", "classification", "fit", "probe", "read_history"]

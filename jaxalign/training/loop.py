@@ -12,6 +12,7 @@ from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxalign._checks import require_finite
 from jaxalign.training.history import History, concatenate
 from jaxalign.training.objective import classification
 from jaxalign.training.probe import Probe, Record
@@ -78,7 +79,8 @@ def fit(
       The final state and the History, in memory.
 
     Raises:
-      ValueError: inputs and labels of different n; batch_size larger than n; steps, batch_size or chunk under 1.
+      ValueError: inputs and labels of different n, or not finite; batch_size larger than n; steps, batch_size or chunk
+        under 1.
 
     Example:
       >>> images = fashion_mnist(classes=(2, 4)).train
@@ -104,16 +106,15 @@ def fit(
         if observe is not None:
             observe(part)
 
-    running: _Rows | None = None
+    batches = _batches(len(inputs), batch_size, steps, seed, chunk)
+    state, running = run(state, next(batches))
     try:
-        for indices in _batches(len(inputs), batch_size, steps, seed, chunk):
+        for indices in batches:
             finished = running
-            state, running = run(state, indices)
-            if finished is not None:
-                deliver(finished)
+            state, running = run(state, indices)  # returns while the device works
+            deliver(finished)
     except KeyboardInterrupt:
-        if running is not None:
-            deliver(running)
+        deliver(running)
         raise
     deliver(running)
     return state, concatenate(parts)
@@ -134,9 +135,7 @@ def _run_chunk(graph: nnx.GraphDef, optimizer: optax.GradientTransformation, obj
                 parameters, rest, inputs[rows], labels[rows]
             )
             updates, new_optimizer = optimizer.update(gradient, state.optimizer, parameters)
-            new = TrainState(
-                state.step + 1, nnx.merge_state(optax.apply_updates(parameters, updates), new_rest), new_optimizer
-            )
+            new = TrainState(state.step + 1, nnx.merge_state(optax.apply_updates(parameters, updates), new_rest), new_optimizer)
             # Chunks have one length, so that one program serves all: past the last update the state stands still.
             kept = jax.tree.map(partial(jnp.where, state.step < steps), new, state)
             return kept, _Rows(state.step, loss, metrics, records)
@@ -185,5 +184,7 @@ def _require_trainable(inputs: Array, labels: Array, steps: int, batch_size: int
             raise ValueError(f"{name} must be at least 1, found {value}")
     if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels):
         raise ValueError(f"inputs and labels must have as many rows, found shapes {inputs.shape} and {labels.shape}")
+    for name, values in (("inputs", inputs), ("labels", labels)):
+        require_finite(values, name)
     if batch_size > len(inputs):
         raise ValueError(f"batch_size must be at most the {len(inputs)} rows there are, found {batch_size}")

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,13 +31,13 @@ class Record(NamedTuple):
       null: (g,) E[A(τ)] for random targets of the same norm, on the grid.
     """
 
-    area: Array
-    alignment: Array
-    curve: Array
-    null: Array
+    area: Array | np.ndarray
+    alignment: Array | np.ndarray
+    curve: Array | np.ndarray
+    null: Array | np.ndarray
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=("inputs", "targets", "thresholds", "grid", "constant"), meta_fields=("tap",))
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Probe:
     """A fixed probe set and what is measured on it: ``probe(state) -> {layer: Record}``, pure and jittable. A pytree.
@@ -86,7 +85,8 @@ def probe(
       Probe, a callable pytree.
 
     Raises:
-      ValueError: inputs and targets of different n, thresholds or grid empty, of the wrong rank or not finite.
+      ValueError: inputs and targets of different n; inputs, thresholds or grid not finite; thresholds or grid empty or of
+        the wrong rank.
 
     Example:
       >>> from flax import nnx
@@ -110,6 +110,7 @@ def probe(
     grid = _thresholds(np.linspace(0, len(inputs) ** 0.5, 64) if grid is None else grid, "grid")
     constant: OrderedDict[str, Record] = OrderedDict()
     if jnp.issubdtype(inputs.dtype, jnp.floating):
+        require_finite(inputs, "inputs")
         constant[INPUT] = jax.jit(measure)(inputs, targets, tau, grid)
     return Probe(tap, inputs, targets, tau, grid, constant)
 
@@ -125,7 +126,7 @@ def measure(activations: Array, targets: Array, thresholds: Array, grid: Array) 
     )
 
 
-def _thresholds(values: ArrayLike, name: str) -> Array:
+def _thresholds(values: Sequence[float] | ArrayLike, name: str) -> Array:
     tau = jnp.asarray(values, jnp.float32)
     if tau.ndim != 1 or tau.size == 0:
         raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxalign.training.growing_array import append_rows
 from jaxalign.training.history import History
 from jaxalign.training.probe import Record
 
@@ -18,27 +19,29 @@ _WHOLE_RUN = (CONFIG, ROWS, CURVES, NULL, RESULT, FIGURES, PAGE)
 
 
 class RunWriter:
-    """Writes a run into a folder, chunk by chunk: ``fit(..., observe=RunWriter(folder, config, rows).write)``.
+    """Writes a run into a folder, chunk by chunk: ``fit(..., observe=RunWriter(folder, config).write)``.
 
     config.json holds ``config`` and, under "measured", the layers, thresholds, grid and ‖y‖². history.jsonl has one
     JSON object a step, {"step", "loss", metrics..., "layers": {name: {"area", "alignment"}}}, flushed after each chunk,
-    with NaN spelt as Python's json spells it. curves.npy and null.npy are float32 (rows, layers, grid), NaN where the
-    run has not come to. Nothing is written before the first chunk, so a run that fails to start leaves no trace.
+    with NaN spelt as Python's json spells it. curves.npy and null.npy are float32 (rows, layers, grid) and grow with
+    them. Nothing is written before the first chunk, so a run that fails to start leaves no trace.
+
+    Attributes:
+      folder: the run folder.
+      begun: whether anything was written.
 
     Args:
       folder: where to; made when needed, with its parents.
       config: anything JSON can hold.
-      rows: how many rows the run will have (steps + 1).
       overwrite: delete the files of the run that is there.
 
     Raises:
       FileExistsError: the folder holds a run and ``overwrite`` is not set.
     """
 
-    def __init__(self, folder: str | Path, config: Mapping[str, Any], rows: int, *, overwrite: bool = False):
-        self.folder = Path(folder)
-        self._config, self._total_rows, self._overwrite = dict(config), rows, overwrite
-        self._rows_written = 0
+    def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False):
+        self.folder, self.begun = Path(folder), False
+        self._config, self._overwrite = dict(config), overwrite
         held = [name for name in _WHOLE_RUN if (self.folder / name).exists()]
         if held and not overwrite:
             raise FileExistsError(
@@ -46,25 +49,17 @@ class RunWriter:
                 "name another --out, or pass --overwrite to replace it"
             )
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything was written."""
-        return self._rows_written > 0
-
     def write(self, part: History) -> None:
         """Append the rows of one chunk."""
         if not self.begun:
             self._begin(part)
-        start, end = self._rows_written, self._rows_written + len(part.step)
         for name, field in ((CURVES, "curve"), (NULL, "null")):
-            array = np.load(self.folder / name, mmap_mode="r+")
-            if part.layers:
-                array[start:end] = np.stack([getattr(record, field) for record in part.layers.values()], axis=1)
-            array.flush()
+            by_layer = [np.asarray(getattr(record, field)) for record in part.layers.values()]
+            append_rows(self.folder / name, np.stack(by_layer, axis=1))
         # The rows come last: whoever sees a row finds its curves.
         with open(self.folder / ROWS, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in _rows(part))
-        self._rows_written = end
+        self.begun = True
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: how the run ended, and what was found on the way."""
@@ -84,11 +79,6 @@ class RunWriter:
         with open(self.folder / ROWS, "x", encoding="utf-8"):  # two runs at once: the second one stops here
             pass
         _write_json(self.folder / CONFIG, {**self._config, "measured": measured})
-        shape = (self._total_rows, len(part.layers), len(part.grid))
-        for name in (CURVES, NULL):
-            array = np.lib.format.open_memmap(self.folder / name, mode="w+", dtype=np.float32, shape=shape)
-            array[:] = np.nan
-            array.flush()
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -159,7 +149,7 @@ def _rows(part: History):
         }
 
 
-def _shortest(value: np.floating) -> float:
+def _shortest(value: Any) -> float:
     """A float that prints with as few digits as tell ``value`` from its neighbours in its own dtype."""
     return float(str(value))
 
@@ -173,7 +163,7 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number + 1} of {file} is damaged ({error}); the rows before it are whole") from None
         if row["step"] != number:
-            raise ValueError(f"line {number + 1} of {file} must be step {number}, found step {row['step']}: rows were lost or mixed")
+            raise ValueError(f"line {number + 1} of {file} must be step {number}, found {row['step']}: rows were lost or mixed")
         rows.append(row)
     return rows
 

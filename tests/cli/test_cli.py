@@ -1,0 +1,149 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import jaxalign as ja
+from jaxalign.cli import main
+
+SMALL = ["--samples", "200", "--width", "16", "--depth", "2", "--probe", "100"]
+
+
+def test_train_leaves_a_complete_run(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["train", *SMALL, "--steps", "30", "--seed", "3", "--out", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert f"Picture: {folder / 'figures' / 'alignment_by_step.png'}" in printed
+    assert f"Page:    {folder / 'index.html'}" in printed
+    pictures = {"alignment_by_step.png", "curve_by_layer.png", "threshold_heat_map.png"}
+    assert {file.name for file in (folder / "figures").iterdir()} == pictures
+    history = ja.read_history(folder)
+    assert list(history.layers) == ["input", "hidden_1", "hidden_2"]
+    assert len(history.step) == 31
+
+    config = json.loads((folder / "config.json").read_text())
+    assert config["train"]["seed"] == 3
+    assert set(config["environment"]["versions"]) >= {"python", "jaxalign", "jax", "jaxlib", "flax", "optax", "numpy"}
+    assert re.fullmatch("[0-9a-f]{64}", config["data"]["sha256"])
+    assert "cpu" in config["environment"]["device"]
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert 0.5 < result["test_accuracy"] <= 1
+
+    assert main(["show", str(folder)]) == 0
+    assert "step 30 of 30 (finished)" in capsys.readouterr().out
+
+
+def test_same_seed_same_rows(tmp_path):
+    for name in ("a", "b"):
+        assert main(["train", *SMALL, "--steps", "20", "--out", str(tmp_path / name)]) == 0
+    for file in ("history.jsonl", "curves.npy", "null.npy"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_all_ten_classes_and_every_choice(tmp_path):
+    folder = tmp_path / "run"
+    choices = (
+        "--classes all --activation tanh --optimizer momentum --learning-rate 0.01 --layers hidden_1 logits --thresholds 2 4"
+    )
+    assert main(["train", *SMALL, *choices.split(), "--steps", "10", "--out", str(folder)]) == 0
+    history = ja.read_history(folder)
+    assert list(history.layers) == ["input", "hidden_1", "logits"]
+    np.testing.assert_array_equal(history.thresholds, [2, 4])
+    assert "64% of ‖y‖² is its mean" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_diverged_run_ends_with_its_page(tmp_path):
+    folder = tmp_path / "run"
+    diverging = ["--optimizer", "sgd", "--learning-rate", "1e30", "--steps", "20"]
+    assert main(["train", *SMALL, *diverging, "--out", str(folder)]) == 0
+    assert np.isnan(ja.read_history(folder).loss[-1])
+    assert "the run diverged" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--classes", "3"], "classes must be two or more"),
+        (["--classes", "3", "12"], "classes must be two or more"),
+        (["--layers", "conv*"], "names there are: hidden_1, hidden_2, logits"),
+        (["--thresholds", "1", "nan"], "thresholds must be finite"),
+        (["--batch-size", "500"], "batch_size must be at most the 200 rows"),
+        (["--samples", "5000"], "--samples: count must be from 2 (the classes) to 1000"),
+        (["--probe", "1"], "--probe: count must be from 2"),
+        (["--data", "/nonexistent"], "/nonexistent has no train-images-idx3-ubyte"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, message):
+    folder = tmp_path / "run"
+    assert main(["train", *SMALL, "--steps", "5", "--out", str(folder), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("jaxalign: ")
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--steps", "0"], ["--depth", "0"], ["--learning-rate", "nan"], ["--seed", "-1"], ["--overwrite"], ["--optimizer", "sdg"]],
+)
+def test_bad_values_name_their_option(capsys, arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", *arguments])
+    assert exit_.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_an_out_folder_with_a_run_needs_overwrite(tmp_path, capsys):
+    folder = tmp_path / "run"
+    run = ["train", *SMALL, "--steps", "5", "--out", str(folder)]
+    assert main(run) == 0
+    before = (folder / "history.jsonl").read_bytes()
+    assert main([*run, "--seed", "1"]) == 1
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert (folder / "history.jsonl").read_bytes() == before
+    assert main([*run, "--seed", "1", "--overwrite"]) == 0
+    assert (folder / "history.jsonl").read_bytes() != before
+
+
+def test_without_out_every_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["train", *SMALL, "--steps", "2"]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["train-1", "train-2"]
+
+
+def test_show_explains_what_is_no_run(tmp_path, capsys):
+    assert main(["show", str(tmp_path)]) == 1
+    assert "holds no run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "jaxalign", "train", *SMALL, "--steps", "1000000", "--out", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    try:
+        deadline = time.monotonic() + 120
+        while not (folder / "history.jsonl").exists() or (folder / "history.jsonl").stat().st_size == 0:
+            assert time.monotonic() < deadline, "no row after two minutes"
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    history = ja.read_history(folder)
+    done = int(re.search(r"Interrupted at step ([\d,]+) of 1,000,000", printed)[1].replace(",", ""))
+    assert history.step[-1] == done > 0
+    assert np.isfinite(history.layers["hidden_2"].curve).all()
+    assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
+    assert "did not finish" in (folder / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+
+from jaxalign.report.figures import all_figures
+from jaxalign.report.page import page
+
+FINISHED = {"status": "finished", "train_accuracy": 1.0, "test_accuracy": 0.87, "steps_per_second": 150.0}
+
+
+class Checker(HTMLParser):
+    """Collects what a page loads from elsewhere, and whether tags are balanced."""
+
+    void = frozenset({"meta", "input", "br", "hr", "img", "link"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside, self.unbalanced = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.void:
+            self.open.append(tag)
+        self.outside += [v for k, v in attributes if k in ("src", "href") and v and not v.startswith(("#", "data:"))]
+
+    def handle_endtag(self, tag):
+        if tag not in self.open:
+            self.unbalanced.append(tag)
+            return
+        while self.open and self.open.pop() != tag:
+            pass
+
+
+def make(history, config, result=FINISHED):
+    return page(history, all_figures(history), config, result)
+
+
+def test_self_contained_and_well_formed(history, config):
+    checker = Checker()
+    checker.feed(make(history, config))
+    assert checker.outside == []
+    assert checker.unbalanced == []
+
+
+def test_names_are_escaped(history, config):
+    text = make(history, config)
+    assert "Cats against &lt;dogs&gt;" in text
+    assert "<dogs>" not in text
+    assert "A note &amp; more." in text
+
+
+def test_tells_the_numbers_of_the_run(history, config):
+    text = make(history, config)
+    before, after = history.layers["hidden_3"].alignment[[0, -1], 1] / 100
+    assert f"Before training, {before:.1%} of the labels" in text or f"Before training, {before:.0%} of the labels" in text
+    assert f"→ {after:.1%}" in text or f"→ {after:.0%}" in text
+    assert "every layer is more aligned than the one before it" in text
+    assert 'class="warning"' not in text
+
+
+def test_says_so_when_depth_does_not_help(history, config):
+    layers = history.layers.copy()
+    layers["hidden_2"], layers["hidden_3"] = layers["hidden_3"], layers["hidden_2"]
+    text = make(history._replace(layers=layers), config)
+    assert "not every layer is above the one before it: hidden_3 under hidden_2" in text
+
+
+def test_unfinished_and_diverged_runs_say_so(history, diverged, config):
+    assert "This run did not finish: it came to step 40." in make(history, config, {"status": "interrupted"})
+    text = make(diverged, config)
+    assert "not finite from step 20 on: the run diverged" in text
+    assert "the trained layers cannot be compared" in text
+
+
+def test_frames_hold_the_curves_as_strict_json(diverged, config):
+    raw = re.search(r'<script type="application/json" id="data">(.*?)</script>', make(diverged, config), re.DOTALL)[1]
+    frames = json.loads(raw, parse_constant=lambda name: (_ for _ in ()).throw(AssertionError(name)))
+    assert [layer["name"] for layer in frames["layers"]] == list(diverged.layers)
+    assert frames["steps"][0] == 0
+    assert frames["steps"][-1] == 40
+    last = frames["layers"][-1]["curves"]
+    assert set(last[-1]) == {None}
+    np.testing.assert_allclose(last[0], diverged.layers["hidden_3"].curve[0] / 100, atol=1e-3)

@@ -1,0 +1,26 @@
+import io
+
+from rich.console import Console
+
+from jaxalign.report.terminal import summary
+
+
+def printed(*arguments) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(summary(*arguments))
+    return console.file.getvalue()
+
+
+def test_a_row_a_layer_and_how_far_it_came(history, config):
+    text = printed(history, config, {"status": "finished", "train_accuracy": 1.0, "test_accuracy": 0.87})
+    assert "step 40 of 40 (finished)" in text
+    assert "87.0% on test data" in text
+    for name, record in history.layers.items():
+        row = next(line for line in text.splitlines() if line.startswith(name))
+        assert f"{record.area[0] / 100:.2f}" in row
+        assert f"{record.area[-1] / 100:.2f}" in row
+        assert f"{record.alignment[-1, 1] / 100:.3f}" in row
+
+
+def test_a_run_without_result_may_still_be_running(history, config):
+    assert "step 40 of 40 (running, or killed)" in printed(history, config, {})

@@ -1,0 +1,200 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import jaxalign as ja
+from jaxalign.training import classification, loop
+
+
+def fit(task, model, **settings):
+    settings = {"steps": 30, "batch_size": 16, "chunk": 7, "probe": task.probe(model)} | settings
+    return ja.fit(model, optax.adam(1e-2), task.inputs, task.labels, **settings)
+
+
+def assert_same(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize(("steps", "chunk"), [(1, 1), (1, 64), (6, 7), (7, 7), (13, 7), (14, 5)])
+def test_a_row_for_every_step_and_the_untrained_network(task, steps, chunk):
+    _, history = fit(task, task.model(), steps=steps, chunk=chunk)
+    np.testing.assert_array_equal(history.step, np.arange(steps + 1))
+    for leaf in jax.tree.leaves((history.loss, history.metrics, history.layers)):
+        assert len(leaf) == steps + 1
+        assert np.isfinite(leaf).all()
+
+
+def test_agrees_with_a_plain_python_loop(task):
+    """The same updates and measurements, written out step by step without chunks or scan."""
+    steps, batch = 12, 16
+    state, history = fit(task, task.model(), steps=steps, chunk=5)
+
+    model, optimizer = task.model(), optax.adam(1e-2)
+    watch = task.probe(model)
+    graph, params = nnx.split(model)
+    opt_state = optimizer.init(params)
+    order = np.concatenate([np.random.default_rng((0, epoch)).permutation(90) for epoch in range(4)])
+
+    def loss_of(params, rows):
+        return classification(nnx.merge(graph, params)(jnp.asarray(task.inputs[rows])), jnp.asarray(task.labels[rows]))
+
+    for step in range(steps + 1):
+        rows = order[step * batch : (step + 1) * batch]
+        (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, rows)
+        np.testing.assert_allclose(history.loss[step], loss, rtol=1e-4)
+        np.testing.assert_allclose(history.metrics["accuracy"][step], metrics["accuracy"], rtol=1e-6)
+        records = watch(params)
+        for name, record in records.items():
+            np.testing.assert_allclose(history.layers[name].area[step], record.area, rtol=1e-3)
+        if step < steps:
+            updates, opt_state = optimizer.update(gradient, opt_state, params)
+            params = optax.apply_updates(params, updates)
+    for a, b in zip(jax.tree.leaves(state.model), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert state.step == steps
+
+
+def test_chunks_do_not_change_the_run(task):
+    one, whole = fit(task, task.model(), chunk=1000)
+    other, parts = fit(task, task.model(), chunk=4)
+    for a, b in zip(jax.tree.leaves((one, whole)), jax.tree.leaves((other, parts)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_same_seed_same_rows_other_seed_other_rows(task):
+    assert_same(fit(task, task.model()), fit(task, task.model()))
+    _, first = fit(task, task.model())
+    _, other = fit(task, task.model(), seed=1)
+    assert first.loss[0] != other.loss[0]
+
+
+def test_the_model_given_is_not_changed(task):
+    model = task.model()
+    before = jax.tree.map(jnp.copy, nnx.state(model))
+    state, _ = fit(task, model)
+    assert_same(before, nnx.state(model))
+    nnx.update(model, state.model)
+    assert classification(model(task.inputs), jnp.asarray(task.labels))[0] < 0.7
+
+
+def test_rows_are_observed_in_order_one_chunk_behind(task):
+    seen = []
+    _, history = fit(task, task.model(), observe=seen.append)
+    np.testing.assert_array_equal(np.concatenate([part.step for part in seen]), history.step)
+    assert len(seen) == 5
+
+
+def test_measuring_does_not_change_training(task):
+    measured, _ = fit(task, task.model())
+    plain, history = fit(task, task.model(), probe=None)
+    for a, b in zip(jax.tree.leaves(measured), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert history.layers == {}
+
+
+def test_a_diverged_run_logs_nan_and_goes_on(task):
+    model = task.model()
+    _, history = ja.fit(
+        model, optax.sgd(1e30), task.inputs, task.labels, steps=20, batch_size=16, chunk=6, probe=task.probe(model)
+    )
+    assert len(history.step) == 21
+    assert np.isfinite(history.layers["hidden_2"].area[0])
+    assert np.isnan(history.loss[-1])
+    last = history.layers["hidden_2"]
+    assert np.isnan(last.area[-1])
+    assert np.isnan(last.alignment[-1]).all()
+    assert np.isnan(last.curve[-1, 1:]).all()
+    assert np.isfinite(history.layers["input"].area).all()
+
+
+def test_several_classes(task):
+    model = task.model(outputs=3)
+    labels = np.arange(90) % 3
+    watch = ja.probe(ja.tap(model), task.inputs, ja.encode_targets(labels))
+    _, history = ja.fit(model, optax.adam(1e-2), task.inputs, labels, steps=5, probe=watch)
+    assert list(history.layers) == ["input", "hidden_1", "hidden_2", "logits"]
+    assert history.total == pytest.approx(90)
+
+
+def test_an_objective_of_ones_own_and_a_model_with_more_state_than_parameters(task):
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.hidden = nnx.Linear(6, 8, rngs=rngs)
+            self.norm = nnx.BatchNorm(8, rngs=rngs)
+            self.dropout = nnx.Dropout(0.1, rngs=rngs)
+            self.out = nnx.Linear(8, 1, rngs=rngs)
+
+        def __call__(self, x):
+            return self.out(self.dropout(nnx.relu(self.norm(self.hidden(x)))))
+
+    def regression(outputs, targets):
+        error = outputs[:, 0] - targets
+        return jnp.mean(error**2), {"worst": jnp.abs(error).max()}
+
+    model = Net(nnx.Rngs(0))
+    targets = task.inputs[:, 0] * 2
+    watch = ja.probe(ja.tap(model, "out", at="input"), task.inputs, ja.encode_targets(targets))
+    state, history = ja.fit(
+        model, optax.adam(1e-2), task.inputs, targets, steps=100, probe=watch, objective=regression, batch_size=30
+    )
+    assert history.loss[-10:].mean() < history.loss[:10].mean() / 2
+    assert set(history.metrics) == {"worst"}
+    assert not np.allclose(state.model["norm"]["mean"][...], 0)
+
+
+def test_an_interrupt_is_passed_on_after_the_running_chunk_was_observed(task):
+    seen = []
+
+    def observe(part):
+        seen.extend(part.step.tolist())
+        if len(seen) >= 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(task, task.model(), steps=100, observe=observe)
+    assert seen == list(range(21))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, found 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"chunk": -1}, "chunk must be at least 1"),
+        ({"batch_size": 91}, "batch_size must be at most the 90 rows there are, found 91"),
+    ],
+)
+def test_bad_settings_are_explained(task, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(task, task.model(), **settings)
+
+
+def test_inputs_and_labels_must_match(task):
+    with pytest.raises(ValueError, match="as many rows"):
+        ja.fit(task.model(), optax.sgd(0.1), task.inputs, task.labels[:-1], steps=1)
+    with pytest.raises(ValueError, match="inputs must be finite"):
+        ja.fit(task.model(), optax.sgd(0.1), np.full_like(task.inputs, np.inf), task.labels, steps=1)
+
+
+def test_no_callback_and_one_program_for_all_chunks(task):
+    """Nothing in the compiled chunk calls the host, and the last, partial chunk runs the same program."""
+    model = task.model()
+    graph, variables = nnx.split(model)
+    optimizer = optax.adam(1e-2)
+    run = loop._run_chunk(graph, optimizer, classification, 20)
+    state = loop.TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(variables))
+    batches = list(loop._batches(90, 16, 20, 0, 8))
+    assert {b.shape for b in batches} == {(7, 16)}
+    arguments = {"probe": task.probe(model), "inputs": jnp.asarray(task.inputs), "labels": jnp.asarray(task.labels)}
+    text = run.lower(state, batches[0], **arguments).compile().as_text()
+    called = set(re.findall(r'custom_call_target="([^"]+)"', text))
+    assert any("syevd" in target for target in called)
+    assert not any("callback" in target for target in called)
+    assert "infeed" not in text

@@ -1,0 +1,83 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import jaxalign as ja
+
+
+def test_records_are_the_measures_of_each_layer(task):
+    model = task.model()
+    thresholds, grid = (0.5, 2.0), (0.0, 1.0, 3.0)
+    watch = task.probe(model, thresholds=thresholds, grid=grid)
+    state = nnx.state(model)
+    records = watch(state)
+    _, activations = watch.tap(state, watch.inputs)
+    assert list(records) == ["input", "hidden_1", "hidden_2"]
+    for name, activation in {"input": watch.inputs, **activations}.items():
+        s = ja.spectrum(ja.prepare(activation), watch.targets)
+        record = records[name]
+        np.testing.assert_allclose(record.area, ja.alignment_area(s)[0], rtol=1e-5)
+        np.testing.assert_allclose(record.alignment, ja.alignment_curve(s, thresholds)[:, 0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(record.curve, ja.alignment_curve(s, grid)[:, 0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(record.null, ja.random_label_curve(s, grid, 40)[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_several_targets_are_averaged(task):
+    model = task.model()
+    targets = jnp.asarray(np.random.default_rng(1).standard_normal((90, 3)), jnp.float32)
+    together = ja.probe(ja.tap(model), task.inputs, targets)(nnx.state(model))
+    alone = [ja.probe(ja.tap(model), task.inputs, targets[:, j : j + 1])(nnx.state(model)) for j in range(3)]
+    for name, record in together.items():
+        for field in ja.Record._fields:
+            mean = np.mean([getattr(one[name], field) for one in alone], axis=0)
+            np.testing.assert_allclose(getattr(record, field), mean, rtol=1e-4, atol=1e-4)
+
+
+def test_default_grid_spans_what_singular_values_can_be(task):
+    watch = task.probe(task.model())
+    assert watch.grid[0] == 0
+    assert watch.grid[-1] == pytest.approx(40**0.5)
+
+
+def test_a_pytree_under_jit_vmap_and_scan(task):
+    model = task.model()
+    watch = task.probe(model)
+    states = [nnx.state(task.model(seed)) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    expected = [watch(state) for state in states]
+    as_argument = jax.jit(lambda watch, states: jax.vmap(watch)(states))(watch, stacked)
+    scanned = jax.jit(lambda states: jax.lax.scan(lambda carry, state: (carry, watch(state)), 0, states)[1])(stacked)
+    for found in (as_argument, scanned):
+        assert list(found) == ["input", "hidden_1", "hidden_2"]
+        for i in range(3):
+            np.testing.assert_allclose(found["hidden_2"].area[i], expected[i]["hidden_2"].area, rtol=1e-4)
+
+
+def test_integer_inputs_have_no_representation_of_their_own():
+    class Embedder(nnx.Module):
+        def __init__(self, rngs):
+            self.embed = nnx.Embed(10, 4, rngs=rngs)
+
+        def __call__(self, tokens):
+            return self.embed(tokens)
+
+    model = Embedder(nnx.Rngs(0))
+    watch = ja.probe(ja.tap(model), jnp.arange(12) % 10, ja.encode_targets(np.arange(12) % 2))
+    assert list(watch(nnx.state(model))) == ["embed"]
+
+
+def test_bad_arguments_are_explained(task):
+    model = task.model()
+    tap, targets = ja.tap(model), ja.encode_targets(task.labels)
+    with pytest.raises(ValueError, match="as many rows"):
+        ja.probe(tap, task.inputs[:-1], targets)
+    with pytest.raises(ValueError, match="pass encode_targets"):
+        ja.probe(tap, task.inputs, task.labels)
+    with pytest.raises(ValueError, match="thresholds must be finite"):
+        ja.probe(tap, task.inputs, targets, thresholds=(1.0, np.nan))
+    with pytest.raises(ValueError, match="grid must be a non-empty list"):
+        ja.probe(tap, task.inputs, targets, grid=())
+    with pytest.raises(ValueError, match="inputs must be finite"):
+        ja.probe(tap, np.where(task.inputs > 2, np.nan, task.inputs), targets)

@@ -1,0 +1,147 @@
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jaxalign as ja
+
+STEPS = 20
+
+
+@pytest.fixture
+def run(task, tmp_path):
+    """(folder, history) of a small finished run."""
+    model = task.model()
+    writer = ja.RunWriter(tmp_path / "run", {"note": "test"})
+    _, history = ja.fit(
+        model,
+        optax.adam(1e-2),
+        task.inputs,
+        task.labels,
+        steps=STEPS,
+        batch_size=16,
+        chunk=6,
+        probe=task.probe(model),
+        observe=writer.write,
+    )
+    return tmp_path / "run", history
+
+
+def assert_same(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def head(history, count):
+    layers = {name: ja.Record(*(x[:count] for x in record)) for name, record in history.layers.items()}
+    metrics = {name: x[:count] for name, x in history.metrics.items()}
+    return history._replace(
+        step=history.step[:count], loss=history.loss[:count], metrics=metrics, layers=type(history.layers)(layers)
+    )
+
+
+def test_what_was_written_is_read_back_bit_for_bit(run):
+    folder, history = run
+    assert_same(ja.read_history(folder), history)
+
+
+def test_rows_are_plain_json_a_step_a_line(run):
+    folder, history = run
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(STEPS + 1))
+    assert set(rows[0]) == {"step", "loss", "accuracy", "layers"}
+    assert set(rows[0]["layers"]) == {"input", "hidden_1", "hidden_2"}
+    assert len(rows[0]["layers"]["hidden_1"]["alignment"]) == len(history.thresholds)
+    assert json.loads((folder / "config.json").read_text())["note"] == "test"
+    assert np.load(folder / "curves.npy").shape == (STEPS + 1, 3, 64)
+
+
+def test_readable_while_it_runs(task, tmp_path):
+    model, lengths = task.model(), []
+    writer = ja.RunWriter(tmp_path / "run", {})
+
+    def observe(part):
+        writer.write(part)
+        seen = ja.read_history(tmp_path / "run")
+        assert np.isfinite(seen.layers["hidden_2"].curve).all()
+        lengths.append(len(seen.step))
+
+    ja.fit(
+        model,
+        optax.sgd(0.1),
+        task.inputs,
+        task.labels,
+        steps=30,
+        batch_size=16,
+        chunk=8,
+        probe=task.probe(model),
+        observe=observe,
+    )
+    assert lengths == [8, 16, 24, 31]
+
+
+@pytest.mark.parametrize("torn", [1, 50, 300])
+def test_a_torn_last_line_does_not_count(run, torn):
+    folder, history = run
+    file = folder / "history.jsonl"
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-torn])
+    assert_same(ja.read_history(folder), head(history, STEPS))
+
+
+def test_damage_before_the_end_is_an_error(run):
+    folder, _ = run
+    file = folder / "history.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:3], lines[3][:20] + "\n", *lines[4:]]))
+    with pytest.raises(ValueError, match=r"line 4 of .* is damaged"):
+        ja.read_history(folder)
+    file.write_text("".join([*lines[:3], *lines[4:]]))
+    with pytest.raises(ValueError, match=r"line 4 of .* must be step 3, found 4"):
+        ja.read_history(folder)
+
+
+def test_nan_survives_the_round_trip(task, tmp_path):
+    model = task.model()
+    writer = ja.RunWriter(tmp_path / "run", {})
+    _, history = ja.fit(
+        model,
+        optax.sgd(1e30),
+        task.inputs,
+        task.labels,
+        steps=10,
+        batch_size=16,
+        probe=task.probe(model),
+        observe=writer.write,
+    )
+    assert np.isnan(history.loss[-1])
+    assert_same(ja.read_history(tmp_path / "run"), history)
+
+
+def test_two_runs_never_mix(run):
+    folder, history = run
+    with pytest.raises(FileExistsError, match=r"already holds a run .* pass --overwrite"):
+        ja.RunWriter(folder, {})
+    (folder / "mine.txt").write_text("kept")
+    replacing = ja.RunWriter(folder, {}, overwrite=True)
+    assert_same(ja.read_history(folder), history)  # nothing happens before the first chunk
+    replacing.write(head(history, 5))
+    assert_same(ja.read_history(folder), head(history, 5))
+    assert (folder / "mine.txt").read_text() == "kept"
+
+
+def test_a_run_that_begins_meanwhile_is_not_touched(run, tmp_path):
+    _, history = run
+    first, second = (ja.RunWriter(tmp_path / "new", {}) for _ in range(2))
+    first.write(head(history, 5))
+    with pytest.raises(FileExistsError):
+        second.write(head(history, 5))
+    assert_same(ja.read_history(tmp_path / "new"), head(history, 5))
+
+
+def test_a_folder_without_a_run_is_explained(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        ja.read_history(tmp_path)
