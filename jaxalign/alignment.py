@@ -23,9 +23,10 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
       ValueError: thresholds not of shape (t,), or not finite (eager calls).
 
     Example:
-      >>> s = Spectrum(jnp.array([3.0, 1.0]), jnp.array([[2.0], [1.0]]), jnp.array([4.0]))
-      >>> alignment_curve(s, jnp.array([0.0, 0.5, 1.0, 2.0, 5.0])).ravel().tolist()
-      [4.0, 3.0, 3.0, 2.0, 0.0]
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.alignment_curve(s, [0.0, 0.5, 1.0, 2.0, 5.0]).ravel().tolist()
+      [6.0, 5.0, 5.0, 4.0, 0.0]
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
@@ -45,9 +46,10 @@ def alignment(spectrum: Spectrum, threshold: ArrayLike) -> Array:
       ValueError: the threshold is not a scalar, or not finite (eager calls).
 
     Example:
-      >>> s = Spectrum(jnp.array([3.0, 1.0]), jnp.array([[2.0], [1.0]]), jnp.array([4.0]))
-      >>> alignment(s, 2.0).tolist()
-      [2.0]
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.alignment(s, 2.0).tolist()
+      [4.0]
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
@@ -61,9 +63,10 @@ def alignment_area(spectrum: Spectrum) -> Array:
     """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: (k,), the whole curve in one number, between 0 and σ_1‖y‖².
 
     Example:
-      >>> s = Spectrum(jnp.array([3.0, 1.0]), jnp.array([[2.0], [1.0]]), jnp.array([4.0]))
-      >>> alignment_area(s).tolist()
-      [7.0]
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.alignment_area(s).tolist()
+      [13.0]
 
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
@@ -84,8 +87,9 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
       ValueError: the share is not in (0, 1] (eager values).
 
     Example:
-      >>> s = Spectrum(jnp.array([3.0, 1.0]), jnp.array([[2.0], [1.0]]), jnp.array([4.0]))
-      >>> aligned_rank(s, 0.5).tolist(), aligned_rank(s, 0.9).tolist()
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.aligned_rank(s, 0.5).tolist(), ja.aligned_rank(s, 0.9).tolist()
       ([1], [2])
 
     Source: ours; with norms for energies, 1 − (1 − ε)² its relation to k(ε) of Imani et al. (JMLR 2024), as released.

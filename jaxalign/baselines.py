@@ -22,9 +22,10 @@ def random_label_curve(spectrum: Spectrum, thresholds: ArrayLike, samples: int) 
       ValueError: as ``alignment_curve``.
 
     Example:
-      >>> s = Spectrum(jnp.array([3.0, 1.0]), jnp.array([[2.0], [1.0]]), jnp.array([4.0]))
-      >>> random_label_curve(s, jnp.array([0.0, 2.0, 5.0]), samples=4).ravel().tolist()
-      [4.0, 1.0, 0.0]
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.random_label_curve(s, [0.0, 2.0, 5.0], samples=4).ravel().tolist()
+      [6.0, 1.5, 0.0]
 
     Source: ours; an identity of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """

@@ -36,8 +36,9 @@ def prepare(activations: ArrayLike, *, bias: bool = True, normalize: bool = True
       TypeError: complex activations.
 
     Example:
-      >>> prepare([[3.0, 0.0], [0.0, 0.0]]).round(3).tolist()
-      [[0.949..., 0.0, 0.316...], [0.0, 0.0, 1.0]]
+      >>> import jaxalign as ja
+      >>> ja.prepare([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]]).tolist()
+      [[0.588..., 0.784..., 0.0, 0.196...], [0.0, 0.0, 0.0, 1.0]]
 
     Source: Imani, Hu, White (TMLR 2022), the order of steps as in the authors' demo notebook.
     """
@@ -96,9 +97,10 @@ def encode_targets(labels: ArrayLike, *, classes: Sequence | None = None) -> Arr
         ``classes``, or not finite (eager calls).
 
     Example:
-      >>> encode_targets([0, 1, 1]).tolist()
+      >>> import jaxalign as ja
+      >>> ja.encode_targets([0, 1, 1]).tolist()
       [[-1.0], [1.0], [1.0]]
-      >>> encode_targets(["cat", "dog", "emu"]).tolist()
+      >>> ja.encode_targets(["cat", "dog", "emu"]).tolist()
       [[1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
 
     Source: ±1 labels as in Imani, Hu, White (TMLR 2022); one-vs-rest columns are ours.

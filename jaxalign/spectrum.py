@@ -56,8 +56,9 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
       TypeError: complex features or targets.
 
     Example:
-      >>> s = spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0], [1.0]])
-      >>> s.singular_values.round(3).tolist(), s.energy.ravel().round(3).tolist(), s.total.tolist()
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0], [1.0]])
+      >>> s.singular_values.tolist(), s.energy.ravel().tolist(), s.total.tolist()
       ([3.0, 1.0], [1.0, 1.0], [3.0])
 
     Source: the measure's ingredients are Eq. 1 of Imani, Hu, White (TMLR 2022); routes and derivative are ours.

@@ -60,8 +60,9 @@ def tap(model: nnx.Module, layers: str | Sequence[str] = "*", *, at: Literal["ou
     Example:
       >>> from flax import nnx
       >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
       >>> model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(1)))
-      >>> output, activations = tap(model, at="input")(nnx.state(model), jnp.ones((5, 4)))
+      >>> output, activations = ja.tap(model, at="input")(nnx.state(model), jnp.ones((5, 4)))
       >>> {name: a.shape for name, a in activations.items()}
       {'layers.0': (5, 4), 'layers.2': (5, 3)}
 

@@ -35,6 +35,7 @@ def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None 
       ValueError: a truncated, foreign or changed file; classes that are not two or more different ones of 0...9.
 
     Example:
+      >>> from jaxalign.data import fashion_mnist
       >>> split = fashion_mnist(classes=(2, 4))
       >>> split.train.inputs.shape, split.test.inputs.shape, split.train.class_names
       ((1000, 28, 28), (200, 28, 28), ('Pullover', 'Coat'))

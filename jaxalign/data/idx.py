@@ -25,6 +25,7 @@ def read_idx(path: str | Path) -> np.ndarray:
 
     Example:
       >>> import tempfile
+      >>> from jaxalign.data import read_idx
       >>> with tempfile.NamedTemporaryFile() as file:
       ...     _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])), file.flush()
       ...     read_idx(file.name).tolist()

@@ -32,9 +32,11 @@ class MLP(nnx.Module):
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from jaxalign import tap
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.models import MLP
       >>> model = MLP(784, (128, 128), 1, rngs=nnx.Rngs(0))
-      >>> output, activations = tap(model)(nnx.state(model), jnp.ones((5, 28, 28)))
+      >>> output, activations = ja.tap(model)(nnx.state(model), jnp.ones((5, 28, 28)))
       >>> {name: a.shape for name, a in activations.items()}
       {'hidden_1': (5, 128), 'hidden_2': (5, 128), 'logits': (5, 1)}
 

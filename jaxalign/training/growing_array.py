@@ -14,9 +14,8 @@ def append_rows(file: Path, rows: np.ndarray) -> None:
     """
     row_shape = rows.shape[1:]
     with open(file, "r+b" if file.exists() else "w+b") as stream:
-        count, begin = (
-            _read_header(stream, rows) if stream.seek(0, 2) else (0, _write_header(stream, (0, *row_shape), rows.dtype))
-        )
+        empty = stream.seek(0, 2) == 0
+        count, begin = (0, _write_header(stream, (0, *row_shape), rows.dtype)) if empty else _read_header(stream, rows)
         stream.seek(begin + count * int(np.prod(row_shape, dtype=np.int64)) * rows.dtype.itemsize)
         stream.write(np.ascontiguousarray(rows).data)
         stream.flush()

@@ -83,10 +83,15 @@ def fit(
         under 1.
 
     Example:
-      >>> images = fashion_mnist(classes=(2, 4)).train
+      >>> import optax
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.data import fashion_mnist
+      >>> from jaxalign.models import MLP
+      >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
       >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
-      >>> watch = probe(tap(model, "hidden_*"), images.inputs, encode_targets(images.labels))
-      >>> state, history = fit(model, optax.adam(1e-3), images.inputs, images.labels, steps=20, probe=watch)
+      >>> watch = ja.probe(ja.tap(model, "hidden_*"), images.inputs, ja.encode_targets(images.labels))
+      >>> state, history = ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, steps=20, probe=watch)
       >>> history.layers["hidden_2"].area.shape
       (21,)
 

@@ -19,6 +19,8 @@ def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Arra
       ValueError: outputs that are not (n, c) for labels (n,).
 
     Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxalign.training import classification
       >>> loss, metrics = classification(jnp.array([[2.0], [-1.0]]), jnp.array([1, 1]))
       >>> loss.round(3).item(), metrics["accuracy"].item()
       (0.72..., 0.5)

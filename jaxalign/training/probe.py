@@ -90,12 +90,12 @@ def probe(
 
     Example:
       >>> from flax import nnx
-      >>> from jaxalign import encode_targets, tap
+      >>> import jaxalign as ja
       >>> from jaxalign.data import fashion_mnist
       >>> from jaxalign.models import MLP
       >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
       >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
-      >>> measured = probe(tap(model, "hidden_*"), images.inputs, encode_targets(images.labels))
+      >>> measured = ja.probe(ja.tap(model, "hidden_*"), images.inputs, ja.encode_targets(images.labels))
       >>> list(measured(nnx.state(model)))
       ['input', 'hidden_1', 'hidden_2']
 

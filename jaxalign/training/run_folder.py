@@ -53,7 +53,7 @@ class RunWriter:
         """Append the rows of one chunk."""
         if not self.begun:
             self._begin(part)
-        for name, field in ((CURVES, "curve"), (NULL, "null")):
+        for name, field in ((CURVES, "curve"), (NULL, "null")) if part.layers else ():
             by_layer = [np.asarray(getattr(record, field)) for record in part.layers.values()]
             append_rows(self.folder / name, np.stack(by_layer, axis=1))
         # The rows come last: whoever sees a row finds its curves.
@@ -119,12 +119,12 @@ def read_history(path: str | Path) -> History:
     measured = read_config(folder)["measured"]
     rows = _read_rows(folder / ROWS)
     count, layers = len(rows), measured["layers"]
-    curves, null = (np.load(folder / name, mmap_mode="r")[:count] for name in (CURVES, NULL))
     records = OrderedDict()
     for i, layer in enumerate(layers):
         found = [row["layers"][layer] for row in rows]
         alignment = _floats([f["alignment"] for f in found]).reshape(count, len(measured["thresholds"]))
-        records[layer] = Record(_floats([f["area"] for f in found]), alignment, np.array(curves[:, i]), np.array(null[:, i]))
+        curve, null = (np.array(np.load(folder / name, mmap_mode="r")[:count, i]) for name in (CURVES, NULL))
+        records[layer] = Record(_floats([f["area"] for f in found]), alignment, curve, null)
     return History(
         step=np.array([row["step"] for row in rows], np.int32),
         loss=_floats([row["loss"] for row in rows]),

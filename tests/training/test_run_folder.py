@@ -145,3 +145,9 @@ def test_a_run_that_begins_meanwhile_is_not_touched(run, tmp_path):
 def test_a_folder_without_a_run_is_explained(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no run"):
         ja.read_history(tmp_path)
+
+
+def test_a_run_that_measures_nothing_is_a_run(task, tmp_path):
+    writer = ja.RunWriter(tmp_path, {})
+    _, history = ja.fit(task.model(), optax.sgd(0.1), task.inputs, task.labels, steps=9, chunk=4, observe=writer.write)
+    assert_same(ja.read_history(tmp_path), history)
