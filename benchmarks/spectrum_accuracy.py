@@ -2,8 +2,8 @@
 
     python benchmarks/spectrum_accuracy.py
 
-1000 × 129 float32 with singular values spread geometrically over six decades, ten target columns. Both routes are jitted, run in
-turn on one process; medians. Accuracy is against numpy's SVD of the same float32 numbers in float64.
+1000 × 129 float32 with singular values spread geometrically over six decades, ten target columns. Both routes are jitted,
+run in turn in one process; medians. Accuracy is against numpy's SVD of the same float32 numbers in float64.
 """
 
 import argparse
