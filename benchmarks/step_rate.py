@@ -22,7 +22,6 @@ import jaxalign as ja
 from jaxalign.data import fashion_mnist
 from jaxalign.models import MLP
 
-
 CHUNK = 64
 
 
