@@ -28,6 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return train(command, console)
             case Show():
                 return show(command, console)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"jaxalign: {error}", file=sys.stderr)
         return 1

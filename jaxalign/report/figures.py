@@ -97,7 +97,8 @@ def curve_by_layer(history: History) -> Figure:
 def threshold_heat_map(history: History) -> Figure:
     """Step × threshold for the last layer: colour is A(τ)/‖y‖², with the contour where half of the labels is left."""
     name = last_layer(history)
-    share = history.layers[name].curve.T / history.total
+    share = np.array(history.layers[name].curve.T / history.total)
+    share[:, np.isnan(share).any(axis=0)] = np.nan  # a diverged step is blank, also at τ = 0, where A is ‖y‖² all the same
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         axes = figure.subplots()
@@ -105,7 +106,7 @@ def threshold_heat_map(history: History) -> Figure:
         between = (history.grid[1:] + history.grid[:-1]) / 2
         tau_edges = np.concatenate([[history.grid[0]], between, [history.grid[-1]]])
         mesh = axes.pcolormesh(edges, tau_edges, share, cmap="viridis", vmin=0, vmax=1, rasterized=True)
-        if len(history.step) > 1 and np.nanmin(share) < 0.5 < np.nanmax(share):
+        if len(history.step) > 1 and (share < 0.5).any() and (share > 0.5).any():
             axes.contour(history.step, history.grid, share, levels=[0.5], colors="white", linewidths=1.2)
         _step_axis(axes, history)
         axes.grid(visible=False)

@@ -62,10 +62,14 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
 
 def _lede(last: LayerSummary, history: History, tau: float) -> str:
     before, after = last.alignment
-    return (
+    begin = (
         f"Before training, {_percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last "
-        f"measured layer, {last.layer}. After {history.step[-1]:,} steps it is {_percent(after)}; random labels would give "
-        f"{_percent(last.chance)}."
+        f"measured layer, {last.layer}. "
+    )
+    if np.isnan(after):
+        return begin + "Then the run diverged."
+    return (
+        begin + f"After {history.step[-1]:,} steps it is {_percent(after)}; random labels would give {_percent(last.chance)}."
     )
 
 
@@ -96,7 +100,10 @@ def _warning(history: History, result: Mapping[str, Any]) -> str:
 def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str, Any]) -> str:
     tiles = [
         (f"{_percent(last.alignment[0])} → {_percent(last.alignment[1])}", f"of the labels at σ ≥ {tau:g} in {last.layer}"),
-        (f"{last.area[0]:.1f} → {last.area[1]:.1f}", f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})"),
+        (
+            f"{_number(last.area[0], 1)} → {_number(last.area[1], 1)}",
+            f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})",
+        ),
     ]
     if "test_accuracy" in result:
         accuracies = f"{_percent(result['train_accuracy'])} · {_percent(result['test_accuracy'])}"
@@ -107,7 +114,8 @@ def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str
 def _table(rows: Iterable[LayerSummary], tau: float) -> str:
     head = ["layer", f"A({tau:g})/‖y‖² untrained", "trained", "by chance", "area/‖y‖² untrained", "trained"]
     body = [
-        (r.layer, *(_percent(share) for share in (*r.alignment, r.chance)), *(f"{area:.2f}" for area in r.area)) for r in rows
+        (r.layer, *(_percent(share) for share in (*r.alignment, r.chance)), *(_number(area, 2) for area in r.area))
+        for r in rows
     ]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{cells}</table>"
@@ -151,6 +159,10 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _number(value: float, digits: int) -> str:
+    return "NaN" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def _percent(share: float) -> str:

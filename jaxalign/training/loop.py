@@ -1,5 +1,6 @@
 """``fit``: an optax training loop in jitted chunks that measures every layer's alignment at every step."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ class _Rows(NamedTuple):
     step: Array
     loss: Array
     metrics: dict[str, Array]
-    layers: dict[str, Record]
+    layers: OrderedDict[str, Record]
 
 
 def fit(
@@ -103,10 +104,11 @@ def fit(
     state = TrainState(jnp.zeros((), jnp.int32), _copy(variables), optimizer.init(_parameters(variables)))
     run = partial(_run_chunk(graph, optimizer, objective, steps), probe=probe, inputs=inputs, labels=labels)
 
+    blank = _blank_history(probe)
     parts: list[History] = []
 
     def deliver(rows: _Rows) -> None:
-        part = _on_host(rows, probe, steps)
+        part = _on_host(rows, blank, steps)
         parts.append(part)
         if observe is not None:
             observe(part)
@@ -134,7 +136,7 @@ def _run_chunk(graph: nnx.GraphDef, optimizer: optax.GradientTransformation, obj
     @partial(jax.jit, donate_argnums=(0,))
     def run_chunk(state: TrainState, indices: Array, *, probe, inputs, labels) -> tuple[TrainState, _Rows]:
         def one_step(state, rows):
-            records = {} if probe is None else probe(state.model)
+            records = OrderedDict() if probe is None else probe(state.model)
             parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
             (loss, (metrics, new_rest)), gradient = jax.value_and_grad(loss_of, has_aux=True)(
                 parameters, rest, inputs[rows], labels[rows]
@@ -163,15 +165,21 @@ def _batches(n: int, batch_size: int, steps: int, seed: int, chunk: int) -> Iter
         pool = pool[length * batch_size :]
 
 
-def _on_host(rows: _Rows, probe: Probe | None, steps: int) -> History:
+def _blank_history(probe: Probe | None) -> History:
+    """A history without rows. Made before the loop: an operation asked for later would wait behind the running chunk."""
+    nothing = np.empty(0, np.float32)
+    if probe is None:
+        return History(nothing, nothing, {}, OrderedDict(), thresholds=nothing, grid=nothing, total=0.0)
+    total = float(jnp.mean(jnp.sum(probe.targets**2, axis=0)))
+    thresholds, grid = np.asarray(probe.thresholds), np.asarray(probe.grid)
+    return History(nothing, nothing, {}, OrderedDict(), thresholds, grid, total)
+
+
+def _on_host(rows: _Rows, blank: History, steps: int) -> History:
+    """The rows up to the last step, fetched."""
     fetched = jax.device_get(rows)
     count = min(len(fetched.step), steps + 1 - int(fetched.step[0]))
-    step, loss, metrics, layers = jax.tree.map(lambda x: x[:count], fetched)
-    if probe is None:
-        nothing = np.empty(0, np.float32)
-        return History(step, loss, metrics, layers, nothing, nothing, 0.0)
-    total = float(jnp.mean(jnp.sum(probe.targets**2, axis=0)))
-    return History(step, loss, metrics, layers, np.asarray(probe.thresholds), np.asarray(probe.grid), total)
+    return blank._replace(**jax.tree.map(lambda x: x[:count], fetched)._asdict())
 
 
 def _parameters(variables: nnx.State) -> nnx.State:

@@ -37,6 +37,8 @@ class RunWriter:
 
     Raises:
       FileExistsError: the folder holds a run and ``overwrite`` is not set.
+
+    Source: ours.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False):
@@ -46,7 +48,7 @@ class RunWriter:
         if held and not overwrite:
             raise FileExistsError(
                 f"out folder {self.folder} already holds a run ({', '.join(held)}); "
-                "name another --out, or pass --overwrite to replace it"
+                "name another one, or replace it with overwrite (--overwrite)"
             )
 
     def write(self, part: History) -> None:
@@ -112,6 +114,24 @@ def read_history(path: str | Path) -> History:
     Raises:
       FileNotFoundError: the folder holds no run.
       ValueError: a damaged row that is not the last one, or rows that are not 0, 1, 2, ...
+
+    Example:
+      >>> import tempfile
+      >>> import numpy as np
+      >>> import optax
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.models import MLP
+      >>> x = np.random.default_rng(0).standard_normal((80, 6)).astype(np.float32)
+      >>> labels = (x[:, 0] > 0).astype(int)
+      >>> model = MLP(6, (8,), 1, rngs=nnx.Rngs(0))
+      >>> watch = ja.probe(ja.tap(model), x, ja.encode_targets(labels))
+      >>> folder = tempfile.mkdtemp()
+      >>> writer = ja.RunWriter(folder, {"note": "what this run was for"})
+      >>> _ = ja.fit(model, optax.sgd(0.1), x, labels, steps=9, probe=watch, observe=writer.write)
+      >>> history = ja.read_history(folder)
+      >>> history.loss.shape, list(history.layers), history.layers["hidden_1"].curve.shape
+      ((10,), ['input', 'hidden_1', 'logits'], (10, 64))
 
     Source: ours.
     """

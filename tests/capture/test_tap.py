@@ -58,7 +58,7 @@ def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
         assert list(activations) == expected
 
 
-def test_output_and_activations_are_those_of_the_model(x):
+def test_output_and_activations_are_those_of_the_model(x, x64):
     model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 2, rngs=nnx.Rngs(1)))
     first, last = model.layers[0], model.layers[2]
     hidden = first(x)

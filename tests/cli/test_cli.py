@@ -107,7 +107,7 @@ def test_an_out_folder_with_a_run_needs_overwrite(tmp_path, capsys):
     assert main(run) == 0
     before = (folder / "history.jsonl").read_bytes()
     assert main([*run, "--seed", "1"]) == 1
-    assert "pass --overwrite" in capsys.readouterr().err
+    assert "(--overwrite)" in capsys.readouterr().err
     assert (folder / "history.jsonl").read_bytes() == before
     assert main([*run, "--seed", "1", "--overwrite"]) == 0
     assert (folder / "history.jsonl").read_bytes() != before

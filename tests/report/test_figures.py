@@ -33,6 +33,12 @@ def test_heat_map_is_of_the_last_layer(history):
     assert "hidden_3" in axes.get_title(loc="left")
 
 
+def test_a_diverged_step_is_blank_in_the_heat_map(diverged):
+    drawn = threshold_heat_map(diverged).axes[0].collections[0].get_array()
+    assert not np.ma.getmaskarray(drawn)[:, :20].any()
+    assert np.ma.getmaskarray(drawn)[:, 20:].all()
+
+
 def test_layers_are_told_apart_by_colour(history):
     assert len(set(layer_colours(history).values())) == len(history.layers)
 

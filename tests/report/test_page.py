@@ -71,6 +71,8 @@ def test_unfinished_and_diverged_runs_say_so(history, diverged, config):
     text = make(diverged, config)
     assert "not finite from step 20 on: the run diverged" in text
     assert "the trained layers cannot be compared" in text
+    assert "Then the run diverged." in text
+    assert ">nan" not in text
 
 
 def test_frames_hold_the_curves_as_strict_json(diverged, config):

@@ -7,7 +7,7 @@ from flax import nnx
 import jaxalign as ja
 
 
-def test_records_are_the_measures_of_each_layer(task):
+def test_records_are_the_measures_of_each_layer(task, x64):
     model = task.model()
     thresholds, grid = (0.5, 2.0), (0.0, 1.0, 3.0)
     watch = task.probe(model, thresholds=thresholds, grid=grid)

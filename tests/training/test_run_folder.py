@@ -123,7 +123,7 @@ def test_nan_survives_the_round_trip(task, tmp_path):
 
 def test_two_runs_never_mix(run):
     folder, history = run
-    with pytest.raises(FileExistsError, match=r"already holds a run .* pass --overwrite"):
+    with pytest.raises(FileExistsError, match=r"already holds a run .* with overwrite"):
         ja.RunWriter(folder, {})
     (folder / "mine.txt").write_text("kept")
     replacing = ja.RunWriter(folder, {}, overwrite=True)
