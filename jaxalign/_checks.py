@@ -45,3 +45,25 @@ def require_matrix(x: Array, name: str, columns: str) -> None:
         )
     if 0 in x.shape:
         raise ValueError(f"{name} must not be empty, found shape {x.shape}; pass at least one row and one column")
+
+
+def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    """Φ (n, d) and Y (n, k) in the features' dtype, float32 at least; raises for everything that makes no such pair."""
+    features = as_real_floats(features, "features")
+    targets = jnp.asarray(targets)
+    if targets.ndim == 1:
+        if not jnp.issubdtype(targets.dtype, jnp.floating):
+            raise ValueError(
+                f"targets must be real-valued, found {targets.dtype} of shape {targets.shape}; pass encode_targets(labels)"
+            )
+        targets = targets[:, None]
+    targets = as_real_floats(targets, "targets")
+    require_matrix(features, "features", "d")
+    require_matrix(targets, "targets", "k")
+    n, d = features.shape
+    if n != len(targets):
+        turned = "; features look transposed, pass features.T" if d == len(targets) else ""
+        raise ValueError(f"features and targets must have as many rows, found features {n} and targets {len(targets)}{turned}")
+    require_finite(features, "features")
+    require_finite(targets, "targets")
+    return features, targets.astype(features.dtype)

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign import moments, svd
-from jaxalign._checks import as_real_floats, require_finite, require_matrix
+from jaxalign import _gram, _svd
+from jaxalign._checks import as_matrices
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 
 Method = Literal["auto", "moments", "svd"]
 
-_ROUTES = {"moments": moments, "svd": svd}
+_ROUTES = {"moments": _gram, "svd": _svd}
 
 
 class Spectrum(NamedTuple):
@@ -65,26 +65,10 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
     """
     if method != "auto" and method not in _ROUTES:
         raise ValueError(f"method must be 'auto', {', '.join(map(repr, _ROUTES))}, found {method!r}")
-    features = as_real_floats(features, "features")
-    targets = jnp.asarray(targets)
-    if targets.ndim == 1:
-        if not jnp.issubdtype(targets.dtype, jnp.floating):
-            raise ValueError(
-                f"targets must be real-valued, found {targets.dtype} of shape {targets.shape}; pass encode_targets(labels)"
-            )
-        targets = targets[:, None]
-    targets = as_real_floats(targets, "targets")
-    require_matrix(features, "features", "d")
-    require_matrix(targets, "targets", "k")
-    n, d = features.shape
-    if n != len(targets):
-        turned = "; features look transposed, pass features.T" if d == len(targets) else ""
-        raise ValueError(f"features and targets must have as many rows, found features {n} and targets {len(targets)}{turned}")
-    require_finite(features, "features")
-    require_finite(targets, "targets")
+    features, targets = as_matrices(features, targets)
     if method == "auto":
         method = "svd" if features.dtype == jnp.float64 else "moments"
-    return _spectrum(features, targets.astype(features.dtype), method)
+    return _spectrum(features, targets, method)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -1,10 +1,11 @@
 """The progress display of a training run: steps, speed, loss, and each layer's area moving."""
 
+import threading
 import time
 from types import TracebackType
 
 from rich.bar import Bar
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -13,16 +14,24 @@ from jaxalign.training.history import History
 
 
 class TrainingDisplay:
-    """A live display in a terminal, a line now and then elsewhere: ``with display: display.update(history)``."""
+    """A live display in a terminal, a line now and then elsewhere: ``with display: display.update(history)``.
 
-    def __init__(self, console: Console, steps: int):
-        self._console, self._steps = console, steps
+    Args:
+      console: where to.
+      steps: how many there will be.
+      stopping: set when the run is to end after its running chunk; shown at once. (A signal handler may set an event,
+        but not print: the signal may have come in the middle of printing.)
+    """
+
+    def __init__(self, console: Console, steps: int, stopping: threading.Event):
+        self._console, self._steps, self._stopping = console, steps, stopping
         self._progress = Progress(
             TextColumn("step"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
             TimeElapsedColumn(), TextColumn("·"), TimeRemainingColumn(), TextColumn("left"), console=console,
         )  # fmt: skip
         self._task = self._progress.add_task("", total=steps, speed="compiling …")
-        self._live = Live(self._progress, console=console, refresh_per_second=8, transient=False)
+        self._last: History | None = None
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
         self._begin: dict[str, float] = {}
         self._clock: tuple[float, int] | None = None
         self._next_line = 0.0
@@ -45,13 +54,21 @@ class TrainingDisplay:
         step = min(int(part.step[-1]), self._steps)
         if self._console.is_terminal:
             self._progress.update(self._task, completed=step, speed=self._speed())
-            self._live.update(Group(self._progress, self._numbers(part), self._areas(part)))
+            self._last = part
         elif step >= self._next_line or step == self._steps:
             self._next_line = step + self._steps / 10
             areas = "  ".join(f"{name} {record.area[-1] / part.total:.2f}" for name, record in part.layers.items())
             self._console.print(
                 f"step {step}/{self._steps}  loss {part.loss[-1]:.4f}  area/‖y‖²: {areas}", highlight=False, soft_wrap=True
             )
+
+    def _render(self) -> Group:
+        shown: list[RenderableType] = [self._progress]
+        if self._last is not None:
+            shown += [self._numbers(self._last), self._areas(self._last)]
+        if self._stopping.is_set():
+            shown.append("[yellow]stopping after this chunk (Ctrl-C again to stop at once) …[/]")
+        return Group(*shown)
 
     def _measure_speed(self, step: int) -> None:
         """Steps a second since the first chunk came, whose own time is mostly compilation; nothing under half a second."""

@@ -42,8 +42,7 @@ def train(config: Train, console: Console) -> int:
 
     started = time.perf_counter()
     status, seen = "finished", 0
-    display = TrainingDisplay(console, config.steps)
-    with display, _interrupt_between_chunks(console) as interrupted:
+    with _interrupt_between_chunks() as interrupted, TrainingDisplay(console, config.steps, interrupted) as display:
 
         def observe(part: History) -> None:
             nonlocal seen
@@ -104,7 +103,7 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def _interrupt_between_chunks(console: Console) -> Iterator[threading.Event]:
+def _interrupt_between_chunks() -> Iterator[threading.Event]:
     """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Main thread only."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -115,7 +114,6 @@ def _interrupt_between_chunks(console: Console) -> Iterator[threading.Event]:
         if interrupted.is_set():
             raise KeyboardInterrupt
         interrupted.set()
-        console.print("Stopping after this chunk (Ctrl-C again to stop at once) …")
 
     previous = signal.signal(signal.SIGINT, handler)
     try:

@@ -1,4 +1,4 @@
-"""The moments route: everything the label spectrum needs is in ΦᵀΦ and ΦᵀY (for wide Φ, in ΦΦᵀ)."""
+"""The moments route for arrays at hand: everything the label spectrum needs is in ΦᵀΦ and ΦᵀY (for wide Φ, in ΦΦᵀ)."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -21,22 +21,24 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     """
     n, d = features.shape
     if n < d:
-        sigma, left = _eigenvectors(jnp.matmul(features, features.T, precision=Precision.HIGHEST))
-        coordinates = jnp.matmul(left.T, targets, precision=Precision.HIGHEST)
-        right = _divide(jnp.matmul(features.T, left, precision=Precision.HIGHEST), sigma)
-        return Decomposition(sigma, coordinates, left, right)
-    sigma, right = _eigenvectors(jnp.matmul(features.T, features, precision=Precision.HIGHEST))
-    cross = jnp.matmul(features.T, targets, precision=Precision.HIGHEST)
-    coordinates = _divide(jnp.matmul(cross.T, right, precision=Precision.HIGHEST), sigma).T
-    left = _divide(jnp.matmul(features, right, precision=Precision.HIGHEST), sigma)
-    return Decomposition(sigma, coordinates, left, right)
+        sigma, left = singular_vectors(_matmul(features, features.T))
+        right = over(_matmul(features.T, left), sigma)
+        return Decomposition(sigma, _matmul(left.T, targets), left, right)
+    sigma, right = singular_vectors(_matmul(features.T, features))
+    coordinates = over(_matmul(_matmul(targets.T, features), right), sigma).T
+    return Decomposition(sigma, coordinates, over(_matmul(features, right), sigma), right)
 
 
-def _eigenvectors(gram: Array) -> tuple[Array, Array]:
+def singular_vectors(gram: Array) -> tuple[Array, Array]:
+    """(σ, V) of a matrix from its Gram matrix V diag(σ²) Vᵀ, σ descending; eigenvalues rounded under 0 are 0."""
     values, vectors = jnp.linalg.eigh(gram)
     return jnp.sqrt(jnp.maximum(values[::-1], 0)), vectors[:, ::-1]
 
 
-def _divide(columns: Array, sigma: Array) -> Array:
+def over(columns: Array, sigma: Array) -> Array:
     """Columns over their σ; where σ = 0 the column is left alone (it is noise, which the rank tolerance drops)."""
     return columns / jnp.where(sigma == 0, 1, sigma)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=Precision.HIGHEST)
