@@ -3,24 +3,28 @@
 from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap, tap
+from jaxalign.moments import Moments, accumulate, moments
 from jaxalign.representation import encode_targets, prepare
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
 
 __all__ = [
     "History",
+    "Moments",
     "Probe",
     "Record",
     "RunWriter",
     "Spectrum",
     "Tap",
     "TrainState",
+    "accumulate",
     "aligned_rank",
     "alignment",
     "alignment_area",
     "alignment_curve",
     "encode_targets",
     "fit",
+    "moments",
     "prepare",
     "probe",
     "random_label_curve",

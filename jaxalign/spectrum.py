@@ -6,12 +6,15 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.lax import Precision
 from jax.typing import ArrayLike
 
 from jaxalign import _gram, _svd
 from jaxalign._checks import as_matrices
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
+from jaxalign._gram import over, singular_vectors
+from jaxalign.moments import Moments
 
 Method = Literal["auto", "moments", "svd"]
 
@@ -33,8 +36,14 @@ class Spectrum(NamedTuple):
     total: Array
 
 
-def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto") -> Spectrum:
-    """The label spectrum σ_i, (u_iᵀ y_j)², ‖y_j‖² of Φ = U diag(σ) Vᵀ and Y. Φ is taken as it is: not centred or scaled.
+def spectrum(
+    features: ArrayLike | Moments,
+    targets: ArrayLike | None = None,
+    *,
+    method: Method = "auto",
+    centered: bool = False,
+) -> Spectrum:
+    """The label spectrum σ_i, (u_iᵀ y_j)², ‖y_j‖² of Φ = U diag(σ) Vᵀ and Y.
 
     Computed in float64 whatever the dtype outside and the global x64 flag, returned in the features' dtype. Works
     under jit, vmap, grad, scan and shard_map. Gradients are right also at repeated singular values and for
@@ -42,17 +51,19 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
     only, and only once.
 
     Args:
-      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations.
+      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations. Or Moments, alone.
       targets: (n, k) Y; (n,) floats count as one column. ``encode_targets`` makes it from labels.
       method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide), which resolve 6e-8·σ_1: what lies under that counts to
         no direction; "svd": the plain SVD, slower, down to eps·σ_1; "auto": "svd" for float64 features, else "moments".
+      centered: subtract the mean of every column of Φ and Y first. By default they are taken as they are.
 
     Returns:
-      Spectrum of r = min(n, d) singular values.
+      Spectrum of r = min(n, d) singular values; of d from Moments, whose n is no shape.
 
     Raises:
       ValueError: features or targets empty, not matrices, of different n (says so when features look transposed), or
-        not finite (eager calls; traced, NaN in gives NaN out); integer targets (n,); an unknown method.
+        not finite (eager calls; traced, NaN in gives NaN out); integer targets (n,); targets missing; an unknown
+        method; Moments with targets, or with a method other than "moments".
       TypeError: complex features or targets.
 
     Example:
@@ -65,10 +76,34 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
     """
     if method != "auto" and method not in _ROUTES:
         raise ValueError(f"method must be 'auto', {', '.join(map(repr, _ROUTES))}, found {method!r}")
+    if isinstance(features, Moments):
+        if targets is not None or method not in ("auto", "moments"):
+            raise ValueError("spectrum(moments) takes no targets and no other method: both are in the moments")
+        return _of_moments(features, centered)
+    if targets is None:
+        raise ValueError("targets are missing; pass spectrum(features, targets)")
     features, targets = as_matrices(features, targets)
+    if centered:
+        features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
     if method == "auto":
         method = "svd" if features.dtype == jnp.float64 else "moments"
     return _spectrum(features, targets, method)
+
+
+@partial(jax.jit, static_argnames="centered")
+def _of_moments(moments: Moments, centered: bool) -> Spectrum:
+    d, dtype = moments.width, jnp.dtype(moments.precision)
+
+    def solve(products):
+        weight = products[d, d]
+        if centered:
+            products = products - products[:, d : d + 1] * products[d] / weight
+        sigma, right = singular_vectors(products[:d, :d])
+        coordinates = over(jnp.matmul(products[d + 1 :, :d], right, precision=Precision.HIGHEST), sigma).T
+        significant = _significant(sigma, dtype, jnp.maximum(weight, d), _gram.RESOLUTION)
+        return _label_spectrum(sigma, coordinates, significant, jnp.diagonal(products)[d + 1 :], dtype)
+
+    return Spectrum(*float64_inside(solve)(moments.products))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -76,9 +111,8 @@ def spectrum(features: ArrayLike, targets: ArrayLike, *, method: Method = "auto"
 def _spectrum(features: Array, targets: Array, route: str) -> Spectrum:
     def solve(features, targets):
         parts, significant, wide_targets = _decompose(features, targets, route)
-        energy = jnp.where(significant[:, None], parts.coordinates**2, 0)
-        result = Spectrum(parts.singular_values, energy, jnp.sum(wide_targets**2, axis=0))
-        return jax.tree.map(lambda x: x.astype(features.dtype), result)
+        total = jnp.sum(wide_targets**2, axis=0)
+        return _label_spectrum(parts.singular_values, parts.coordinates, significant, total, features.dtype)
 
     return float64_inside(solve)(features, targets)
 
@@ -107,7 +141,16 @@ def _decompose(features: Array, targets: Array, route: str) -> tuple[Decompositi
     """The route's decomposition in float64, which of its directions are numerically in the column space, and Y."""
     wide_targets = targets.astype(jnp.float64)
     parts = _ROUTES[route].decompose(features.astype(jnp.float64), wide_targets)
-    sigma = parts.singular_values
-    rank_tolerance = float(jnp.finfo(features.dtype).eps) * max(features.shape)
-    tolerance = sigma[0] * max(rank_tolerance, _ROUTES[route].RESOLUTION)
-    return parts, ~(sigma <= tolerance), wide_targets  # written so that NaN stays significant, and NaN
+    significant = _significant(parts.singular_values, features.dtype, max(features.shape), _ROUTES[route].RESOLUTION)
+    return parts, significant, wide_targets
+
+
+def _significant(sigma: Array, dtype: jnp.dtype, size: int | Array, resolution: float) -> Array:
+    """Which directions are numerically in the column space; written so that NaN stays, and stays NaN."""
+    tolerance = jnp.maximum(float(jnp.finfo(dtype).eps) * size, resolution)
+    return ~(sigma <= sigma[0] * tolerance)
+
+
+def _label_spectrum(sigma: Array, coordinates: Array, significant: Array, total: Array, dtype: jnp.dtype) -> Spectrum:
+    energy = jnp.where(significant[:, None], coordinates**2, 0)
+    return Spectrum(sigma.astype(dtype), energy.astype(dtype), total.astype(dtype))
