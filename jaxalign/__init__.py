@@ -4,6 +4,7 @@ from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignmen
 from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap, tap
 from jaxalign.moments import Moments, accumulate, moments
+from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
 from jaxalign.representation import encode_targets, prepare
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
@@ -12,6 +13,7 @@ __all__ = [
     "History",
     "Moments",
     "Probe",
+    "Quadrature",
     "Record",
     "RunWriter",
     "Spectrum",
@@ -27,6 +29,8 @@ __all__ = [
     "moments",
     "prepare",
     "probe",
+    "quadrature",
+    "quadrature_bounds",
     "random_label_curve",
     "read_history",
     "spectrum",

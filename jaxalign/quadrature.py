@@ -1,0 +1,229 @@
+"""The curve without an SVD: Golub–Kahan steps from y give a few nodes in place of all singular values, and sharp bounds."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.lax import Precision
+from jax.typing import ArrayLike
+
+from jaxalign._checks import as_matrices, as_real_floats, require_finite, require_matrix
+from jaxalign._float64 import float64_inside
+from jaxalign.spectrum import Spectrum
+
+Product = Callable[[Array], Array]
+
+
+class Quadrature(NamedTuple):
+    """What m Golub–Kahan steps from each target know of Φ. A pytree; every measure reads its ``spectrum``.
+
+    Attributes:
+      spectrum: m nodes a target, those of all k targets together (r = m·k, descending); a target has energy at its own
+        nodes only. Σσ^{2p}·energy = yᵀ(ΦΦᵀ)^p y for p ≤ 2m − 1, up to rounding. What of y lies outside the column
+        space sits at nodes near 0, so energies sum to ‖y‖².
+      diagonal: (m, k) of the Lanczos matrix T of ΦΦᵀ started at y.
+      coupling: (m, k) its off-diagonal b_1, ..., b_{m−1}, and b_m, which couples it to the rest of the space.
+    """
+
+    spectrum: Spectrum
+    diagonal: Array
+    coupling: Array
+
+
+def quadrature(features: ArrayLike | tuple[Product, Product], targets: ArrayLike, *, order: int = 16) -> Quadrature:
+    """Gauss quadrature of the spectral measure Σ_i (u_iᵀy)² δ(σ_i²) from ``order`` products with Φ and as many with Φᵀ.
+
+    Golub–Kahan bidiagonalisation started at y, with full reorthogonalisation. Where y lies in a small invariant
+    subspace the recurrence ends by itself and the result is exact. The loop is our own because it starts at the left vector
+    y, takes all targets in one matrix product a step, and survives its own end under jit, which libraries' loops do not.
+
+    Args:
+      features: (n, d) Φ, computed with in float64; or a pair of products, v (d, k) ↦ Φv (n, k) and u (n, k) ↦ Φᵀu (d, k),
+        computed with in the targets' dtype (wrap the call in jit).
+      targets: (n, k) Y; (n,) floats count as one column.
+      order: m, from 1 to min(n, d).
+
+    Returns:
+      Quadrature; ``quadrature_bounds`` gives certified bounds of the curve.
+
+    Raises:
+      ValueError: as ``spectrum``; order out of range; products whose shapes do not fit each other.
+      TypeError: when differentiated.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> q = ja.quadrature([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0], order=2)
+      >>> q.spectrum.singular_values.round().tolist(), q.spectrum.energy.ravel().round().tolist()
+      ([3.0, 1.0], [4.0, 1.0])
+
+    Source: ours, on Golub, Kahan (1965) and Golub, Meurant (2010).
+    """
+    if isinstance(features, tuple) and len(features) == 2 and all(callable(product) for product in features):
+        return _matrix_free(*features, targets, order)
+    matrix, targets = as_matrices(cast(ArrayLike, features), targets)
+    _require_order(order, *matrix.shape)
+    return _of_matrix(matrix, targets, order)
+
+
+def quadrature_bounds(quadrature: Quadrature, thresholds: ArrayLike) -> tuple[Array, Array]:
+    """(lower, upper) bounds of A(τ): the sharpest that the first 2m moments of the spectral measure allow.
+
+    Chebyshev, Markov and Stieltjes: with a node of the quadrature put at z = τ² (Gauss–Radau), the weights above z are
+    at most A(τ), those at and above z at least A(τ). Both hold for the curve of Φ as given; what the arithmetic may have
+    rounded is added to them.
+
+    Args:
+      quadrature: of one representation.
+      thresholds: (t,) values of τ.
+
+    Returns:
+      Two (t, k), in the units of y². At τ ≤ 0 both are ‖y‖².
+
+    Raises:
+      ValueError: thresholds not of shape (t,), or not finite (eager calls).
+
+    Example:
+      >>> import jaxalign as ja
+      >>> q = ja.quadrature([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0], order=1)
+      >>> lower, upper = ja.quadrature_bounds(q, [2.0])
+      >>> bool(lower[0, 0] <= 4.0 <= upper[0, 0])
+      True
+
+    Source: ours, on Golub (1973) and Golub, Meurant (2010).
+    """
+    tau = as_real_floats(thresholds, "thresholds")
+    if tau.ndim != 1:
+        raise ValueError(f"thresholds must have shape (t,), found {tau.shape}")
+    require_finite(tau, "thresholds")
+    return _bounds(quadrature, tau)
+
+
+class _Bidiagonal(NamedTuple):
+    alpha: Array  # (m, k) diagonal
+    beta: Array  # (m + 1, k) ‖y‖, then the subdiagonal, then what couples to the rest
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+@partial(jax.jit, static_argnums=(2,))
+def _of_matrix(features: Array, targets: Array, order: int) -> Quadrature:
+    def solve(features, targets):
+        phi, y = features.astype(jnp.float64), targets.astype(jnp.float64)
+        found = _finish(_bidiagonalize(partial(_matmul, phi), partial(_matmul, phi.T), y, phi.shape[1], order))
+        # Only the spectrum is rounded: bounds are certified with T in float64.
+        return found._replace(spectrum=jax.tree.map(lambda x: x.astype(features.dtype), found.spectrum))
+
+    return float64_inside(solve)(features, targets)
+
+
+@_of_matrix.defjvp
+def _no_derivative(*_):
+    raise TypeError("quadrature has no derivative; differentiate spectrum(features, targets) instead")
+
+
+def _matrix_free(product: Product, transposed: Product, targets: ArrayLike, order: int) -> Quadrature:
+    y = as_real_floats(targets, "targets")
+    y = y[:, None] if y.ndim == 1 else y
+    require_matrix(y, "targets", "k")
+    require_finite(y, "targets")
+    n, k = y.shape
+    right = jax.eval_shape(transposed, y)
+    if right.ndim != 2 or right.shape[1] != k:
+        raise ValueError(f"the second product must map (n, k) = {y.shape} to (d, k), found {right.shape}")
+    back = jax.eval_shape(product, jax.ShapeDtypeStruct(right.shape, y.dtype))
+    if back.shape != y.shape:
+        raise ValueError(f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, found {back.shape}")
+    _require_order(order, n, right.shape[0])
+    solve = jax.custom_jvp(lambda y: _finish(_bidiagonalize(product, transposed, y, right.shape[0], order)))
+    solve.defjvp(_no_derivative)
+    return solve(y)
+
+
+def _bidiagonalize(product: Product, transposed: Product, y: Array, d: int, order: int) -> _Bidiagonal:
+    """Paige and Saunders' lower bidiagonalisation of Φ from each column of y, every new vector orthogonal to all before."""
+    n, k = y.shape
+    eps = jnp.finfo(y.dtype).eps
+
+    def unit(vectors: Array, basis: Array, scale: Array) -> tuple[Array, Array]:
+        """Orthogonalised (twice is enough), normalised vectors and their norms; 0 where nothing but rounding is left."""
+        for _ in range(2):
+            overlap = jnp.einsum("ink,nk->ik", basis, vectors, precision=Precision.HIGHEST)
+            vectors = vectors - jnp.einsum("ink,ik->nk", basis, overlap, precision=Precision.HIGHEST)
+        norm = jnp.linalg.norm(vectors, axis=0)
+        norm = jnp.where(norm <= 8 * eps * scale, 0, norm)
+        return vectors / jnp.where(norm == 0, 1, norm), norm
+
+    def step(carry, i):
+        lefts, rights, u, beta, previous, scale = carry
+        lefts = lefts.at[i].set(u)
+        v, alpha = unit(transposed(u) - beta * previous, rights, scale)
+        scale = jnp.maximum(scale, alpha)
+        rights = rights.at[i].set(v)
+        u, beta = unit(product(v) - alpha * u, lefts, scale)
+        return (lefts, rights, u, beta, v, jnp.maximum(scale, beta)), (alpha, beta)
+
+    norm = jnp.linalg.norm(y, axis=0)
+    zero = jnp.zeros(k, y.dtype)
+    start = (jnp.zeros((order, n, k), y.dtype), jnp.zeros((order, d, k), y.dtype), y / jnp.where(norm == 0, 1, norm), zero)
+    _, (alphas, betas) = jax.lax.scan(step, (*start, jnp.zeros((d, k), y.dtype), zero), jnp.arange(order))
+    return _Bidiagonal(alphas, jnp.concatenate([norm[None], betas]))
+
+
+def _finish(bidiagonal: _Bidiagonal) -> Quadrature:
+    alpha, beta = bidiagonal.alpha, bidiagonal.beta
+    order, k = alpha.shape
+    lower = jax.vmap(lambda a, b: jnp.diag(a) + jnp.diag(b, -1))(alpha.T, beta[1:-1].T)  # (k, m, m)
+    left, sigma, _ = jnp.linalg.svd(lower, full_matrices=False)
+    total = beta[0] ** 2
+    energy = total[:, None] * left[:, 0, :] ** 2  # (k, m)
+    apart = (energy[:, :, None] * jnp.eye(k, dtype=energy.dtype)[:, None, :]).reshape(k * order, k)
+    descending = jnp.argsort(-sigma.ravel())
+    above = jnp.concatenate([jnp.zeros_like(beta[:1]), beta[1:-1]])  # what each row of L has left of its diagonal
+    return Quadrature(Spectrum(sigma.ravel()[descending], apart[descending], total), alpha**2 + above**2, alpha * beta[1:])
+
+
+@jax.jit
+def _bounds(quadrature: Quadrature, tau: Array) -> tuple[Array, Array]:
+    def solve(diagonal, coupling, total, tau):
+        out, eps = total.dtype, jnp.finfo(diagonal.dtype).eps
+        diagonal, coupling, total, tau = (x.astype(jnp.float64) for x in (diagonal, coupling, total, tau))
+        each = jax.vmap(jax.vmap(partial(_radau, eps=float(eps)), (1, 1, None)), (None, None, 0))
+        below, above = each(diagonal, coupling, tau**2)  # (t, k), shares of ‖y‖²
+        slack = 64 * float(eps) + 4 * float(jnp.finfo(out).eps)
+        lower = jnp.where(tau[:, None] <= 0, total, jnp.maximum(below - slack, 0) * total)
+        upper = jnp.where(tau[:, None] <= 0, total, jnp.minimum(above + slack, 1) * total)
+        return lower.astype(out), upper.astype(out)
+
+    return float64_inside(solve)(quadrature.diagonal, quadrature.coupling, quadrature.spectrum.total, tau)
+
+
+def _radau(diagonal: Array, coupling: Array, z: Array, *, eps: float) -> tuple[Array, Array]:
+    """Shares of the measure strictly above z, and at or above z, by the rule with a node at z."""
+    scale = jnp.max(jnp.abs(diagonal)) + 2 * jnp.max(jnp.abs(coupling))
+    tiny = eps * scale + jnp.finfo(diagonal.dtype).tiny
+
+    def pivot(previous, row):
+        entry, squared = row
+        now = entry - z - squared / previous
+        return jnp.where(jnp.abs(now) < tiny, jnp.where(now < 0, -tiny, tiny), now), None
+
+    squares = jnp.concatenate([jnp.zeros(1), coupling[:-1] ** 2])
+    last, _ = jax.lax.scan(pivot, jnp.ones(()), (diagonal, squares))
+    extended = jnp.diag(jnp.append(diagonal, z + coupling[-1] ** 2 / last))
+    extended = extended + jnp.diag(coupling, 1) + jnp.diag(coupling, -1)
+    nodes, vectors = jnp.linalg.eigh(extended)
+    weights = vectors[0] ** 2
+    # A node that rounding does not tell from z counts where it keeps the bound a bound; NaN counts, and stays.
+    margin = 32 * eps * jnp.maximum(scale, z)
+    return jnp.sum(jnp.where(nodes <= z + margin, 0, weights)), jnp.sum(jnp.where(nodes < z - margin, 0, weights))
+
+
+def _require_order(order: int, n: int, d: int) -> None:
+    if not 1 <= order <= min(n, d):
+        raise ValueError(f"order must be from 1 to min(n, d) = {min(n, d)}, found {order}")
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=Precision.HIGHEST)
