@@ -25,15 +25,19 @@ def require_finite(x: Array, name: str) -> None:
     if not is_concrete(x):
         return
     with jax.ensure_compile_time_eval():
-        finite = jnp.isfinite(x)
-        if bool(finite.all()):
+        if bool(_all_finite(x)):
             return
-        bad = int(x.size - finite.sum())
-        where = tuple(int(i) for i in np.argwhere(~np.asarray(finite))[0])
+        places = np.argwhere(~np.isfinite(np.asarray(x, np.float64)))
+    bad, where = len(places), tuple(int(i) for i in places[0])
     raise ValueError(
         f"{name} must be finite, found {bad} NaN or Inf among {x.size} values (the first at index {where}); "
         f"drop or mend those rows of {name}"
     )
+
+
+@jax.jit
+def _all_finite(x: Array) -> Array:
+    return jnp.isfinite(x).all()
 
 
 def require_matrix(x: Array, name: str, columns: str) -> None:

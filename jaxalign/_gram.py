@@ -1,5 +1,6 @@
 """The moments route for arrays at hand: everything the label spectrum needs is in ΦᵀΦ and ΦᵀY (for wide Φ, in ΦΦᵀ)."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.lax import Precision
@@ -9,6 +10,8 @@ from jaxalign._decomposition import Decomposition
 RESOLUTION = 4 * 2.0**-26
 """Singular values under this share of σ_1 are noise (4√eps of float64): squares of them round away in the Gram matrix."""
 
+_BLOCK = 512
+
 
 def decompose(features: Array, targets: Array) -> Decomposition:
     """Φ = U diag(σ) Vᵀ from the eigenvectors of the smaller Gram matrix: λ = σ², UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
@@ -16,22 +19,50 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     The squared condition number costs half the digits: float64 resolves 6e-8·σ_1, far below what float32 data carry.
 
     Args:
-      features: (n, d) float64.
-      targets: (n, k) float64.
+      features: (n, d), any real dtype; float64 from here on.
+      targets: (n, k), likewise.
     """
     n, d = features.shape
+    wide = features.astype(jnp.float64)
     if n < d:
-        sigma, left = singular_vectors(_matmul(features, features.T))
-        right = over(_matmul(features.T, left), sigma)
-        return Decomposition(sigma, _matmul(left.T, targets), left, right)
-    sigma, right = singular_vectors(_matmul(features.T, features))
-    coordinates = over(_matmul(_matmul(targets.T, features), right), sigma).T
-    return Decomposition(sigma, coordinates, over(_matmul(features, right), sigma), right)
+        sigma, left = singular_vectors(products(features.T))
+        return Decomposition(sigma, _matmul(left.T, targets.astype(jnp.float64)), left, over(_matmul(wide.T, left), sigma))
+    both = products(features, targets)
+    sigma, right = singular_vectors(both[:d, :d])
+    return Decomposition(sigma, over(_matmul(both[d:, :d], right), sigma).T, over(_matmul(wide, right), sigma), right)
+
+
+def products(*columns: Array) -> Array:
+    """Zᵀ Z in float64 of Z = [columns...], matrices of n rows each."""
+    return jax.lax.platform_dependent(*columns, cpu=_products_in_blocks, default=_products_at_once)
+
+
+def _products_at_once(*columns: Array) -> Array:
+    rows = jnp.concatenate([c.astype(jnp.float64) for c in columns], axis=1)
+    return _matmul(rows.T, rows)
+
+
+def _products_in_blocks(*columns: Array) -> Array:
+    """Blocks of rows that stay in cache, each turned into float64 on the way: 1.6 times as fast as at once on a CPU."""
+
+    def block(columns) -> Array:
+        # Behind the barrier the transpose is an array of its own, the operand that XLA's CPU kernel is fastest with.
+        turned = jax.lax.optimization_barrier(jnp.concatenate([c.T.astype(jnp.float64) for c in columns]))
+        return _matmul(turned, turned.T)
+
+    n = len(columns[0])
+    whole = n - n % _BLOCK
+    total = block([c[whole:] for c in columns]) if whole < n or n == 0 else 0.0
+    if whole:
+        blocks = [c[:whole].reshape(-1, _BLOCK, c.shape[1]) for c in columns]
+        start = jnp.zeros((sum(c.shape[1] for c in columns),) * 2, jnp.float64)
+        total += jax.lax.scan(lambda so_far, rows: (so_far + block(rows), None), start, blocks)[0]
+    return jnp.asarray(total)
 
 
 def singular_vectors(gram: Array) -> tuple[Array, Array]:
     """(σ, V) of a matrix from its Gram matrix V diag(σ²) Vᵀ, σ descending; eigenvalues rounded under 0 are 0."""
-    values, vectors = jnp.linalg.eigh(gram)
+    vectors, values = jax.lax.linalg.eigh(gram, symmetrize_input=False)
     return jnp.sqrt(jnp.maximum(values[::-1], 0)), vectors[:, ::-1]
 
 

@@ -14,8 +14,9 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     """Φ = U diag(σ) Vᵀ by the platform's SVD.
 
     Args:
-      features: (n, d) float64.
-      targets: (n, k) float64.
+      features: (n, d), any real dtype; float64 from here on.
+      targets: (n, k), likewise.
     """
-    left, sigma, right = jnp.linalg.svd(features, full_matrices=False)
-    return Decomposition(sigma, jnp.matmul(left.T, targets, precision=Precision.HIGHEST), left, right.T)
+    left, sigma, right = jnp.linalg.svd(features.astype(jnp.float64), full_matrices=False)
+    coordinates = jnp.matmul(left.T, targets.astype(jnp.float64), precision=Precision.HIGHEST)
+    return Decomposition(sigma, coordinates, left, right.T)

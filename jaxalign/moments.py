@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.lax import Precision
 from jax.typing import ArrayLike
 
 from jaxalign._checks import as_matrices, as_real_floats, is_concrete, require_finite
 from jaxalign._float64 import float64_inside
+from jaxalign._gram import products
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("products",), meta_fields=("width", "precision"))
@@ -153,10 +153,11 @@ def _without(masked: Array, rows: ArrayLike) -> Array:
 @jax.jit
 def _products(features: Array, targets: Array, weights: Array | None) -> Array:
     def solve(features, targets, *weights):
-        wide = [x.astype(jnp.float64) for x in (features, jnp.ones((len(features), 1)), targets)]
-        rows = jnp.concatenate(wide, axis=1)
-        scaled = rows * weights[0].astype(jnp.float64)[:, None] if weights else rows
-        return jnp.matmul(scaled.T, rows, precision=Precision.HIGHEST)
+        columns = [features, jnp.ones((len(features), 1), features.dtype), targets]
+        if weights:
+            root = jnp.sqrt(weights[0].astype(jnp.float64))[:, None]
+            columns = [x.astype(jnp.float64) * root for x in columns]
+        return products(*columns)
 
     return float64_inside(solve)(features, targets, *(() if weights is None else (weights,)))
 

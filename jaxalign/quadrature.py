@@ -111,7 +111,8 @@ class _Bidiagonal(NamedTuple):
 def _of_matrix(features: Array, targets: Array, order: int) -> Quadrature:
     def solve(features, targets):
         phi, y = features.astype(jnp.float64), targets.astype(jnp.float64)
-        found = _finish(_bidiagonalize(partial(_matmul, phi), partial(_matmul, phi.T), y, phi.shape[1], order))
+        product, transposed = lambda v: _matmul(v, phi.T), lambda u: _matmul(u, phi)
+        found = _finish(_bidiagonalize(product, transposed, y.T, phi.shape[1], order))
         # Only the spectrum is rounded: bounds are certified with T in float64.
         return found._replace(spectrum=jax.tree.map(lambda x: x.astype(features.dtype), found.spectrum))
 
@@ -136,38 +137,46 @@ def _matrix_free(product: Product, transposed: Product, targets: ArrayLike, orde
     if back.shape != y.shape:
         raise ValueError(f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, found {back.shape}")
     _require_order(order, n, right.shape[0])
-    solve = jax.custom_jvp(lambda y: _finish(_bidiagonalize(product, transposed, y, right.shape[0], order)))
-    solve.defjvp(_no_derivative)
-    return solve(y)
+
+    def solve(y: Array) -> Quadrature:
+        rows = _bidiagonalize(lambda v: product(v.T).T, lambda u: transposed(u.T).T, y.T, right.shape[0], order)
+        return _finish(rows)
+
+    guarded = jax.custom_jvp(solve)
+    guarded.defjvp(_no_derivative)
+    return guarded(y)
 
 
 def _bidiagonalize(product: Product, transposed: Product, y: Array, d: int, order: int) -> _Bidiagonal:
-    """Paige and Saunders' lower bidiagonalisation of Φ from each column of y, every new vector orthogonal to all before."""
-    n, k = y.shape
+    """Paige and Saunders' lower bidiagonalisation of Φ from each row of y (k, n), new vectors orthogonal to all before.
+
+    Here the products take and give rows, v (k, d) ↦ vΦᵀ and u (k, n) ↦ uΦ: bases (k, m, n) are then read in order.
+    """
+    k, n = y.shape
     eps = jnp.finfo(y.dtype).eps
 
     def unit(vectors: Array, basis: Array, scale: Array) -> tuple[Array, Array]:
-        """Orthogonalised (twice is enough), normalised vectors and their norms; 0 where nothing but rounding is left."""
-        for _ in range(2):
-            overlap = jnp.einsum("ink,nk->ik", basis, vectors, precision=Precision.HIGHEST)
-            vectors = vectors - jnp.einsum("ink,ik->nk", basis, overlap, precision=Precision.HIGHEST)
-        norm = jnp.linalg.norm(vectors, axis=0)
+        """Orthogonalised, normalised vectors and their norms; 0 where nothing but rounding is left."""
+        overlap = jnp.einsum("kmn,kn->km", basis, vectors, precision=Precision.HIGHEST)
+        vectors = vectors - jnp.einsum("kmn,km->kn", basis, overlap, precision=Precision.HIGHEST)
+        norm = jnp.linalg.norm(vectors, axis=1)
         norm = jnp.where(norm <= 8 * eps * scale, 0, norm)
-        return vectors / jnp.where(norm == 0, 1, norm), norm
+        return vectors / jnp.where(norm == 0, 1, norm)[:, None], norm
 
     def step(carry, i):
         lefts, rights, u, beta, previous, scale = carry
-        lefts = lefts.at[i].set(u)
-        v, alpha = unit(transposed(u) - beta * previous, rights, scale)
+        lefts = lefts.at[:, i].set(u)
+        v, alpha = unit(transposed(u) - beta[:, None] * previous, rights, scale)
         scale = jnp.maximum(scale, alpha)
-        rights = rights.at[i].set(v)
-        u, beta = unit(product(v) - alpha * u, lefts, scale)
+        rights = rights.at[:, i].set(v)
+        u, beta = unit(product(v) - alpha[:, None] * u, lefts, scale)
         return (lefts, rights, u, beta, v, jnp.maximum(scale, beta)), (alpha, beta)
 
-    norm = jnp.linalg.norm(y, axis=0)
+    norm = jnp.linalg.norm(y, axis=1)
     zero = jnp.zeros(k, y.dtype)
-    start = (jnp.zeros((order, n, k), y.dtype), jnp.zeros((order, d, k), y.dtype), y / jnp.where(norm == 0, 1, norm), zero)
-    _, (alphas, betas) = jax.lax.scan(step, (*start, jnp.zeros((d, k), y.dtype), zero), jnp.arange(order))
+    bases = jnp.zeros((k, order, n), y.dtype), jnp.zeros((k, order, d), y.dtype)
+    start = (*bases, y / jnp.where(norm == 0, 1, norm)[:, None], zero, jnp.zeros((k, d), y.dtype), zero)
+    _, (alphas, betas) = jax.lax.scan(step, start, jnp.arange(order))
     return _Bidiagonal(alphas, jnp.concatenate([norm[None], betas]))
 
 

@@ -140,7 +140,7 @@ _spectrum.defvjp(_forward, _backward)
 def _decompose(features: Array, targets: Array, route: str) -> tuple[Decomposition, Array, Array]:
     """The route's decomposition in float64, which of its directions are numerically in the column space, and Y."""
     wide_targets = targets.astype(jnp.float64)
-    parts = _ROUTES[route].decompose(features.astype(jnp.float64), wide_targets)
+    parts = _ROUTES[route].decompose(features, targets)
     significant = _significant(parts.singular_values, features.dtype, max(features.shape), _ROUTES[route].RESOLUTION)
     return parts, significant, wide_targets
 
