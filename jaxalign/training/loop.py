@@ -101,7 +101,10 @@ def fit(
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     _require_trainable(inputs, labels, steps, batch_size, chunk)
     graph, variables = nnx.split(model)
-    state = TrainState(jnp.zeros((), jnp.int32), _copy(variables), optimizer.init(_parameters(variables)))
+    start = TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(nnx.filter_state(variables, nnx.Param)))
+    # Arrays of our own, each its own: the chunks donate their state, the user's model must keep its arrays, and an
+    # optimizer may have kept the parameters themselves.
+    state = jax.tree.map(jnp.copy, start)
     run = partial(_run_chunk(graph, optimizer, objective, steps), probe=probe, inputs=inputs, labels=labels)
 
     blank = _blank_history(probe)
@@ -180,15 +183,6 @@ def _on_host(rows: _Rows, blank: History, steps: int) -> History:
     fetched = jax.device_get(rows)
     count = min(len(fetched.step), steps + 1 - int(fetched.step[0]))
     return blank._replace(**jax.tree.map(lambda x: x[:count], fetched)._asdict())
-
-
-def _parameters(variables: nnx.State) -> nnx.State:
-    return nnx.filter_state(variables, nnx.Param)
-
-
-def _copy(variables: nnx.State) -> nnx.State:
-    """Arrays of our own: the chunk donates its state, and the user's model must keep its."""
-    return jax.tree.map(jnp.copy, variables)
 
 
 def _require_trainable(inputs: Array, labels: Array, steps: int, batch_size: int, chunk: int) -> None:

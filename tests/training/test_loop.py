@@ -85,6 +85,21 @@ def test_the_model_given_is_not_changed(task):
     assert classification(model(task.inputs), jnp.asarray(task.labels))[0] < 0.7
 
 
+def test_an_optimizer_may_keep_the_parameters_themselves(task):
+    """Schedule-free optimizers and averages do; the same array must then not be donated twice, or taken from the model."""
+    pull = optax.GradientTransformation(
+        init=lambda params: params,
+        update=lambda updates, anchor, params: (
+            jax.tree.map(lambda u, a, p: u + 0.1 * (a - p), updates, anchor, params),
+            anchor,
+        ),
+    )
+    model = task.model()
+    before = jax.tree.map(jnp.copy, nnx.state(model))
+    ja.fit(model, optax.chain(optax.sgd(0.1), pull), task.inputs, task.labels, steps=9, chunk=4, batch_size=16)
+    assert_same(before, nnx.state(model))
+
+
 def test_rows_are_observed_in_order_one_chunk_behind(task):
     seen = []
     _, history = fit(task, task.model(), observe=seen.append)
