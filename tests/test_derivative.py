@@ -46,6 +46,7 @@ def slope(function, x, direction):
     return (function(x + STEP * direction) - function(x - STEP * direction)) / (2 * STEP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["moments", "svd"])
 @pytest.mark.parametrize("columns", [[1.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.3]], ids=["one", "sum", "weighted"])
 @pytest.mark.parametrize("weight", WEIGHTS)

@@ -40,6 +40,7 @@ def test_train_leaves_a_complete_run(tmp_path, capsys):
     assert "step 30 of 30 (finished)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_same_seed_same_rows(tmp_path):
     for name in ("a", "b"):
         assert main(["train", *SMALL, "--steps", "20", "--out", str(tmp_path / name)]) == 0
@@ -101,6 +102,7 @@ def test_bad_values_name_their_option(capsys, arguments):
     assert arguments[0] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_out_folder_with_a_run_needs_overwrite(tmp_path, capsys):
     folder = tmp_path / "run"
     run = ["train", *SMALL, "--steps", "5", "--out", str(folder)]
@@ -113,6 +115,7 @@ def test_an_out_folder_with_a_run_needs_overwrite(tmp_path, capsys):
     assert (folder / "history.jsonl").read_bytes() != before
 
 
+@pytest.mark.slow
 def test_without_out_every_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
