@@ -1,5 +1,6 @@
 """What a run ran on, for its config.json."""
 
+import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +18,6 @@ def environment() -> dict[str, Any]:
             **{name: version(name) for name in ("jaxalign", "jax", "jaxlib", "flax", "optax", "numpy")},
         },
         "device": f"{len(devices)} × {devices[0].device_kind} ({devices[0].platform})",
-        "platform": platform.platform(),
+        "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
