@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 from jaxalign.report.summary import chance_at, last_layer, middle_threshold, model_layers
 from jaxalign.training.history import History
 from jaxalign.training.probe import INPUT
+from jaxalign.training.run_folder import PICTURES
 
 INK, MUTED, FAINT = "#1f2328", "#6b7280", "#d5d9e0"
 STYLE: Any = {
@@ -37,11 +38,7 @@ STYLE: Any = {
 
 def all_figures(history: History) -> dict[str, Figure]:
     """Every picture of a run, by file name."""
-    return {
-        "alignment_by_step": alignment_by_step(history),
-        "curve_by_layer": curve_by_layer(history),
-        "threshold_heat_map": threshold_heat_map(history),
-    }
+    return dict(zip(PICTURES, (alignment_by_step(history), curve_by_layer(history), threshold_heat_map(history)), strict=True))
 
 
 def alignment_by_step(history: History) -> Figure:

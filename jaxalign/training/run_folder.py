@@ -1,7 +1,6 @@
 """A run on disk: config.json, history.jsonl (a row a step) and the curves as two plain arrays, readable while it runs."""
 
 import json
-import shutil
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,8 @@ from jaxalign.training.probe import Record
 
 CONFIG, ROWS, CURVES, NULL, RESULT = "config.json", "history.jsonl", "curves.npy", "null.npy", "result.json"
 FIGURES, PAGE = "figures", "index.html"
-_WHOLE_RUN = (CONFIG, ROWS, CURVES, NULL, RESULT, FIGURES, PAGE)
+PICTURES = ("alignment_by_step", "curve_by_layer", "threshold_heat_map")
+_FILES = (CONFIG, ROWS, CURVES, NULL, RESULT, PAGE, *(f"{FIGURES}/{name}.png" for name in PICTURES))
 
 
 class RunWriter:
@@ -36,7 +36,7 @@ class RunWriter:
       overwrite: delete the files of the run that is there.
 
     Raises:
-      FileExistsError: the folder holds a run and ``overwrite`` is not set.
+      FileExistsError: the folder holds a run and ``overwrite`` is not set, or files of a run's names and no run.
 
     Source: ours.
     """
@@ -44,11 +44,15 @@ class RunWriter:
     def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False):
         self.folder, self.begun = Path(folder), False
         self._config, self._overwrite = dict(config), overwrite
-        held = [name for name in _WHOLE_RUN if (self.folder / name).exists()]
-        if held and not overwrite:
+        held = [name for name in _FILES if (self.folder / name).exists()]
+        if ROWS in held and not overwrite:
             raise FileExistsError(
                 f"out folder {self.folder} already holds a run ({', '.join(held)}); "
                 "name another one, or replace it with overwrite (--overwrite)"
+            )
+        if held and ROWS not in held:
+            raise FileExistsError(
+                f"out folder {self.folder} holds no run, but {', '.join(held)}, which a run would replace; name another folder"
             )
 
     def write(self, part: History) -> None:
@@ -193,13 +197,9 @@ def _floats(values) -> np.ndarray:
 
 
 def _delete_run(folder: Path) -> None:
-    """Delete the files of a run and nothing else that may be in the folder."""
-    for name in _WHOLE_RUN:
-        target = folder / name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+    """Delete the files of a run and nothing else that may be in the folder; its rows last, which make it a run."""
+    for name in sorted(_FILES, key=ROWS.__eq__):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:

@@ -133,6 +133,23 @@ def test_two_runs_never_mix(run):
     assert (folder / "mine.txt").read_text() == "kept"
 
 
+def test_overwriting_deletes_a_run_and_nothing_else(run):
+    folder, history = run
+    (folder / "figures").mkdir()
+    (folder / "figures" / "mine.png").write_text("kept")
+    (folder / "figures" / "curve_by_layer.png").write_text("of the old run")
+    ja.RunWriter(folder, {}, overwrite=True).write(head(history, 5))
+    assert (folder / "figures" / "mine.png").read_text() == "kept"
+    assert not (folder / "figures" / "curve_by_layer.png").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_somebody_elses_files_are_never_replaced(tmp_path, overwrite):
+    (tmp_path / "index.html").write_text("my home page")
+    with pytest.raises(FileExistsError, match=r"holds no run, but index.html, which a run would replace"):
+        ja.RunWriter(tmp_path, {}, overwrite=overwrite)
+
+
 def test_a_run_that_begins_meanwhile_is_not_touched(run, tmp_path):
     _, history = run
     first, second = (ja.RunWriter(tmp_path / "new", {}) for _ in range(2))
