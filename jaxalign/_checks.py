@@ -51,19 +51,23 @@ def require_matrix(x: Array, name: str, columns: str) -> None:
         raise ValueError(f"{name} must not be empty, found shape {x.shape}; pass at least one row and one column")
 
 
+def as_target_matrix(targets: ArrayLike) -> Array:
+    """Y (n, k), float32 at least; (n,) floats are one column, (n,) of anything else is taken for labels and refused."""
+    y = jnp.asarray(targets)
+    if y.ndim == 1:
+        if not jnp.issubdtype(y.dtype, jnp.floating):
+            raise ValueError(f"targets must be real-valued, found {y.dtype} of shape {y.shape}; pass encode_targets(labels)")
+        y = y[:, None]
+    y = as_real_floats(y, "targets")
+    require_matrix(y, "targets", "k")
+    return y
+
+
 def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     """Φ (n, d) and Y (n, k) in the features' dtype, float32 at least; raises for everything that makes no such pair."""
     features = as_real_floats(features, "features")
-    targets = jnp.asarray(targets)
-    if targets.ndim == 1:
-        if not jnp.issubdtype(targets.dtype, jnp.floating):
-            raise ValueError(
-                f"targets must be real-valued, found {targets.dtype} of shape {targets.shape}; pass encode_targets(labels)"
-            )
-        targets = targets[:, None]
-    targets = as_real_floats(targets, "targets")
     require_matrix(features, "features", "d")
-    require_matrix(targets, "targets", "k")
+    targets = as_target_matrix(targets)
     n, d = features.shape
     if n != len(targets):
         turned = "; features look transposed, pass features.T" if d == len(targets) else ""

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
+
+from jaxalign._matmul import matmul
 
 
 class Decomposition(NamedTuple):
@@ -51,7 +52,7 @@ def pullback(
     left = jnp.where(significant, parts.left, 0)
     sigma_bar = jnp.where(significant, cotangents.singular_values, 0)
 
-    products = _matmul(weighted, coordinates.T)  # (i, j): Σ_c h_ic ŷ_ic ŷ_jc
+    products = matmul(weighted, coordinates.T)  # (i, j): Σ_c h_ic ŷ_ic ŷ_jc
     own = jnp.diagonal(products)  # Σ_c h_ic e_ic
     scale = jnp.sum(jnp.abs(weighted * coordinates), axis=1)
     own_pair, scale_pair = own[:, None] + own, scale[:, None] + scale
@@ -67,11 +68,7 @@ def pullback(
     )
     core = jnp.where(jnp.eye(len(sigma), dtype=bool), jnp.diag(sigma_bar), 2 * quotient * sigma)
 
-    outside = targets - _matmul(left, coordinates)  # the part of Y outside the column space
-    left_bar = _matmul(left, core) + 2 * _matmul(outside, (weighted / sigma[:, None]).T)
+    outside = targets - matmul(left, coordinates)  # the part of Y outside the column space
+    left_bar = matmul(left, core) + 2 * matmul(outside, (weighted / sigma[:, None]).T)
     right = jnp.where(significant, parts.right, 0)
-    return _matmul(left_bar, right.T), 2 * _matmul(left, weighted) + 2 * targets * cotangents.total
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=Precision.HIGHEST)
+    return matmul(left_bar, right.T), 2 * matmul(left, weighted) + 2 * targets * cotangents.total

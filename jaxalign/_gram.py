@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
 
 from jaxalign._decomposition import Decomposition
+from jaxalign._matmul import matmul
 
 RESOLUTION = 4 * 2.0**-26
 """Singular values under this share of σ_1 are noise (4√eps of float64): squares of them round away in the Gram matrix."""
@@ -26,10 +26,10 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     wide = features.astype(jnp.float64)
     if n < d:
         sigma, left = singular_vectors(products(features.T))
-        return Decomposition(sigma, _matmul(left.T, targets.astype(jnp.float64)), left, over(_matmul(wide.T, left), sigma))
+        return Decomposition(sigma, matmul(left.T, targets.astype(jnp.float64)), left, over(matmul(wide.T, left), sigma))
     both = products(features, targets)
     sigma, right = singular_vectors(both[:d, :d])
-    return Decomposition(sigma, over(_matmul(both[d:, :d], right), sigma).T, over(_matmul(wide, right), sigma), right)
+    return Decomposition(sigma, over(matmul(both[d:, :d], right), sigma).T, over(matmul(wide, right), sigma), right)
 
 
 def products(*columns: Array) -> Array:
@@ -39,7 +39,7 @@ def products(*columns: Array) -> Array:
 
 def _products_at_once(*columns: Array) -> Array:
     rows = jnp.concatenate([c.astype(jnp.float64) for c in columns], axis=1)
-    return _matmul(rows.T, rows)
+    return matmul(rows.T, rows)
 
 
 def _products_in_blocks(*columns: Array) -> Array:
@@ -48,16 +48,15 @@ def _products_in_blocks(*columns: Array) -> Array:
     def block(columns) -> Array:
         # Behind the barrier the transpose is an array of its own, the operand that XLA's CPU kernel is fastest with.
         turned = jax.lax.optimization_barrier(jnp.concatenate([c.T.astype(jnp.float64) for c in columns]))
-        return _matmul(turned, turned.T)
+        return matmul(turned, turned.T)
 
     n = len(columns[0])
     whole = n - n % _BLOCK
-    total = block([c[whole:] for c in columns]) if whole < n or n == 0 else 0.0
+    total = jnp.zeros((sum(c.shape[1] for c in columns),) * 2, jnp.float64)
     if whole:
         blocks = [c[:whole].reshape(-1, _BLOCK, c.shape[1]) for c in columns]
-        start = jnp.zeros((sum(c.shape[1] for c in columns),) * 2, jnp.float64)
-        total += jax.lax.scan(lambda so_far, rows: (so_far + block(rows), None), start, blocks)[0]
-    return jnp.asarray(total)
+        total, _ = jax.lax.scan(lambda so_far, rows: (so_far + block(rows), None), total, blocks)
+    return total + block([c[whole:] for c in columns]) if whole < n else total
 
 
 def singular_vectors(gram: Array) -> tuple[Array, Array]:
@@ -69,7 +68,3 @@ def singular_vectors(gram: Array) -> tuple[Array, Array]:
 def over(columns: Array, sigma: Array) -> Array:
     """Columns over their σ; where σ = 0 the column is left alone (it is noise, which the rank tolerance drops)."""
     return columns / jnp.where(sigma == 0, 1, sigma)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=Precision.HIGHEST)

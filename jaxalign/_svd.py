@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
 
 from jaxalign._decomposition import Decomposition
+from jaxalign._matmul import matmul
 
 RESOLUTION = 2.0**-52
 """Singular values under this share of σ_1 are noise (eps of float64)."""
@@ -18,5 +18,5 @@ def decompose(features: Array, targets: Array) -> Decomposition:
       targets: (n, k), likewise.
     """
     left, sigma, right = jnp.linalg.svd(features.astype(jnp.float64), full_matrices=False)
-    coordinates = jnp.matmul(left.T, targets.astype(jnp.float64), precision=Precision.HIGHEST)
+    coordinates = matmul(left.T, targets.astype(jnp.float64))
     return Decomposition(sigma, coordinates, left, right.T)

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
 from jax.typing import ArrayLike
 
 from jaxalign._checks import is_concrete, require_finite
+from jaxalign._matmul import matmul
 from jaxalign.spectrum import Spectrum
 
 
@@ -35,7 +35,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
         raise ValueError(f"thresholds must have shape (t,), found {tau.shape}; for a single one call alignment")
     require_finite(tau, "thresholds")
     above = (spectrum.singular_values >= tau[:, None]).astype(spectrum.energy.dtype)
-    inside = jnp.matmul(above, spectrum.energy, precision=Precision.HIGHEST)
+    inside = matmul(above, spectrum.energy)
     return jnp.where(tau[:, None] <= 0, spectrum.total, inside)
 
 
@@ -70,7 +70,7 @@ def alignment_area(spectrum: Spectrum) -> Array:
 
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    return jnp.matmul(spectrum.singular_values, spectrum.energy, precision=Precision.HIGHEST)
+    return matmul(spectrum.singular_values, spectrum.energy)
 
 
 def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:

@@ -107,18 +107,11 @@ def moments(features: ArrayLike, targets: ArrayLike, *, weights: ArrayLike | Non
 
     Source: ours.
     """
-    if weights is None:
-        features, targets = as_matrices(features, targets)
-        return Moments(_products(features, targets, None), features.shape[1], features.dtype.name)
-    w = as_real_floats(weights, "weights")
-    if w.shape != jnp.shape(features)[:1]:
-        raise ValueError(f"weights must have shape (n,), one a row of features {jnp.shape(features)}, found {w.shape}")
-    require_finite(w, "weights")
-    if is_concrete(w) and bool((w < 0).any()):
-        raise ValueError(f"weights must not be negative, found {float(w.min())}")
-    features, targets = (_without(w == 0, x) for x in (features, targets))
+    if weights is not None:
+        weights = _as_weights(weights, jnp.shape(features)[:1])
+        features, targets = (_without(weights == 0, x) for x in (features, targets))
     features, targets = as_matrices(features, targets)
-    return Moments(_products(features, targets, w), features.shape[1], features.dtype.name)
+    return Moments(_products(features, targets, weights), features.shape[1], features.dtype.name)
 
 
 def accumulate(batches: Iterable[tuple[ArrayLike, ArrayLike]]) -> Moments:
@@ -141,6 +134,16 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ArrayLike]]) -> Moments:
     if first is None:
         raise ValueError("batches must yield at least one (features, targets), found none; is the iterator used up?")
     return reduce(operator.add, each, first)
+
+
+def _as_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array:
+    w = as_real_floats(weights, "weights")
+    if w.shape != shape:
+        raise ValueError(f"weights must have shape (n,) = {shape}, one a row of features, found {w.shape}")
+    require_finite(w, "weights")
+    if is_concrete(w) and bool((w < 0).any()):
+        raise ValueError(f"weights must not be negative, found {float(w.min())}")
+    return w
 
 
 def _without(masked: Array, rows: ArrayLike) -> Array:

@@ -10,8 +10,9 @@ from jax import Array
 from jax.lax import Precision
 from jax.typing import ArrayLike
 
-from jaxalign._checks import as_matrices, as_real_floats, require_finite, require_matrix
+from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, require_finite
 from jaxalign._float64 import float64_inside
+from jaxalign._matmul import matmul
 from jaxalign.spectrum import Spectrum
 
 Product = Callable[[Array], Array]
@@ -111,7 +112,7 @@ class _Bidiagonal(NamedTuple):
 def _of_matrix(features: Array, targets: Array, order: int) -> Quadrature:
     def solve(features, targets):
         phi, y = features.astype(jnp.float64), targets.astype(jnp.float64)
-        product, transposed = lambda v: _matmul(v, phi.T), lambda u: _matmul(u, phi)
+        product, transposed = lambda v: matmul(v, phi.T), lambda u: matmul(u, phi)
         found = _finish(_bidiagonalize(product, transposed, y.T, phi.shape[1], order))
         # Only the spectrum is rounded: bounds are certified with T in float64.
         return found._replace(spectrum=jax.tree.map(lambda x: x.astype(features.dtype), found.spectrum))
@@ -125,9 +126,7 @@ def _no_derivative(*_):
 
 
 def _matrix_free(product: Product, transposed: Product, targets: ArrayLike, order: int) -> Quadrature:
-    y = as_real_floats(targets, "targets")
-    y = y[:, None] if y.ndim == 1 else y
-    require_matrix(y, "targets", "k")
+    y = as_target_matrix(targets)
     require_finite(y, "targets")
     n, k = y.shape
     right = jax.eval_shape(transposed, y)
@@ -232,7 +231,3 @@ def _radau(diagonal: Array, coupling: Array, z: Array, *, eps: float) -> tuple[A
 def _require_order(order: int, n: int, d: int) -> None:
     if not 1 <= order <= min(n, d):
         raise ValueError(f"order must be from 1 to min(n, d) = {min(n, d)}, found {order}")
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=Precision.HIGHEST)

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
 from jax.typing import ArrayLike
 
 from jaxalign import _gram, _svd
@@ -14,6 +13,7 @@ from jaxalign._checks import as_matrices
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import over, singular_vectors
+from jaxalign._matmul import matmul
 from jaxalign.moments import Moments
 
 Method = Literal["auto", "moments", "svd"]
@@ -99,11 +99,11 @@ def _of_moments(moments: Moments, centered: bool) -> Spectrum:
         if centered:
             products = products - products[:, d : d + 1] * products[d] / weight
         sigma, right = singular_vectors(products[:d, :d])
-        coordinates = over(jnp.matmul(products[d + 1 :, :d], right, precision=Precision.HIGHEST), sigma).T
+        coordinates = over(matmul(products[d + 1 :, :d], right), sigma).T
         significant = _significant(sigma, dtype, jnp.maximum(weight, d), _gram.RESOLUTION)
         return _label_spectrum(sigma, coordinates, significant, jnp.diagonal(products)[d + 1 :], dtype)
 
-    return Spectrum(*float64_inside(solve)(moments.products))
+    return float64_inside(solve)(moments.products)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

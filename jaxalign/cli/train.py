@@ -81,24 +81,24 @@ def train(config: Train, console: Console) -> int:
         nnx.update(model, state.model)
         result |= {"train_accuracy": _accuracy(model, images), "test_accuracy": _accuracy(model, split.test)}
     writer.finish(result)
-    picture = write_report(folder, result)
+    history, described = read_history(folder), read_config(folder)
+    picture = _write_report(folder, history, described, result)
 
     console.print()
-    console.print(summary(read_history(folder), read_config(folder), result))
+    console.print(summary(history, described, result))
     if status == "interrupted":
         console.print(f"\nInterrupted at step {seen:,} of {config.steps:,}; the rows up to there are kept and readable.")
     console.print(f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True)
     return 0 if status == "finished" else 130
 
 
-def write_report(folder: Path, result: dict[str, Any]) -> Path:
-    """Draw a run folder's figures and write its page; returns the path of the first picture."""
-    history = read_history(folder)
+def _write_report(folder: Path, history: History, described: dict[str, Any], result: dict[str, Any]) -> Path:
+    """Draw a run's figures and write its page into its folder; returns the path of the first picture."""
     figures = all_figures(history)
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    (folder / PAGE).write_text(page(history, figures, read_config(folder), result), encoding="utf-8")
+    (folder / PAGE).write_text(page(history, figures, described, result), encoding="utf-8")
     return folder / FIGURES / f"{next(iter(figures))}.png"
 
 

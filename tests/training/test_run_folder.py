@@ -10,23 +10,18 @@ import jaxalign as ja
 STEPS = 20
 
 
+def train(task, observe, optimizer=None, **settings):
+    """The history of a small measured run whose chunks go to ``observe``."""
+    model = task.model()
+    settings = {"batch_size": 16, "probe": task.probe(model), "observe": observe} | settings
+    return ja.fit(model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
+
+
 @pytest.fixture
 def run(task, tmp_path):
     """(folder, history) of a small finished run."""
-    model = task.model()
     writer = ja.RunWriter(tmp_path / "run", {"note": "test"})
-    _, history = ja.fit(
-        model,
-        optax.adam(1e-2),
-        task.inputs,
-        task.labels,
-        steps=STEPS,
-        batch_size=16,
-        chunk=6,
-        probe=task.probe(model),
-        observe=writer.write,
-    )
-    return tmp_path / "run", history
+    return tmp_path / "run", train(task, writer.write, steps=STEPS, chunk=6)
 
 
 def assert_same(a, b):
@@ -60,7 +55,7 @@ def test_rows_are_plain_json_a_step_a_line(run):
 
 
 def test_readable_while_it_runs(task, tmp_path):
-    model, lengths = task.model(), []
+    lengths = []
     writer = ja.RunWriter(tmp_path / "run", {})
 
     def observe(part):
@@ -69,17 +64,7 @@ def test_readable_while_it_runs(task, tmp_path):
         assert np.isfinite(seen.layers["hidden_2"].curve).all()
         lengths.append(len(seen.step))
 
-    ja.fit(
-        model,
-        optax.sgd(0.1),
-        task.inputs,
-        task.labels,
-        steps=30,
-        batch_size=16,
-        chunk=8,
-        probe=task.probe(model),
-        observe=observe,
-    )
+    train(task, observe, optax.sgd(0.1), steps=30, chunk=8)
     assert lengths == [8, 16, 24, 31]
 
 
@@ -105,18 +90,7 @@ def test_damage_before_the_end_is_an_error(run):
 
 
 def test_nan_survives_the_round_trip(task, tmp_path):
-    model = task.model()
-    writer = ja.RunWriter(tmp_path / "run", {})
-    _, history = ja.fit(
-        model,
-        optax.sgd(1e30),
-        task.inputs,
-        task.labels,
-        steps=10,
-        batch_size=16,
-        probe=task.probe(model),
-        observe=writer.write,
-    )
+    history = train(task, ja.RunWriter(tmp_path / "run", {}).write, optax.sgd(1e30), steps=10)
     assert np.isnan(history.loss[-1])
     assert_same(ja.read_history(tmp_path / "run"), history)
 
