@@ -3,13 +3,15 @@
 from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap, tap
-from jaxalign.moments import Moments, accumulate, moments
+from jaxalign.moments import Basis, Moments, accumulate, basis, moments
 from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
 from jaxalign.representation import encode_targets, prepare
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
+from jaxalign.triangular import Triangle, triangle
 
 __all__ = [
+    "Basis",
     "History",
     "Moments",
     "Probe",
@@ -19,11 +21,13 @@ __all__ = [
     "Spectrum",
     "Tap",
     "TrainState",
+    "Triangle",
     "accumulate",
     "aligned_rank",
     "alignment",
     "alignment_area",
     "alignment_curve",
+    "basis",
     "encode_targets",
     "fit",
     "moments",
@@ -35,4 +39,5 @@ __all__ = [
     "read_history",
     "spectrum",
     "tap",
+    "triangle",
 ]

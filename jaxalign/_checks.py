@@ -75,3 +75,22 @@ def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     require_finite(features, "features")
     require_finite(targets, "targets")
     return features, targets.astype(features.dtype)
+
+
+def as_weighted_rows(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array | None]:
+    """Φ and Y as ``as_matrices`` has them and w (n,); rows of weight 0 may hold anything, and hold 0 from here on."""
+    if weights is None:
+        return *as_matrices(features, targets), None
+    w = as_real_floats(weights, "weights")
+    if w.shape != jnp.shape(features)[:1]:
+        raise ValueError(f"weights must have shape (n,) = {jnp.shape(features)[:1]}, one a row of features, found {w.shape}")
+    require_finite(w, "weights")
+    if is_concrete(w) and bool((w < 0).any()):
+        raise ValueError(f"weights must not be negative, found {float(w.min())}")
+    return *as_matrices(_without(w == 0, features), _without(w == 0, targets)), w
+
+
+def _without(masked: Array, rows: ArrayLike) -> Array:
+    """``rows`` with 0 for whatever the masked ones hold, NaN included."""
+    rows = jnp.asarray(rows)
+    return jnp.where(masked.reshape(-1, *(1,) * (rows.ndim - 1)), jnp.zeros((), rows.dtype), rows)

@@ -11,7 +11,7 @@ import jax
 
 
 def float64_inside(function: Callable) -> Callable:
-    """``function`` (arrays in, arrays out) traced with float64 allowed, under every transformation but differentiation.
+    """``function`` (pytrees of arrays in and out) traced with float64 allowed, under every transformation but differentiation.
 
     Cast arguments up and results down inside ``function``: what crosses its border obeys the caller's x64 setting.
     Derivatives need a rule of their own around it (``jax.custom_vjp``).
@@ -24,7 +24,7 @@ def float64_inside(function: Callable) -> Callable:
 
     @scoped.def_vmap
     def batched(axis_size, in_batched, *args):
-        axes = [0 if is_batched else None for is_batched in in_batched]
+        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(in_batched))
         with jax.enable_x64(True):
             results = float64_inside(jax.vmap(function, in_axes=axes, axis_size=axis_size))(*args)
         return results, jax.tree.map(lambda _: True, results)

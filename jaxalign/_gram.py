@@ -5,8 +5,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxalign._decomposition import Decomposition
+from jaxalign._lapack import eigh
 from jaxalign._matmul import matmul
 
+FLOAT64 = True
 RESOLUTION = 4 * 2.0**-26
 """Singular values under this share of σ_1 are noise (4√eps of float64): squares of them round away in the Gram matrix."""
 
@@ -61,7 +63,7 @@ def _products_in_blocks(*columns: Array) -> Array:
 
 def singular_vectors(gram: Array) -> tuple[Array, Array]:
     """(σ, V) of a matrix from its Gram matrix V diag(σ²) Vᵀ, σ descending; eigenvalues rounded under 0 are 0."""
-    vectors, values = jax.lax.linalg.eigh(gram, symmetrize_input=False)
+    vectors, values = eigh(gram)
     return jnp.sqrt(jnp.maximum(values[::-1], 0)), vectors[:, ::-1]
 
 

@@ -4,8 +4,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxalign._decomposition import Decomposition
+from jaxalign._lapack import svd
 from jaxalign._matmul import matmul
 
+FLOAT64 = True
 RESOLUTION = 2.0**-52
 """Singular values under this share of σ_1 are noise (eps of float64)."""
 
@@ -17,6 +19,6 @@ def decompose(features: Array, targets: Array) -> Decomposition:
       features: (n, d), any real dtype; float64 from here on.
       targets: (n, k), likewise.
     """
-    left, sigma, right = jnp.linalg.svd(features.astype(jnp.float64), full_matrices=False)
+    left, sigma, right = svd(features.astype(jnp.float64))
     coordinates = matmul(left.T, targets.astype(jnp.float64))
     return Decomposition(sigma, coordinates, left, right.T)

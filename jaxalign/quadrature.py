@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, require_finite
 from jaxalign._float64 import float64_inside
+from jaxalign._lapack import eigh, svd
 from jaxalign._matmul import matmul
 from jaxalign.spectrum import Spectrum
 
@@ -182,8 +183,8 @@ def _bidiagonalize(product: Product, transposed: Product, y: Array, d: int, orde
 def _finish(bidiagonal: _Bidiagonal) -> Quadrature:
     alpha, beta = bidiagonal.alpha, bidiagonal.beta
     order, k = alpha.shape
-    lower = jax.vmap(lambda a, b: jnp.diag(a) + jnp.diag(b, -1))(alpha.T, beta[1:-1].T)  # (k, m, m)
-    left, sigma, _ = jnp.linalg.svd(lower, full_matrices=False)
+    # (k, m, m), (k, m)
+    left, sigma, _ = jax.vmap(lambda a, b: svd(jnp.diag(a) + jnp.diag(b, -1)))(alpha.T, beta[1:-1].T)
     total = beta[0] ** 2
     energy = total[:, None] * left[:, 0, :] ** 2  # (k, m)
     apart = (energy[:, :, None] * jnp.eye(k, dtype=energy.dtype)[:, None, :]).reshape(k * order, k)
@@ -221,7 +222,7 @@ def _radau(diagonal: Array, coupling: Array, z: Array, *, eps: float) -> tuple[A
     last, _ = jax.lax.scan(pivot, jnp.ones(()), (diagonal, squares))
     extended = jnp.diag(jnp.append(diagonal, z + coupling[-1] ** 2 / last))
     extended = extended + jnp.diag(coupling, 1) + jnp.diag(coupling, -1)
-    nodes, vectors = jnp.linalg.eigh(extended)
+    vectors, nodes = eigh(extended)
     weights = vectors[0] ** 2
     # A node that rounding does not tell from z counts where it keeps the bound a bound; NaN counts, and stays.
     margin = 32 * eps * jnp.maximum(scale, z)

@@ -1,24 +1,25 @@
 """The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the three small arrays behind every measure."""
 
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign import _gram, _svd
-from jaxalign._checks import as_matrices
+from jaxalign import _refined
+from jaxalign._checks import as_matrices, is_concrete
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import over, singular_vectors
+from jaxalign._host import is_on_host
+from jaxalign._lapack import svd
 from jaxalign._matmul import matmul
-from jaxalign.moments import Moments
-
-Method = Literal["auto", "moments", "svd"]
-
-_ROUTES = {"moments": _gram, "svd": _svd}
+from jaxalign._routes import ROUTES, Method, route_for, significant
+from jaxalign.moments import Basis, Moments, moments_of
+from jaxalign.moments import basis as basis_of
+from jaxalign.triangular import Triangle
 
 
 class Spectrum(NamedTuple):
@@ -37,11 +38,12 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(
-    features: ArrayLike | Moments,
+    features: ArrayLike | Moments | Triangle,
     targets: ArrayLike | None = None,
     *,
     method: Method = "auto",
     centered: bool = False,
+    basis: Basis | None = None,
 ) -> Spectrum:
     """The label spectrum σ_i, (u_iᵀ y_j)², ‖y_j‖² of Φ = U diag(σ) Vᵀ and Y.
 
@@ -51,20 +53,24 @@ def spectrum(
     only, and only once.
 
     Args:
-      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations. Or Moments, alone.
+      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations. Or Moments or a Triangle, alone.
       targets: (n, k) Y; (n,) floats count as one column. ``encode_targets`` makes it from labels.
       method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide), which resolve 6e-8·σ_1: what lies under that counts to
-        no direction; "svd": the plain SVD, slower, down to eps·σ_1; "auto": "svd" for float64 features, else "moments".
+        no direction; "refined": a second pass over Φ in their coordinates, which has the accuracy of a float64 SVD;
+        "triangular": from R of [Φ Y] = QR, in the features' dtype, with that of an SVD in it; "svd": the plain SVD in
+        float64, slowest; "auto": "moments" for float32 features, "triangular" for float64 ones and on a TPU.
       centered: subtract the mean of every column of Φ and Y first. By default they are taken as they are.
+      basis: for Moments of a second pass, the basis they were taken in, which also says whether they are centred.
 
     Returns:
-      Spectrum of r = min(n, d) singular values; of d from Moments, whose n is no shape.
+      Spectrum of r = min(n, d) singular values; of d from Moments and triangles, whose n is no shape.
 
     Raises:
       ValueError: features or targets empty, not matrices, of different n (says so when features look transposed), or
         not finite (eager calls; traced, NaN in gives NaN out); integer targets (n,); targets missing; an unknown
-        method; Moments with targets, or with a method other than "moments".
+        method; Moments with targets, with a method, or with a basis that is missing or not theirs.
       TypeError: complex features or targets.
+      FloatingPointError: the eigensolver failed on finite input (eager calls; traced, the result is NaN).
 
     Example:
       >>> import jaxalign as ja
@@ -74,47 +80,92 @@ def spectrum(
 
     Source: the measure's ingredients are Eq. 1 of Imani, Hu, White (TMLR 2022); routes and derivative are ours.
     """
-    if method != "auto" and method not in _ROUTES:
-        raise ValueError(f"method must be 'auto', {', '.join(map(repr, _ROUTES))}, found {method!r}")
-    if isinstance(features, Moments):
-        if targets is not None or method not in ("auto", "moments"):
-            raise ValueError("spectrum(moments) takes no targets and no other method: both are in the moments")
-        return _of_moments(features, centered)
+    if isinstance(features, Moments | Triangle):
+        _require_alone(features, targets, method, centered, basis)
+        if isinstance(features, Triangle):
+            return _converged(_of_triangle(features, centered))
+        return _converged(_of_moments(features, basis, centered or (basis is not None and basis.centered)))
+    if basis is not None:
+        raise ValueError("basis is for spectrum(moments, basis=...); for arrays pass method='refined'")
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
     features, targets = as_matrices(features, targets)
+    route = route_for(method, features)
     if centered:
         features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
-    if method == "auto":
-        method = "svd" if features.dtype == jnp.float64 else "moments"
-    return _spectrum(features, targets, method)
+    if route in ("moments", "refined") and features.shape[0] >= features.shape[1] and is_on_host(features, targets):
+        first = moments_of(features, targets)
+        if route == "moments":
+            return _converged(_of_moments(first, None, False))
+        basis = basis_of(first)
+        return _converged(_of_moments(moments_of(features, targets, basis=basis), basis, False))
+    return _converged(_spectrum(features, targets, route))
+
+
+def _require_alone(held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None) -> None:
+    name = type(held).__name__
+    if targets is not None or method not in ("auto", "triangular" if isinstance(held, Triangle) else "moments"):
+        raise ValueError(f"spectrum({name}) takes no targets and no other method: both are in it")
+    if (basis is not None) != (isinstance(held, Moments) and held.passes == 2):
+        raise ValueError(f"a basis goes with Moments of a second pass, found {'one' if basis else 'none'} with a {name}")
+    if basis is not None and centered and not basis.centered:
+        raise ValueError("the basis is not centred; make it by basis(first, centered=True)")
+
+
+@jax.jit
+def _all_finite(found: Spectrum) -> Array:
+    return jnp.isfinite(found.singular_values).all() & jnp.isfinite(found.energy).all()
+
+
+def _converged(found: Spectrum) -> Spectrum:
+    """``found``, unless it can be read now and is not finite: the input was, so a LAPACK or cuSOLVER routine failed."""
+    if is_concrete(found.singular_values):
+        with jax.ensure_compile_time_eval():
+            if not bool(_all_finite(found)):
+                raise FloatingPointError("the eigensolver failed on finite input; pass method='svd', or scale the features")
+    return found
 
 
 @partial(jax.jit, static_argnames="centered")
-def _of_moments(moments: Moments, centered: bool) -> Spectrum:
+def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectrum:
     d, dtype = moments.width, jnp.dtype(moments.precision)
 
-    def solve(products):
+    def solve(products, basis):
         weight = products[d, d]
         if centered:
             products = products - products[:, d : d + 1] * products[d] / weight
-        sigma, right = singular_vectors(products[:d, :d])
-        coordinates = over(matmul(products[d + 1 :, :d], right), sigma).T
-        significant = _significant(sigma, dtype, jnp.maximum(weight, d), _gram.RESOLUTION)
-        return _label_spectrum(sigma, coordinates, significant, jnp.diagonal(products)[d + 1 :], dtype)
+        gram, cross = products[:d, :d], products[:d, d + 1 :]
+        if basis is None:
+            sigma, right = singular_vectors(gram)
+            coordinates = over(matmul(cross.T, right), sigma).T
+        else:
+            sigma, coordinates = _refined.finish(gram, cross, basis.scale)[:2]
+        kept = significant(sigma, dtype, jnp.maximum(weight, d), "moments" if basis is None else "refined")
+        return _label_spectrum(sigma, coordinates, kept, jnp.diagonal(products)[d + 1 :], dtype)
 
-    return float64_inside(solve)(moments.products)
+    return float64_inside(solve)(moments.products, basis)
+
+
+@partial(jax.jit, static_argnames="centered")
+def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
+    d, factor = triangle.width, triangle.factor
+    count = factor[0, 0] ** 2
+    rows = factor[1:] if centered else factor
+    left, sigma, _ = svd(rows[: d + 1, 1 : d + 1])
+    coordinates = matmul(left.T, rows[: d + 1, d + 1 :])
+    kept = significant(sigma, factor.dtype, jnp.maximum(count, d), "triangular")
+    return _label_spectrum(sigma, coordinates, kept, jnp.sum(rows[:, d + 1 :] ** 2, axis=0), factor.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 @partial(jax.jit, static_argnums=(2,))
 def _spectrum(features: Array, targets: Array, route: str) -> Spectrum:
     def solve(features, targets):
-        parts, significant, wide_targets = _decompose(features, targets, route)
-        total = jnp.sum(wide_targets**2, axis=0)
-        return _label_spectrum(parts.singular_values, parts.coordinates, significant, total, features.dtype)
+        parts, kept, targets = _decompose(features, targets, route)
+        total = jnp.sum(targets**2, axis=0)
+        return _label_spectrum(parts.singular_values, parts.coordinates, kept, total, features.dtype)
 
-    return float64_inside(solve)(features, targets)
+    return _scope(route)(solve)(features, targets)
 
 
 def _forward(features: Array, targets: Array, route: str) -> tuple[Spectrum, tuple[Array, Array]]:
@@ -125,32 +176,30 @@ def _forward(features: Array, targets: Array, route: str) -> tuple[Spectrum, tup
 @partial(jax.jit, static_argnums=(0,))
 def _backward(route: str, arguments: tuple[Array, Array], cotangents: Spectrum) -> tuple[Array, Array]:
     def solve(features, targets, *cotangents):
-        parts, significant, wide_targets = _decompose(features, targets, route)
-        wide = Cotangents(*(c.astype(jnp.float64) for c in cotangents))
+        parts, kept, wide_targets = _decompose(features, targets, route)
+        wide = Cotangents(*(c.astype(wide_targets.dtype) for c in cotangents))
         closeness = float(jnp.finfo(features.dtype).eps) ** 0.5  # below it, cotangents are mostly rounding
-        bars = pullback(parts, wide_targets, significant, closeness, wide)
+        bars = pullback(parts, wide_targets, kept, closeness, wide)
         return tuple(bar.astype(features.dtype) for bar in bars)
 
-    return float64_inside(solve)(*arguments, *cotangents)
+    return _scope(route)(solve)(*arguments, *cotangents)
 
 
 _spectrum.defvjp(_forward, _backward)
 
 
+def _scope(route: str):
+    return float64_inside if ROUTES[route].FLOAT64 else lambda function: function
+
+
 def _decompose(features: Array, targets: Array, route: str) -> tuple[Decomposition, Array, Array]:
-    """The route's decomposition in float64, which of its directions are numerically in the column space, and Y."""
-    wide_targets = targets.astype(jnp.float64)
-    parts = _ROUTES[route].decompose(features, targets)
-    significant = _significant(parts.singular_values, features.dtype, max(features.shape), _ROUTES[route].RESOLUTION)
-    return parts, significant, wide_targets
+    """The route's decomposition, which of its directions are numerically in the column space, and Y in its dtype."""
+    if ROUTES[route].FLOAT64:
+        targets = targets.astype(jnp.float64)
+    parts = ROUTES[route].decompose(features, targets)
+    return parts, significant(parts.singular_values, features.dtype, max(features.shape), route), targets
 
 
-def _significant(sigma: Array, dtype: jnp.dtype, size: int | Array, resolution: float) -> Array:
-    """Which directions are numerically in the column space; written so that NaN stays, and stays NaN."""
-    tolerance = jnp.maximum(float(jnp.finfo(dtype).eps) * size, resolution)
-    return ~(sigma <= sigma[0] * tolerance)
-
-
-def _label_spectrum(sigma: Array, coordinates: Array, significant: Array, total: Array, dtype: jnp.dtype) -> Spectrum:
-    energy = jnp.where(significant[:, None], coordinates**2, 0)
+def _label_spectrum(sigma: Array, coordinates: Array, kept: Array, total: Array, dtype: jnp.dtype) -> Spectrum:
+    energy = jnp.where(kept[:, None], coordinates**2, 0)
     return Spectrum(sigma.astype(dtype), energy.astype(dtype), total.astype(dtype))

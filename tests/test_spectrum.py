@@ -188,7 +188,7 @@ def test_bad_shapes_are_explained(features, targets, message):
 
 
 def test_other_bad_arguments_are_explained():
-    with pytest.raises(ValueError, match="method must be 'auto', 'moments', 'svd', found 'qr'"):
+    with pytest.raises(ValueError, match="method must be 'auto', 'moments', 'refined', 'triangular', 'svd', found 'qr'"):
         ja.spectrum(np.ones((4, 3)), np.ones((4, 1)), method="qr")
     with pytest.raises(TypeError, match="features must be real"):
         ja.spectrum(np.ones((4, 3), complex), np.ones((4, 1)))

@@ -1,0 +1,36 @@
+"""Decompositions that may be batched: jax before 0.12 can deadlock in LAPACK calls on a CPU when several are batched."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+_BATCHES_ARE_SAFE = jax.__version_info__ >= (0, 12)
+
+
+def _one_by_one(function: Callable) -> Callable:
+    """``function`` of one array, whose batches on a CPU are a loop where batched calls are not safe.
+
+    There, a batched call waits for a share of the thread pool that it runs in itself: three in one program of a two-core host
+    wait for ever, and jax issue 39292 tells of a corrupted heap.
+    """
+    single = jax.custom_batching.custom_vmap(function)
+
+    @single.def_vmap
+    def batched(axis_size, in_batched, x):
+        at_once = jax.vmap(function)
+        results = (
+            at_once(x)
+            if _BATCHES_ARE_SAFE
+            else jax.lax.platform_dependent(x, cpu=partial(jax.lax.map, single), default=at_once)
+        )
+        return results, jax.tree.map(lambda _: True, results)
+
+    return single
+
+
+eigh = _one_by_one(partial(jax.lax.linalg.eigh, symmetrize_input=False))
+svd = _one_by_one(partial(jnp.linalg.svd, full_matrices=False))
+cholesky = _one_by_one(partial(jax.lax.linalg.cholesky, symmetrize_input=False))
+triangle_of = _one_by_one(partial(jnp.linalg.qr, mode="r"))

@@ -1,0 +1,33 @@
+"""Which route computes a spectrum: a choice by dtype and platform, the same under every transformation."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxalign import _gram, _qr, _refined, _svd
+
+Method = Literal["auto", "moments", "refined", "triangular", "svd"]
+
+ROUTES = {"moments": _gram, "refined": _refined, "triangular": _qr, "svd": _svd}
+
+
+def route_for(method: str, features: Array) -> str:
+    """The route that ``method`` means for (n, d) features; raises for an unknown one."""
+    if method != "auto":
+        if method not in ROUTES:
+            raise ValueError(f"method must be 'auto', {', '.join(map(repr, ROUTES))}, found {method!r}")
+        return method
+    # A TPU emulates float64, and has no eigensolver for it.
+    return "triangular" if features.dtype == jnp.float64 or _platform(features) == "tpu" else "moments"
+
+
+def significant(sigma: Array, dtype: jnp.dtype, size: int | Array, route: str) -> Array:
+    """Which of (r,) σ, descending, are numerically in the column space; written so that NaN stays, and stays NaN."""
+    tolerance = jnp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].RESOLUTION)
+    return ~(sigma <= sigma[0] * tolerance)
+
+
+def _platform(x: Array) -> str:
+    return jax.default_backend() if isinstance(x, jax.core.Tracer) else next(iter(x.devices())).platform

@@ -1,0 +1,99 @@
+"""The triangular factor: what moments are where there is no float64 to square in. It too merges over batches and devices."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign import _qr
+from jaxalign._checks import as_weighted_rows
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=("factor",), meta_fields=("width",))
+@dataclass(frozen=True)
+class Triangle:
+    """R of [1 Φ Y] = QR, in the features' dtype: its Gram matrix is that of the rows, yet none was taken. A monoid under ``+``.
+
+    ``spectrum(t)`` finishes it, ``spectrum(t, centered=True)`` about the mean: the ones are the first column. A pytree; over
+    devices it is merged by ``t.over(axis)``.
+
+    Attributes:
+      factor: (1 + d + k, 1 + d + k) upper triangular.
+      width: d, the number of features.
+    """
+
+    factor: Array
+    width: int
+
+    def __add__(self, other: "Triangle") -> "Triangle":
+        """The factor of both sets of rows together: one QR of the two stacked.
+
+        Raises:
+          ValueError: another number of features or targets, or features of another dtype.
+        """
+        if not isinstance(other, Triangle):
+            return NotImplemented
+        for what, mine, theirs in (
+            ("features", self.width, other.width),
+            ("targets", self._targets, other._targets),
+            ("dtype", self.factor.dtype, other.factor.dtype),
+        ):
+            if mine != theirs:
+                raise ValueError(f"triangles that are added must agree in {what}, found {mine} and {theirs}")
+        return replace(self, factor=_factor(jnp.concatenate([self.factor, other.factor])))
+
+    def sum(self) -> "Triangle":
+        """A batch of factors (a leading axis, as vmap makes it) merged into one."""
+        return replace(self, factor=_factor(self.factor.reshape(-1, self.factor.shape[-1])))
+
+    def over(self, axis: str) -> "Triangle":
+        """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange nothing but their factors."""
+        return replace(self, factor=jax.lax.all_gather(self.factor, axis)).sum()
+
+    @property
+    def _targets(self) -> int:
+        return self.factor.shape[-1] - 1 - self.width
+
+
+def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Triangle:
+    """The triangular factor R of diag(√w)[1 Φ Y] = QR of one batch of rows, by Householder reflections.
+
+    In float32 it resolves singular values down to 1e-7·σ_1, where float32 moments would end at 3e-4; float64 moments
+    (``moments``) are more accurate and faster wherever float64 exists.
+
+    Args:
+      features: (n, d) rows of Φ; the factor has their dtype, float32 at least.
+      targets: (n, k) rows of Y; (n,) floats count as one column.
+      weights: (n,) w_i ≥ 0, as in ``moments``.
+
+    Returns:
+      Triangle; ``a + b`` merges, ``spectrum(t)`` finishes.
+
+    Raises:
+      ValueError: as ``moments``.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> a = ja.triangle([[3.0, 0.0]], [[1.0]])
+      >>> b = ja.triangle([[0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0]])
+      >>> ja.spectrum(a + b).singular_values.round(3).tolist()
+      [3.0, 1.0]
+
+    Source: ours, on the tall-skinny QR of Demmel, Grigori, Hoemmen, Langou (2012).
+    """
+    features, targets, weights = as_weighted_rows(features, targets, weights)
+    return Triangle(_of_rows(features, targets, weights), features.shape[1])
+
+
+@jax.jit
+def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
+    rows = jnp.concatenate([jnp.ones((len(features), 1), features.dtype), features, targets], axis=1)
+    if weights is not None:
+        rows = rows * jnp.sqrt(weights.astype(rows.dtype))[:, None]
+    return _factor(rows)
+
+
+_factor = jax.jit(_qr.factor)
