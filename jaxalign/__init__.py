@@ -1,12 +1,16 @@
 """Representation alignment in JAX: how much of the target lies along the top singular directions of each layer."""
 
+from jaxalign.accuracy import SpectrumInfo, spectrum_and_info
 from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
+from jaxalign.batched import spectra
 from jaxalign.capture import Tap, tap
-from jaxalign.moments import Basis, Moments, accumulate, basis, moments
+from jaxalign.moments import Basis, Moments, basis, moments
 from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
 from jaxalign.representation import encode_targets, prepare
+from jaxalign.sharded import sharded, sum_over_processes
 from jaxalign.spectrum import Spectrum, spectrum
+from jaxalign.streaming import accumulate, stream_spectrum
 from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
 from jaxalign.triangular import Triangle, triangle
 
@@ -19,6 +23,7 @@ __all__ = [
     "Record",
     "RunWriter",
     "Spectrum",
+    "SpectrumInfo",
     "Tap",
     "TrainState",
     "Triangle",
@@ -37,7 +42,12 @@ __all__ = [
     "quadrature_bounds",
     "random_label_curve",
     "read_history",
+    "sharded",
+    "spectra",
     "spectrum",
+    "spectrum_and_info",
+    "stream_spectrum",
+    "sum_over_processes",
     "tap",
     "triangle",
 ]

@@ -5,6 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxalign import _gram, _qr, _refined, _svd
 
@@ -20,14 +21,15 @@ def route_for(method: str, features: Array) -> str:
             raise ValueError(f"method must be 'auto', {', '.join(map(repr, ROUTES))}, found {method!r}")
         return method
     # A TPU emulates float64, and has no eigensolver for it.
-    return "triangular" if features.dtype == jnp.float64 or _platform(features) == "tpu" else "moments"
+    return "triangular" if features.dtype == jnp.float64 or platform_of(features) == "tpu" else "moments"
 
 
-def significant(sigma: Array, dtype: jnp.dtype, size: int | Array, route: str) -> Array:
+def significant(sigma: Array, dtype: jnp.dtype, size: ArrayLike, route: str) -> Array:
     """Which of (r,) σ, descending, are numerically in the column space; written so that NaN stays, and stays NaN."""
     tolerance = jnp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].RESOLUTION)
     return ~(sigma <= sigma[0] * tolerance)
 
 
-def _platform(x: Array) -> str:
+def platform_of(x: Array) -> str:
+    """Where ``x`` lies, or where a traced ``x`` will."""
     return jax.default_backend() if isinstance(x, jax.core.Tracer) else next(iter(x.devices())).platform

@@ -1,11 +1,9 @@
 """Moments: the sufficient statistics of a label spectrum, which add up over batches, devices, days and hosts."""
 
 import operator
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +63,11 @@ class Moments:
 
     def _with(self, products: Array) -> "Moments":
         return replace(self, products=products)
+
+    @property
+    def weight(self) -> Array:
+        """() float32 Σ_i w_i: the number of rows, if none has a weight."""
+        return float64_inside(lambda products: products[..., self.width, self.width].astype(jnp.float32))(self.products)
 
     @property
     def _targets(self) -> int:
@@ -202,32 +205,6 @@ def moments_of(features: Array, targets: Array, weights: Array | None = None, ba
     else:
         made = _products(features, targets, weights, basis)
     return Moments(_as_float64(made), features.shape[1], features.dtype.name, 1 if basis is None else 2)
-
-
-def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any] = moments) -> Any:
-    """The moments of a stream of (features, targets) or (features, targets, weights), in the memory of one batch and one sum.
-
-    Args:
-      batches: any iterable; it is read once.
-      each: what is summed: ``moments``, ``partial(moments, basis=...)`` for a second pass, or ``triangle``.
-
-    Raises:
-      ValueError: the stream yields nothing; batches that do not agree (see ``Moments.__add__``).
-
-    Example:
-      >>> import numpy as np
-      >>> import jaxalign as ja
-      >>> batches = ((np.eye(4, dtype=np.float32)[i : i + 2], np.ones((2, 1))) for i in (0, 2))
-      >>> ja.spectrum(ja.accumulate(batches)).singular_values.tolist()
-      [1.0, 1.0, 1.0, 1.0]
-
-    Source: ours.
-    """
-    parts = (each(*batch) for batch in batches)
-    first = next(parts, None)
-    if first is None:
-        raise ValueError("batches must yield at least one (features, targets), found none; is the iterator used up?")
-    return reduce(operator.add, parts, first)
 
 
 def _on_host(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> np.ndarray:

@@ -99,7 +99,7 @@ def spectrum(
             return _converged(_of_moments(first, None, False))
         basis = basis_of(first)
         return _converged(_of_moments(moments_of(features, targets, basis=basis), basis, False))
-    return _converged(_spectrum(features, targets, route))
+    return _converged(spectrum_of(features, targets, max(features.shape), route))
 
 
 def _require_alone(held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None) -> None:
@@ -157,47 +157,49 @@ def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
     return _label_spectrum(sigma, coordinates, kept, jnp.sum(rows[:, d + 1 :] ** 2, axis=0), factor.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-@partial(jax.jit, static_argnums=(2,))
-def _spectrum(features: Array, targets: Array, route: str) -> Spectrum:
-    def solve(features, targets):
-        parts, kept, targets = _decompose(features, targets, route)
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(jax.jit, static_argnums=(3,))
+def spectrum_of(features: Array, targets: Array, size: ArrayLike, route: str) -> Spectrum:
+    """``spectrum`` of arrays that were checked, by a route, with the rank tolerance of a matrix of ``size`` = max(n, d)."""
+
+    def solve(features, targets, size):
+        parts, kept, targets = _decompose(features, targets, size, route)
         total = jnp.sum(targets**2, axis=0)
         return _label_spectrum(parts.singular_values, parts.coordinates, kept, total, features.dtype)
 
-    return _scope(route)(solve)(features, targets)
+    return _scope(route)(solve)(features, targets, size)
 
 
-def _forward(features: Array, targets: Array, route: str) -> tuple[Spectrum, tuple[Array, Array]]:
+def _forward(features: Array, targets: Array, size: ArrayLike, route: str) -> tuple[Spectrum, tuple]:
     # Only the arguments are kept: the derivative decomposes them again, so that float64 never crosses its scope.
-    return _spectrum(features, targets, route), (features, targets)
+    return spectrum_of(features, targets, size, route), (features, targets, size)
 
 
 @partial(jax.jit, static_argnums=(0,))
-def _backward(route: str, arguments: tuple[Array, Array], cotangents: Spectrum) -> tuple[Array, Array]:
-    def solve(features, targets, *cotangents):
-        parts, kept, wide_targets = _decompose(features, targets, route)
+def _backward(route: str, arguments: tuple, cotangents: Spectrum) -> tuple[Array, Array, None]:
+    def solve(features, targets, size, *cotangents):
+        parts, kept, wide_targets = _decompose(features, targets, size, route)
         wide = Cotangents(*(c.astype(wide_targets.dtype) for c in cotangents))
         closeness = float(jnp.finfo(features.dtype).eps) ** 0.5  # below it, cotangents are mostly rounding
         bars = pullback(parts, wide_targets, kept, closeness, wide)
         return tuple(bar.astype(features.dtype) for bar in bars)
 
-    return _scope(route)(solve)(*arguments, *cotangents)
+    return *_scope(route)(solve)(*arguments, *cotangents), None
 
 
-_spectrum.defvjp(_forward, _backward)
+spectrum_of.defvjp(_forward, _backward)
 
 
 def _scope(route: str):
     return float64_inside if ROUTES[route].FLOAT64 else lambda function: function
 
 
-def _decompose(features: Array, targets: Array, route: str) -> tuple[Decomposition, Array, Array]:
+def _decompose(features: Array, targets: Array, size: ArrayLike, route: str) -> tuple[Decomposition, Array, Array]:
     """The route's decomposition, which of its directions are numerically in the column space, and Y in its dtype."""
     if ROUTES[route].FLOAT64:
         targets = targets.astype(jnp.float64)
     parts = ROUTES[route].decompose(features, targets)
-    return parts, significant(parts.singular_values, features.dtype, max(features.shape), route), targets
+    return parts, significant(parts.singular_values, features.dtype, size, route), targets
 
 
 def _label_spectrum(sigma: Array, coordinates: Array, kept: Array, total: Array, dtype: jnp.dtype) -> Spectrum:

@@ -54,6 +54,11 @@ class Triangle:
         return replace(self, factor=jax.lax.all_gather(self.factor, axis)).sum()
 
     @property
+    def weight(self) -> Array:
+        """() Σ_i w_i: the number of rows, if none has a weight."""
+        return self.factor[..., 0, 0] ** 2
+
+    @property
     def _targets(self) -> int:
         return self.factor.shape[-1] - 1 - self.width
 

@@ -1,0 +1,104 @@
+"""Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._checks import as_matrices
+from jaxalign._host import is_on_host
+from jaxalign._routes import Method, platform_of, route_for
+from jaxalign.spectrum import Spectrum, spectrum, spectrum_of
+
+
+def spectra(
+    features: Mapping[str, ArrayLike] | Sequence[ArrayLike] | Array,
+    targets: ArrayLike,
+    *,
+    method: Method = "auto",
+    centered: bool = False,
+) -> Any:
+    """The label spectrum of each of several representations of the same targets, all at once.
+
+    On an accelerator, representations of similar width make one batch, filled up with columns of zeros, which add singular
+    values of zero and nothing else: one batched eigensolver a width class, no loop on the host. On a CPU they are spread
+    over its cores (eager calls).
+
+    Args:
+      features: {name: (n, d_l)}, [(n, d_l), ...], of any widths; or (b, n, d).
+      targets: (n, k) Y, or (n,) floats; for (b, n, d) features also (b, n, k), one for each.
+      method: as in ``spectrum``.
+      centered: as in ``spectrum``.
+
+    Returns:
+      {name: Spectrum} in the same order, [Spectrum, ...], or one Spectrum of leading axis b.
+
+    Raises:
+      as ``spectrum``, naming the representation.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> found = ja.spectra({"first": jnp.eye(4)[:, :3], "second": 2 * jnp.eye(4)}, jnp.ones((4, 1)))
+      >>> {name: s.singular_values.tolist() for name, s in found.items()}
+      {'first': [1.0, 1.0, 1.0], 'second': [2.0, 2.0, 2.0, 2.0]}
+
+    Source: ours.
+    """
+    if isinstance(features, Mapping):
+        each = [(f"features[{name!r}]", x, targets) for name, x in features.items()]
+        return dict(zip(features, _solve(each, method, centered), strict=True))
+    if isinstance(features, list | tuple):
+        return _solve([(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered)
+    x, y = jnp.asarray(features), jnp.asarray(targets)
+    if x.ndim != 3:
+        raise ValueError(f"features must be (b, n, d), a list or a mapping of (n, d), found an array of shape {x.shape}")
+    if y.ndim == 3 and len(x) != len(y):
+        raise ValueError(f"features and targets must be as many, found {len(x)} and {len(y)}")
+    each = [(f"features[{i}]", x[i], y[i] if y.ndim == 3 else y) for i in range(len(x))]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *_solve(each, method, centered))
+
+
+def _solve(each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool) -> list[Spectrum]:
+    pairs = [_checked(*one) for one in each]
+    if all(is_on_host(*pair) for pair in pairs):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda pair: spectrum(*pair, method=method, centered=centered), pairs))
+    if centered:
+        pairs = [(x - x.mean(axis=0), y - y.mean(axis=0)) for x, y in pairs]
+    found: dict[int, Spectrum] = {}
+    kind = lambda i: (_class_of(pairs[i][0], method), pairs[i][0].shape[0], pairs[i][1].shape[1], pairs[i][0].dtype.name)
+    for (width, *_), members in groupby(sorted(range(len(pairs)), key=kind), kind):
+        chosen = list(members)
+        padded = jnp.stack([jnp.pad(pairs[i][0], ((0, 0), (0, width - pairs[i][0].shape[1]))) for i in chosen])
+        targets = jnp.stack([pairs[i][1] for i in chosen])
+        sizes = jnp.array([max(pairs[i][0].shape) for i in chosen], jnp.float32)
+        route = route_for(method, pairs[chosen[0]][0])
+        batch = jax.vmap(lambda x, y, size, route=route: spectrum_of(x, y, size, route))(padded, targets, sizes)
+        for place, i in enumerate(chosen):
+            sigma, energy, total = (part[place] for part in batch)
+            rank = min(pairs[i][0].shape)
+            found[i] = Spectrum(sigma[:rank], energy[:rank], total)
+    return [found[i] for i in range(len(pairs))]
+
+
+def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    try:
+        return as_matrices(features, targets)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _class_of(features: Array, method: Method) -> int:
+    """The width to fill up to: d on a CPU, which gains nothing from batches; else the next of 2^j and 3·2^j."""
+    d = features.shape[1]
+    if platform_of(features) == "cpu" or route_for(method, features) != "moments":
+        return d
+    power = 1 << (d - 1).bit_length()
+    return power * 3 // 4 if d <= power * 3 // 4 else power
