@@ -38,7 +38,9 @@ def pullback(
     differentiable where singular values coincide, but every function of the spectral measure Σ e_i δ(σ_i) is (areas,
     curves, sums over σ), and for it the quotient tends to h'(σ)/(2σ). Reverse mode knows h' only through
     ∂L/∂σ_i = Σ_c h'_c(σ_i) e_ic, so pairs closer than ``closeness`` (relative) take the h' that shares one logarithmic
-    slope among the columns: exact for one column, and for several whose h_c are multiples of each other.
+    slope among the columns: exact for one column, and for several whose h_c are multiples of each other. Where singular
+    values are equal up to rounding, the cotangents may belong to another basis of their space than the one found here
+    (another program rounds otherwise): there only their sums over the space are used, which no basis changes.
 
     Directions that are not ``significant`` (σ under the rank tolerance) count to the complement, and their σ gets
     derivative 0: the middle of its subgradients. Everything stays finite; the smallest divisor is a significant σ.
@@ -54,19 +56,26 @@ def pullback(
 
     products = matmul(weighted, coordinates.T)  # (i, j): Σ_c h_ic ŷ_ic ŷ_jc
     own = jnp.diagonal(products)  # Σ_c h_ic e_ic
-    scale = jnp.sum(jnp.abs(weighted * coordinates), axis=1)
-    own_pair, scale_pair = own[:, None] + own, scale[:, None] + scale
-    known = jnp.abs(own_pair) > closeness * scale_pair
-    slope = jnp.where(known, (sigma_bar[:, None] + sigma_bar) / jnp.where(known, own_pair, 1), 0)
-
     sum_pair, difference = sigma[:, None] + sigma, sigma[:, None] - sigma
+    rounding = float(jnp.finfo(targets.dtype).eps) ** 0.5 / 64
+    equal = (jnp.abs(difference) <= rounding * sum_pair) & column & significant | jnp.eye(len(sigma), dtype=bool)
+    share = equal / jnp.sum(equal, axis=1, keepdims=True)
+    mean_bar, mean_own = matmul(share, sigma_bar), matmul(share, own)
+    scale = matmul(share, jnp.sum(jnp.abs(weighted * coordinates), axis=1))
+
+    pair = lambda x: x[:, None] + x
+    known = jnp.abs(pair(mean_own)) > closeness * pair(scale)
+    slope = jnp.where(known, pair(mean_bar) / jnp.where(known, pair(mean_own), 1), 0)
+    several = jnp.sum(equal, axis=1) > 1
+    apart = jnp.where(several, jnp.where(jnp.diagonal(known), own * jnp.diagonal(slope), mean_bar), sigma_bar)
+
     close = jnp.abs(difference) <= closeness * sum_pair
     quotient = jnp.where(
         close,
         (products + products.T) / 2 * slope / sum_pair,
         (products - products.T) / jnp.where(close, 1, difference * sum_pair),
     )
-    core = jnp.where(jnp.eye(len(sigma), dtype=bool), jnp.diag(sigma_bar), 2 * quotient * sigma)
+    core = jnp.where(jnp.eye(len(sigma), dtype=bool), jnp.diag(apart), 2 * quotient * sigma)
 
     outside = targets - matmul(left, coordinates)  # the part of Y outside the column space
     left_bar = matmul(left, core) + 2 * matmul(outside, (weighted / sigma[:, None]).T)

@@ -33,5 +33,6 @@ def products(features: np.ndarray, columns: list[np.ndarray], weights: np.ndarra
         np.concatenate([c[here] for c in columns], axis=1, out=block[:, d:])
         if weights is not None:
             block *= np.sqrt(weights[here, None], dtype=np.float64)
-        total += block.T @ block
+        with np.errstate(over="ignore", invalid="ignore"):  # seen in the result
+            total += block.T @ block
     return total

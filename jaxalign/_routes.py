@@ -1,5 +1,6 @@
 """Which route computes a spectrum: a choice by dtype and platform, the same under every transformation."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import jax
@@ -14,11 +15,16 @@ Method = Literal["auto", "moments", "refined", "triangular", "svd"]
 ROUTES = {"moments": _gram, "refined": _refined, "triangular": _qr, "svd": _svd}
 
 
+def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
+    """Raise for a method that is neither "auto" nor allowed."""
+    if method not in ("auto", *allowed):
+        raise ValueError(f"method must be 'auto', {', '.join(map(repr, allowed))}, found {method!r}")
+
+
 def route_for(method: str, features: Array) -> str:
     """The route that ``method`` means for (n, d) features; raises for an unknown one."""
+    require_method(method)
     if method != "auto":
-        if method not in ROUTES:
-            raise ValueError(f"method must be 'auto', {', '.join(map(repr, ROUTES))}, found {method!r}")
         return method
     # A TPU emulates float64, and has no eigensolver for it.
     return "triangular" if features.dtype == jnp.float64 or platform_of(features) == "tpu" else "moments"

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign._checks import as_matrices
-from jaxalign._routes import Method, route_for
+from jaxalign._routes import Method, require_method, route_for
 from jaxalign.moments import Moments, basis, moments
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.triangular import Triangle, triangle
@@ -40,7 +40,8 @@ def sharded(
       (features, targets) -> Spectrum, replicated; with batch, of leading axis b, split like the features.
 
     Raises:
-      ValueError: not exactly one of rows and batch, or none of the mesh's axes; "svd" with rows; on the call as ``spectrum``.
+      ValueError: not exactly one of rows and batch, or none of the mesh's axes; an unknown method; "svd" with rows;
+        on the call as ``spectrum``.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -54,6 +55,7 @@ def sharded(
     axis = rows if batch is None else batch
     if axis is None or (rows is not None and batch is not None):
         raise ValueError(f"name one mesh axis, as rows or as batch, found rows={rows!r} and batch={batch!r}")
+    require_method(method)
     if axis not in mesh.shape:
         raise ValueError(f"the mesh has no axis {axis!r}; its axes are {', '.join(map(repr, mesh.shape))}")
     if rows is not None and method == "svd":

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from jax.typing import ArrayLike
 
+from jaxalign._routes import require_method
 from jaxalign.accuracy import SpectrumInfo, info_of
 from jaxalign.moments import basis, moments
 from jaxalign.spectrum import Spectrum, spectrum
@@ -70,8 +71,7 @@ def stream_spectrum(
 
     Source: ours.
     """
-    if method not in ("auto", "moments", "refined", "triangular"):
-        raise ValueError(f"method must be 'auto', 'moments', 'refined' or 'triangular', found {method!r}")
+    require_method(method, ("moments", "refined", "triangular"))
     if method == "triangular":
         return spectrum(accumulate(batches, triangle), centered=centered)
     can_be_read_again = iter(batches) is not batches

@@ -84,7 +84,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
       >>> import jaxalign as ja
       >>> a = ja.triangle([[3.0, 0.0]], [[1.0]])
       >>> b = ja.triangle([[0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0]])
-      >>> ja.spectrum(a + b).singular_values.round(3).tolist()
+      >>> ja.spectrum(a + b).singular_values.round().tolist()
       [3.0, 1.0]
 
     Source: ours, on the tall-skinny QR of Demmel, Grigori, Hoemmen, Langou (2012).

@@ -8,6 +8,7 @@ import pytest
 import jaxalign as ja
 
 STEP = 1e-5
+METHODS = ["moments", "refined", "triangular", "svd"]
 
 
 def orthonormal(rng, n, r):
@@ -47,7 +48,7 @@ def slope(function, x, direction):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["moments", "svd"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("columns", [[1.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.3]], ids=["one", "sum", "weighted"])
 @pytest.mark.parametrize("weight", WEIGHTS)
 @pytest.mark.parametrize("case", CASES)
@@ -73,7 +74,7 @@ def test_gradient_of_a_measure(rng, x64, case, weight, columns, method):
     np.testing.assert_allclose((by_targets * direction).sum(), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["moments", "svd"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_of_the_sum_of_singular_values(rng, x64, case, method):
     features = CASES[case](rng)

@@ -1,5 +1,4 @@
 import operator
-import re
 from functools import reduce
 from itertools import pairwise
 
@@ -178,29 +177,3 @@ def test_bad_input_is_explained(data):
         ja.spectrum(features)
     with pytest.raises(TypeError, match=r"differentiate spectrum\(features, targets\) instead"):
         jax.grad(lambda x: ja.spectrum(ja.moments(x, targets)).total.sum())(jnp.asarray(features))
-
-
-def test_rows_over_devices_put_one_sum_of_the_moments_on_the_wire(data):
-    """The compiled program has a single all-reduce, of (d + 1 + k)² numbers, and never gathers Φ."""
-    mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
-
-    def over_rows(features, targets):
-        return ja.spectrum(jax.lax.psum(ja.moments(features, targets), "rows"))
-
-    program = jax.jit(jax.shard_map(over_rows, mesh=mesh, in_specs=P("rows"), out_specs=P()))
-    text = program.lower(*data).compile().as_text()
-    reductions = [line for line in text.splitlines() if re.search(r"= \S+ all-reduce(-start)?\(", line)]
-    assert len(reductions) == 1
-    assert "f64[9,9]" in reductions[0]
-    assert not re.search(r"all-gather|all-to-all|collective-permute", text)
-    assert_close(program(*data), ja.spectrum(*data))
-
-
-def test_batches_over_devices_need_no_communication(rng):
-    mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
-    features = jnp.asarray(rng.standard_normal((8, 20, 5)), jnp.float32)
-    targets = jnp.asarray(rng.standard_normal((8, 20, 1)), jnp.float32)
-    program = jax.jit(jax.shard_map(jax.vmap(ja.spectrum), mesh=mesh, in_specs=P("batch"), out_specs=P("batch")))
-    text = program.lower(features, targets).compile().as_text()
-    assert not re.search(r"all-reduce|all-gather|all-to-all|collective-permute", text)
-    np.testing.assert_allclose(program(features, targets).energy[5], ja.spectrum(features[5], targets[5]).energy, rtol=1e-4)

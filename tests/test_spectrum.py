@@ -11,7 +11,8 @@ from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 
-METHODS = ["moments", "svd"]
+METHODS = ["moments", "refined", "triangular", "svd"]
+SLACK = {"triangular": 20}  # how much less accurate than float64 inside, on float32 features
 SHAPES = [(60, 7), (7, 60), (20, 20), (50, 1), (1, 5)]
 
 
@@ -26,8 +27,9 @@ def test_agrees_with_a_float64_svd(rng, reference, x64, method, shape):
     found = ja.spectrum(features, targets, method=method)
     sigma, energy = reference(features, targets)
     assert all(x.dtype == jnp.float32 for x in found)
-    np.testing.assert_allclose(found.singular_values, sigma, rtol=1e-6)
-    np.testing.assert_allclose(found.energy, energy, rtol=1e-5, atol=1e-6)
+    slack = SLACK.get(method, 1)
+    np.testing.assert_allclose(found.singular_values, sigma, rtol=1e-6 * slack)
+    np.testing.assert_allclose(found.energy, energy, rtol=1e-5 * slack, atol=1e-6 * slack)
     np.testing.assert_allclose(found.total, (targets.astype(float) ** 2).sum(axis=0), rtol=1e-6)
 
 
@@ -69,12 +71,13 @@ def test_routes_agree_on_any_spectrum(reference, n, sigma, seed):
     expected_sigma, expected_energy = reference(features, targets)
     for method in METHODS:
         found = ja.spectrum(features, targets, method=method)
-        np.testing.assert_allclose(found.singular_values, expected_sigma, atol=1e-6 * max(expected_sigma[0], 1e-6))
+        atol = 1e-6 * SLACK.get(method, 1) * max(expected_sigma[0], 1e-6)
+        np.testing.assert_allclose(found.singular_values, expected_sigma, atol=atol)
         for tau in (1e-4, 0.7, 1.5, 10.0):
             clear = np.abs(expected_sigma - tau).min() > 1e-6
             if clear:
                 expected = expected_energy[expected_sigma >= tau].sum(axis=0)
-                np.testing.assert_allclose(ja.alignment(found, tau), expected, atol=1e-4)
+                np.testing.assert_allclose(ja.alignment(found, tau), expected, atol=1e-4 * SLACK.get(method, 1))
 
 
 @pytest.mark.parametrize("method", METHODS)

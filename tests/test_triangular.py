@@ -1,0 +1,108 @@
+import operator
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+import jaxalign as ja
+
+
+@pytest.fixture
+def data(rng):
+    features = (rng.standard_normal((48, 6)) + 2).astype(np.float32)
+    return features, (rng.standard_normal((48, 2)) - 1).astype(np.float32)
+
+
+def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol=1e-4):
+    for x, y in zip(a, b, strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_finishes_as_moments_do(data, x64, centered):
+    found = ja.spectrum(ja.triangle(*data), centered=centered)
+    assert_close(found, ja.spectrum(ja.moments(*data), centered=centered))
+
+
+def test_its_gram_matrix_is_that_of_the_rows(data):
+    features, targets = data
+    held = ja.triangle(features, targets)
+    rows = np.concatenate([np.ones((48, 1)), features, targets], axis=1)
+    np.testing.assert_allclose(held.factor.T @ held.factor, rows.T @ rows, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(np.tril(held.factor, -1), 0)
+    assert float(held.weight) == pytest.approx(48, rel=1e-5)
+
+
+@given(cuts=st.lists(st.sampled_from([1, 5, 20, 33, 47]), max_size=4), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
+    rng = np.random.default_rng(seed)
+    features, targets = rng.standard_normal((48, 5)).astype(np.float32), rng.standard_normal((48, 2)).astype(np.float32)
+    parts = [
+        ja.triangle(x, y)
+        for x, y in zip(np.split(features, sorted(cuts)), np.split(targets, sorted(cuts)), strict=True)
+        if len(x)
+    ]
+    merged = reduce(operator.add, [parts[i] for i in rng.permutation(len(parts))])
+    assert_close(ja.spectrum(merged), ja.spectrum(features, targets))
+
+
+def test_float32_resolves_what_float32_moments_could_not(rng, matrix_of):
+    features = matrix_of(300, 12, np.geomspace(1, 1e-5, 12)).astype(np.float32)
+    exact = np.linalg.svd(features.astype(float), compute_uv=False)
+    batches = [(features[i : i + 50], np.ones((50, 1), np.float32)) for i in range(0, 300, 50)]
+    found = ja.spectrum(ja.accumulate(batches, ja.triangle))
+    assert found.singular_values.dtype == jnp.float32
+    np.testing.assert_allclose(found.singular_values, exact, rtol=2e-2)
+
+
+def test_weights_and_masks(data):
+    features, targets = data
+    weights = np.arange(48) % 4
+    repeated = ja.triangle(features.repeat(weights, axis=0), targets.repeat(weights, axis=0))
+    hidden = np.where(weights[:, None] > 0, features, np.nan)
+    assert_close(ja.spectrum(ja.triangle(hidden, targets, weights)), ja.spectrum(repeated))
+
+
+def test_through_every_transformation(data, x64):
+    features, targets = map(jnp.asarray, data)
+    batches = (features.reshape(4, 12, 6), targets.reshape(4, 12, 2))
+    over = lambda x, y: ja.triangle(x, y).over("rows")
+    mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
+    ways = {
+        "jit": lambda: jax.jit(ja.triangle)(features, targets),
+        "vmap": lambda: jax.vmap(ja.triangle)(*batches).sum(),
+        "scan": lambda: jax.lax.scan(
+            lambda t, xy: (t + ja.triangle(*xy), None),
+            ja.triangle(batches[0][0], batches[1][0]),
+            jax.tree.map(lambda x: x[1:], batches),
+        )[0],
+        "shard_map": lambda: jax.jit(jax.shard_map(over, mesh=mesh, in_specs=P("rows"), out_specs=P(), check_vma=False))(*data),
+    }
+    expected = ja.spectrum(features, targets)
+    for way in ways.values():
+        assert_close(ja.spectrum(way()), expected)
+
+
+def test_merging_what_does_not_belong_together_is_explained(data):
+    features, targets = data
+    whole = ja.triangle(features, targets)
+    with pytest.raises(ValueError, match="agree in features, found 6 and 5"):
+        whole + ja.triangle(features[:, :5], targets)
+    with pytest.raises(ValueError, match="agree in targets, found 2 and 1"):
+        whole + ja.triangle(features, targets[:, 0])
+    with jax.enable_x64(True), pytest.raises(ValueError, match="agree in dtype, found float32 and float64"):
+        whole + ja.triangle(features.astype(float), targets)
+    with pytest.raises(TypeError):
+        whole + ja.moments(features, targets)
+    with pytest.raises(ValueError, match="no other method"):
+        ja.spectrum(whole, method="moments")
+    with pytest.raises(ValueError, match="found one with a Triangle"):
+        ja.spectrum(whole, basis=ja.basis(ja.moments(features, targets)))
