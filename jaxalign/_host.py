@@ -13,26 +13,29 @@ def is_on_host(*arrays: jax.Array) -> bool:
     return all(is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"] for x in arrays)
 
 
-def products(features: np.ndarray, columns: list[np.ndarray], weights: np.ndarray | None, basis: tuple | None) -> np.ndarray:
-    """Zᵀ diag(w) Z in float64 of Z = [features, columns...], the features as (Φ − center)·directions where a basis is given.
+def products(features: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, basis: tuple | None) -> np.ndarray:
+    """The ``products`` of Moments in float64, of features as (Φ − center)·directions where a basis is given.
 
-    Rows are turned into float64 in blocks that stay in cache, each added by one symmetric product.
+    Rows are turned into float64 in blocks that stay in cache, each added by a symmetric product and one with the targets.
     """
     n, d = features.shape
-    width = d + sum(c.shape[1] for c in columns)
-    total = np.zeros((width, width))
-    rows = np.empty((min(n, _BLOCK), width))
+    total = np.zeros((d + 2, d + 1 + targets.shape[1]))
+    rows = np.empty((min(n, _BLOCK), d + 1))
     for start in range(0, n, _BLOCK):
         here = slice(start, start + _BLOCK)
-        block = rows[: len(features[here])]
+        block, goal = rows[: len(features[here])], targets[here].astype(np.float64)
         if basis is None:
             block[:, :d] = features[here]
         else:
             center, directions = basis
             np.matmul(features[here] - center, directions, out=block[:, :d])
-        np.concatenate([c[here] for c in columns], axis=1, out=block[:, d:])
+        block[:, d] = 1
         if weights is not None:
-            block *= np.sqrt(weights[here, None], dtype=np.float64)
+            root = np.sqrt(weights[here, None], dtype=np.float64)
+            block *= root
+            goal *= root
         with np.errstate(over="ignore", invalid="ignore"):  # seen in the result
-            total += block.T @ block
+            total[:-1, : d + 1] += block.T @ block
+            total[:-1, d + 1 :] += block.T @ goal
+            total[-1, d + 1 :] += np.sum(goal**2, axis=0)
     return total

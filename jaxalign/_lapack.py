@@ -33,4 +33,5 @@ def _one_by_one(function: Callable) -> Callable:
 eigh = _one_by_one(partial(jax.lax.linalg.eigh, symmetrize_input=False))
 svd = _one_by_one(partial(jnp.linalg.svd, full_matrices=False))
 cholesky = _one_by_one(partial(jax.lax.linalg.cholesky, symmetrize_input=False))
+orthonormal = _one_by_one(partial(jnp.linalg.qr, mode="reduced"))
 triangle_of = _one_by_one(partial(jnp.linalg.qr, mode="r"))

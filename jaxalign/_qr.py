@@ -5,7 +5,7 @@ from jax import Array
 
 from jaxalign._decomposition import Decomposition
 from jaxalign._gram import over
-from jaxalign._lapack import svd, triangle_of
+from jaxalign._lapack import orthonormal, svd, triangle_of
 from jaxalign._matmul import matmul
 
 FLOAT64 = False
@@ -13,15 +13,29 @@ RESOLUTION = 0.0
 """Orthogonal throughout: it resolves eps·σ_1 of its dtype, which the rank tolerance holds already."""
 
 
-def factor(rows: Array) -> Array:
-    """Upper triangular R (w, w) of rows = QR; fewer rows than columns count as having rows of zeros under them."""
-    n, width = rows.shape
-    padded = rows if n >= width else jnp.concatenate([rows, jnp.zeros((width - n, width), rows.dtype)])
-    return triangle_of(padded)
+def reduce(features: Array, targets: Array) -> Array:
+    """(d + 1, d + k): R and QᵀY of Φ = QR side by side, and in a last row zeros and the norms of Y − QQᵀY.
+
+    Fewer rows than columns count as having rows of zeros under them.
+    """
+    d, k = features.shape[1], targets.shape[1]
+    if k <= d:  # R of [Φ Y] has it all; Q is not formed
+        whole = triangle_of(_taller(jnp.concatenate([features, targets], axis=1), d + k))
+        top, rest = whole[:d], whole[d:, d:]
+    else:
+        tall = _taller(targets, d)
+        q, r = orthonormal(_taller(features, d))
+        along = matmul(q.T, tall)
+        top, rest = jnp.concatenate([r, along], axis=1), tall - matmul(q, along)
+    return jnp.concatenate([top, jnp.pad(jnp.linalg.norm(rest, axis=0), (d, 0))[None]])
+
+
+def _taller(rows: Array, height: int) -> Array:
+    return jnp.pad(rows, ((0, max(height - len(rows), 0)), (0, 0)))
 
 
 def decompose(features: Array, targets: Array) -> Decomposition:
-    """Φ = U diag(σ) Vᵀ by the SVD of R in [Φ Y] = QR; U is read from Φ V.
+    """Φ = U diag(σ) Vᵀ by the SVD of R in Φ = QR; U is read from Φ V.
 
     Args:
       features: (n, d) float32 or float64, the dtype of everything here. Wide Φ is reduced from the other side.
@@ -29,8 +43,8 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     """
     n, d = features.shape
     if n < d:
-        left, sigma, _ = svd(factor(features.T).T)
+        left, sigma, _ = svd(triangle_of(features.T).T)
         return Decomposition(sigma, matmul(left.T, targets), left, over(matmul(features.T, left), sigma))
-    reduced = factor(jnp.concatenate([features, targets], axis=1))[:d]
+    reduced = reduce(features, targets)[:d]
     left, sigma, right = svd(reduced[:, :d])
     return Decomposition(sigma, matmul(left.T, reduced[:, d:]), over(matmul(features, right.T), sigma), right.T)

@@ -59,10 +59,10 @@ def decompose(features: Array, targets: Array) -> Decomposition:
         turned = decompose(features.T, jnp.zeros((d, 1)))
         coordinates = matmul(turned.right.T, targets.astype(jnp.float64))
         return Decomposition(turned.singular_values, coordinates, turned.right, turned.left)
-    directions, scale = preconditioner(products(features))
+    directions, scale = preconditioner(products([features]))
     rows = matmul(features.astype(jnp.float64), directions / scale)
-    both = products(rows, targets)
-    found = finish(both[:d, :d], both[:d, d:], scale)
+    both = products([rows], [targets])
+    found = finish(both[:, :d], both[:, d:], scale)
     return Decomposition(
         found.singular_values, found.coordinates, matmul(rows, found.to_left), matmul(directions, found.to_right)
     )

@@ -22,13 +22,13 @@ from jaxalign._refined import preconditioner
 @partial(jax.tree_util.register_dataclass, data_fields=("products",), meta_fields=("width", "precision", "passes"))
 @dataclass(frozen=True)
 class Moments:
-    """Σ_i w_i z_i z_iᵀ over rows z_i = (φ_i, 1, y_i), in float64 whatever the x64 flag says. A monoid under ``+``.
+    """Σ_i w_i (φ_i, 1)(φ_i, 1, y_i)ᵀ and Σ_i w_i y_i², in float64 whatever the x64 flag says. A monoid under ``+``.
 
     ``spectrum(m)`` finishes it, ``spectrum(m, centered=True)`` about the mean: the ones hold what that needs. A pytree: it can
     be carried through jit, vmap and scan, and summed over devices by ``jax.lax.psum(m, axis)``.
 
     Attributes:
-      products: (d + 1 + k, d + 1 + k) float64.
+      products: (d + 2, d + 1 + k) float64, the squares of y in the last row; of two targets no product is kept.
       width: d, the number of features.
       precision: dtype of the features, whose rounding sets the rank tolerance.
       passes: 1, or 2 for rows in the coordinates of a ``Basis``.
@@ -160,7 +160,7 @@ def _basis(moments: Moments, centered: bool) -> tuple[Array, Array, Array]:
 def moments(
     features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None, *, basis: Basis | None = None
 ) -> Moments:
-    """The moments Σ_i w_i z_i z_iᵀ, z = (φ, 1, y), of one batch of rows, accumulated in float64.
+    """The moments Σ_i w_i (φ_i, 1)(φ_i, 1, y_i)ᵀ and Σ_i w_i y_i² of one batch of rows, accumulated in float64.
 
     They are not differentiable; ``spectrum(features, targets)`` is.
 
@@ -208,9 +208,8 @@ def moments_of(features: Array, targets: Array, weights: Array | None = None, ba
 
 
 def _on_host(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> np.ndarray:
-    columns = [np.ones((len(features), 1)), np.asarray(targets)]
     to = None if basis is None else (np.asarray(basis.center), np.asarray(basis.directions) / np.asarray(basis.scale))
-    return _host.products(np.asarray(features), columns, None if weights is None else np.asarray(weights), to)
+    return _host.products(np.asarray(features), np.asarray(targets), None if weights is None else np.asarray(weights), to)
 
 
 def _as_float64(x: Array | np.ndarray) -> Array:
@@ -228,7 +227,8 @@ def _products(features: Array, targets: Array, weights: Array | None, basis: Bas
         if weights is not None:
             root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
             columns = [c.astype(jnp.float64) * root for c in columns]
-        return products(*columns)
+        squares = jnp.sum(columns[2].astype(jnp.float64) ** 2, axis=0)
+        return jnp.vstack([products(columns[:2], columns[2:]), jnp.pad(squares, (features.shape[1] + 1, 0))])
 
     return float64_inside(solve)(features, targets, weights, basis)
 

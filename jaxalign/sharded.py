@@ -24,7 +24,7 @@ def sharded(
 ) -> Callable[[ArrayLike, ArrayLike], Spectrum]:
     """``spectrum`` over a mesh: a function of (features, targets), jitted, of the same result on every device.
 
-    With ``rows``, every device takes the moments of its rows, and one sum of (d + 1 + k)² float64 is all that is exchanged
+    With ``rows``, every device takes the moments of its rows, and a sum of (d + 2)(d + 1 + k) float64 is all that is exchanged
     (a second one for "refined"; one gathering of the triangular factors for "triangular"). With ``batch``, every device
     solves its share of the batch and nothing is exchanged. Works on arrays of any placement, over several hosts on
     global arrays, inside jit, and for numbers of rows or batches that the mesh does not divide.
@@ -78,7 +78,7 @@ Sum = TypeVar("Sum", Moments, Triangle)
 def sum_over_processes(local: Sum) -> Sum:
     """The moments (or triangle) of all processes' rows together, from those of each process's own: every process gets the sum.
 
-    For streams: each host reads its own files into ``accumulate``, in any number of batches, and one (d + 1 + k)² matrix a
+    For streams: each host reads its own files into ``accumulate``, in any number of batches; one (d + 2, d + 1 + k) matrix a
     process is exchanged at the end. Every process has to call it. In one process it does nothing.
 
     Example:

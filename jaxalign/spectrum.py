@@ -131,9 +131,10 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
     d, dtype = moments.width, jnp.dtype(moments.precision)
 
     def solve(products, basis):
-        weight = products[d, d]
+        ones, weight, total = products[d], products[d, d], products[-1, d + 1 :]
         if centered:
-            products = products - products[:, d : d + 1] * products[d] / weight
+            products = products[:d] - jnp.outer(ones[:d], ones) / weight
+            total = total - ones[d + 1 :] ** 2 / weight
         gram, cross = products[:d, :d], products[:d, d + 1 :]
         if basis is None:
             sigma, right = singular_vectors(gram)
@@ -141,7 +142,7 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
         else:
             sigma, coordinates = _refined.finish(gram, cross, basis.scale)[:2]
         kept = significant(sigma, dtype, jnp.maximum(weight, d), "moments" if basis is None else "refined")
-        return _label_spectrum(sigma, coordinates, kept, jnp.diagonal(products)[d + 1 :], dtype)
+        return _label_spectrum(sigma, coordinates, kept, total, dtype)
 
     return float64_inside(solve)(moments.products, basis)
 
@@ -149,11 +150,10 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
 @partial(jax.jit, static_argnames="centered")
 def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
     d, factor = triangle.width, triangle.factor
-    count = factor[0, 0] ** 2
-    rows = factor[1:] if centered else factor
-    left, sigma, _ = svd(rows[: d + 1, 1 : d + 1])
-    coordinates = matmul(left.T, rows[: d + 1, d + 1 :])
-    kept = significant(sigma, factor.dtype, jnp.maximum(count, d), "triangular")
+    rows = factor[1:] if centered else factor  # the last one is what is left of Y, 0 in the columns of Φ
+    left, sigma, _ = svd(rows[:-1, 1 : d + 1])
+    coordinates = matmul(left.T, rows[:-1, d + 1 :])
+    kept = significant(sigma, factor.dtype, jnp.maximum(triangle.weight, d), "triangular")
     return _label_spectrum(sigma, coordinates, kept, jnp.sum(rows[:, d + 1 :] ** 2, axis=0), factor.dtype)
 
 

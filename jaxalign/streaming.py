@@ -46,7 +46,7 @@ def stream_spectrum(
     method: Literal["auto", "moments", "refined", "triangular"] = "auto",
     centered: bool = False,
 ) -> Spectrum:
-    """The label spectrum of all rows of a stream, in the memory of one batch and one (d + 1 + k)² sum.
+    """The label spectrum of all rows of a stream, in the memory of one batch and one sum of (d + 2)(d + 1 + k) numbers.
 
     Args:
       batches: of (features, targets) or (features, targets, weights). What can be read twice (a list, a data loader) may be.

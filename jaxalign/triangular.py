@@ -15,13 +15,13 @@ from jaxalign._checks import as_weighted_rows
 @partial(jax.tree_util.register_dataclass, data_fields=("factor",), meta_fields=("width",))
 @dataclass(frozen=True)
 class Triangle:
-    """R of [1 Φ Y] = QR, in the features' dtype: its Gram matrix is that of the rows, yet none was taken. A monoid under ``+``.
+    """R and QᵀY of [1 Φ] = QR, in the features' dtype: what Moments are, yet nothing was squared. A monoid under ``+``.
 
     ``spectrum(t)`` finishes it, ``spectrum(t, centered=True)`` about the mean: the ones are the first column. A pytree; over
     devices it is merged by ``t.over(axis)``.
 
     Attributes:
-      factor: (1 + d + k, 1 + d + k) upper triangular.
+      factor: (d + 2, d + 1 + k): R and QᵀY side by side, and in the last row zeros and the norms of Y − QQᵀY.
       width: d, the number of features.
     """
 
@@ -29,7 +29,7 @@ class Triangle:
     width: int
 
     def __add__(self, other: "Triangle") -> "Triangle":
-        """The factor of both sets of rows together: one QR of the two stacked.
+        """The factor of both sets of rows together: one QR of the two on top of each other.
 
         Raises:
           ValueError: another number of features or targets, or features of another dtype.
@@ -43,11 +43,11 @@ class Triangle:
         ):
             if mine != theirs:
                 raise ValueError(f"triangles that are added must agree in {what}, found {mine} and {theirs}")
-        return replace(self, factor=_factor(jnp.concatenate([self.factor, other.factor])))
+        return replace(self, factor=jnp.stack([self.factor, other.factor])).sum()
 
     def sum(self) -> "Triangle":
         """A batch of factors (a leading axis, as vmap makes it) merged into one."""
-        return replace(self, factor=_factor(self.factor.reshape(-1, self.factor.shape[-1])))
+        return replace(self, factor=_merged(self.factor, self.width))
 
     def over(self, axis: str) -> "Triangle":
         """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange nothing but their factors."""
@@ -64,7 +64,7 @@ class Triangle:
 
 
 def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Triangle:
-    """The triangular factor R of diag(√w)[1 Φ Y] = QR of one batch of rows, by Householder reflections.
+    """The triangular factor R of diag(√w)[1 Φ] = QR of one batch of rows, and QᵀY, by Householder reflections.
 
     In float32 it resolves singular values down to 1e-7·σ_1, where float32 moments would end at 3e-4; float64 moments
     (``moments``) are more accurate and faster wherever float64 exists.
@@ -95,10 +95,18 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
 
 @jax.jit
 def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
-    rows = jnp.concatenate([jnp.ones((len(features), 1), features.dtype), features, targets], axis=1)
+    rows = jnp.pad(features, ((0, 0), (1, 0)), constant_values=1)
     if weights is not None:
-        rows = rows * jnp.sqrt(weights.astype(rows.dtype))[:, None]
-    return _factor(rows)
+        root = jnp.sqrt(weights.astype(rows.dtype))[:, None]
+        rows, targets = rows * root, targets * root
+    return _qr.reduce(rows, targets)
 
 
-_factor = jax.jit(_qr.factor)
+@partial(jax.jit, static_argnums=(1,))
+def _merged(factors: Array, width: int) -> Array:
+    """One factor of a batch of them (b, d + 2, d + 1 + k)."""
+    own = width + 1
+    rows = factors[:, :-1].reshape(-1, factors.shape[-1])
+    merged = _qr.reduce(rows[:, :own], rows[:, own:])
+    left_of_each = jnp.sum(factors[:, -1] ** 2, axis=0)
+    return merged.at[-1].set(jnp.sqrt(merged[-1] ** 2 + left_of_each))

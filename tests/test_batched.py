@@ -40,7 +40,6 @@ def test_traced_layers_share_one_eigensolver_a_width_class(layers, targets, monk
     solve = lambda held: {name: tuple(s) for name, s in ja.spectra(held, targets).items()}
     batches = re.findall(r"f64\[(\d+),(\d+),\d+\] \w+:f64\[\1,\2\] = eigh\[", str(jax.make_jaxpr(solve)(ragged)))
     assert batches == [("2", "6"), ("2", "8"), ("3", "24")]
-    with jax.enable_x64(False):
     assert_each(jax.jit(solve)(ragged), dict(sorted(ragged.items())), targets)
     assert_each(jax.jit(solve)(layers), dict(sorted(layers.items())), targets)
 

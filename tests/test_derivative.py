@@ -1,5 +1,7 @@
 """Gradients through the label spectrum against central differences of numpy's float64 SVD."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,23 @@ def slope(function, x, direction):
     return (function(x + STEP * direction) - function(x - STEP * direction)) / (2 * STEP)
 
 
-@pytest.mark.slow
+@partial(jax.jit, static_argnames="method")
+def gradients(features, targets, mixture, columns, method):
+    """Of Σ_ij m(σ_i)·e_ij·c_j for a mixture m of the weights: what the cases differ in is an argument, so few are compiled."""
+
+    def value(x, y):
+        s = ja.spectrum(x, y, method=method)
+        weights = sum(share * weight(s.singular_values, jnp) for share, weight in zip(mixture, WEIGHTS.values(), strict=True))
+        return (weights[:, None] * s.energy * columns).sum()
+
+    return jax.grad(value, (0, 1))(features, targets)
+
+
+@partial(jax.jit, static_argnames="method")
+def gradient_of_sum(features, targets, method):
+    return jax.grad(lambda x: ja.spectrum(x, targets, method=method).singular_values.sum())(features)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("columns", [[1.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.3]], ids=["one", "sum", "weighted"])
 @pytest.mark.parametrize("weight", WEIGHTS)
@@ -56,12 +74,8 @@ def test_gradient_of_a_measure(rng, x64, case, weight, columns, method):
     features = CASES[case](rng)
     targets = rng.standard_normal((len(features), len(columns)))
     columns = np.array(columns)
-
-    def value(x, y):
-        s = ja.spectrum(x, y, method=method)
-        return (WEIGHTS[weight](s.singular_values, jnp)[:, None] * s.energy * columns).sum()
-
-    by_features, by_targets = jax.jit(jax.grad(value, (0, 1)))(jnp.asarray(features), jnp.asarray(targets))
+    mixture = jnp.array([float(name == weight) for name in WEIGHTS])
+    by_features, by_targets = gradients(jnp.asarray(features), jnp.asarray(targets), mixture, jnp.asarray(columns), method)
     assert by_features.dtype == (jnp.float64 if x64 else jnp.float32)
     tolerance = 3e-6 if x64 else 5e-5
     for _ in range(5):
@@ -79,7 +93,7 @@ def test_gradient_of_a_measure(rng, x64, case, weight, columns, method):
 def test_gradient_of_the_sum_of_singular_values(rng, x64, case, method):
     features = CASES[case](rng)
     targets = jnp.ones((len(features), 1))
-    gradient = jax.grad(lambda x: ja.spectrum(x, targets, method=method).singular_values.sum())(jnp.asarray(features))
+    gradient = gradient_of_sum(jnp.asarray(features), targets, method)
     for _ in range(5):
         direction = rng.standard_normal(features.shape)
         direction /= np.linalg.norm(direction)

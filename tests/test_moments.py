@@ -1,5 +1,5 @@
 import operator
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 
 import jax
@@ -38,6 +38,18 @@ def test_centered_is_the_spectrum_about_the_mean(data, reference):
         np.testing.assert_allclose(found.singular_values, sigma, rtol=1e-5)
         np.testing.assert_allclose(found.energy, energy, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found.total, (targets**2).sum(axis=0), rtol=1e-5)
+
+
+def test_many_targets_cost_no_product_of_two_of_them(data, rng, reference):
+    features, targets = data[0], rng.standard_normal((48, 3000)).astype(np.float32)
+    assert ja.moments(features, targets).products.shape == (6 + 2, 6 + 1 + 3000)
+    for method in ("moments", "refined", "triangular"):
+        for found in (
+            ja.spectrum(features, targets, method=method),
+            jax.jit(partial(ja.spectrum, method=method))(features, targets),
+        ):
+            np.testing.assert_allclose(found.energy, reference(features, targets)[1], rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(found.total, (targets**2).sum(axis=0), rtol=1e-5)
 
 
 @given(cuts=st.lists(st.integers(1, 47), max_size=6), seed=st.integers(0, 99))

@@ -66,14 +66,14 @@ def test_arrays_of_any_placement(data, kind):
 
 
 def test_what_goes_over_the_wire(data, mesh):
-    """One sum of (d + 1 + k)² numbers, one more for a second pass, the factors for QR; never Φ, and for batches nothing."""
+    """A sum of (d + 2)(d + 1 + k) numbers, one more for a second pass, the factors for QR; never Φ, and for batches nothing."""
     features, targets = (jnp.asarray(x, jnp.float32) for x in data)
     split = NamedSharding(mesh, P("data"))
     held = [jax.device_put(x, split) for x in (features, targets)]
     rows = lambda method: on_the_wire(jax.jit(ja.sharded(mesh, rows="data", method=method)), *held)
-    assert [re.sub(r"\{.*", "", t) for t in rows("moments")] == ["f64[9,9]"]
-    assert [re.sub(r"\{.*", "", t) for t in rows("refined")] == ["f64[9,9]", "f64[9,9]"]
-    assert [re.sub(r"\{.*", "", t) for t in rows("triangular")] == ["f32[4,9,9]"]
+    assert [re.sub(r"\{.*", "", t) for t in rows("moments")] == ["f64[8,9]"]
+    assert [re.sub(r"\{.*", "", t) for t in rows("refined")] == ["f64[8,9]", "f64[8,9]"]
+    assert [re.sub(r"\{.*", "", t) for t in rows("triangular")] == ["f32[4,8,9]"]
     batch = [jax.device_put(jnp.stack([x] * 8), split) for x in (features, targets)]
     for method in ("moments", "refined", "triangular", "svd"):
         assert on_the_wire(jax.jit(ja.sharded(mesh, batch="data", method=method)), *batch) == []

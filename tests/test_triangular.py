@@ -25,26 +25,34 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol=1e-4):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol)
 
 
+MANY = 20  # more targets than features: Q is formed
+
+
 @pytest.mark.parametrize("centered", [False, True])
-def test_finishes_as_moments_do(data, x64, centered):
-    found = ja.spectrum(ja.triangle(*data), centered=centered)
-    assert_close(found, ja.spectrum(ja.moments(*data), centered=centered))
+@pytest.mark.parametrize("k", [2, MANY])
+def test_finishes_as_moments_do(data, rng, x64, centered, k):
+    features, targets = data[0], rng.standard_normal((48, k)).astype(np.float32)
+    found = ja.spectrum(ja.triangle(features, targets), centered=centered)
+    assert_close(found, ja.spectrum(ja.moments(features, targets), centered=centered))
 
 
-def test_its_gram_matrix_is_that_of_the_rows(data):
-    features, targets = data
-    held = ja.triangle(features, targets)
+@pytest.mark.parametrize("k", [2, MANY])
+def test_its_products_are_those_of_the_rows(data, rng, k):
+    features, targets = data[0], rng.standard_normal((48, k)).astype(np.float32)
+    held, own = ja.triangle(features, targets), features.shape[1] + 1
     rows = np.concatenate([np.ones((48, 1)), features, targets], axis=1)
-    np.testing.assert_allclose(held.factor.T @ held.factor, rows.T @ rows, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(np.tril(held.factor, -1), 0)
+    assert held.factor.shape == (own + 1, own + k)
+    np.testing.assert_allclose(held.factor[:, :own].T @ held.factor, rows[:, :own].T @ rows, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(held.factor, axis=0), np.linalg.norm(rows, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(np.tril(held.factor[:, :own], -1), 0)
     assert float(held.weight) == pytest.approx(48, rel=1e-5)
 
 
-@given(cuts=st.lists(st.sampled_from([1, 5, 20, 33, 47]), max_size=4), seed=st.integers(0, 99))
+@given(cuts=st.lists(st.sampled_from([1, 5, 20, 33, 47]), max_size=4), seed=st.integers(0, 99), k=st.sampled_from([2, MANY]))
 @settings(max_examples=20, deadline=None)
-def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
+def test_any_split_merged_in_any_order_is_the_whole(cuts, seed, k):
     rng = np.random.default_rng(seed)
-    features, targets = rng.standard_normal((48, 5)).astype(np.float32), rng.standard_normal((48, 2)).astype(np.float32)
+    features, targets = rng.standard_normal((48, 5)).astype(np.float32), rng.standard_normal((48, k)).astype(np.float32)
     parts = [
         ja.triangle(x, y)
         for x, y in zip(np.split(features, sorted(cuts)), np.split(targets, sorted(cuts)), strict=True)

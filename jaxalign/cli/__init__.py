@@ -1,4 +1,4 @@
-"""The command line: `jaxalign train | show RUN`."""
+"""The command line: `jaxalign train | show RUN | benchmark`."""
 
 import os
 

@@ -7,10 +7,15 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from jaxalign.cli.benchmark import Benchmark, benchmark
 from jaxalign.cli.show import Show, show
 from jaxalign.cli.train import Train, train
 
-Command = Annotated[Train, tyro.conf.subcommand("train")] | Annotated[Show, tyro.conf.subcommand("show")]
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return train(command, console)
             case Show():
                 return show(command, console)
+            case Benchmark():
+                return benchmark(command, console)
     except (ValueError, OSError) as error:
         print(f"jaxalign: {error}", file=sys.stderr)
         return 1
