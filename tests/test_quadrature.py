@@ -32,10 +32,11 @@ def exact_curve(features, targets, thresholds):
     shape=st.sampled_from([(40, 12), (12, 40)]),
     order=st.sampled_from([1, 5, 12]),
     inside=st.booleans(),
+    dtype=st.sampled_from(["float64", "float32"]),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=120, deadline=None)
-def test_bounds_always_hold(kind, shape, order, inside, seed):
+@settings(max_examples=200, deadline=None)
+def test_bounds_always_hold(kind, shape, order, inside, dtype, seed):
     """Also at thresholds a rounding away from a singular value, on either side, and for targets in the column space."""
     rng = np.random.default_rng(seed)
     features = make(rng, *shape, SPECTRA[kind](rng, min(shape)))
@@ -47,13 +48,14 @@ def test_bounds_always_hold(kind, shape, order, inside, seed):
     thresholds = np.concatenate([even, sigma * (1 - 1e-6), sigma * (1 + 1e-6)]).astype(np.float32)
     thresholds = np.maximum(thresholds, 1e-5 * sigma[0])
     exact, _ = exact_curve(features, targets, thresholds)
-    lower, upper = ja.quadrature_bounds(ja.quadrature(features, targets, order=order), thresholds)
+    lower, upper = ja.quadrature_bounds(ja.quadrature(features, targets, order=order, dtype=dtype), thresholds)
     assert (lower <= exact).all()
     assert (exact <= upper).all()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", SPECTRA)
-def test_bounds_close_as_the_order_grows(rng, kind):
+def test_bounds_close_as_the_order_grows(rng, kind, dtype):
     features = make(rng, 200, 40, SPECTRA[kind](rng, 40))
     targets = rng.standard_normal((200, 3)).astype(np.float32)
     top = np.linalg.svd(features, compute_uv=False)[0]
@@ -61,7 +63,7 @@ def test_bounds_close_as_the_order_grows(rng, kind):
     total = (targets**2).sum(axis=0)
     widths = []
     for order in (2, 8, 32):
-        lower, upper = ja.quadrature_bounds(ja.quadrature(features, targets, order=order), thresholds)
+        lower, upper = ja.quadrature_bounds(ja.quadrature(features, targets, order=order, dtype=dtype), thresholds)
         widths.append(float(((upper - lower) / total).mean()))
     assert widths[0] > widths[1] >= widths[2]
     assert widths[2] < 0.02
@@ -91,6 +93,16 @@ def test_a_target_in_a_small_invariant_subspace_ends_early_and_exactly(rng):
     assert np.isfinite(q.spectrum.energy).all()
     for values in found:
         np.testing.assert_allclose(values[:, 0], [10, 10, 9, 9, 0], atol=1e-9)
+
+
+def test_float32_steps_have_the_same_nodes(rng):
+    features = make(rng, 200, 40, SPECTRA["power law"](rng, 40))
+    targets = rng.standard_normal((200, 2)).astype(np.float32)
+    full, single = (ja.quadrature(features, targets, order=8, dtype=dtype) for dtype in ("float64", "float32"))
+    assert [q.diagonal.dtype for q in (full, single)] == [jnp.float64, jnp.float32]
+    top = full.spectrum.singular_values > 1e-2
+    np.testing.assert_allclose(single.spectrum.singular_values[top], full.spectrum.singular_values[top], rtol=1e-4)
+    np.testing.assert_allclose(ja.alignment_area(single.spectrum), ja.alignment_area(full.spectrum), rtol=1e-5)
 
 
 def test_a_zero_target_and_a_zero_matrix_are_no_trouble():
@@ -158,6 +170,8 @@ def test_bad_input_is_explained(rng):
         ja.quadrature((lambda v: v, lambda u: u[:, 0]), targets, order=2)
     with pytest.raises(ValueError, match=r"first product must map \(d, k\) = \(4, 1\) to \(n, k\) = \(6, 1\), found \(4, 1\)"):
         ja.quadrature((lambda v: v, lambda u: u[:4]), targets, order=2)
+    with pytest.raises(ValueError, match="dtype must be 'float64' or 'float32', found 'bfloat16'"):
+        ja.quadrature(features, targets, order=2, dtype="bfloat16")
     with pytest.raises(ValueError, match="features must be finite"):
         ja.quadrature(features * np.nan, targets, order=2)
     with pytest.raises(ValueError, match=r"thresholds must have shape \(t,\)"):

@@ -83,31 +83,37 @@ class Errors:
     """How far an answer is from the exact one; of a batch, the worst of it.
 
     Attributes:
-      sigma_min: |σ_d/exact − 1| of the smallest singular value.
-      curve: largest |A(τ) − exact|/‖y‖² at any threshold.
+      sigma_min: |σ_d/exact − 1| of the smallest singular value; None for an answer of another number of them.
+      curve: largest |A(τ) − exact|/‖y‖² over thresholds between singular values.
       area: largest relative error of ∫A dτ = Σ σ_i e_i.
     """
 
-    sigma_min: float
+    sigma_min: float | None
     curve: float
     area: float
 
 
 def errors(found: tuple[np.ndarray, np.ndarray], answer: tuple[np.ndarray, np.ndarray], targets: np.ndarray) -> Errors:
-    """The errors of ``found`` (σ, energy); fewer singular values than there are count as if the others were 0."""
-    exact_sigma, exact_energy = answer
-    missing = exact_sigma.shape[-1] - found[0].shape[-1]
-    sigma = np.pad(np.asarray(found[0], float), [(0, 0)] * (exact_sigma.ndim - 1) + [(0, missing)])
-    energy = np.pad(np.asarray(found[1], float), [(0, 0)] * (exact_energy.ndim - 2) + [(0, missing), (0, 0)])
-    area, exact_area = (np.sum(s[..., None] * e, axis=-2) for s, e in ((sigma, energy), answer))
-    # At thresholds between two singular values; below the rank tolerance of float32 data there is nothing to agree on.
-    known = exact_sigma > exact_sigma[..., :1] * np.finfo(np.float32).eps * max(targets.shape[-2], exact_sigma.shape[-1])
-    gap = np.cumsum(energy - exact_energy, axis=-2) / np.sum(targets.astype(float) ** 2, axis=-2, keepdims=True)
+    """The errors of ``found`` (σ (..., r), energy (..., r, k)), both descending."""
+    if targets.ndim == 3:
+        each = [errors(f, a, y) for f, a, y in zip(zip(*found, strict=True), zip(*answer, strict=True), targets, strict=True)]
+        sigma_min = None if each[0].sigma_min is None else max(e.sigma_min or 0.0 for e in each)
+        return Errors(sigma_min, max(e.curve for e in each), max(e.area for e in each))
+    (sigma, energy), (exact_sigma, exact_energy) = ((np.asarray(s, float), np.asarray(e, float)) for s, e in (found, answer))
+    # Below the rank tolerance of float32 data there is nothing to agree on.
+    known = exact_sigma[exact_sigma > exact_sigma[0] * np.finfo(np.float32).eps * max(len(targets), len(exact_sigma))]
+    thresholds = np.append(np.sqrt(known[:-1] * known[1:]), known[-1] * (1 - 1e-4))
+    gap = _curve(sigma, energy, thresholds) - _curve(exact_sigma, exact_energy, thresholds)
     return Errors(
-        float(np.max(np.abs(sigma[..., -1] / exact_sigma[..., -1] - 1))),
-        float(np.max(np.abs(np.where(known[..., None], gap, 0)))),
-        float(np.max(np.abs(area / exact_area - 1))),
+        float(abs(sigma[-1] / exact_sigma[-1] - 1)) if len(sigma) == len(exact_sigma) else None,
+        float(np.max(np.abs(gap) / np.sum(targets.astype(float) ** 2, axis=0))),
+        float(np.max(np.abs(sigma @ energy / (exact_sigma @ exact_energy) - 1))),
     )
+
+
+def _curve(sigma: np.ndarray, energy: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    above = np.searchsorted(-sigma, -thresholds, side="right")
+    return np.concatenate([np.zeros_like(energy[:1]), np.cumsum(energy, axis=0)])[above]
 
 
 def _starts(rows: np.ndarray) -> range:
