@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -11,10 +12,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._checks import as_matrices
-from jaxalign._host import is_on_host
+from jaxalign._checks import as_matrices, as_target_matrix
+from jaxalign._host import is_large, is_on_host
 from jaxalign._routes import Method, platform_of, route_for
-from jaxalign.spectrum import Spectrum, spectrum, spectrum_of
+from jaxalign.spectrum import Spectrum, converged, solve, spectrum_of
 
 
 def spectra(
@@ -53,23 +54,44 @@ def spectra(
     """
     if isinstance(features, Mapping):
         each = [(f"features[{name!r}]", x, targets) for name, x in features.items()]
-        return dict(zip(features, _solve(each, method, centered), strict=True))
+        return dict(zip(features, converged(_solve(each, method, centered)), strict=True))
     if isinstance(features, list | tuple):
-        return _solve([(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered)
-    x, y = jnp.asarray(features), jnp.asarray(targets)
+        return converged(_solve([(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered))
+    return _solve_stack(jnp.asarray(features), jnp.asarray(targets), method, centered)
+
+
+def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum:
     if x.ndim != 3:
         raise ValueError(f"features must be (b, n, d), a list or a mapping of (n, d), found an array of shape {x.shape}")
-    if y.ndim == 3 and len(x) != len(y):
-        raise ValueError(f"features and targets must be as many, found {len(x)} and {len(y)}")
-    each = [(f"features[{i}]", x[i], y[i] if y.ndim == 3 else y) for i in range(len(x))]
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *_solve(each, method, centered))
+    if y.ndim < 3:
+        y = as_target_matrix(y)
+        y = jnp.broadcast_to(y, (len(x), *y.shape))
+    if x.shape[:2] != y.shape[:2]:
+        raise ValueError(f"features (b, n, d) and targets (b, n, k) must agree in b and n, found {x.shape} and {y.shape}")
+    rows = as_matrices(x.reshape(-1, x.shape[2]), y.reshape(-1, y.shape[2]))
+    x, y = rows[0].reshape(x.shape), rows[1].reshape(y.shape)
+    route = route_for(method, x)
+    if is_on_host(x, y) and is_large(x.shape[1], x.shape[2]):
+        found = _stacked(_on_all_cores(list(zip(_apart(x), _apart(y), strict=True)), [route] * len(x), centered))
+    else:
+        found = jax.vmap(partial(solve, route=route, centered=centered))(x, y)
+    return converged(found)
+
+
+_apart = jax.jit(tuple)
+_stacked = jax.jit(lambda found: jax.tree.map(lambda *parts: jnp.stack(parts), *found))
+
+
+def _on_all_cores(pairs: list[tuple[Array, Array]], routes: list[str], centered: bool) -> list[Spectrum]:
+    """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no better batches on a CPU."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda pair, route: solve(pair[0], pair[1], route, centered), pairs, routes))
 
 
 def _solve(each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool) -> list[Spectrum]:
     pairs = [_checked(*one) for one in each]
     if all(is_on_host(*pair) for pair in pairs):
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(lambda pair: spectrum(*pair, method=method, centered=centered), pairs))
+        return _on_all_cores(pairs, [route_for(method, x) for x, _ in pairs], centered)
     if centered:
         pairs = [(x - x.mean(axis=0), y - y.mean(axis=0)) for x, y in pairs]
     found: dict[int, Spectrum] = {}

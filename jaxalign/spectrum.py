@@ -1,7 +1,7 @@
 """The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the three small arrays behind every measure."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxalign._checks import as_matrices, is_concrete
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import over, singular_vectors
-from jaxalign._host import is_on_host
+from jaxalign._host import is_large, is_on_host
 from jaxalign._lapack import svd
 from jaxalign._matmul import matmul
 from jaxalign._routes import ROUTES, Method, route_for, significant
@@ -83,23 +83,28 @@ def spectrum(
     if isinstance(features, Moments | Triangle):
         _require_alone(features, targets, method, centered, basis)
         if isinstance(features, Triangle):
-            return _converged(_of_triangle(features, centered))
-        return _converged(_of_moments(features, basis, centered or (basis is not None and basis.centered)))
+            return converged(_of_triangle(features, centered))
+        return converged(_of_moments(features, basis, centered or (basis is not None and basis.centered)))
     if basis is not None:
         raise ValueError("basis is for spectrum(moments, basis=...); for arrays pass method='refined'")
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
     features, targets = as_matrices(features, targets)
-    route = route_for(method, features)
+    return converged(solve(features, targets, route_for(method, features), centered))
+
+
+def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectrum:
+    """``spectrum`` of arrays that were checked, by a route, and not waited for."""
     if centered:
         features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
-    if route in ("moments", "refined") and features.shape[0] >= features.shape[1] and is_on_host(features, targets):
+    n, d = features.shape
+    if route in ("moments", "refined") and n >= d and is_large(n, d) and is_on_host(features, targets):
         first = moments_of(features, targets)
         if route == "moments":
-            return _converged(_of_moments(first, None, False))
+            return _of_moments(first, None, False)
         basis = basis_of(first)
-        return _converged(_of_moments(moments_of(features, targets, basis=basis), basis, False))
-    return _converged(spectrum_of(features, targets, max(features.shape), route))
+        return _of_moments(moments_of(features, targets, basis=basis), basis, False)
+    return spectrum_of(features, targets, max(n, d), route)
 
 
 def _require_alone(held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None) -> None:
@@ -112,18 +117,21 @@ def _require_alone(held: Moments | Triangle, targets, method: str, centered: boo
         raise ValueError("the basis is not centred; make it by basis(first, centered=True)")
 
 
-@jax.jit
-def _all_finite(found: Spectrum) -> Array:
-    return jnp.isfinite(found.singular_values).all() & jnp.isfinite(found.energy).all()
+Found = TypeVar("Found", Spectrum, list[Spectrum])
 
 
-def _converged(found: Spectrum) -> Spectrum:
+def converged(found: Found) -> Found:
     """``found``, unless it can be read now and is not finite: the input was, so a LAPACK or cuSOLVER routine failed."""
-    if is_concrete(found.singular_values):
+    if all(map(is_concrete, jax.tree.leaves(found))):
         with jax.ensure_compile_time_eval():
             if not bool(_all_finite(found)):
                 raise FloatingPointError("the eigensolver failed on finite input; pass method='svd', or scale the features")
     return found
+
+
+@jax.jit
+def _all_finite(found: Spectrum | list[Spectrum]) -> Array:
+    return jax.tree.reduce(lambda so_far, x: so_far & jnp.isfinite(x).all(), found, jnp.array(True))
 
 
 @partial(jax.jit, static_argnames="centered")

@@ -102,8 +102,10 @@ def test_a_failing_eigensolver_is_an_error(monkeypatch):
     module = sys.modules["jaxalign.spectrum"]  # jaxalign.spectrum is the function
     broken = lambda *_: ja.Spectrum(jnp.full(2, jnp.nan), jnp.zeros((2, 1)), jnp.ones(1))
     monkeypatch.setattr(module, "_of_moments", broken)
-    with pytest.raises(FloatingPointError, match="eigensolver failed"):
-        ja.spectrum(np.eye(2), np.ones((2, 1)))
+    monkeypatch.setattr(module, "spectrum_of", broken)
+    for features in (np.eye(2), np.ones((600, 100)), ja.moments(np.eye(2), np.ones((2, 1)))):
+        with pytest.raises(FloatingPointError, match="eigensolver failed"):
+            ja.spectrum(features, None if isinstance(features, ja.Moments) else np.ones((len(features), 1)))
 
 
 def test_moments_that_overflow_are_an_error():

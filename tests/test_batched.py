@@ -88,7 +88,7 @@ def test_bad_input_names_the_layer(layers, targets):
         ja.spectra([layers["a"], layers["a"][:7]], targets)
     with pytest.raises(ValueError, match=r"features must be \(b, n, d\), a list or a mapping"):
         ja.spectra(layers["a"], targets)
-    with pytest.raises(ValueError, match="must be as many, found 3 and 2"):
+    with pytest.raises(ValueError, match=r"must agree in b and n, found \(3, 5, 2\) and \(2, 5, 1\)"):
         ja.spectra(np.ones((3, 5, 2)), np.ones((2, 5, 1)))
     assert ja.spectra({}, targets) == {}
     assert ja.spectra([], targets) == []

@@ -76,8 +76,12 @@ def test_routes_agree_on_any_spectrum(reference, n, sigma, seed):
         for tau in (1e-4, 0.7, 1.5, 10.0):
             clear = np.abs(expected_sigma - tau).min() > 1e-6
             if clear:
-                expected = expected_energy[expected_sigma >= tau].sum(axis=0)
-                np.testing.assert_allclose(ja.alignment(found, tau), expected, atol=1e-4 * SLACK.get(method, 1))
+                above, below = expected_sigma[expected_sigma >= tau], expected_sigma[expected_sigma < tau]
+                expected = expected_energy[: len(above)].sum(axis=0)
+                # Davis–Kahan: rounding of eps·σ_1 turns the directions above τ by that over the gap around τ.
+                turn = np.finfo(np.float32).eps * expected_sigma[0] / (above.min(initial=np.inf) - below.max(initial=0))
+                atol = 1e-4 + (4 * turn * expected_energy.sum() if method == "triangular" else 0)
+                np.testing.assert_allclose(ja.alignment(found, tau), expected, atol=atol)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -85,7 +85,7 @@ class Errors:
     Attributes:
       sigma_min: |σ_d/exact − 1| of the smallest singular value; None for an answer of another number of them.
       curve: largest |A(τ) − exact|/‖y‖² over thresholds between singular values.
-      area: largest relative error of ∫A dτ = Σ σ_i e_i.
+      area: largest relative error of ∫A dτ = Σ σ_i e_i, of directions over the rank tolerance of float32 data.
     """
 
     sigma_min: float | None
@@ -100,14 +100,16 @@ def errors(found: tuple[np.ndarray, np.ndarray], answer: tuple[np.ndarray, np.nd
         sigma_min = None if each[0].sigma_min is None else max(e.sigma_min or 0.0 for e in each)
         return Errors(sigma_min, max(e.curve for e in each), max(e.area for e in each))
     (sigma, energy), (exact_sigma, exact_energy) = ((np.asarray(s, float), np.asarray(e, float)) for s, e in (found, answer))
-    # Below the rank tolerance of float32 data there is nothing to agree on.
-    known = exact_sigma[exact_sigma > exact_sigma[0] * np.finfo(np.float32).eps * max(len(targets), len(exact_sigma))]
+    # Below the rank tolerance there is nothing to agree on.
+    tolerance = exact_sigma[0] * np.finfo(np.float32).eps * max(len(targets), len(exact_sigma))
+    known = exact_sigma[exact_sigma > tolerance]
+    area, exact_area = ((s * (s > tolerance)) @ e for s, e in ((sigma, energy), (exact_sigma, exact_energy)))
     thresholds = np.append(np.sqrt(known[:-1] * known[1:]), known[-1] * (1 - 1e-4))
     gap = _curve(sigma, energy, thresholds) - _curve(exact_sigma, exact_energy, thresholds)
     return Errors(
         float(abs(sigma[-1] / exact_sigma[-1] - 1)) if len(sigma) == len(exact_sigma) else None,
         float(np.max(np.abs(gap) / np.sum(targets.astype(float) ** 2, axis=0))),
-        float(np.max(np.abs(sigma @ energy / (exact_sigma @ exact_energy) - 1))),
+        float(np.max(np.abs(area / exact_area - 1))),
     )
 
 
