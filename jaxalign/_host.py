@@ -13,11 +13,6 @@ def is_on_host(*arrays: jax.Array) -> bool:
     return all(is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"] for x in arrays)
 
 
-def is_large(n: int, d: int) -> bool:
-    """Whether what is saved outside a compiled program is more than leaving it costs: about a millisecond."""
-    return n * d * min(n, d) >= 1 << 21
-
-
 def products(features: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, basis: tuple | None) -> np.ndarray:
     """The ``products`` of Moments in float64, of features as (Φ − center)·directions where a basis is given.
 

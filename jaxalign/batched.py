@@ -13,9 +13,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign._checks import as_matrices, as_target_matrix
-from jaxalign._host import is_large, is_on_host
+from jaxalign._host import is_on_host
 from jaxalign._routes import Method, platform_of, route_for
 from jaxalign.spectrum import Spectrum, converged, solve, spectrum_of
+
+WORTH_A_CALL = 1 << 21  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
 
 
 def spectra(
@@ -71,11 +73,17 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     rows = as_matrices(x.reshape(-1, x.shape[2]), y.reshape(-1, y.shape[2]))
     x, y = rows[0].reshape(x.shape), rows[1].reshape(y.shape)
     route = route_for(method, x)
-    if is_on_host(x, y) and is_large(x.shape[1], x.shape[2]):
+    _, n, d = x.shape
+    if is_on_host(x, y) and n * d * min(n, d) >= WORTH_A_CALL:
         found = _stacked(_on_all_cores(list(zip(_apart(x), _apart(y), strict=True)), [route] * len(x), centered))
     else:
-        found = jax.vmap(partial(solve, route=route, centered=centered))(x, y)
+        found = _in_one_program(x, y, route, centered)
     return converged(found)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
+    return jax.vmap(partial(solve, route=route, centered=centered))(x, y)
 
 
 _apart = jax.jit(tuple)

@@ -13,7 +13,7 @@ from jaxalign._checks import as_matrices, is_concrete
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import over, singular_vectors
-from jaxalign._host import is_large, is_on_host
+from jaxalign._host import is_on_host
 from jaxalign._lapack import svd
 from jaxalign._matmul import matmul
 from jaxalign._routes import ROUTES, Method, route_for, significant
@@ -98,7 +98,7 @@ def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectr
     if centered:
         features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
     n, d = features.shape
-    if route in ("moments", "refined") and n >= d and is_large(n, d) and is_on_host(features, targets):
+    if route in ("moments", "refined") and n >= d and is_on_host(features, targets):
         first = moments_of(features, targets)
         if route == "moments":
             return _of_moments(first, None, False)
