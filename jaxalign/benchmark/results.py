@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rich.table import Table
 
 from jaxalign.benchmark.problem import Shape
@@ -64,39 +65,49 @@ def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
 
 
 def table(result: Mapping[str, Any]) -> Table:
-    """One shape, a row a solver, fastest first; products last."""
+    """One shape, a row a solver, fastest first; products last. 80 columns hold it."""
     rows = {name: row for name, row in result["solvers"].items() if "failure" not in row}
     with_cores = any("one_core" in row for row in rows.values())
-    made = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    made.title = f"[bold]{result['shape']}[/]"
-    made.add_column(style="bold")
-    headings = [
+    batched = result["shape"].count("×") == 2  # of one matrix, matrices a second say what ms say
+    made = Table(
+        header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left"
+    )
+    made.title = (
+        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}; time over a GEMM; error of σ_min, A(τ), area[/]"
+    )
+    made.add_column(style="bold", no_wrap=True)
+    for heading in (
         "ms",
-        "matrices/s",
+        *["each/s"] * batched,
         "GFLOP/s",
-        f"× {result['reference']}",
-        "time/GEMM",
-        "σ_min error",
-        "curve error",
-        "area error",
-    ]
-    if with_cores:
-        headings[4:4] = ["× on 1 core"]
-    for heading in headings:
-        made.add_column(heading, justify="right")
+        "speed",
+        *["1 core"] * with_cores,
+        "/GEMM",
+        "σ_min",
+        "curve",
+        "area",
+    ):
+        made.add_column(heading, justify="right", no_wrap=True)
     for name in sorted(rows, key=lambda name: (name.split(",")[0] in PRODUCTS, -rows[name]["matrices_per_second"])):
         row = rows[name]
-        cells = [f"{1e3 * min(row['seconds'].values()):.3g}", f"{row['matrices_per_second']:.3g}", f"{row['gflops']:.3g}"]
-        cells.append(_number(row["speedup"]))
-        if with_cores:
-            cells.append(_number(row.get("one_core", {}).get("speedup")))
         wrong = row.get("errors", {})
-        cells += [_number(row["time_over_gemm"]), *(_number(wrong.get(kind), ".0e") for kind in ("sigma_min", "curve", "area"))]
-        made.add_row(name, *cells, style="dim" if name.split(",")[0] in PRODUCTS else "")
-    for name, row in result["solvers"].items():
-        if "failure" in row:
-            made.add_row(name, f"[dim]{row['failure']}[/]")
+        made.add_row(
+            name,
+            _rounded(1e3 * min(row["seconds"].values())),
+            *[_rounded(row["matrices_per_second"])] * batched,
+            _rounded(row["gflops"]),
+            _number(row["speedup"]),
+            *[_number(row.get("one_core", {}).get("speedup"))] * with_cores,
+            _number(row["time_over_gemm"]),
+            *(_number(wrong.get(kind), ".0e") for kind in ("sigma_min", "curve", "area")),
+            style="dim" if name.split(",")[0] in PRODUCTS else "",
+        )
+    made.caption = "\n".join(f"{name}: {row['failure']}" for name, row in result["solvers"].items() if "failure" in row)
     return made
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
@@ -104,29 +115,41 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 
 def picture(results: Sequence[Mapping[str, Any]], device: str) -> Figure:
-    """Speed-up by shape beside the error of the curve, a line a solver."""
+    """A panel a shape, a mark a solver: how fast upward, how wrong to the right."""
     names = [name for name in dict.fromkeys(n for r in results for n in r["solvers"]) if name.split(",")[0] not in PRODUCTS]
-    ours = [name for name in names if name.startswith(OURS)]
-    blues = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.75, len(ours)))
-    reds = matplotlib.colormaps["YlOrRd"](np.linspace(0.85, 0.4, len(names) - len(ours)))
-    colours = dict(zip(ours, blues, strict=True)) | dict(zip((n for n in names if n not in ours), reds, strict=True))
+    marks = _marks(names)
+    columns = min(len(results), 3 if len(results) < 7 else 4)
+    rows = -(-len(results) // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.6), layout="constrained")
-        speed, error = figure.subplots(1, 2)
-        for name in names:
-            rows = [r["solvers"].get(name, {}) for r in results]
-            line = {"color": colours[name], "marker": "o" if name in ours else "s", "markersize": 5, "label": name}
-            line |= {"linewidth": 2.2 if name == OURS else 1.3}
-            speed.plot([row.get("speedup") or np.nan for row in rows], **line)
-            error.plot([row.get("errors", {}).get("curve", np.nan) for row in rows], **line)
-        for axes in (speed, error):
-            axes.set_yscale("log")
-            axes.set_xticks(range(len(results)), [r["shape"] for r in results], rotation=25, ha="right", color=INK)
-        speed.axhline(1, color=MUTED, linewidth=1, linestyle=":")
-        speed.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-        speed.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
-        speed.set(title=f"Speed over {results[0]['reference']}, {device}")
-        error.set(title="Largest error of A(τ)/‖y‖², condition 10⁶")
-        handles, labels = speed.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", fontsize=9)
+        figure = Figure(figsize=(2.4 + 2.5 * columns, 1 + 2.4 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for i, axes in enumerate(panels):
+            axes.set_visible(i < len(results))
+            axes.tick_params(labelbottom=i + columns >= len(results))
+        for axes, result in zip(panels, results, strict=False):
+            axes.axhline(1, color=MUTED, linewidth=1, linestyle=":")
+            for name, found in result["solvers"].items():
+                if name in marks and "failure" not in found:
+                    axes.plot(found["errors"]["curve"], found["speedup"], **marks[name])
+            axes.set_title(result["shape"], fontsize=11)
+        panels[0].set(xscale="log", yscale="log")
+        panels[0].xaxis.set_major_locator(LogLocator(1000))
+        panels[0].yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
+        panels[0].yaxis.set_minor_formatter(NullFormatter())
+        figure.legend([Line2D([], [], **mark) for mark in marks.values()], names, loc="outside right upper", fontsize=9)
+        figure.supylabel(f"speed over {results[0]['reference']}", fontsize=10, color=INK)
+        figure.supxlabel("largest error of A(τ)/‖y‖², at condition 10⁶", fontsize=10, color=INK)
+        figure.suptitle(f"Faster is up, more accurate is left ({device})", x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
+
+
+def _marks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Cold discs for our routes, the default a star; warm squares for what one would call instead."""
+    ours = [name for name in names if name.startswith(OURS)]
+    theirs = [name for name in names if name not in ours]
+    cold = matplotlib.colormaps["viridis"](np.linspace(0.1, 0.75, len(ours)))
+    warm = matplotlib.colormaps["YlOrRd"](np.linspace(0.9, 0.4, len(theirs)))
+    colour = dict(zip(ours + theirs, [*cold, *warm], strict=True))
+    shape = {name: ("*", 12) if name == OURS else ("o", 7) if name in ours else ("s", 6) for name in names}
+    return {n: {"color": colour[n], "marker": shape[n][0], "markersize": shape[n][1], "linestyle": ""} for n in names}
