@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._checks import as_matrices, as_target_matrix
+from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, require_finite
 from jaxalign._host import is_on_host
 from jaxalign._routes import Method, platform_of, route_for
 from jaxalign.spectrum import Spectrum, converged, solve, spectrum_of
@@ -70,8 +70,12 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
         y = jnp.broadcast_to(y, (len(x), *y.shape))
     if x.shape[:2] != y.shape[:2]:
         raise ValueError(f"features (b, n, d) and targets (b, n, k) must agree in b and n, found {x.shape} and {y.shape}")
-    rows = as_matrices(x.reshape(-1, x.shape[2]), y.reshape(-1, y.shape[2]))
-    x, y = rows[0].reshape(x.shape), rows[1].reshape(y.shape)
+    if 0 in (*x.shape, y.shape[2]):
+        raise ValueError(f"features and targets must not be empty, found shapes {x.shape} and {y.shape}")
+    x, y = as_real_floats(x, "features"), as_real_floats(y, "targets")
+    require_finite(x, "features")
+    require_finite(y, "targets")
+    y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
     if is_on_host(x, y) and n * d * min(n, d) >= WORTH_A_CALL:

@@ -90,5 +90,9 @@ def test_bad_input_names_the_layer(layers, targets):
         ja.spectra(layers["a"], targets)
     with pytest.raises(ValueError, match=r"must agree in b and n, found \(3, 5, 2\) and \(2, 5, 1\)"):
         ja.spectra(np.ones((3, 5, 2)), np.ones((2, 5, 1)))
+    with pytest.raises(ValueError, match=r"must not be empty, found shapes \(0, 5, 2\)"):
+        ja.spectra(np.ones((0, 5, 2)), np.ones((5, 1)))
+    with pytest.raises(ValueError, match=r"features must be finite, found 1 NaN .*\(2, 0, 1\)"):
+        ja.spectra(np.where(np.arange(30) == 21, np.nan, 1.0).reshape(3, 5, 2), np.ones((5, 1)))
     assert ja.spectra({}, targets) == {}
     assert ja.spectra([], targets) == []

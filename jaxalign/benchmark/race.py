@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,92 +64,110 @@ def race(
     shape: Shape, lanes: Sequence[Lane], seconds: float, observe: Callable[[str], None] = lambda what: None
 ) -> dict[str, Times]:
     """The times of all solvers on matrices of one shape; rounds go on for about ``seconds``, three at least."""
-    features, targets = example(shape)
     observe(f"{shape}: reference")
+    features, targets = example(shape)
     answer = exact(features, targets)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         files = [Path(folder) / "features.npy", Path(folder) / "targets.npy"]
         for file, content in zip(files, (features, targets), strict=True):
             np.save(file, content)
-        asked = {str(lane): stack.enter_context(_process(lane, shape, files)) for lane in lanes}
         del features
-        found = {name: Times() for name in next(iter(asked.values()))("names", None)}
+        runners = {str(lane): stack.enter_context(_Runner(lane, shape, files)) for lane in lanes}
+        found = {name: Times() for name in next(iter(runners.values())).ask("names")}
         for name, times in found.items():
-            for label, ask in asked.items():
+            for label, runner in runners.items():
                 observe(f"{shape}: first call of {name}, {label}")
-                _first_call(times, label, ask, name, answer, targets)
+                with _failing(times, label):
+                    first = runner.ask("answer", name)
+                    times.seconds[label] = []
+                    if times.errors is None and name.split(",")[0] not in PRODUCTS:
+                        times.errors = errors(first, answer, targets)
         begin, rounds = time.perf_counter(), 0
         while rounds < ROUNDS[0] or (time.perf_counter() - begin < seconds and rounds < ROUNDS[1]):
             rounds += 1
             for name, times in found.items():
-                for label in times.seconds:
+                for label in list(times.seconds):
                     observe(f"{shape}: round {rounds}, {name}, {label}")
-                    times.seconds[label].append(asked[label]("time", name))
+                    with _failing(times, label):
+                        times.seconds[label].append(runners[label].ask("time", name))
     return found
 
 
-def _first_call(times: Times, label: str, ask: Callable, name: str, answer: Any, targets: np.ndarray) -> None:
-    """Compile and run once; the answer is held against the exact one."""
-    try:
-        found = ask("answer", name)
-    except RuntimeError as error:
-        times.failure = times.failure or str(error)
-        return
-    times.seconds[label] = []
-    if times.errors is None and name.split(",")[0] not in PRODUCTS:
-        times.errors = errors(found, answer, targets)
-
-
 @contextmanager
-def _process(lane: Lane, shape: Shape, files: list[Path]) -> Iterator[Callable[[str, str | None], Any]]:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, lane.cores, shape, files), daemon=True)
-    with _environment({name: str(lane.blas) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}):
-        process.start()
-    there.close()
+def _failing(times: Times, label: str) -> Iterator[None]:
+    """A solver that fails in a lane has no times there; its first failure is told."""
+    try:
+        yield
+    except RuntimeError as error:
+        times.seconds.pop(label, None)
+        times.failure = times.failure or str(error)
 
-    def ask(what: str, name: str | None) -> Any:
+
+class _Runner:
+    """A process that makes the calls of a lane; one that ends or hangs fails its call and is replaced."""
+
+    def __init__(self, lane: Lane, shape: Shape, files: Sequence[Path]):
+        self._lane, self._shape, self._files = lane, shape, files
+
+    def __enter__(self) -> "_Runner":
+        context = multiprocessing.get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, self._lane.cores, self._shape, self._files), daemon=True)
+        threads = str(self._lane.blas)
+        with _environment({name: threads for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}):
+            self._process.start()
+        there.close()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._connection.close()
+
+    def ask(self, what: str, name: str = "") -> Any:
+        """The answer to a request; RuntimeError if there is none."""
         try:
-            here.send((what, name))
-            if not here.poll(PATIENCE):
-                raise TimeoutError(f"{name} took longer than {PATIENCE} s on {shape}")
-            done, content = here.recv()
-        except (EOFError, BrokenPipeError):
-            raise RuntimeError(f"the process ended during {name}; was memory short?") from None
-        if not done:
+            self._connection.send((what, name))
+            if not self._connection.poll(PATIENCE):
+                raise TimeoutError
+            failed, content = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self.__exit__()
+            self.__enter__()
+            reason = f"took over {PATIENCE} s" if isinstance(error, TimeoutError) else "ended its process; was memory short?"
+            raise RuntimeError(reason) from None
+        if failed:
             raise RuntimeError(content)
         return content
 
-    try:
-        yield ask
-    finally:
-        process.terminate()
-        process.join()
 
-
-def _serve(connection: Connection, cores: int | None, shape: Shape, files: list[Path]) -> None:
+def _serve(connection: Connection, cores: int | None, shape: Shape, files: Sequence[Path]) -> None:
     """In the process: answer requests until it is ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     if cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before jax counts them
     data = Data(*(np.load(file, mmap_mode="r") for file in files))
     known = solvers(shape, jax.default_backend())
     calls: dict[str, Callable] = {}
+
+    def respond(what: str, name: str) -> Any:
+        if what == "names":
+            return list(known)
+        if name not in calls:
+            calls[name] = known[name](data)
+            first = calls[name]()
+            if what == "answer":
+                return None if name.split(",")[0] in PRODUCTS else tuple(np.asarray(x) for x in first[:2])
+        begin = time.perf_counter()
+        calls[name]()
+        return time.perf_counter() - begin
+
     while True:
-        what, name = connection.recv()
+        request = connection.recv()
         try:
-            if what == "names":
-                connection.send((True, list(known)))
-            elif what == "answer":
-                calls[name] = known[name](data)
-                found = calls[name]()
-                connection.send((True, None if name.split(",")[0] in PRODUCTS else tuple(np.asarray(x) for x in found[:2])))
-            else:
-                begin = time.perf_counter()
-                calls[name]()
-                connection.send((True, time.perf_counter() - begin))
+            connection.send((False, respond(*request)))
         except Exception as error:  # a racer's failure is a result
-            connection.send((False, f"{type(error).__name__}: {error}".splitlines()[0]))
+            connection.send((True, f"{type(error).__name__}: {error}".splitlines()[0]))
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
             "speedup": faster(name, [reference], None),
             "time_over_gemm": gemm and round(1 / gemm, 3),
         }
-        if ONE_CORE in seconds:
+        if ONE_CORE in seconds and len(seconds) > 1:
             gemm = faster(name, gemms, ONE_CORE)
             figures["one_core"] = {
                 "speedup": faster(name, [reference], ONE_CORE),

@@ -40,6 +40,8 @@ Solver = Callable[[Data], Call]
 OURS, NUMPY, JAX, GEMM, GEMM64, GRAM = "jaxalign", "numpy svd", "jnp svd", "gemm float32", "gemm float64", "moments"
 PRODUCTS = (GEMM, GEMM64, GRAM)
 """No spectra: they measure what the machine can do."""
+ORDER = 16
+"""Points of the quadrature, which stand for the area, and bound the curve rather than follow it."""
 
 
 def solvers(shape: Shape, platform: str) -> dict[str, Solver]:
@@ -48,8 +50,8 @@ def solvers(shape: Shape, platform: str) -> dict[str, Solver]:
     ours: dict[str, Solver] = {OURS: _eager(spectra if batched else spectrum), f"{OURS}, in jit": _jitted(spectrum, batched)}
     ours[f"{OURS}, refined"] = _eager(partial(spectra if batched else spectrum, method="refined"))
     ours[f"{OURS}, triangular"] = _jitted(partial(spectrum, method="triangular"), batched)
-    if not batched:
-        ours[f"{OURS}, quadrature (16)"] = _jitted(lambda x, y: quadrature(x, y, order=16).spectrum, batched)
+    if not batched and shape.d >= ORDER:
+        ours[f"{OURS}, quadrature ({ORDER})"] = _jitted(lambda x, y: quadrature(x, y, order=ORDER).spectrum, batched)
     theirs: dict[str, Solver] = {JAX: _jitted(_jax_svd, batched)}
     if platform == "cpu":
         theirs[NUMPY] = _numpy_loop if batched else _numpy_svd

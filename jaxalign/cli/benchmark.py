@@ -5,8 +5,10 @@ import os
 import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -48,21 +50,27 @@ def benchmark(config: Benchmark, console: Console) -> int:
     config.out.mkdir(parents=True, exist_ok=True)
     console.print(f"[bold]{device.kind}[/], {described['host']}: {', '.join(map(str, lanes))}", highlight=False)
     console.print(f"[dim]float32 data of condition {CONDITION:g}, {TARGETS} targets; a time is the median of its rounds[/]\n")
-    results = []
-    for shape in shapes:
-        if (need := shape.bytes * COPIES * len(lanes)) > device.memory:
-            console.print(f"{shape}: left out, it takes {need / 2**30:.0f} GiB of {device.memory / 2**30:.0f}\n")
-            continue
-        with console.status(f"{shape}") as status:
-            times = race(shape, lanes, config.seconds, status.update)
-        results.append(summarize(shape, times))
-        console.print(table(results[-1]), "")
-        file.write_text(json.dumps({"results": results, "environment": described}, indent=1) + "\n", encoding="utf-8")
+    results: list[dict[str, Any]] = []
+    status = 0
+    try:
+        for shape in shapes:
+            if (need := shape.bytes * COPIES * len(lanes)) > device.memory:
+                console.print(f"{shape}: left out, it takes {need / 2**30:.0f} GiB of {device.memory / 2**30:.0f}\n")
+                continue
+            with console.status(f"{shape}") as line:
+                times = race(shape, lanes, config.seconds, line.update)
+            results.append(summarize(shape, times))
+            console.print(table(results[-1]), "")
+            content = {"date": datetime.now(UTC).date().isoformat(), "results": results, "environment": described}
+            file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except KeyboardInterrupt:
+        console.print("Interrupted: what is finished is kept.\n")
+        status = 130
     if not results:
-        return 1
+        return status or 1
     picture(results, device.kind).savefig(file.with_suffix(".png"), dpi=160)
     console.print(f"Picture: {file.with_suffix('.png')}\nNumbers: {file}", highlight=False, soft_wrap=True)
-    return 0
+    return status
 
 
 def _lanes(cores: tuple[int, ...]) -> list[Lane]:
