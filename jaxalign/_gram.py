@@ -9,6 +9,7 @@ from jax import Array
 
 from jaxalign._decomposition import Decomposition
 from jaxalign._lapack import eigh
+from jaxalign._looped import looped
 from jaxalign._matmul import matmul
 
 FLOAT64 = True
@@ -40,8 +41,8 @@ def decompose(features: Array, targets: Array) -> Decomposition:
 def products(left: Sequence[Array], right: Sequence[Array] = ()) -> Array:
     """Aᵀ[A B] in float64 of A = [left...] and B = [right...], matrices of n rows each; BᵀB, k² of it, is nobody's business."""
     own = sum(c.shape[1] for c in left)
-    ways = {"cpu": partial(_products_in_blocks, own), "default": partial(_products_at_once, own)}
-    return jax.lax.platform_dependent(*left, *right, **ways)
+    in_blocks, at_once = looped(partial(_products_in_blocks, own)), partial(_products_at_once, own)
+    return jax.lax.platform_dependent(*left, *right, cpu=in_blocks, default=at_once)
 
 
 def _products_at_once(own: int, *columns: Array) -> Array:

@@ -6,6 +6,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxalign._looped import looped
+
 _BATCHES_ARE_SAFE = jax.__version_info__ >= (0, 12)
 
 
@@ -15,19 +17,7 @@ def _one_by_one(function: Callable) -> Callable:
     There, a batched call waits for a share of the thread pool that it runs in itself: three in one program of a two-core host
     wait for ever, and jax issue 39292 tells of a corrupted heap.
     """
-    single = jax.custom_batching.custom_vmap(function)
-
-    @single.def_vmap
-    def batched(axis_size, in_batched, x):
-        at_once = jax.vmap(function)
-        results = (
-            at_once(x)
-            if _BATCHES_ARE_SAFE
-            else jax.lax.platform_dependent(x, cpu=partial(jax.lax.map, single), default=at_once)
-        )
-        return results, jax.tree.map(lambda _: True, results)
-
-    return single
+    return function if _BATCHES_ARE_SAFE else partial(jax.lax.platform_dependent, cpu=looped(function), default=function)
 
 
 eigh = _one_by_one(partial(jax.lax.linalg.eigh, symmetrize_input=False))
