@@ -73,7 +73,7 @@ def table(result: Mapping[str, Any]) -> Table:
         header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left"
     )
     made.title = (
-        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}; time over a GEMM; error of σ_min, A(τ), area[/]"
+        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area[/]"
     )
     made.add_column(style="bold", no_wrap=True)
     for heading in (
