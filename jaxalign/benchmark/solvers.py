@@ -41,7 +41,7 @@ OURS, NUMPY, JAX, GEMM, GEMM64, GRAM = "jaxalign", "numpy svd", "jnp svd", "gemm
 PRODUCTS = (GEMM, GEMM64, GRAM)
 """No spectra: they measure what the machine can do."""
 ORDER = 16
-"""Points of the quadrature, which stand for the area, and bound the curve rather than follow it."""
+"""Steps of the quadrature, whose points stand for the area; they bound the curve rather than follow it."""
 
 
 def solvers(shape: Shape, platform: str) -> dict[str, Solver]:
