@@ -20,7 +20,7 @@ Product = Callable[[Array], Array]
 
 
 class Quadrature(NamedTuple):
-    """What m Golub–Kahan steps from each target know of Φ. A pytree; its ``spectrum`` is for every measure but counts of directions.
+    """What m Golub–Kahan steps from each target know of Φ. A pytree; every measure but a count reads its ``spectrum``.
 
     Attributes:
       spectrum: m + 1 nodes a target, those of all k targets together (r = (m + 1)·k, descending), one of which is 0
@@ -48,8 +48,9 @@ def quadrature(
 
     Golub–Kahan bidiagonalisation started at y, with full reorthogonalisation, and a node at 0, where most of y lies unless
     Φ is aligned with it: so the area is right to 1 % where Gauss's own nodes miss it by 20 %. Where y lies in a small
-    invariant subspace the recurrence ends by itself and the result is exact. The loop is our own because it starts at the left vector
-    y, takes all targets in one matrix product a step, and survives its own end under jit, which libraries' loops do not.
+    invariant subspace the recurrence ends by itself and the result is exact. The loop is our own because it starts at the
+    left vector y, takes all targets in one matrix product a step, and survives its own end under jit, which libraries'
+    loops do not.
 
     Args:
       features: (n, d) Φ; or a pair of products, v (d, k) ↦ Φv (n, k) and u (n, k) ↦ Φᵀu (d, k), computed with in the
