@@ -12,7 +12,12 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real, found dtype {x.dtype}; pass its real and imaginary parts as columns")
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return as_dtype(x, jnp.promote_types(x.dtype, jnp.float32))
+
+
+def as_dtype(x: Array, dtype: jnp.dtype) -> Array:
+    """``x`` in a dtype; no operation, which takes jax some µs, where it has it already."""
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def is_concrete(x: ArrayLike) -> bool:
@@ -20,9 +25,14 @@ def is_concrete(x: ArrayLike) -> bool:
     return not isinstance(x, jax.core.Tracer)
 
 
+def is_on_host(*arrays: Array) -> bool:
+    """Whether all values can be read now, and lie on one CPU device."""
+    return all(is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"] for x in arrays)
+
+
 def require_finite(x: Array, name: str) -> None:
     """Raise if ``x`` holds NaN or Inf; a traced ``x`` passes (inside ``jit`` NaN goes in and NaN comes out)."""
-    if not is_concrete(x):
+    if not is_concrete(x) or (is_on_host(x) and _has_finite_square(np.asarray(x).ravel(order="K"))):
         return
     with jax.ensure_compile_time_eval():
         if bool(_has_finite_sum(x)) or bool(_all_finite(x)):
@@ -33,6 +43,11 @@ def require_finite(x: Array, name: str) -> None:
         f"{name} must be finite, found {bad} NaN or Inf among {x.size} values (the first at index {where}); "
         f"drop or mend those rows of {name}"
     )
+
+
+def _has_finite_square(flat: np.ndarray) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)))  # at the speed of memory
 
 
 @jax.jit
@@ -79,7 +94,7 @@ def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
         raise ValueError(f"features and targets must have as many rows, found features {n} and targets {len(targets)}{turned}")
     require_finite(features, "features")
     require_finite(targets, "targets")
-    return features, targets.astype(features.dtype)
+    return features, as_dtype(targets, features.dtype)
 
 
 def as_weighted_rows(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array | None]:

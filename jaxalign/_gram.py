@@ -73,6 +73,6 @@ def singular_vectors(gram: Array) -> tuple[Array, Array]:
     return jnp.sqrt(jnp.maximum(values[::-1], 0)), vectors[:, ::-1]
 
 
-def over(columns: Array, sigma: Array) -> Array:
-    """Columns over their σ; where σ = 0 the column is left alone (it is noise, which the rank tolerance drops)."""
-    return columns / jnp.where(sigma == 0, 1, sigma)
+def over(columns, sigma):
+    """Columns over their σ, of jax or of numpy; where σ = 0 they are left alone (noise, which the rank tolerance drops)."""
+    return columns / sigma.__array_namespace__().where(sigma == 0, 1, sigma)

@@ -29,7 +29,19 @@ class Finished(NamedTuple):
 def preconditioner(gram: Array) -> tuple[Array, Array]:
     """(V, s): eigenvectors of the first pass and its singular values, those below its resolution lifted to it."""
     sigma, right = singular_vectors(gram)
-    return right, jnp.maximum(sigma, jnp.where(sigma[0] > 0, _gram.RESOLUTION * sigma[0], 1))
+    return right, lifted(sigma)
+
+
+def lifted(sigma):
+    """The first pass's σ, descending, of jax or of numpy: those below its resolution lifted to it."""
+    xp = sigma.__array_namespace__()
+    return xp.maximum(sigma, xp.where(sigma[0] > 0, _gram.RESOLUTION * sigma[0], 1))
+
+
+def definite(gram):
+    """A Gram matrix, of jax or of numpy, and d·eps of its diagonal: Cholesky's success is certain, σ moves by half as much."""
+    xp, info = gram.__array_namespace__(), jnp.finfo(gram.dtype)
+    return gram + xp.diag(xp.diagonal(gram) * float(4 * len(gram) * info.eps) + float(info.tiny))
 
 
 def finish(gram: Array, cross: Array, scale: Array) -> Finished:
@@ -38,10 +50,7 @@ def finish(gram: Array, cross: Array, scale: Array) -> Finished:
     W's columns are nearly orthonormal however large the condition number is, so nothing is lost in squaring them; for σ
     below the first pass's resolution they are short instead, with the second pass's digits still to their name.
     """
-    d = len(gram)
-    # A share of d·eps of each own diagonal makes Cholesky's success certain; it moves σ by half as much.
-    own = jnp.diagonal(gram) * (4 * d * jnp.finfo(gram.dtype).eps) + jnp.finfo(gram.dtype).tiny
-    lower = cholesky(gram + jnp.diag(own))
+    lower = cholesky(definite(gram))
     left, sigma, right = svd(lower.T * scale)
     coordinates = matmul(left.T, solve_triangular(lower, cross, lower=True))
     return Finished(sigma, coordinates, solve_triangular(lower, left, lower=True, trans=1), right.T)

@@ -36,6 +36,12 @@ def significant(sigma: Array, dtype: jnp.dtype, size: ArrayLike, route: str) -> 
     return ~(sigma <= sigma[0] * tolerance)
 
 
+def device_of(x: Array) -> jax.Device | None:
+    """The (first) device that ``x`` lies on; None for a traced ``x``."""
+    return None if isinstance(x, jax.core.Tracer) else next(iter(x.devices()))
+
+
 def platform_of(x: Array) -> str:
     """Where ``x`` lies, or where a traced ``x`` will."""
-    return jax.default_backend() if isinstance(x, jax.core.Tracer) else next(iter(x.devices())).platform
+    device = device_of(x)
+    return jax.default_backend() if device is None else device.platform

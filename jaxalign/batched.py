@@ -1,7 +1,7 @@
 """Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -9,13 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, require_finite
-from jaxalign._host import is_on_host
-from jaxalign._routes import Method, platform_of, route_for
-from jaxalign.spectrum import Spectrum, converged, solve, spectrum_of
+from jaxalign import _host
+from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, is_on_host, require_finite
+from jaxalign._routes import Method, device_of, platform_of, route_for
+from jaxalign.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
 
 WORTH_A_CALL = 1 << 21  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
 
@@ -56,9 +57,9 @@ def spectra(
     """
     if isinstance(features, Mapping):
         each = [(f"features[{name!r}]", x, targets) for name, x in features.items()]
-        return dict(zip(features, converged(_solve(each, method, centered)), strict=True))
+        return dict(zip(features, _solve(each, method, centered), strict=True))
     if isinstance(features, list | tuple):
-        return converged(_solve([(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered))
+        return _solve([(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered)
     return _solve_stack(jnp.asarray(features), jnp.asarray(targets), method, centered)
 
 
@@ -78,11 +79,11 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
-    if is_on_host(x, y) and n * d * min(n, d) >= WORTH_A_CALL:
-        found = _stacked(_on_all_cores(list(zip(_apart(x), _apart(y), strict=True)), [route] * len(x), centered))
-    else:
-        found = _in_one_program(x, y, route, centered)
-    return converged(found)
+    if not (route in _host.ROUTES and is_on_host(x, y)) or n * d * min(n, d) < WORTH_A_CALL:
+        return converged(_in_one_program(x, y, route, centered))
+    pairs = zip(np.asarray(x), np.asarray(y), strict=True)
+    each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
+    return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -90,20 +91,22 @@ def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
     return jax.vmap(partial(solve, route=route, centered=centered))(x, y)
 
 
-_apart = jax.jit(tuple)
-_stacked = jax.jit(lambda found: jax.tree.map(lambda *parts: jnp.stack(parts), *found))
-
-
-def _on_all_cores(pairs: list[tuple[Array, Array]], routes: list[str], centered: bool) -> list[Spectrum]:
+def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
     """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no better batches on a CPU."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda pair, route: solve(pair[0], pair[1], route, centered), pairs, routes))
+        return list(pool.map(lambda call: call(), calls))
 
 
 def _solve(each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool) -> list[Spectrum]:
     pairs = [_checked(*one) for one in each]
     if all(is_on_host(*pair) for pair in pairs):
-        return _on_all_cores(pairs, [route_for(method, x) for x, _ in pairs], centered)
+        found = _on_all_cores([partial(solve, x, y, route_for(method, x), centered) for x, y in pairs])
+        return converged(found, device_of(pairs[0][0]) if pairs else None)
+    return converged(_in_classes(pairs, method, centered))
+
+
+def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
+    """A batched eigensolver for each class of width."""
     if centered:
         pairs = [(x - x.mean(axis=0), y - y.mean(axis=0)) for x, y in pairs]
     found: dict[int, Spectrum] = {}

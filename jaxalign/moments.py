@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign import _host
-from jaxalign._checks import as_weighted_rows
+from jaxalign._checks import as_weighted_rows, is_on_host
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import products
 from jaxalign._matmul import matmul
@@ -198,10 +198,8 @@ def moments(
 
 def moments_of(features: Array, targets: Array, weights: Array | None = None, basis: Basis | None = None) -> Moments:
     """``moments`` of arrays that were checked."""
-    if _host.is_on_host(features, targets):
+    if is_on_host(features, targets):
         made = _on_host(features, targets, weights, basis)
-        if not np.isfinite(made).all():
-            raise OverflowError("moments are infinite: the squares of features or targets exceed float64; scale them down")
     else:
         made = _products(features, targets, weights, basis)
     return Moments(_as_float64(made), features.shape[1], features.dtype.name, 1 if basis is None else 2)
@@ -209,7 +207,10 @@ def moments_of(features: Array, targets: Array, weights: Array | None = None, ba
 
 def _on_host(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> np.ndarray:
     to = None if basis is None else (np.asarray(basis.center), np.asarray(basis.directions) / np.asarray(basis.scale))
-    return _host.products(np.asarray(features), np.asarray(targets), None if weights is None else np.asarray(weights), to)
+    made = _host.products(np.asarray(features), np.asarray(targets), None if weights is None else np.asarray(weights), to)
+    own = made[: features.shape[1] + 1, : features.shape[1] + 1]
+    own += np.triu(own, 1).T
+    return made
 
 
 def _as_float64(x: Array | np.ndarray) -> Array:

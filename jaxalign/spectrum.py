@@ -5,20 +5,19 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign import _refined
-from jaxalign._checks import as_matrices, is_concrete
+from jaxalign import _host, _refined
+from jaxalign._checks import as_matrices, is_concrete, is_on_host
 from jaxalign._decomposition import Cotangents, Decomposition, pullback
 from jaxalign._float64 import float64_inside
 from jaxalign._gram import over, singular_vectors
-from jaxalign._host import is_on_host
 from jaxalign._lapack import svd
 from jaxalign._matmul import matmul
-from jaxalign._routes import ROUTES, Method, route_for, significant
-from jaxalign.moments import Basis, Moments, moments_of
-from jaxalign.moments import basis as basis_of
+from jaxalign._routes import ROUTES, Method, device_of, route_for, significant
+from jaxalign.moments import Basis, Moments
 from jaxalign.triangular import Triangle
 
 
@@ -90,21 +89,28 @@ def spectrum(
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
     features, targets = as_matrices(features, targets)
-    return converged(solve(features, targets, route_for(method, features), centered))
+    return converged(solve(features, targets, route_for(method, features), centered), device_of(features))
 
 
 def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectrum:
-    """``spectrum`` of arrays that were checked, by a route, and not waited for."""
+    """``spectrum`` of arrays that were checked, by a route, to be passed through ``converged``."""
+    if route in _host.ROUTES and is_on_host(features, targets):
+        return solve_on_host(np.asarray(features), np.asarray(targets), route, centered)
     if centered:
         features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
-    n, d = features.shape
-    if route in ("moments", "refined") and n >= d and is_on_host(features, targets):
-        first = moments_of(features, targets)
-        if route == "moments":
-            return _of_moments(first, None, False)
-        basis = basis_of(first)
-        return _of_moments(moments_of(features, targets, basis=basis), basis, False)
-    return spectrum_of(features, targets, max(n, d), route)
+    return spectrum_of(features, targets, max(features.shape), route)
+
+
+def solve_on_host(features: np.ndarray, targets: np.ndarray, route: str, centered: bool) -> Spectrum:
+    """``solve`` by a route of ``_host.ROUTES``: a Spectrum of numpy's arrays."""
+    dtype = features.dtype
+    if centered:
+        features, targets = (x - x.mean(axis=0, dtype=np.float64).astype(dtype) for x in (features, targets))
+    sigma, coordinates, total = _host.decompose(features, targets, route)
+    tolerance = float(np.finfo(dtype).eps) * max(features.shape)
+    kept = ~(sigma <= sigma[0] * max(tolerance, ROUTES[route].RESOLUTION))
+    energy = np.where(kept[:, None], coordinates**2, 0)
+    return Spectrum(*(x.astype(dtype) for x in (sigma, energy, total)))  # type: ignore[arg-type]  # numpy's, until placed
 
 
 def _require_alone(held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None) -> None:
@@ -120,13 +126,23 @@ def _require_alone(held: Moments | Triangle, targets, method: str, centered: boo
 Found = TypeVar("Found", Spectrum, list[Spectrum])
 
 
-def converged(found: Found) -> Found:
-    """``found``, unless it can be read now and is not finite: the input was, so a LAPACK or cuSOLVER routine failed."""
-    if all(map(is_concrete, jax.tree.leaves(found))):
+def converged(found: Found, device: jax.Device | None = None) -> Found:
+    """``found``, unless it can be read now and is not finite: the input was, so a LAPACK or cuSOLVER routine failed.
+
+    Numpy's arrays are placed on the device.
+    """
+    leaves = jax.tree.leaves(found)
+    if not all(map(is_concrete, leaves)):
+        return found
+    if all(isinstance(x, np.ndarray) for x in leaves):
+        finite = all(np.isfinite(x).all() for x in leaves)
+    else:
         with jax.ensure_compile_time_eval():
-            if not bool(_all_finite(found)):
-                raise FloatingPointError("the eigensolver failed on finite input; pass method='svd', or scale the features")
-    return found
+            finite = bool(_all_finite(found))
+    if not finite:
+        raise FloatingPointError("the eigensolver failed on finite input; pass method='svd', or scale the features")
+    with jax.enable_x64(True):
+        return jax.device_put(found, device) if any(isinstance(x, np.ndarray) for x in leaves) else found
 
 
 @jax.jit
