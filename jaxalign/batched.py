@@ -1,10 +1,11 @@
 """Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import jax
@@ -18,7 +19,8 @@ from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, is_o
 from jaxalign._routes import Method, device_of, platform_of, route_for
 from jaxalign.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
 
-WORTH_A_CALL = 1 << 21  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORTH_A_CALL = 1 << 23  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share programs
 
 
 def spectra(
@@ -79,11 +81,23 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
-    if not (route in _host.ROUTES and is_on_host(x, y)) or n * d * min(n, d) < WORTH_A_CALL:
+    if not is_on_host(x, y):
         return converged(_in_one_program(x, y, route, centered))
-    pairs = zip(np.asarray(x), np.asarray(y), strict=True)
-    each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
-    return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
+    if route in _host.ROUTES and n * d * min(n, d) >= WORTH_A_CALL:
+        pairs = zip(np.asarray(x), np.asarray(y), strict=True)
+        each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
+        return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
+    return converged(_in_a_program_a_core(x, y, route, centered))
+
+
+def _in_a_program_a_core(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
+    b = len(x)
+    size = -(-b // CORES)
+    begins = [min(begin, b - size) for begin in range(0, b, size)]  # parts of one size, of one program: the last may overlap
+    whole = lambda i: jax.block_until_ready(_in_one_program(x[i : i + size], y[i : i + size], route, centered))
+    parts = _on_all_cores([partial(whole, i) for i in begins])
+    new = [size, *(after - before for before, after in pairwise(begins))]
+    return jax.tree.map(lambda *p: jnp.concatenate([part[-n:] for part, n in zip(p, new, strict=True)]), *parts)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -93,8 +107,20 @@ def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
 
 def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
     """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no better batches on a CPU."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda call: call(), calls))
+    found: dict[int, Spectrum] = {}
+    waiting = deque(enumerate(calls))
+
+    def work(_) -> None:
+        while waiting:
+            try:
+                i, call = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            found[i] = call()
+
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(work, range(min(CORES, len(calls)))))
+    return [found[i] for i in range(len(calls))]
 
 
 def _solve(each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool) -> list[Spectrum]:

@@ -37,7 +37,8 @@ def test_error_at_condition_1e6(rng, ill_conditioned, way, turned, method, sigma
     with jax.enable_x64(True):
         found = jax.tree.map(np.asarray, (jax.jit(solve) if way == "jit" else solve)(features, targets))
     assert np.abs(found.singular_values / sigma - 1).max() < sigma_error
-    assert curve_error(found, features, targets) < curve
+    # Of 24 wide rows the noisiest directions hold as much of y as any; of 400 tall ones a seventeenth.
+    assert curve_error(found, features, targets) < curve * (10 if turned else 1)
 
 
 def test_float32_features_are_refined_in_float64(ill_conditioned):
