@@ -1,0 +1,135 @@
+"""What does measuring every layer at every step cost, and which part of it is the measure?
+
+    python benchmarks/step_cost.py
+
+An MLP 64-128-128-128-128-1, batch 64, Adam; a probe of 1000 samples, all four hidden layers, the whole curve. Each way is one
+jitted scan of 64 steps, all in turn; medians over the rounds, ratios within a round. A last line is the recipe of `jaxalign
+train` by `fit`, with the rows fetched, from its first chunk to its last.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _results import save
+from flax import nnx
+from rich.console import Console
+from rich.table import Table
+
+import jaxalign as ja
+from jaxalign.data import fashion_mnist
+from jaxalign.models import MLP
+
+STEPS, PROBE, BATCH = 64, 1000, 64
+GRID = jnp.linspace(0, PROBE**0.5, 64)
+
+
+def thin_svd(phi: jax.Array, y: jax.Array) -> ja.Spectrum:
+    left, sigma, _ = jnp.linalg.svd(phi, full_matrices=False)
+    return ja.Spectrum(sigma, jnp.matmul(left.T, y, precision="highest") ** 2, jnp.sum(y**2, axis=0))
+
+
+def curve_of(solve: Callable) -> Callable:
+    return lambda phi, y: ja.alignment_curve(solve(phi, y), GRID).sum()
+
+
+MEASURES = {
+    "probe forward": lambda phi, y: phi.sum(),
+    "+ moments (to be solved later)": lambda phi, y: ja.moments(phi, y).weight,
+    "+ quadrature (8), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=8, dtype="float32").spectrum),
+    "+ quadrature (16), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16, dtype="float32").spectrum),
+    "+ quadrature (16)": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16).spectrum),
+    "+ spectrum": curve_of(ja.spectrum),
+    "+ jnp svd": curve_of(thin_svd),
+}
+
+
+def ways() -> dict[str, Callable[[], object]]:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((PROBE, 64)), jnp.float32)
+    y = ja.encode_targets(np.asarray(x[:, 0] * x[:, 1] > 0))
+    rows = jnp.asarray(rng.integers(0, PROBE, (STEPS, BATCH)))
+    model = MLP(64, (128,) * 4, 1, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+    tap = ja.tap(model, "hidden_*")
+    adam = optax.adam(1e-3)
+
+    def loss_of(state, batch, goal):
+        return optax.sigmoid_binary_cross_entropy(nnx.merge(graph, state)(batch), (goal + 1) / 2).mean()
+
+    def program(measure: Callable | None) -> Callable[[], object]:
+        def step(carry, row):
+            state, optimizer = carry
+            measured = ()
+            if measure is not None:
+                measured = tuple(measure(ja.prepare(a), y) for a in tap(state, x)[1].values())
+            loss, gradient = jax.value_and_grad(loss_of)(state, x[row], y[row])
+            updates, optimizer = adam.update(gradient, optimizer, state)
+            return (optax.apply_updates(state, updates), optimizer), (loss, measured)
+
+        run = jax.jit(lambda carry: jax.lax.scan(step, carry, rows))
+        return lambda: jax.block_until_ready(run((state, adam.init(state))))
+
+    return {"train step": program(None), **{name: program(measure) for name, measure in MEASURES.items()}}
+
+
+def recipe(measured: bool, steps: int = 511, chunk: int = 64) -> float:
+    """Seconds a step of ``fit`` between the first chunk that reaches the host and the last but one."""
+    images = fashion_mnist(classes=(2, 4)).train
+    model = MLP(784, (128, 128, 128), 1, rngs=nnx.Rngs(0))
+    probe = ja.probe(ja.tap(model, "hidden_*"), images.inputs, ja.encode_targets(images.labels)) if measured else None
+    times: list[float] = []
+    observe = lambda part: times.append(time.perf_counter())
+    settings = {"steps": steps, "probe": probe, "chunk": chunk, "observe": observe}
+    ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, **settings)
+    # The host is one chunk behind: the last two arrivals belong to one wait.
+    return (times[-2] - times[0]) / (chunk * (len(times) - 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    held = ways()
+    for run in held.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in held}
+    for _ in range(arguments.rounds):
+        for name, run in held.items():
+            begin = time.perf_counter()
+            run()
+            seconds[name].append((time.perf_counter() - begin) / STEPS)
+
+    base = np.array(seconds["probe forward"])
+    layers = {name: (np.array(t) - base) / 4 for name, t in seconds.items()}
+    rows = {
+        name: {
+            "milliseconds": 1e3 * float(np.median(t)),
+            "over_step_and_forward": float(np.median(np.array(t) / base)),
+            "faster_than_svd": float(np.median(layers["+ jnp svd"] / layers[name])) if name.startswith("+") else None,
+        }
+        for name, t in seconds.items()
+    }
+    fits = [(recipe(False), recipe(True)) for _ in range(arguments.rounds // 2 + 1)]
+    plain, measured = (1e3 * float(np.median(t)) for t in zip(*fits, strict=True))
+    table = Table("a step", "ms", "over step + forward", "measure: times as fast as jnp svd", box=None, header_style="bold")
+    for name, row in rows.items():
+        faster = "" if row["faster_than_svd"] is None else f"{row['faster_than_svd']:.1f}"
+        table.add_row(name, f"{row['milliseconds']:.3f}", f"{row['over_step_and_forward']:.2f}", faster)
+    console = Console(width=100)
+    console.print(table)
+    console.print(f"jaxalign train's recipe, rows fetched: {plain:.2f} ms a step, {measured:.2f} ms with every layer measured")
+    recipes = {"plain": plain, "measured": measured}
+    console.print(save("step-cost", {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes}))
+
+
+if __name__ == "__main__":
+    main()
