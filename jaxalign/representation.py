@@ -13,6 +13,9 @@ from jaxalign._checks import as_real_floats, is_concrete, require_finite
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]
 
+INPUT = "input"
+"""The name of the inputs themselves among a model's layers."""
+
 
 def prepare(activations: ArrayLike, *, bias: bool = True, normalize: bool = True, reduce: Reduce = "flatten") -> Array:
     """The representation matrix Φ of a layer: a constant 1 appended to every row, then φ_i ← φ_i / ‖φ_i‖₂.

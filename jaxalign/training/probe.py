@@ -15,10 +15,8 @@ from jaxalign._checks import require_finite, require_matrix
 from jaxalign.alignment import alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap
-from jaxalign.representation import prepare
+from jaxalign.representation import INPUT, prepare
 from jaxalign.spectrum import spectrum
-
-INPUT = "input"
 
 
 class Record(NamedTuple):
