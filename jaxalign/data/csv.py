@@ -86,7 +86,9 @@ def _position(columns: Sequence[str], label: str | None, named: bool, path: str 
     if label is None:
         return len(columns) - 1
     if named and columns.count(label) > 1:
-XX
+        raise ValueError(
+            f"{path} has {columns.count(label)} columns named {label!r}; give that of the labels a name of its own"
+        )
     if named and label in columns:
         return columns.index(label)
     if not named and label.isdecimal() and 1 <= int(label) <= len(columns):

@@ -68,8 +68,8 @@ class Labelled(NamedTuple):
         if task == "auto" and kind in "US" and len(found) > some:
             odd = next((text for text in self.labels.tolist() if not is_number(text)), self.labels[0])
             raise ValueError(
-                f"labels of {self.source} are text of {len(found):,} different values in {len(self.labels):,} rows, neither classes "
-                f"nor numbers; {odd!r} is no number"
+                f"labels of {self.source} are text of {len(found):,} different values in {len(self.labels):,} rows, "
+                f"neither classes nor numbers; {odd!r} is no number"
             )
         classes = task == "classes" or kind in "bUS" or len(found) <= min(MOST_CLASSES, some)
         return tuple(_plain(found)) if classes else None
