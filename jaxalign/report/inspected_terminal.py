@@ -11,10 +11,10 @@ def inspected_table(found: Inspected) -> Group:
     """What `jaxalign inspect` ends with: what was measured in a line, a row a layer, and what was left out."""
     inspection, tau = found.inspection, found.thresholds
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("layer", overflow="fold")
-    table.add_column("shape", overflow="fold")
-    for heading in ("d", "area/‖y‖²", *(f"A({t:g})/‖y‖²" for t in tau), "by chance", "aligned rank"):
-        table.add_column(heading, justify="right")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("shape", no_wrap=True)
+    for heading in ("d", "area", *(f"A({t:g})" for t in tau), "chance", "rank"):
+        table.add_column(heading, justify="right", no_wrap=True)
     middle = len(tau) // 2
     for name, row in numbers(inspection, tau).items():
         layer = inspection.layers[name]
@@ -31,7 +31,11 @@ def inspected_table(found: Inspected) -> Group:
         )
     title, subtitle = Text(found.config["title"], style="bold"), Text(found.config["subtitle"], style="dim")
     left_out = [Text(f"{name} is left out: {reason}", style="dim") for name, reason in inspection.left_out.items()]
-    return Group(title, subtitle, "", table, *left_out)
+    meaning = (
+        f"area ∫A dτ and A(τ): over ‖y‖²; chance: A({tau[middle]:g}) of random targets; "
+        "rank: directions that hold 90% of what of the targets the layer spans"
+    )
+    return Group(title, subtitle, "", table, "", Text(meaning, style="dim"), *left_out)
 
 
 def shown_shape(shape: tuple[int, ...]) -> str:

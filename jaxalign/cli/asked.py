@@ -1,0 +1,94 @@
+"""What `jaxalign inspect` and `jaxalign layers` have in common: which model, on which data, which of its layers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import tyro
+
+from jaxalign.capture import Tap, tap
+from jaxalign.cli.data import Examples, Part, Scaling, load_examples
+from jaxalign.cli.model import Loaded, adapted, load_model
+from jaxalign.data.labelled import Task
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of both commands."""
+
+    model: tyro.conf.Positional[str]
+    """mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1, efficientnet_lite0 to 4; \
+pretrained:NAME; or your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module or a pair \
+(flax.linen.Module, variables)."""
+    data: str = "fashion-mnist"
+    """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, or a folder with a subfolder \
+of images a class."""
+    checkpoint: Path | None = None
+    """Weights to read into the model: safetensors, torch .pth, .npz."""
+    layers: tuple[str, ...] = ()
+    """Glob patterns of the layers; by default the post-activations that the model names, else all. `jaxalign layers MODEL` \
+lists them."""
+    at: Literal["output", "input"] = "output"
+    """Take what layers return, or what they are given: the post-activation of the layer before."""
+    label: str | None = None
+    """Column of a .csv that holds the labels; by default the last."""
+    task: Task = "auto"
+    """What labels are; by default text and few different integers are classes, other numbers are regressed on."""
+    part: Part = "train"
+    """Which part of fashion-mnist or of IDX files."""
+    samples: int | None = None
+    """Take so many rows, classes balanced; by default all."""
+    scaling: Scaling = "signed"
+    """Of images of bytes: to [-1, 1], to [0, 1], or by ImageNet's means. Pretrained models bring their own."""
+    outputs: int | None = None
+    """Of a shipped architecture; by default one a target, 1000 with a checkpoint."""
+    seed: int = 0
+    """Of the initial weights of a shipped architecture."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, found {self.seed}; change --seed")
+        if self.outputs is not None and self.outputs < 1:
+            raise ValueError(f"outputs must be at least 1, found {self.outputs}; change --outputs")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model and the data to ask it about, tried on shapes.
+
+    Attributes:
+      examples: the rows.
+      loaded: the model.
+      convert: from rows to inputs of the model.
+      tap: its layers.
+    """
+
+    examples: Examples
+    loaded: Loaded
+    convert: Callable[[Any], np.ndarray]
+    tap: Tap
+
+    @property
+    def input_shape(self) -> jax.ShapeDtypeStruct:
+        """Of two inputs as the model takes them."""
+        inputs = self.convert(self.examples.inputs[:2])
+        return jax.ShapeDtypeStruct(inputs.shape, inputs.dtype)
+
+
+def question(asked: Asked, examples: Examples | None = None) -> Question:
+    """Read the data, unless examples are given; load the model; and try the one on the other's shape.
+
+    Raises:
+      FileNotFoundError: data, checkpoint or module that are not there.
+      ValueError: what is there is not what it should be; inputs the model does not take; layers it does not have.
+    """
+    examples = examples or load_examples(asked.data, label=asked.label, task=asked.task, part=asked.part, samples=asked.samples)
+    rows = examples.inputs[:2]
+    outputs = asked.outputs or (examples.targets.shape[1] if asked.checkpoint is None else 1000)
+    loaded = load_model(asked.model, np.shape(rows[0]), outputs, checkpoint=asked.checkpoint, seed=asked.seed)
+    convert = adapted(loaded, rows, asked.scaling)
+    layers = asked.layers or (loaded.layers if asked.at == "output" else ("*",))
+    return Question(examples, loaded, convert, tap(loaded.model, layers, at=asked.at))
