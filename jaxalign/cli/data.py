@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,19 +36,26 @@ class Examples:
     """Rows of inputs and their targets.
 
     Attributes:
-      inputs: (n, ...) as the source has them, bytes or numbers; or a sequence that decodes images when it is asked for rows.
+      inputs: an array, bytes or numbers; or a sequence that reads an image when it is asked for one.
+      positions: (n,) which of the inputs are the rows.
       targets: (n, k) float32 Y.
       source: where they come from, for people.
       task: what the targets are, for people.
     """
 
     inputs: Any
+    positions: np.ndarray
     targets: np.ndarray
     source: str
     task: str
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def rows(self, start: int, stop: int) -> Any:
+        """Inputs as the source has them: (m, ...), or a list of m images of any size."""
+        chosen = self.positions[start:stop]
+        return self.inputs[chosen] if isinstance(self.inputs, np.ndarray) else [self.inputs[i] for i in chosen]
 
     @property
     def share_of_mean(self) -> float:
@@ -73,8 +81,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(self.examples), self.size):
-            rows = slice(start, start + self.size)
-            yield self.convert(self.examples.inputs[rows]), self.examples.targets[rows]
+            stop = start + self.size
+            yield self.convert(self.examples.rows(start, stop)), self.examples.targets[start:stop]
 
 
 def load_examples(data: str, *, label: str | None, task: Task, part: Part, samples: int | None) -> Examples:
@@ -94,8 +102,31 @@ def load_examples(data: str, *, label: str | None, task: Task, part: Part, sampl
         raise ValueError(f"the targets of {found.source} are all 0: there is nothing to be aligned with")
     kept = _first(labels if classes else None, len(targets), samples)
     columns = f"{targets.shape[1]} target{'s' if targets.shape[1] > 1 else ''} to regress on"
-    inputs = found.inputs if len(kept) == len(targets) else found.inputs[kept]
-    return Examples(inputs, targets[kept], found.source, columns if classes is None else f"{len(classes)} classes")
+    return Examples(found.inputs, kept, targets[kept], found.source, columns if classes is None else f"{len(classes)} classes")
+
+
+def of_one_size(images: list[np.ndarray], size: int | None) -> np.ndarray:
+    """Images as an array: their middle squares at ``size`` × ``size``, or as they are.
+
+    Raises:
+      ValueError: as they are, they differ.
+    """
+    if size is not None:
+        images = [image_files().crop_and_resize(image, size) for image in images]
+    if len(shapes := sorted({image.shape[:2] for image in images})) > 1:
+        found = ", ".join(f"{h} × {w}" for h, w in shapes[:3])
+        raise ValueError(
+            f"images differ in size ({found}); pass --size 224, say, which scales their middle squares to 224 × 224"
+        )
+    return np.stack(images)
+
+
+def image_files() -> Any:
+    """The module that reads images: it loads Pillow, which only images need."""
+    try:
+        return import_module("jaxalign.data.images")
+    except ModuleNotFoundError:
+        raise ValueError("this version of jaxalign reads no image files; give an .npz of images and labels") from None
 
 
 def scaled(rows: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -134,12 +165,9 @@ def _read(data: str, label: str | None, part: Part) -> Labelled:
         images, labels = read_folder(path, part)
         return Labelled(images, labels, f"{path.resolve().name}, {part}")
     if path.is_dir() and any(child.is_dir() for child in path.iterdir()):
-        return _read_images(path)
+        images = image_files().image_folder(path)
+        return Labelled(images, images.labels, images.source)
     raise ValueError(f"{data} is no data set that can be read; it can be {KINDS}")
-
-
-def _read_images(path: Path) -> Labelled:
-    raise NotImplementedError
 
 
 def _first(labels: np.ndarray | None, count: int, samples: int | None) -> np.ndarray:

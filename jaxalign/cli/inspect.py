@@ -89,6 +89,8 @@ def inspect_model(config: Inspect, console: Console) -> int:
     picture = _write(folder, inspected)
     console.print()
     console.print(inspected_table(inspected))
+    for warning in inspected.config["warnings"]:
+        console.print(f"\n[yellow]{warning}[/]", highlight=False)
     console.print(f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True)
     return 0
 
@@ -112,6 +114,7 @@ def _description(config: Inspect, asked: Question, seconds: float) -> dict[str, 
         "title": f"{name} on {examples.source}",
         "subtitle": f"{len(examples):,} samples · {examples.task} · weights {loaded.weights}",
         "command": shlex.join(["jaxalign", *sys.argv[1:]]),
+        "warnings": _warnings(config, asked),
         "notes": _notes(config, asked),
         "details": {
             "model": loaded.name,
@@ -128,16 +131,22 @@ def _description(config: Inspect, asked: Question, seconds: float) -> dict[str, 
     }
 
 
+def _warnings(config: Inspect, asked: Question) -> list[str]:
+    """What would mislead whoever overlooks it."""
+    share = asked.examples.share_of_mean
+    if share < 0.1 or config.centered:
+        return []
+    return [
+        f"{share:.0%} of ‖y‖² is the mean of the targets, so every layer with a strong common direction is aligned with that "
+        "much, trained or not. --centered leaves it out."
+    ]
+
+
 def _notes(config: Inspect, asked: Question) -> list[str]:
     """What to bear in mind about these numbers, for the page."""
     notes = []
     if asked.loaded.weights.startswith("initial"):
         notes.append("The weights are those the network begins with: nothing was learned yet.")
-    if (share := asked.examples.share_of_mean) > 0.1 and not config.centered:
-        notes.append(
-            f"{share:.0%} of ‖y‖² is the mean of the targets, and every layer with a strong common direction is aligned with "
-            "that much; --centered leaves it out."
-        )
     if config.reduce == "samples":
         notes.append(
             "Positions of maps are rows of their own, of the target of their sample: σ can be as large as the root of their "

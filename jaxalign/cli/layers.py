@@ -26,7 +26,7 @@ class Layers(Asked):
 
 
 def layers(config: Layers, console: Console) -> int:
-    asked = question(config, _blank(config.shape) if config.shape else None)
+    asked = question(config, _blank(config.shape) if config.shape else None, shapes_only=True)
     targets = asked.examples.targets.shape[1]
     by_mean, flat, by_sample = (
         plan(asked.tap, asked.loaded.state, asked.input_shape, reduce=way) for way in ("mean", "flatten", "samples")
@@ -42,9 +42,7 @@ def layers(config: Layers, console: Console) -> int:
         table.add_row(Text(name), shown_shape(layer.shape), layer.dtype, *sizes, f"{by_sample.layers[name].positions:,}")
     shape = ", ".join(map(str, asked.input_shape.shape[1:]))
     console.print(f"[bold]{asked.loaded.name}[/], inputs (n, {shape}) {asked.input_shape.dtype}", highlight=False)
-    console.print(
-        "[dim]d: columns of Φ, the bias among them; memory: of d × d sums. Choose by --reduce of jaxalign inspect[/]\n"
-    )
+    console.print("[dim]d: columns of Φ, the bias among them; memory: of d × d sums; rows: positions of a sample[/]\n")
     console.print(table)
     for name, reason in by_mean.left_out.items():
         console.print(Text(f"{name} is left out: {reason}", style="dim"))
@@ -62,7 +60,7 @@ def _blank(shape: tuple[int, ...]) -> Examples:
     if min(shape) < 1:
         raise ValueError(f"--shape must be of positive numbers, found {shape}")
     inputs = np.zeros((2, *shape), np.uint8 if len(shape) > 1 else np.float32)
-    return Examples(inputs, np.ones((2, 1), np.float32), "a shape", "1 target")
+    return Examples(inputs, np.arange(2), np.ones((2, 1), np.float32), "a shape", "1 target")
 
 
 def _memory(layer: LayerPlan, targets: int) -> str:

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxalign.cli.data import Scaling, scaled
+from jaxalign.cli.data import Scaling, of_one_size, scaled
 from jaxalign.cli.factory import Made, is_factory, make, told
 
-PRETRAINED = "pretrained:"
 SMALL = 64  # pixels: images up to that size are not shrunk at the door
 
 
@@ -108,8 +107,10 @@ SHIPPED: dict[str, Callable[[Wanted], nnx.Module]] = {
 }
 
 
-def load_model(text: str, shape: tuple[int, ...], outputs: int, *, checkpoint: Path | None, seed: int) -> Loaded:
-    """A shipped architecture by name, a pretrained model as `pretrained:NAME`, or one from `path/to/module.py:factory`.
+def load_model(
+    text: str, shape: tuple[int, ...], outputs: int, *, checkpoint: Path | None, seed: int, shapes_only: bool = False
+) -> Loaded:
+    """A shipped architecture or a pretrained model by name, or one from `path/to/module.py:factory`.
 
     Args:
       text: the model.
@@ -117,40 +118,49 @@ def load_model(text: str, shape: tuple[int, ...], outputs: int, *, checkpoint: P
       outputs: of a shipped architecture.
       checkpoint: weights to read into a flax.nnx model; of a pretrained one, where its weights are.
       seed: of a shipped architecture's initial weights.
+      shapes_only: leave a shipped architecture without weights: nothing is computed.
 
     Raises:
       FileNotFoundError: no such file.
       ValueError: an unknown name; a factory or a checkpoint that is not what it must be.
     """
-    if text.startswith(PRETRAINED):
-        return _pretrained(text.removeprefix(PRETRAINED), checkpoint)
     if is_factory(text):
         made, weights = make(text), "as the factory returns them"
     elif text in SHIPPED:
-        made, weights = _build(text, Wanted(shape, outputs, checkpoint is not None, seed)), f"initial, seed {seed}"
+        wanted = Wanted(shape, outputs, checkpoint is not None, seed)
+        made, weights = _build(text, wanted, nnx.eval_shape if shapes_only else _jitted), f"initial, seed {seed}"
+    elif text in _published():
+        return _pretrained(text, checkpoint)
     else:
         raise ValueError(
-            f"there is no model {text!r}; shipped architectures are {', '.join(SHIPPED)}; published weights are loaded by "
-            f"{PRETRAINED}NAME, a model of your own by path/to/module.py:factory"
+            f"there is no model {text!r}; architectures are {', '.join(SHIPPED)}; pretrained models "
+            f"{', '.join(_published()) or 'none in this version'}; one of your own is path/to/module.py:factory"
         )
-    if checkpoint is not None:
+    if checkpoint is not None and not shapes_only:
         made, weights = _with_weights(made, checkpoint), f"of {checkpoint.name}"
     return Loaded(made.model, made.state, text, weights)
 
 
-def adapted(loaded: Loaded, rows: Any, scaling: Scaling) -> Callable[[Any], np.ndarray]:
-    """The conversion from rows as the data have them to inputs of the model, tried on shapes: nothing is computed.
+def adapted(loaded: Loaded, rows: Any, scaling: Scaling, size: int | None) -> Callable[[Any], np.ndarray]:
+    """The conversion from rows as the data have them to inputs of the model, tried on shapes: the model computes nothing.
 
     Pretrained models prepare images themselves. Others take pixels scaled; images without a channel axis are given one if
     the model wants it.
 
     Raises:
-      ValueError: the model does not take such inputs; images of another range.
+      ValueError: the model does not take such inputs; images of another range, or of several sizes.
     """
-    if loaded.preprocess is not None:
-        return lambda batch: np.asarray(loaded.preprocess([_as_colour(image) for image in batch]))  # type: ignore[misc]
-    plain = lambda batch: scaled(np.asarray(batch), scaling)
-    ways = [plain] if np.ndim(rows) != 3 else [plain, lambda batch: plain(batch)[..., None]]
+
+    def plain(batch: Any) -> np.ndarray:
+        return scaled(of_one_size(batch, size) if isinstance(batch, list) else batch, scaling)
+
+    def with_channel(batch: Any) -> np.ndarray:
+        return plain(batch)[..., None]
+
+    def prepared(batch: Any) -> np.ndarray:
+        return np.asarray(loaded.preprocess([_as_colour(image) for image in batch]))  # type: ignore[misc]
+
+    ways = [prepared] if loaded.preprocess else [plain, with_channel] if np.ndim(rows) == 3 else [plain]
     reasons = []
     for way in ways:
         inputs = way(rows)
@@ -163,9 +173,13 @@ def adapted(loaded: Loaded, rows: Any, scaling: Scaling) -> Callable[[Any], np.n
     raise ValueError(f"{loaded.name} does not take inputs of shape " + "; nor ".join(reasons))
 
 
-def _build(name: str, wanted: Wanted) -> Made:
+def _jitted(build: Callable[[], nnx.Module]) -> nnx.Module:
+    return nnx.jit(build)()  # one program instead of one for every shape of a layer
+
+
+def _build(name: str, wanted: Wanted, by: Callable[[Callable[[], nnx.Module]], nnx.Module]) -> Made:
     try:
-        model = SHIPPED[name](wanted)
+        model = by(lambda: SHIPPED[name](wanted))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be built for inputs of shape {wanted.shape}: {error}") from error
     model.eval()
@@ -189,9 +203,18 @@ def _with_weights(made: Made, checkpoint: Path) -> Made:
     return Made(made.model, nnx.state(made.model))
 
 
+def _published() -> Sequence[str]:
+    try:
+        return list(import_module("jaxalign.models.weights.pretrained").PUBLISHED)
+    except ModuleNotFoundError:
+        return []
+
+
 def _pretrained(name: str, path: Path | None) -> Loaded:
-    found = _weights().pretrained(name, path)
-    found.model.eval()
+    try:
+        found = _weights().pretrained(name, path)
+    except ModuleNotFoundError as error:  # of the package with the weights; says what to type
+        raise ValueError(str(error)) from None
     return Loaded(found.model, nnx.state(found.model), name, f"published, {found.source}", found.preprocess)
 
 
@@ -199,7 +222,7 @@ def _weights() -> Any:
     try:
         return import_module("jaxalign.models.weights")
     except ModuleNotFoundError:
-        raise ValueError("this version of jaxalign reads no published weights; give a factory that loads them") from None
+        raise ValueError("this version of jaxalign reads no weights; give a factory that loads them") from None
 
 
 def _as_colour(image: Any) -> np.ndarray:

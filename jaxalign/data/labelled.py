@@ -1,6 +1,6 @@
 """Inputs with labels as a file holds them, and whether the labels are classes or numbers to regress on."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,12 @@ class Labelled(NamedTuple):
     """Inputs and labels of one source.
 
     Attributes:
-      inputs: (n, ...) any dtype.
+      inputs: (n, ...) of any dtype, or a sequence of n images that are read when they are asked for.
       labels: (n,) integers, booleans, strings or floats; or (n, k) floats.
       source: where they come from, for people.
     """
 
-    inputs: np.ndarray
+    inputs: Any
     labels: np.ndarray
     source: str
 

@@ -54,7 +54,7 @@ def _areas(axes: Axes, inspection: Inspection) -> None:
     axes.set(title="Area under the curve  ∫A dτ / ‖y‖²", ylim=(0, None))
     axes.grid(visible=False, axis="x")
     every = -(-len(names) // TICKS)
-    slanted = len(names) > 4 or max(map(len, names)) > 10
+    slanted = sum(map(len, names)) + 2 * len(names) > 56
     axes.set_xticks(place[::every], names[::every], fontsize=8.5 if slanted else 10)
     if slanted:
         for label in axes.get_xticklabels():

@@ -19,7 +19,7 @@ def inspected_page(found: Inspected, figure: Figure) -> str:
     """The HTML of an inspection.
 
     Args:
-      found: what its folder holds; of its config "title", "subtitle", "command", "notes" and "details", which maps to texts.
+      found: what its folder holds; of its config "title", "subtitle", "command", "warnings", "notes" and "details", a mapping.
       figure: its picture, as ``alignment_by_layer`` draws it.
     """
     inspection, config = found.inspection, found.config
@@ -40,6 +40,7 @@ def inspected_page(found: Inspected, figure: Figure) -> str:
     }
     notes = [*config["notes"], *(f"{name} is left out: {reason}." for name, reason in inspection.left_out.items())]
     markup = {
+        "warnings": "".join(f'<p class="warning">{escape(warning)}</p>' for warning in config["warnings"]),
         "tiles": _tiles(rows, middle, tau, n),
         "table": _table(found, rows, middle),
         "figure": svg(figure),
