@@ -38,10 +38,10 @@ def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is no file")
     try:
-        held = np.load(path, allow_pickle=False)
-        if not isinstance(held, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with held:
+        with open(path, "rb") as stream:  # numpy leaves a file open that it cannot make sense of
+            held = np.load(stream, allow_pickle=False)
+            if not isinstance(held, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
             x, y = held[_name(held.files, inputs, INPUTS, "inputs")], held[_name(held.files, labels, LABELS, "labels")]
     except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{path} cannot be read as an .npz file of inputs and labels: {error}") from None

@@ -43,9 +43,7 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
             raise type(error)(f"batch {position}: {error}") from None
         form = form or made.form
         if made.form != form:
-            raise ValueError(
-                f"batch {position}: all batches must have rows of one shape and dtype, found {made.form} after {form}"
-            )
+            raise ValueError(f"batch {position}: rows must have the shape and dtype of those before, {form}, found {made.form}")
         yield made
 
 

@@ -176,7 +176,7 @@ def test_two_passes_need_what_can_be_read_twice(net, data, cut):
 
         def __iter__(self):
             self.passes += 1
-            return iter(cut(32, *(x[: 72 - 2 * self.passes] for x in data)))
+            yield from cut(32, *(x[: 72 - 2 * self.passes] for x in data))
 
     with pytest.raises(ValueError, match="found rows of weight 70 and then 68"):
         inspect(ja.tap(net), nnx.state(net), Shrinking(), refined=True)
