@@ -57,8 +57,8 @@ def _as_made(held: Any, text: str) -> Made:
         return Made(*held)
     if isinstance(held, flax.linen.Module):
         raise ValueError(f"{text} returned a linen module without variables; return {RETURNS}")
-    shown = f"a tuple of {', '.join(type(x).__name__ for x in held)}" if isinstance(held, tuple) else f"a {type(held).__name__}"
-    raise ValueError(f"{text} returned {shown}; it must return {RETURNS}")
+    found = [type(x).__name__ for x in held] if isinstance(held, tuple) else type(held).__name__
+    raise ValueError(f"{text} must return {RETURNS}, found {found}")
 
 
 def _load(path: Path) -> ModuleType:
@@ -82,7 +82,7 @@ def _load(path: Path) -> ModuleType:
 
 def _call(factory: Any, text: str, path: Path) -> Any:
     if not callable(factory):
-        raise ValueError(f"{text} is a {type(factory).__name__}, no factory; it must be callable and return {RETURNS}")
+        raise ValueError(f"{text} must be callable and return {RETURNS}, found {type(factory).__name__}")
     try:
         inspect.signature(factory).bind()
     except TypeError as error:

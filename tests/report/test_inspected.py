@@ -17,7 +17,9 @@ def made(names) -> Inspected:
     """A made-up inspection of 100 samples: the alignment grows from layer to layer."""
     sigma = np.sort(np.random.default_rng(0).uniform(0, 5, 8)).astype(np.float32)[::-1]
     energy = np.linspace(8, 1, 8, dtype=np.float32)[:, None]
-    spectra = OrderedDict((name, ja.Spectrum(sigma * (1 + i / 10), energy, np.array([50.0], np.float32))) for i, name in enumerate(names))
+    spectra = OrderedDict(
+        (name, ja.Spectrum(sigma * (1 + i / 10), energy, np.array([50.0], np.float32))) for i, name in enumerate(names)
+    )
     layers = OrderedDict((name, LayerPlan((4, 4, 7), "float32", "mean", 1, 8)) for name in names)
     config = {
         "title": "A <net> on cats & dogs",
