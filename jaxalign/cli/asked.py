@@ -10,8 +10,8 @@ import numpy as np
 import tyro
 
 from jaxalign.capture import Tap, tap
-from jaxalign.cli.data import Examples, Part, Scaling, load_examples
-from jaxalign.cli.model import Loaded, adapted, load_model
+from jaxalign.cli.data import Examples, Part, Scaling, load_examples, of_one_size
+from jaxalign.cli.model import Loaded, adapted, is_pretrained, load_model
 from jaxalign.data.labelled import Task
 
 
@@ -90,6 +90,8 @@ def question(asked: Asked, examples: Examples | None = None, *, shapes_only: boo
     """
     examples = examples or load_examples(asked.data, label=asked.label, task=asked.task, part=asked.part, samples=asked.samples)
     rows = examples.rows(0, 2)
+    if isinstance(rows, list) and not is_pretrained(asked.model):
+        of_one_size(rows, asked.size)  # which the model is built for
     outputs = asked.outputs or (examples.targets.shape[1] if asked.checkpoint is None else 1000)
     loaded = load_model(
         asked.model, _shape(rows[0], asked.size), outputs, checkpoint=asked.checkpoint, seed=asked.seed, shapes_only=shapes_only

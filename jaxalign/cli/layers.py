@@ -31,18 +31,20 @@ def layers(config: Layers, console: Console) -> int:
     by_mean, flat, by_sample = (
         plan(asked.tap, asked.loaded.state, asked.input_shape, reduce=way) for way in ("mean", "flatten", "samples")
     )
+    dtypes = {layer.dtype for layer in by_mean.layers.values()}
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("layer", "shape", "dtype"):
+    for heading in ("layer", "shape", *(["dtype"] if len(dtypes) > 1 else [])):
         table.add_column(heading, no_wrap=True)
     for heading in ("d mean", "memory", "d flat", "memory", "rows"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, layer in by_mean.layers.items():
-        both = (layer, flat.layers[name])
-        sizes = [cell for way in both for cell in (f"{way.width:,}", _memory(way, targets))]
-        table.add_row(Text(name), shown_shape(layer.shape), layer.dtype, *sizes, f"{by_sample.layers[name].positions:,}")
-    shape = ", ".join(map(str, asked.input_shape.shape[1:]))
-    console.print(f"[bold]{asked.loaded.name}[/], inputs (n, {shape}) {asked.input_shape.dtype}", highlight=False)
-    console.print("[dim]d: columns of Φ, the bias among them; memory: of d × d sums; rows: positions of a sample[/]\n")
+        sizes = [cell for way in (layer, flat.layers[name]) for cell in (f"{way.width:,}", _memory(way, targets))]
+        kind = [layer.dtype] if len(dtypes) > 1 else []
+        table.add_row(Text(name), shown_shape(layer.shape), *kind, *sizes, f"{by_sample.layers[name].positions:,}")
+    inputs = f"inputs (n, {', '.join(map(str, asked.input_shape.shape[1:]))}) {asked.input_shape.dtype}"
+    one = f", layers {dtypes.pop()}" if len(dtypes) == 1 else ""
+    console.print(f"[bold]{asked.loaded.name}[/]: {inputs}{one}", highlight=False, soft_wrap=True)
+    console.print("[dim]d: columns of Φ, the bias among them; memory: of d × d sums; rows: positions a sample[/]\n")
     console.print(table)
     for name, reason in by_mean.left_out.items():
         console.print(Text(f"{name} is left out: {reason}", style="dim"))

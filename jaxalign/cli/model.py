@@ -129,7 +129,7 @@ def load_model(
     elif text in SHIPPED:
         wanted = Wanted(shape, outputs, checkpoint is not None, seed)
         made, weights = _build(text, wanted, nnx.eval_shape if shapes_only else _jitted), f"initial, seed {seed}"
-    elif text in _published():
+    elif is_pretrained(text):
         return _pretrained(text, checkpoint)
     else:
         raise ValueError(
@@ -139,6 +139,11 @@ def load_model(
     if checkpoint is not None and not shapes_only:
         made, weights = _with_weights(made, checkpoint), f"of {checkpoint.name}"
     return Loaded(made.model, made.state, text, weights)
+
+
+def is_pretrained(text: str) -> bool:
+    """Whether a model is named that brings its weights, and what to do to images, with it."""
+    return not is_factory(text) and text not in SHIPPED and text in _published()
 
 
 def adapted(loaded: Loaded, rows: Any, scaling: Scaling, size: int | None) -> Callable[[Any], np.ndarray]:
@@ -160,7 +165,8 @@ def adapted(loaded: Loaded, rows: Any, scaling: Scaling, size: int | None) -> Ca
     def prepared(batch: Any) -> np.ndarray:
         return np.asarray(loaded.preprocess([_as_colour(image) for image in batch]))  # type: ignore[misc]
 
-    ways = [prepared] if loaded.preprocess else [plain, with_channel] if np.ndim(rows) == 3 else [plain]
+    grey = isinstance(rows, np.ndarray) and rows.ndim == 3
+    ways = [prepared] if loaded.preprocess else [plain, with_channel] if grey else [plain]
     reasons = []
     for way in ways:
         inputs = way(rows)

@@ -160,7 +160,7 @@ def readable(count: float) -> str:
         if count < 1024:
             return f"{count:.3g} {unit}"
         count /= 1024
-    return f"{count:,.4g} TiB"
+    return f"{count:,.3g} TiB"
 
 
 def _planned(value: Any, reduce: Reduce) -> LayerPlan:

@@ -39,5 +39,5 @@ def inspected_table(found: Inspected) -> Group:
 
 
 def shown_shape(shape: tuple[int, ...]) -> str:
-    """The shape of one sample: 56 × 56 × 64."""
-    return " × ".join(map(str, shape))
+    """The shape of one sample: 56×56×64."""
+    return "×".join(map(str, shape))

@@ -163,6 +163,24 @@ def test_a_linen_pair(mine, table, tmp_path):
     assert len(read_inspection("run").inspection.layers) >= 3
 
 
+def test_image_files_of_any_size(mine, tmp_path, capsys):
+    pytest.importorskip("jaxalign.data.images")
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        folder = tmp_path / "photos" / ("cat", "dog")[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 128, (30 + i, 40, 3)) + 100 * (i % 2)
+        image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    mine.write_text(SOURCE.replace("nnx.Conv(1,", "nnx.Conv(3,"))
+    run = ["inspect", "mine.py:Images", "--data", "photos", "--out", "run"]
+    assert main(run) == 1
+    assert "images differ in size (30 × 40, 40 × 40); pass --size 224" in capsys.readouterr().err
+    assert main([*run, "--size", "28"]) == 0
+    found = read_inspection("run").inspection
+    assert (found.samples, found.layers["conv"].shape, found.spectra["conv"].total.tolist()) == (12, (7, 7, 3), [12.0])
+
+
 def test_an_existing_inspection_needs_overwrite(mine, capsys):
     run = ["inspect", f"{mine}:Images", "--samples", "30", "--out", "run"]
     assert main(run) == 0
@@ -237,9 +255,9 @@ def test_layers_lists_shapes_and_widths_without_computing(mine, capsys, monkeypa
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["layers", "mine.py:Images", "--layers", "*"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "mine.py:Images, inputs (n, 28, 28, 1) float32"
+    assert lines[0] == "mine.py:Images: inputs (n, 28, 28, 1) float32, layers float32"
     conv = next(line for line in lines if line.startswith("conv")).split()
-    assert conv == ["conv", "7", "×", "7", "×", "3", "float32", "4", "720", "B", "148", "181", "KiB", "49"]
+    assert conv == ["conv", "7×7×3", "4", "720", "B", "148", "186", "KiB", "49"]
     assert not any("…" in line for line in lines)
 
 
@@ -249,6 +267,26 @@ def test_layers_of_another_shape_marks_what_is_too_wide(mine, capsys, monkeypatc
     printed = capsys.readouterr().out
     assert "too wide to flatten" in printed
     assert "input is left out: 262,144 values a sample" in printed
+
+
+def test_layers_of_several_dtypes_are_told_one_by_one(mine, capsys):
+    mine.write_text(
+        SOURCE.replace(
+            "def four():",
+            """class Half(nnx.Module):
+    def __init__(self):
+        self.half = nnx.Linear(784, 4, dtype=jax.numpy.bfloat16, rngs=nnx.Rngs(0))
+        self.full = nnx.Linear(4, 4, rngs=nnx.Rngs(0))
+
+    def __call__(self, x):
+        return self.full(self.half(x.reshape(len(x), -1)))
+
+def four():""",
+        )
+    )
+    assert main(["layers", "mine.py:Half"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert (rows["half"][2], rows["full"][2]) == ("bfloat16", "float32")
 
 
 def test_layers_of_a_shipped_model_have_no_weights_computed(capsys, monkeypatch):
