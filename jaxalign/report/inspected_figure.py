@@ -59,7 +59,7 @@ def _areas(axes: Axes, inspection: Inspection) -> None:
     if slanted:
         for label in axes.get_xticklabels():
             label.set(rotation=50, ha="right", rotation_mode="anchor")
-    axes.legend(loc="upper left", fontsize=9)
+    axes.legend(loc="best", fontsize=9)
 
 
 def _depth_scale(figure: Figure, axes: Axes) -> None:

@@ -32,6 +32,7 @@ def inspected_page(found: Inspected, figure: Figure) -> str:
         "heading": config["title"],
         "kicker": config["subtitle"],
         "lede": _lede(rows, middle, tau),
+        "dashed": "Dashed: the inputs themselves. " if INPUT in rows else "",
         "verdict": _verdict(rows),
         "samples": f"{n:,.0f}",
         "sigma_limit": f"{n**0.5:.1f}",
@@ -69,7 +70,9 @@ def _verdict(rows: Rows) -> str:
     if rises == len(layers) - 1:
         return "By area, every layer is more aligned than the one before it: alignment grows towards the output."
     best = max(layers, key=lambda pair: pair[1])
-    return f"By area, {rises} of {len(layers) - 1} layers are above the one before them; the most aligned is {best[0]}."
+    return (
+        f"By area, {rises or 'none'} of {len(layers) - 1} layers are above the one before them; the most aligned is {best[0]}."
+    )
 
 
 def _tiles(rows: Rows, middle: int, tau: float, n: float) -> str:
