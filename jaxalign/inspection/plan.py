@@ -164,9 +164,10 @@ def readable(count: float) -> str:
 
 
 def _planned(value: Any, reduce: Reduce) -> LayerPlan:
-    matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, value.dtype))
+    dtype = jax.dtypes.canonicalize_dtype(value.dtype)  # numpy's float64 is float32 to jax
+    matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, dtype))
     positions = prod(value.shape[1:-1]) if reduce == "samples" else 1
-    return LayerPlan(tuple(value.shape[1:]), jnp.dtype(value.dtype).name, reduce, positions, matrix.shape[1])
+    return LayerPlan(tuple(value.shape[1:]), dtype.name, reduce, positions, matrix.shape[1])
 
 
 def _unfit(value: Any, rows: int) -> str:
