@@ -112,7 +112,7 @@ def _description(config: Inspect, asked: Question, seconds: float) -> dict[str, 
     name = loaded.name.rpartition("/")[2]
     return {
         "title": f"{name} on {examples.source}",
-        "subtitle": f"{len(examples):,} samples · {examples.task} · weights {loaded.weights}",
+        "subtitle": f"{len(examples):,} samples · {examples.task} · weights {loaded.weights.partition(', sha256')[0]}",
         "command": shlex.join(["jaxalign", *sys.argv[1:]]),
         "warnings": _warnings(config, asked),
         "notes": _notes(config, asked),
