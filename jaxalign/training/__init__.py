@@ -3,7 +3,20 @@
 from jaxalign.training.history import History
 from jaxalign.training.loop import TrainState, fit
 from jaxalign.training.objective import classification
+from jaxalign.training.observe import Observed, observe
 from jaxalign.training.probe import Probe, Record, probe
 from jaxalign.training.run_folder import RunWriter, read_history
 
-__all__ = ["History", "Probe", "Record", "RunWriter", "TrainState", "classification", "fit", "probe", "read_history"]
+__all__ = [
+    "History",
+    "Observed",
+    "Probe",
+    "Record",
+    "RunWriter",
+    "TrainState",
+    "classification",
+    "fit",
+    "observe",
+    "probe",
+    "read_history",
+]
