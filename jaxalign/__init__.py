@@ -12,11 +12,27 @@ from jaxalign.representation import encode_targets, prepare
 from jaxalign.sharded import sharded, sum_over_processes
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.streaming import accumulate, stream_spectrum
-from jaxalign.training import History, Observed, Probe, Record, RunWriter, TrainState, fit, observe, probe, read_history
+from jaxalign.training import (
+    Checkpoints,
+    History,
+    Observed,
+    Probe,
+    Record,
+    RunWriter,
+    TensorBoardWriter,
+    TrainState,
+    WandbWriter,
+    Writer,
+    fit,
+    observe,
+    probe,
+    read_history,
+)
 from jaxalign.triangular import Triangle, triangle
 
 __all__ = [
     "Basis",
+    "Checkpoints",
     "History",
     "Moments",
     "Observed",
@@ -27,8 +43,11 @@ __all__ = [
     "Spectrum",
     "SpectrumInfo",
     "Tap",
+    "TensorBoardWriter",
     "TrainState",
     "Triangle",
+    "WandbWriter",
+    "Writer",
     "accumulate",
     "aligned_rank",
     "alignment",
