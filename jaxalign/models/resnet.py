@@ -1,6 +1,5 @@
 """ResNets v1.5: the stride of a bottleneck is on its 3×3 convolution, as in torchvision, whose names the layers have."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -101,7 +100,7 @@ class ResNet(nnx.Module):
     def __init__(
         self,
         block: type[BasicBlock] | type[Bottleneck],
-        depths: Sequence[int],
+        depths: tuple[int, int, int, int],
         classes: int,
         *,
         channels: int = 3,
@@ -117,13 +116,14 @@ class ResNet(nnx.Module):
         self.bn1 = batch_norm(width, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
         self.maxpool = MaxPool(3, 2, padding=1) if large else None
-        inputs = width
+        inputs, stages = width, []
         for i, depth in enumerate(depths):
-            blocks = nnx.List()
+            blocks = []
             for j in range(depth):
                 blocks.append(block(inputs, width * 2**i, stride=2 if i > 0 and j == 0 else 1, rngs=rngs))
                 inputs = width * 2**i * block.expansion
-            setattr(self, f"layer{i + 1}", blocks)
+            stages.append(nnx.List(blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = GlobalAveragePool()
         self.fc = nnx.Linear(inputs, classes, rngs=rngs)
 

@@ -87,16 +87,17 @@ class VGG(nnx.Module):
     ):
         self.channels = channels
         self.smallest = 2 ** len(stages)
-        self.features = nnx.List()
+        features: list[nnx.Module] = []
         width = channels
         for stage in stages:
             for outputs in stage:
-                self.features.append(convolution(width, outputs, 3, bias=True, rngs=rngs))
+                features.append(convolution(width, outputs, 3, bias=True, rngs=rngs))
                 if batch_norm:
-                    self.features.append(nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs))
-                self.features.append(Activation(jax.nn.relu))
+                    features.append(nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs))
+                features.append(Activation(jax.nn.relu))
                 width = outputs
-            self.features.append(MaxPool(2, 2))
+            features.append(MaxPool(2, 2))
+        self.features = nnx.List(features)
         self.avgpool = AdaptiveAveragePool(7)
         linear = lambda i, o: nnx.Linear(i, o, kernel_init=nnx.initializers.normal(0.01), rngs=rngs)
         self.classifier = nnx.List(
