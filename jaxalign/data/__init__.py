@@ -5,3 +5,7 @@ from jaxalign.data.fashion_mnist import fashion_mnist
 from jaxalign.data.idx import read_idx
 
 __all__ = ["Dataset", "Split", "fashion_mnist", "read_idx"]
+
+from jaxalign.data.wordpiece import Tokens, WordPiece, read_wordpiece
+
+__all__ += ["Tokens", "WordPiece", "read_wordpiece"]

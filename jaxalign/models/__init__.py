@@ -21,3 +21,9 @@ __all__ = [
     "vgg11",
     "vgg16",
 ]
+
+from jaxalign.models.bert import BERT, bert_base, embed, minilm_l6
+from jaxalign.models.decoder import Decoder
+from jaxalign.models.vit import ViT, vit_b_16, vit_s_16
+
+__all__ += ["BERT", "Decoder", "ViT", "bert_base", "embed", "minilm_l6", "vit_b_16", "vit_s_16"]
