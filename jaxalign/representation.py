@@ -74,26 +74,24 @@ def prepare(
         )
     if 0 in x.shape:
         raise ValueError(f"activations must not be empty, found shape {x.shape}; pass at least one sample and one feature")
-    if mask is not None:
-        counted = _counted_positions(mask, x.shape, reduce)[..., None]
+    counted = None if mask is None else _counted_positions(mask, x.shape, reduce)[..., None]
+    if counted is not None:
         x = jnp.where(counted, x, 0)
     require_finite(x, "activations")
     if reduce == "flatten" and x.ndim > 2:
         _warn_of_width(x.shape)
-    x = _to_matrix(x, reduce)
-    if mask is not None:
-        x = x / counted.mean(axis=tuple(range(1, counted.ndim - 1)), dtype=x.dtype)
+    x = _to_matrix(x, reduce, counted)
     if bias:
         x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
     return _unit_rows(x) if normalize else x
 
 
-def _to_matrix(x: Array, reduce: Reduce) -> Array:
+def _to_matrix(x: Array, reduce: Reduce, counted: Array | None) -> Array:
     match reduce:
         case "flatten":
             return x.reshape(x.shape[0], -1)
         case "mean":
-            return x.mean(axis=tuple(range(1, x.ndim - 1)))
+            return x.mean(axis=tuple(range(1, x.ndim - 1)), where=counted)
         case "samples":
             return x.reshape(-1, x.shape[-1])
         case "cls":
@@ -114,16 +112,14 @@ def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> 
         raise ValueError(f"mask must have {wanted}, found shape {found.shape}")
     if not (found.dtype == bool or jnp.issubdtype(found.dtype, jnp.integer)):
         raise TypeError(f"mask must be boolean, or integers 0 and 1, found {found.dtype}; pass mask > 0")
-    counted = found != 0
     if is_concrete(found):
-        if found.dtype != bool and not bool(((found == 0) | (found == 1)).all()):
-            raise ValueError(f"mask must hold 0 and 1 only, found {int(found.min())} ... {int(found.max())}; pass mask > 0")
-        empty = np.flatnonzero(~np.asarray(counted).reshape(shape[0], -1).any(axis=1))
+        values = np.asarray(found).reshape(shape[0], -1)
+        if not np.isin(values, (0, 1)).all():
+            raise ValueError(f"mask must hold 0 and 1 only, found {values.min()} ... {values.max()}; pass mask > 0")
+        empty = np.flatnonzero(~values.any(axis=1))
         if empty.size:
-            raise ValueError(
-                f"mask must keep a position of every row, found none in {empty.size} (the first is row {empty[0]})"
-            )
-    return counted
+            raise ValueError(f"mask must keep a position of every row, found none in {empty.size} rows, as in row {empty[0]}")
+    return found != 0
 
 
 def _warn_of_width(shape: tuple[int, ...]) -> None:

@@ -1,6 +1,7 @@
 """The check of token ids that language models share."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxalign._checks import is_concrete
@@ -39,8 +40,8 @@ def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | N
         )
     if mask is not None and mask.shape != tokens.shape:
         raise ValueError(f"mask must have the shape of tokens, {tokens.shape}, found {mask.shape}")
-    if is_concrete(tokens) and (bool((tokens < 0).any()) or bool((tokens >= vocabulary).any())):
-        raise ValueError(
-            f"tokens must be ids 0 ... {vocabulary - 1}, found {int(tokens.min())} ... {int(tokens.max())}; "
-            "was another vocabulary used?"
-        )
+    if is_concrete(tokens):
+        # numpy, as jax would trace a constant's comparison inside jit
+        least, most = np.asarray(tokens).min(), np.asarray(tokens).max()
+        if least < 0 or most >= vocabulary:
+            raise ValueError(f"tokens must be ids 0 ... {vocabulary - 1}, found {least} ... {most}; was another vocabulary used?")
