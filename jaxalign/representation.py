@@ -105,11 +105,10 @@ def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> 
     if reduce != "mean":
         remedy = "; pass mask.ravel() as weights to moments(features, targets, weights)" if reduce == "samples" else ""
         raise ValueError(f"mask goes with reduce='mean', found reduce={reduce!r}{remedy}")
-    if len(shape) < 3 or found.shape != shape[:-1]:
-        wanted = (
-            f"shape {shape[:-1]}, that of activations {shape} without the last axis" if len(shape) > 2 else "positions to mask"
-        )
-        raise ValueError(f"mask must have {wanted}, found shape {found.shape}")
+    if len(shape) < 3:
+        raise ValueError(f"mask needs activations with positions, (n, positions, d), found activations {shape}")
+    if found.shape != shape[:-1]:
+        raise ValueError(f"mask must have shape {shape[:-1]}, that of activations without the last axis, found {found.shape}")
     if not (found.dtype == bool or jnp.issubdtype(found.dtype, jnp.integer)):
         raise TypeError(f"mask must be boolean, or integers 0 and 1, found {found.dtype}; pass mask > 0")
     if is_concrete(found):

@@ -24,6 +24,8 @@ __all__ = [
 
 from jaxalign.models.bert import BERT, bert_base, embed, minilm_l6
 from jaxalign.models.decoder import Decoder
+from jaxalign.models.sentences import SentenceEncoder, sentence_encoder
 from jaxalign.models.vit import ViT, vit_b_16, vit_s_16
 
-__all__ += ["BERT", "Decoder", "ViT", "bert_base", "embed", "minilm_l6", "vit_b_16", "vit_s_16"]
+__all__ += ["BERT", "Decoder", "SentenceEncoder", "ViT", "bert_base", "embed", "minilm_l6", "sentence_encoder", "vit_b_16"]
+__all__ += ["vit_s_16"]

@@ -44,4 +44,6 @@ def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | N
         # numpy, as jax would trace a constant's comparison inside jit
         least, most = np.asarray(tokens).min(), np.asarray(tokens).max()
         if least < 0 or most >= vocabulary:
-            raise ValueError(f"tokens must be ids 0 ... {vocabulary - 1}, found {least} ... {most}; was another vocabulary used?")
+            raise ValueError(
+                f"tokens must be ids 0 ... {vocabulary - 1}, found {least} ... {most}; was another vocabulary used?"
+            )

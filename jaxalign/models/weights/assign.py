@@ -34,7 +34,8 @@ def assign(model: nnx.Module, tensors: Mapping[str, np.ndarray], *, rename: Sequ
     Args:
       model: any nnx model; its arrays keep their dtypes and devices. Nothing changes unless all tensors fit.
       tensors: name → array, in torch's layout.
-      rename: (regular expression, replacement) pairs, applied to every name of ``tensors`` in this order.
+      rename: (regular expression, replacement) pairs, applied to every name of ``tensors`` in this order; a tensor
+        whose name becomes empty is left out.
 
     Raises:
       TypeError: not an nnx model.
@@ -95,6 +96,8 @@ def _renamed(tensors: Mapping[str, np.ndarray], rename: Sequence[tuple[str, str]
         new = name
         for pattern, replacement in rename:
             new = re.sub(pattern, replacement, new)
+        if not new:
+            continue
         if new in given:
             raise ValueError(f"rename gives the tensors {origin[new]!r} and {name!r} the same name {new!r}")
         if not _COUNTERS.search(new):
