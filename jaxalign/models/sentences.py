@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -43,7 +44,8 @@ class SentenceEncoder:
         ids, mask = self.tokenizer(texts)
         ids, mask = self.tokenizer(texts, LENGTH) if ids.shape[1] > LENGTH else (ids, mask)
         parts = (slice(i, i + batch) for i in range(0, len(ids), batch))
-        return np.concatenate([np.asarray(_embed(self.model, ids[part], mask[part])) for part in parts])
+        with jax.default_matmul_precision("highest"):  # GPUs and TPUs would else round factors to a few digits
+            return np.concatenate([np.asarray(_embed(self.model, ids[part], mask[part])) for part in parts])
 
 
 _embed = nnx.jit(embed)
