@@ -76,25 +76,26 @@ def test_prepare_explains_an_unknown_reduce():
         ja.prepare(np.ones((3, 2)), reduce="max")
 
 
-@pytest.mark.parametrize("as_mask", [np.asarray, lambda m: m.astype(np.int32), lambda m: m.tolist()])
-@pytest.mark.parametrize("padding", [0.0, 1e30, np.nan, np.inf])
-def test_padding_changes_no_masked_mean(rng, x64, as_mask, padding):
+@pytest.mark.parametrize("padding", [0.0, 1e30, np.nan])
+def test_padding_changes_no_masked_mean(rng, padding):
     x = rng.standard_normal((3, 4, 5)).astype(np.float32)
     lengths = np.array([4, 2, 1])
     mask = np.arange(7) < lengths[:, None]
     padded = np.full((3, 7, 5), padding, np.float32)
     padded[mask] = x[np.arange(4) < lengths[:, None]]
     expected = np.concatenate([ja.prepare(x[i : i + 1, :length], reduce="mean") for i, length in enumerate(lengths)])
-    found = ja.prepare(padded, reduce="mean", mask=as_mask(mask))
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    traced = jax.jit(lambda a, m: ja.prepare(a, reduce="mean", mask=m))(padded, np.asarray(mask))
-    np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
-    closed_over = jax.jit(lambda a: ja.prepare(a, reduce="mean", mask=as_mask(mask)))(padded)
-    np.testing.assert_allclose(closed_over, expected, rtol=1e-5, atol=1e-6)
-    gradient = jax.grad(lambda a: ja.prepare(a, reduce="mean", mask=np.asarray(mask))[:, 0].sum())(jnp.asarray(padded))
+    for given in (mask, mask.astype(np.int32), mask.tolist()):
+        found = ja.prepare(padded, reduce="mean", mask=given)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for traced in (
+        jax.jit(lambda a, m: ja.prepare(a, reduce="mean", mask=m))(padded, mask),
+        jax.jit(lambda a: ja.prepare(a, reduce="mean", mask=jnp.asarray(mask)))(padded),
+    ):
+        np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
+    gradient = jax.jit(jax.grad(lambda a: ja.prepare(a, reduce="mean", mask=mask)[:, 0].sum()))(padded)
     assert np.isfinite(gradient).all()
-    assert (gradient[~mask] == 0).all()
+    assert (np.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
 
 
 def test_a_mask_over_two_axes_of_positions_and_one_that_keeps_all(rng):

@@ -59,15 +59,17 @@ class BERT(nnx.Module):
       TypeError: when called, ids that are not integers.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models import BERT
-      >>> model = BERT(100, 8, 2, 2, positions=16, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: BERT(100, 8, 2, 2, positions=16, rngs=nnx.Rngs(0)))
       >>> tokens, mask = jnp.array([[1, 7, 2], [1, 2, 0]]), jnp.array([[1, 1, 1], [1, 1, 0]])
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), tokens, mask)
-      >>> {name: ja.prepare(a, reduce="mean", mask=mask).shape for name, a in activations.items()}
-      {'embeddings': (2, 9), 'encoder.layer.0': (2, 9), 'encoder.layer.1': (2, 9)}
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), tokens, mask)  # shapes alone
+      >>> {name: a.shape for name, a in activations.items()}  # for prepare(reduce="mean", mask=mask)
+      {'embeddings': (2, 3, 8), 'encoder.layer.0': (2, 3, 8), 'encoder.layer.1': (2, 3, 8)}
 
     Source: Devlin et al., BERT (NAACL 2019); names of Hugging Face's BertModel.
     """
@@ -249,7 +251,7 @@ def embed(model: BERT, tokens: ArrayLike, mask: ArrayLike) -> Array:
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxalign.models import BERT, embed
-      >>> model = BERT(100, 8, 2, 2, rngs=nnx.Rngs(0))
+      >>> model = BERT(100, 8, 1, 2, rngs=nnx.Rngs(0))
       >>> short = embed(model, jnp.array([[1, 7, 2]]), jnp.array([[1, 1, 1]]))
       >>> padded = embed(model, jnp.array([[1, 7, 2, 0]]), jnp.array([[1, 1, 1, 0]]))
       >>> short.shape, bool(jnp.allclose(short, padded, atol=1e-6))

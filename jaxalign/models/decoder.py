@@ -29,14 +29,16 @@ class Decoder(nnx.Module):
       TypeError: when called, ids that are not integers.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models import Decoder
-      >>> model = Decoder(50, 8, 2, 2, positions=16, rngs=nnx.Rngs(0))
-      >>> logits, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.zeros((4, 5), int))
-      >>> logits.shape, {name: ja.prepare(a, reduce="samples").shape for name, a in activations.items()}
-      ((4, 5, 50), {'blocks.0': (20, 9), 'blocks.1': (20, 9), 'ln': (20, 9)})
+      >>> model = nnx.eval_shape(lambda: Decoder(50, 8, 2, 2, positions=16, rngs=nnx.Rngs(0)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> logits, activations = jax.eval_shape(tap, nnx.state(model), jnp.zeros((4, 5), int))  # shapes alone
+      >>> logits.shape, {name: a.shape for name, a in activations.items()}  # for prepare(reduce="samples")
+      ((4, 5, 50), {'blocks.0': (4, 5, 8), 'blocks.1': (4, 5, 8), 'ln': (4, 5, 8)})
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019), with the exact GELU.
     """

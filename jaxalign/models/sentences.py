@@ -76,7 +76,7 @@ def sentence_encoder(path: str | Path | None = None) -> SentenceEncoder:
     Source: Reimers, Gurevych, Sentence-BERT (EMNLP 2019); Wang et al., MiniLM (NeurIPS 2020).
     """
     weights, vocabulary = (_published(name) if path is None else _in_folder(Path(path), name) for name in SHA256)
-    model = nnx.jit(lambda: minilm_l6(rngs=nnx.Rngs(0)))()
+    model = nnx.eval_shape(lambda: minilm_l6(rngs=nnx.Rngs(0)))  # every weight is about to come from the file
     assign(model, read(weights), rename=OLD_NAMES)
     model.eval()
     return SentenceEncoder(model, read_wordpiece(vocabulary), f"all-MiniLM-L6-v2, {PACKAGE if path is None else path}")

@@ -37,6 +37,7 @@ class Encoder(nnx.Module):
 
     def __init__(self, length: int, width: int, depth: int, heads: int, hidden: int, *, dropout: float, rngs: nnx.Rngs):
         self.pos_embedding = nnx.Param(nnx.initializers.normal(0.02)(rngs.params(), (1, length, width)))
+        self.depth = depth
         self.dropout = dropout_layer(dropout, rngs=rngs)
         blocks = (PreNormBlock(width, heads, hidden, epsilon=EPSILON, dropout=dropout, rngs=rngs) for _ in range(depth))
         self.layers = nnx.Dict({f"encoder_layer_{i}": block for i, block in enumerate(blocks)})
@@ -44,7 +45,7 @@ class Encoder(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         x = self.dropout(x + self.pos_embedding[...])
-        for i in range(len(self.layers)):
+        for i in range(self.depth):
             x = self.layers[f"encoder_layer_{i}"](x)
         return self.ln(x)
 
@@ -68,14 +69,16 @@ class ViT(nnx.Module):
         batch of images (n, image, image, 3).
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models.vit import ViT
-      >>> model = ViT(16, 2, 2, 10, image=32, patch=8, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((5, 32, 32, 3)))
-      >>> output.shape, {name: ja.prepare(a, reduce="cls").shape for name, a in activations.items()}
-      ((5, 10), {'encoder.layers.encoder_layer_0': (5, 17), 'encoder.layers.encoder_layer_1': (5, 17), 'encoder.ln': (5, 17)})
+      >>> model = nnx.eval_shape(lambda: ViT(16, 2, 2, 10, image=32, patch=8, rngs=nnx.Rngs(0)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((5, 32, 32, 3)))  # shapes alone
+      >>> {name: a.shape for name, a in activations.items()}  # for prepare(reduce="cls") or "mean"
+      {'encoder.layers.encoder_layer_0': (5, 17, 16), 'encoder.layers.encoder_layer_1': (5, 17, 16), 'encoder.ln': (5, 17, 16)}
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words (ICLR 2021); names of torchvision.
     """

@@ -6,14 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
-from jaxalign.models import sentence_encoder, sentences
+from jaxalign.data import WordPiece
+from jaxalign.data.wordpiece import SPECIAL
+from jaxalign.models import BERT, sentence_encoder, sentences
 from jaxalign.models.weights import read
 
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def torch_reference():
+    file = Path(__file__).with_name("transformer_reference.py")
+    spec = importlib.util.spec_from_file_location("transformer_reference", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
 def encoder():
     try:
         metadata.distribution(sentences.PACKAGE)
@@ -22,33 +34,32 @@ def encoder():
     return sentence_encoder()
 
 
-def test_similarities_are_the_published_ones(encoder):
+def test_embeddings_are_the_published_ones(encoder, torch_reference):
     # As the documentation of sentence-transformers prints them for all-MiniLM-L6-v2, under "Quickstart", to four digits.
     published = [[1, 0.6660, 0.1046], [0.6660, 1, 0.1411], [0.1046, 0.1411, 1]]
-    found = encoder(SENTENCES)
-    assert found.shape == (3, 384)
+    texts = [*SENTENCES, "", "北京 naïve [MASK] " * 5]
+    found = encoder(texts, batch=3)
+    assert found.shape == (5, 384)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found @ found.T, published, atol=6e-5)
+    np.testing.assert_allclose(found[:3] @ found[:3].T, published, atol=6e-5)
 
-
-def test_embeddings_are_those_of_torch(encoder):
-    file = Path(__file__).with_name("transformer_reference.py")
-    spec = importlib.util.spec_from_file_location("transformer_reference", file)
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
     weights = read(sentences._published("model.safetensors"))
-    texts = [*SENTENCES, "", "北京 naïve [MASK] " * 40]
     ids, mask = encoder.tokenizer(texts)
-    outputs, _ = reference.bert_outputs({k: v for k, v in weights.items() if v.dtype == np.float32}, 12, ids, mask)
+    outputs, _ = torch_reference.bert_outputs({k: v for k, v in weights.items() if v.dtype == np.float32}, 12, ids, mask)
     expected = (outputs[-1] * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(encoder(texts), expected, atol=1e-5)
-    np.testing.assert_allclose(encoder(texts, batch=2), expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_texts_are_cut_to_256_tokens(encoder):
-    long = "word " * 600
-    np.testing.assert_allclose(encoder([long]), encoder([long[: 5 * 300]]), atol=1e-6)
+def test_texts_are_cut_to_256_tokens_and_batches_change_nothing():
+    tokenizer = WordPiece({token: i for i, token in enumerate((*SPECIAL, "a", "b"))})
+    small = BERT(6, 4, 1, 1, positions=256, rngs=nnx.Rngs(0))
+    encoder = sentences.SentenceEncoder(small, tokenizer, "random")
+    texts = ["a b " * 200, "a b " * 127, "b", "a a"]
+    found = encoder(texts)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(encoder(texts, batch=2), found, atol=1e-6)
+    np.testing.assert_allclose(encoder(texts[2:]), found[2:], atol=1e-6)
 
 
 @pytest.fixture
