@@ -31,6 +31,20 @@ class SentenceEncoder:
       model: the encoder, in eval mode, for ``tap``.
       tokenizer: what makes its tokens of texts.
       source: where the weights come from, for people.
+
+    Raises:
+      ValueError: when called, no texts, or a batch under 1.
+      TypeError: when called with one string, or with what are no strings.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxalign.data import WordPiece
+      >>> from jaxalign.models import BERT, SentenceEncoder
+      >>> tokenizer = WordPiece({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "hi": 4})
+      >>> SentenceEncoder(BERT(5, 8, 1, 2, rngs=nnx.Rngs(0)), tokenizer, "random")(["Hi", "hi, hi"]).shape
+      (2, 8)
+
+    Source: Reimers, Gurevych, Sentence-BERT (EMNLP 2019).
     """
 
     model: BERT
