@@ -52,16 +52,10 @@ class Published(NamedTuple):
 
 def caffe_squeezenet(tensors: Tensors) -> Tensors:
     """SqueezeNet 1.1 as Caffe names it, "fire2/expand1x1.0", kernels (k, l, in, out), in torchvision's names and layout."""
-    first = {"conv1": "features.0", "conv10": "classifier.1"} | {
-        f"fire{2 + i}": f"features.{position}" for i, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12))
-    }
-
-    def torch_name(name: str) -> str:
-        layer, rest = re.fullmatch(r"([^/.]*)(.*)", name).groups()
-        rest = rest.replace("/squeeze1x1", ".squeeze").replace("/", ".")
-        return first.get(layer, layer) + re.sub(r"\.0$", ".weight", re.sub(r"\.1$", ".bias", rest))
-
-    turned = lambda a: np.transpose(a, (3, 2, 0, 1)) if a.ndim == 4 else a
+    fires = {f"fire{2 + i}": f"features.{position}" for i, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12))}
+    names = {"conv1": "features.0", "conv10": "classifier.1", **fires, "squeeze1x1": "squeeze", "0": "weight", "1": "bias"}
+    torch_name = lambda name: ".".join(names.get(part, part) for part in re.split("[/.]", name))
+    turned = lambda kernel: np.transpose(kernel, (3, 2, 0, 1)) if kernel.ndim == 4 else kernel
     return {torch_name(name): turned(tensor) for name, tensor in tensors.items()}
 
 
