@@ -66,7 +66,8 @@ ALLOWED: dict[tuple[str, str], Any] = {
     **{("torch", kind.name): kind for kind in STORAGE_DTYPES},
     ("numpy", "ndarray"): Named("numpy.ndarray"),
     ("numpy", "dtype"): _DTYPE,
-    ("_codecs", "encode"): _BYTES,  # bytes, in protocols 0 to 2
+    ("_codecs", "encode"): _BYTES,  # bytes and no bytes, in protocols 0 to 2
+    ("__builtin__", "bytes"): Builder(lambda: b""),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _EMPTY_ARRAY for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _FROM_BUFFER for core in ("core", "_core")},
