@@ -215,6 +215,17 @@ BOMBS = {
     "arrays of the same bytes": (b"\x80\x02}X\1\0\0\0w" + REPEATED + b"s.", "over and over"),
     "objects": (b"}X\1\0\0\0w" + array((1,), "O8") + b"s.", "of dtype 'O8'"),
     "byte order": (b"}X\1\0\0\0w" + array((1,), order="x") + b"s.", "byte order 'x'"),
+    "tuples of one tuple as a key": (b"\x80\x02})" + b"\x32\x86" * 60 + b"Ns.", "objects on one tuple"),
+    "tuples of one tuple by number": (b"\x80\x02})q\0" + b"h\0\x86q\0h\0" * 60 + b"Ns.", "objects on one tuple"),
+    "tuples of one tuple, memoized": (
+        b"\x80\x04})\x94" + b"".join(b"h" + bytes([i]) + b"\x86\x94" for i in range(60)) + b"Ns.",
+        "objects on one tuple",
+    ),
+    "tuple in tuple": (b"\x80\x02})" + b"\x85" * 400_000 + b"Ns.", "objects on one tuple"),
+    "a tuple as a parameter": (
+        b"\x80\x02}ctorch._utils\n_rebuild_parameter\n)" + b"\x85" * 500 + b"\x85RNs.",
+        "makes a parameter of a tuple",
+    ),
     "depth": (b"}X\1\0\0\0w" + b"]" * 10_000 + b"a" * 9_999 + b"s.", "recursion"),
 }
 
@@ -249,3 +260,10 @@ def test_npz_headers_are_checked_before_numpy_reserves_memory(tmp_path, refused,
 def test_objects_in_an_npz_are_not_unpickled(tmp_path, marker, refused):
     np.savez(tmp_path / "file.npz", w=np.array([Calls(os.system, f"touch {marker}")], object))
     refused(tmp_path / "file.npz", "w.npy is of dtype object, .* could run anything")
+
+
+def test_a_legacy_list_of_storages_is_never_printed(made, tmp_path, refused):
+    """Its text would be 2⁶⁰ brackets long."""
+    raw = made.legacy(made.program(b"}"))
+    (tmp_path / "file").write_bytes(raw[: raw.rindex(b"\x80\x02]")] + b"\x80\x02" + DOUBLED + b".")
+    refused(tmp_path / "file", "list of storages is not that of its tensors")
