@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import jax
 from flax import nnx
@@ -18,8 +19,8 @@ class ConvBlock(nnx.Conv):
         super().__init__(inputs, outputs, (3, 3), padding=1, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, inputs: Array) -> Array:
-        return self.activation(super().__call__(inputs))
+    def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
+        return self.activation(super().__call__(inputs, out_sharding))
 
 
 class CNN(nnx.Module):

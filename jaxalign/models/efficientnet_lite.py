@@ -110,18 +110,14 @@ class EfficientNetLite(nnx.Module):
       ValueError: when called, what is no batch of images (n, h, w, channels).
 
     Example:
-      >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxalign.models.efficientnet_lite import SCALINGS, EfficientNetLite
       >>> model = nnx.eval_shape(lambda: EfficientNetLite(SCALINGS[0], 1000, rngs=nnx.Rngs(0)))
-      >>> len(model._blocks), model._fc.kernel.shape, model.post_activations
-      (16, (1280, 1000), ('stem_relu6', '_blocks.[0-9]', '_blocks.[0-9][0-9]', 'head_relu6'))
+      >>> len(model._blocks), model._fc.kernel.shape, model.post_activations[:2]
+      (16, (1280, 1000), ('stem_relu6', '_blocks.0'))
 
     Source: Tan, Le, EfficientNet (ICML 2019); its Lite versions are TensorFlow's (2020).
     """
-
-    # A block's output has no activation of its own, and is what the next block sees.
-    post_activations = ("stem_relu6", "_blocks.[0-9]", "_blocks.[0-9][0-9]", "head_relu6")
 
     def __init__(self, scaling: Scaling, classes: int, *, channels: int = 3, rngs: nnx.Rngs):
         self.channels = channels
@@ -129,18 +125,23 @@ class EfficientNetLite(nnx.Module):
         self._bn0 = batch_norm(STEM, rngs=rngs)
         self.stem_relu6 = Activation(jax.nn.relu6)
         plan = _plan(scaling)
-        self._blocks = nnx.List()
-        inputs = STEM
+        blocks, inputs = [], STEM
         for i, (size, stride, expansion, outputs) in enumerate(plan):
             shape = {"size": size, "stride": stride, "expansion": expansion}
-            self._blocks.append(Block(inputs, outputs, **shape, drop_path=DROPPED_PATHS * i / len(plan), rngs=rngs))
+            blocks.append(Block(inputs, outputs, **shape, drop_path=DROPPED_PATHS * i / len(plan), rngs=rngs))
             inputs = outputs
+        self._blocks = nnx.List(blocks)
         self._conv_head = convolution(inputs, HEAD, 1, rngs=rngs)
         self._bn1 = batch_norm(HEAD, rngs=rngs)
         self.head_relu6 = Activation(jax.nn.relu6)
         self._avg_pooling = GlobalAveragePool()
         self._dropout = nnx.Dropout(scaling.dropout, rngs=rngs)
         self._fc = nnx.Linear(HEAD, classes, rngs=rngs)
+
+    @property
+    def post_activations(self) -> tuple[str, ...]:
+        """Stem, blocks and head; a block's output has no activation of its own, and is what the next block sees."""
+        return "stem_relu6", *(f"_blocks.{i}" for i in range(len(self._blocks))), "head_relu6"
 
     def __call__(self, x: Array) -> Array:
         check_images(x, self.channels)
@@ -174,12 +175,11 @@ def efficientnet_lite(version: int, classes: int = 1000, *, channels: int = 3, r
       ValueError: another version.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxalign.models import efficientnet_lite
       >>> model = nnx.eval_shape(lambda: efficientnet_lite(2, rngs=nnx.Rngs(0)))
-      >>> len(model._blocks), model._blocks[22]._project_conv.kernel.shape
-      (23, (1, 1, 2112, 352))
+      >>> len(model._blocks), model._blocks[20]._project_conv.kernel.shape
+      (21, (1, 1, 1248, 352))
 
     Source: Tan, Le, EfficientNet (ICML 2019); its Lite versions are TensorFlow's (2020).
     """

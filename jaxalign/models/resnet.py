@@ -1,6 +1,5 @@
 """ResNets v1.5: the stride of a bottleneck is on its 3×3 convolution, as in torchvision, whose names the layers have."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -84,24 +83,28 @@ class ResNet(nnx.Module):
       ValueError: a stem that is neither; when called, what is no batch of images (n, h, w, channels).
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models.resnet import BasicBlock, ResNet
-      >>> model = ResNet(BasicBlock, (1, 1, 1, 1), 10, channels=1, stem="cifar", width=4, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((2, 28, 28, 1)))
+      >>> build = lambda: ResNet(BasicBlock, (1, 1, 1, 1), 10, channels=1, stem="cifar", width=4, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(build)  # shapes alone; build() has weights
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((2, 28, 28, 1)))
       >>> {name: a.shape for name, a in activations.items()}
-      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8), 'layer3.0': (2, 7, 7, 16), 'layer4.0': (2, 4, 4, 32)}
+      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8), 'layer3.0': (2, 7, 7, 16),
+       'layer4.0': (2, 4, 4, 32)}
 
     Source: He et al., Deep Residual Learning (CVPR 2016); the small stem is that of its section 4.2.
-    """  # noqa: E501
+    """
 
     post_activations = ("relu", "layer[1-4].[0-9]")
 
     def __init__(
         self,
         block: type[BasicBlock] | type[Bottleneck],
-        depths: Sequence[int],
+        depths: tuple[int, int, int, int],
         classes: int,
         *,
         channels: int = 3,
@@ -117,13 +120,14 @@ class ResNet(nnx.Module):
         self.bn1 = batch_norm(width, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
         self.maxpool = MaxPool(3, 2, padding=1) if large else None
-        inputs = width
+        inputs, stages = width, []
         for i, depth in enumerate(depths):
-            blocks = nnx.List()
+            blocks = []
             for j in range(depth):
                 blocks.append(block(inputs, width * 2**i, stride=2 if i > 0 and j == 0 else 1, rngs=rngs))
                 inputs = width * 2**i * block.expansion
-            setattr(self, f"layer{i + 1}", blocks)
+            stages.append(nnx.List(blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = GlobalAveragePool()
         self.fc = nnx.Linear(inputs, classes, rngs=rngs)
 
@@ -146,9 +150,9 @@ def resnet18(
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import resnet18
-      >>> model = resnet18(10, channels=1, stem="cifar", width=8, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: resnet18(10, channels=1, stem="cifar", width=16, rngs=nnx.Rngs(0)))
       >>> len(model.layer1), model.fc.kernel.shape
-      (2, (64, 10))
+      (2, (128, 10))
 
     Source: He et al., Deep Residual Learning (CVPR 2016).
     """

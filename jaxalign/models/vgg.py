@@ -69,10 +69,11 @@ class VGG(nnx.Module):
       >>> model = VGG(((4,), (8, 8)), 10, hidden=16, rngs=nnx.Rngs(0))
       >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((2, 32, 32, 3)))
       >>> {name: a.shape for name, a in activations.items()}
-      {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8), 'classifier.1': (2, 16), 'classifier.4': (2, 16)}
+      {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8),
+       'classifier.1': (2, 16), 'classifier.4': (2, 16)}
 
     Source: Simonyan, Zisserman, Very Deep Convolutional Networks (ICLR 2015).
-    """  # noqa: E501
+    """
 
     def __init__(
         self,
@@ -87,16 +88,17 @@ class VGG(nnx.Module):
     ):
         self.channels = channels
         self.smallest = 2 ** len(stages)
-        self.features = nnx.List()
+        features: list[nnx.Module] = []
         width = channels
         for stage in stages:
             for outputs in stage:
-                self.features.append(convolution(width, outputs, 3, bias=True, rngs=rngs))
+                features.append(convolution(width, outputs, 3, bias=True, rngs=rngs))
                 if batch_norm:
-                    self.features.append(nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs))
-                self.features.append(Activation(jax.nn.relu))
+                    features.append(nnx.BatchNorm(outputs, momentum=0.9, epsilon=1e-5, rngs=rngs))
+                features.append(Activation(jax.nn.relu))
                 width = outputs
-            self.features.append(MaxPool(2, 2))
+            features.append(MaxPool(2, 2))
+        self.features = nnx.List(features)
         self.avgpool = AdaptiveAveragePool(7)
         linear = lambda i, o: nnx.Linear(i, o, kernel_init=nnx.initializers.normal(0.01), rngs=rngs)
         self.classifier = nnx.List(
