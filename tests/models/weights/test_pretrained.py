@@ -144,9 +144,12 @@ def test_caffe_s_names_and_layout_become_torchvision_s(rng):
     np.testing.assert_array_equal(found["features.12.expand3x3.weight"], kernel.transpose(3, 2, 0, 1))
 
 
-def test_dropout_is_off(tmp_path, small, monkeypatch):
+def test_dropout_is_off_until_the_model_is_trained(tmp_path, small, monkeypatch):
     small(tmp_path / "weights", "0" * 64)
     with_dropout = lambda: nnx.Sequential(nnx.Linear(1, 1, rngs=nnx.Rngs(0)), nnx.Dropout(0.9, rngs=nnx.Rngs(0)))
     monkeypatch.setitem(module.PUBLISHED, "small", module.PUBLISHED["small"]._replace(build=with_dropout))
     save_file({"layers.0.weight": np.ones((1, 1)), "layers.0.bias": np.ones(1)}, tmp_path / "own")
-    assert pretrained("small", tmp_path / "own").model(jnp.ones((64, 1))).tolist() == [[2.0]] * 64
+    model = pretrained("small", tmp_path / "own").model
+    assert model(jnp.ones((64, 1))).tolist() == [[2.0]] * 64
+    model.train()
+    assert set(model(jnp.ones((64, 1))).ravel().tolist()) == {0.0, 20.0}  # the model is whole: it can be trained on
