@@ -41,7 +41,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise ValueError(f"{path} is no image that Pillow knows") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"the image {path} cannot be read: {error}") from None
 
 
@@ -189,7 +189,7 @@ def squeezenet_pixels(images: Sequence[np.ndarray], size: int = 227) -> np.ndarr
     Example:
       >>> import numpy as np
       >>> from jaxalign.data.images import squeezenet_pixels
-      >>> squeezenet_pixels([np.full((40, 30, 3), (124, 117, 104), np.uint8)])[0, 0, 0].round(2).tolist()
+      >>> squeezenet_pixels([np.full((40, 30, 3), (124, 117, 104), np.uint8)])[0, 0, 0].astype(float).round(2).tolist()
       [0.06, 0.22, 0.32]
 
     Source: Iandola et al., SqueezeNet (2016); the mean is that of the VGG networks.

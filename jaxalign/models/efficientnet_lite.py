@@ -178,8 +178,8 @@ def efficientnet_lite(version: int, classes: int = 1000, *, channels: int = 3, r
       >>> from flax import nnx
       >>> from jaxalign.models import efficientnet_lite
       >>> model = nnx.eval_shape(lambda: efficientnet_lite(2, rngs=nnx.Rngs(0)))
-      >>> len(model._blocks), model._blocks[22]._project_conv.kernel.shape
-      (23, (1, 1, 2112, 352))
+      >>> len(model._blocks), model._blocks[20]._project_conv.kernel.shape
+      (21, (1, 1, 1248, 352))
 
     Source: Tan, Le, EfficientNet (ICML 2019); its Lite versions are TensorFlow's (2020).
     """

@@ -83,17 +83,21 @@ class ResNet(nnx.Module):
       ValueError: a stem that is neither; when called, what is no batch of images (n, h, w, channels).
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models.resnet import BasicBlock, ResNet
-      >>> model = ResNet(BasicBlock, (1, 1, 1, 1), 10, channels=1, stem="cifar", width=4, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((2, 28, 28, 1)))
+      >>> build = lambda: ResNet(BasicBlock, (1, 1, 1, 1), 10, channels=1, stem="cifar", width=4, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(build)  # shapes alone; build() has weights
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((2, 28, 28, 1)))
       >>> {name: a.shape for name, a in activations.items()}
-      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8), 'layer3.0': (2, 7, 7, 16), 'layer4.0': (2, 4, 4, 32)}
+      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8), 'layer3.0': (2, 7, 7, 16),
+       'layer4.0': (2, 4, 4, 32)}
 
     Source: He et al., Deep Residual Learning (CVPR 2016); the small stem is that of its section 4.2.
-    """  # noqa: E501
+    """
 
     post_activations = ("relu", "layer[1-4].[0-9]")
 
@@ -146,9 +150,9 @@ def resnet18(
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import resnet18
-      >>> model = resnet18(10, channels=1, stem="cifar", width=8, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: resnet18(10, channels=1, stem="cifar", width=16, rngs=nnx.Rngs(0)))
       >>> len(model.layer1), model.fc.kernel.shape
-      (2, (64, 10))
+      (2, (128, 10))
 
     Source: He et al., Deep Residual Learning (CVPR 2016).
     """

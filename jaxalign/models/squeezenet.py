@@ -42,14 +42,16 @@ class SqueezeNet(nnx.Module):
       ValueError: when called, what is no batch of images (n, h, w, channels), or images under 17 × 17 pixels.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models import SqueezeNet
-      >>> model = SqueezeNet(10, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((1, 32, 32, 3)))
+      >>> model = nnx.eval_shape(lambda: SqueezeNet(10, rngs=nnx.Rngs(0)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((1, 227, 227, 3)))
       >>> list(activations)[:3], activations["features.12"].shape, output.shape
-      (['features.1', 'features.3', 'features.4'], (1, 2, 2, 512), (1, 10))
+      (['features.1', 'features.3', 'features.4'], (1, 14, 14, 512), (1, 10))
 
     Source: Iandola et al., SqueezeNet (2016), and the authors' version 1.1: 1,235,496 parameters.
     """

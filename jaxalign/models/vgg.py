@@ -69,10 +69,11 @@ class VGG(nnx.Module):
       >>> model = VGG(((4,), (8, 8)), 10, hidden=16, rngs=nnx.Rngs(0))
       >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((2, 32, 32, 3)))
       >>> {name: a.shape for name, a in activations.items()}
-      {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8), 'classifier.1': (2, 16), 'classifier.4': (2, 16)}
+      {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8),
+       'classifier.1': (2, 16), 'classifier.4': (2, 16)}
 
     Source: Simonyan, Zisserman, Very Deep Convolutional Networks (ICLR 2015).
-    """  # noqa: E501
+    """
 
     def __init__(
         self,

@@ -8,23 +8,17 @@ from flax import nnx
 
 from jaxalign.models.depthwise import DepthwiseConv, depthwise_convolution, shifted_sum, xla_convolution
 
-SETTINGS = [
-    (shape, size, stride, padding)
-    for shape in [(2, 9, 12, 5), (1, 8, 7, 3)]
-    for size in [3, 5]
-    for stride in [1, 2]
-    for padding in ["SAME", "VALID"]
-]
-
 
 def problem(rng, shape, size):
     images = jnp.asarray(rng.standard_normal(shape), jnp.float32)
     return images, jnp.asarray(rng.standard_normal((size, size, 1, shape[-1])), jnp.float32)
 
 
-@pytest.mark.parametrize(("shape", "size", "stride", "padding"), SETTINGS)
-def test_shifted_sum_and_its_gradients_are_those_of_xla(rng, shape, size, stride, padding):
-    images, kernel = problem(rng, shape, size)
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 5])
+def test_shifted_sum_and_its_gradients_are_those_of_xla(rng, size, stride, padding):
+    images, kernel = problem(rng, (2, 9, 12, 5), size)
 
     @partial(jax.jit, static_argnums=0)
     def value_and_gradients(convolve, images, kernel):
@@ -32,10 +26,9 @@ def test_shifted_sum_and_its_gradients_are_those_of_xla(rng, shape, size, stride
         return out, *pullback(jnp.sin(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
 
     expected = value_and_gradients(xla_convolution, images, kernel)
-    for convolve in (shifted_sum, depthwise_convolution):
-        for ours, theirs in zip(value_and_gradients(convolve, images, kernel), expected, strict=True):
-            assert ours.shape == theirs.shape
-            np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max()), rtol=1e-5)
+    for ours, theirs in zip(value_and_gradients(shifted_sum, images, kernel), expected, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max()), rtol=1e-5)
 
 
 def test_forward_mode_is_linear_in_images_and_kernel(rng):

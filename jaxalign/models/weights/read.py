@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from reprlib import repr as repr_of
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (safetensors returns bfloat16 through it)
@@ -13,9 +14,10 @@ from safetensors.numpy import load_file
 
 from jaxalign.models.weights.npz import npz
 from jaxalign.models.weights.pickled import unpickle
-from jaxalign.models.weights.stored import Refused, StoredArray, StoredTensor
+from jaxalign.models.weights.stored import Refused, Storage, StoredArray, StoredTensor
 from jaxalign.models.weights.torch_files import MAGIC, Contents, torch_legacy, torch_program, torch_zip
 
+_NO_STORAGES: dict[Storage, np.ndarray] = {}
 _WRAPPERS = ("state_dict", "model")
 _DAMAGED = (ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
 
@@ -91,7 +93,7 @@ def _pickled(raw: bytes) -> dict[str, np.ndarray]:
         return _built(torch_legacy(raw, first.end), len(raw))
     if first.storages:
         raise Refused("it refers to torch storages and is no file of torch.save")
-    return _built(Contents(first.value, {}.__getitem__), len(raw))
+    return _built(Contents(first.value, _NO_STORAGES.__getitem__), len(raw))
 
 
 def _built(contents: Contents, size: int) -> dict[str, np.ndarray]:
@@ -125,7 +127,7 @@ def _leaves(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     seen.add(id(value))
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
         if not isinstance(key, str | int):
-            raise Refused(f"it has the key {key!r}, a {_kind(key)}, among the names of tensors")
+            raise Refused(f"it has the key {repr_of(key)}, a {_kind(key)}, among the names of tensors")
         yield from _leaves(inner, f"{name}.{key}" if name else str(key), seen)
 
 

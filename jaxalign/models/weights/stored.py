@@ -27,11 +27,11 @@ class StorageType(NamedTuple):
 
 
 class Storage(NamedTuple):
-    """A run of ``count`` numbers that a file keeps under ``key``."""
+    """A run of ``length`` numbers that a file keeps under ``key``."""
 
     dtype: np.dtype
     key: str
-    count: int
+    length: int
 
 
 STORAGE_DTYPES: dict[StorageType, np.dtype] = {
@@ -82,10 +82,10 @@ class StoredTensor:
             raise Refused(f"it describes a tensor with offset {offset!r}, shape {repr_of(shape)}, strides {repr_of(strides)}")
         size = math.prod(shape)
         last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) if size else offset - 1
-        if last >= storage.count or size > storage.count:
+        if last >= storage.length or size > storage.length:
             raise Refused(
                 f"a tensor with offset {offset}, shape {repr_of(shape)}, strides {repr_of(strides)} reaches outside of "
-                f"its storage of {storage.count} numbers"
+                f"its storage of {storage.length} numbers"
             )
         if not size:
             return np.empty(shape, storage.dtype)
@@ -110,9 +110,9 @@ class StoredDtype:
         if not isinstance(self._code, str) or not _NUMPY_CODE.fullmatch(self._code):
             raise Refused(f"it has an array of dtype {repr_of(self._code)}; arrays of weights are booleans, integers or floats")
         order = self._state[1] if isinstance(self._state, tuple) and len(self._state) > 1 else "="
-        if not isinstance(order, str) or order not in "<>=|" or len(order) != 1:
+        if not isinstance(order, str) or order not in ("<", ">", "=", "|"):
             raise Refused(f"it has an array of the byte order {repr_of(order)}")
-        return np.dtype(self._code).newbyteorder(order)
+        return np.dtype(order + self._code)
 
 
 class StoredArray:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from reprlib import repr as repr_of
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def torch_zip(archive: zipfile.ZipFile, program: zipfile.ZipInfo, size: int) -> 
     @cache
     def numbers(storage: Storage) -> np.ndarray:
         entry = entries.get(f"{root}data/{storage.key}")
-        wanted = storage.count * storage.dtype.itemsize
+        wanted = storage.length * storage.dtype.itemsize
         if entry is None or entry.file_size != wanted:
             found = "none" if entry is None else f"{entry.file_size}"
             raise ValueError(f"its entry data/{storage.key} must have {wanted} bytes, found {found}")
@@ -63,20 +64,22 @@ def torch_legacy(raw: bytes, start: int) -> Contents:
     """
     protocol = unpickle(raw, start)
     if protocol.value != _PROTOCOL:
-        raise ValueError(f"the protocol of a legacy torch file must be {_PROTOCOL}, found {protocol.value!r}")
+        raise ValueError(f"the protocol of a legacy torch file must be {_PROTOCOL}, found {repr_of(protocol.value)}")
     machine = unpickle(raw, protocol.end)
     program = unpickle(raw, machine.end)
     order = unpickle(raw, program.end)
-    if not isinstance(order.value, list) or sorted(map(str, order.value)) != sorted(program.storages):
+    keys = order.value
+    texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not texts or sorted(keys) != sorted(program.storages):
         raise ValueError("its list of storages is not that of its tensors")
     found, position = {}, order.end
-    for storage in (program.storages[str(key)] for key in order.value):
+    for storage in (program.storages[key] for key in keys):
         begin = position + 8
-        position = begin + storage.count * storage.dtype.itemsize
+        position = begin + storage.length * storage.dtype.itemsize
         count = int.from_bytes(raw[begin - 8 : begin], "little")
-        if position > len(raw) or count != storage.count:
+        if position > len(raw) or count != storage.length:
             there = f"found {count} and {max(len(raw) - begin, 0)} bytes to the end of the file"
-            raise ValueError(f"its storage {storage.key} must hold {storage.count} numbers of {storage.dtype}, {there}")
+            raise ValueError(f"its storage {storage.key} must hold {storage.length} numbers of {storage.dtype}, {there}")
         found[storage] = _numbers(memoryview(raw)[begin:position], storage.dtype, swapped=False)
     return Contents(program.value, found.__getitem__)
 
