@@ -1,0 +1,208 @@
+"""What all image models have in common: published sizes, post-activations in order, train and eval mode, transforms."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import jaxalign as ja
+from jaxalign.models import CNN, VGG, ResNet, SqueezeNet, efficientnet_lite, resnet18, resnet34, resnet50, vgg11, vgg16
+from jaxalign.models.efficientnet_lite import Block, EfficientNetLite, Scaling
+from jaxalign.models.resnet import BasicBlock, Bottleneck
+from jaxalign.models.vgg import AdaptiveAveragePool
+
+PUBLISHED = {
+    "resnet18": (resnet18, 11_689_512),
+    "resnet34": (resnet34, 21_797_672),
+    "resnet50": (resnet50, 25_557_032),
+    "vgg11": (vgg11, 132_863_336),
+    "vgg11_bn": (partial(vgg11, batch_norm=True), 132_868_840),
+    "vgg16": (vgg16, 138_357_544),
+    "vgg16_bn": (partial(vgg16, batch_norm=True), 138_365_992),
+    "squeezenet1_1": (SqueezeNet, 1_235_496),
+    "efficientnet_lite0": (partial(efficientnet_lite, 0), 4_652_008),
+    "efficientnet_lite1": (partial(efficientnet_lite, 1), 5_416_680),
+    "efficientnet_lite2": (partial(efficientnet_lite, 2), 6_092_072),
+    "efficientnet_lite3": (partial(efficientnet_lite, 3), 8_197_096),
+    "efficientnet_lite4": (partial(efficientnet_lite, 4), 13_006_568),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_number_of_parameters_is_the_published_one(name):
+    build, published = PUBLISHED[name]
+    shapes = nnx.state(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))), nnx.Param)
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)) == published
+
+
+SMALL = {
+    "cnn": partial(CNN, (24, 24, 3), (4, 8), 16, 5),
+    "resnet": partial(ResNet, BasicBlock, (2, 1, 1, 1), 5, stem="cifar", width=4),
+    "resnet bottleneck": partial(ResNet, Bottleneck, (1, 1, 1, 1), 5, width=4),
+    "vgg": partial(VGG, ((4,), (6, 6)), 5, hidden=8),
+    "vgg bn": partial(VGG, ((4,), (6, 6)), 5, batch_norm=True, hidden=8),
+    "squeezenet": partial(SqueezeNet, 5),
+    "efficientnet_lite": partial(EfficientNetLite, Scaling(0.5, 0.5, 24, 0.2), 5),
+}
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def small(request):
+    build = SMALL[request.param]
+    return nnx.jit(lambda: build(rngs=nnx.Rngs(0)))()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 24, 3)), jnp.float32)
+
+
+def test_jit_grad_and_vmap_over_batches(small, images):
+    small.eval()
+    tap, state = ja.tap(small, small.post_activations), nnx.state(small)
+    weights, rest = nnx.split_state(state, nnx.Param, ...)
+
+    @jax.jit
+    def both(images):
+        output, activations = tap(state, images)
+        by_batches, parts = jax.vmap(lambda batch: tap(state, batch))(images.reshape(2, 2, *images.shape[1:]))
+        last = next(reversed(activations))
+        loss = lambda weights: (tap(nnx.merge_state(weights, rest), images)[1][last] ** 2).sum()
+        return output, activations, by_batches, parts, jax.grad(loss)(weights)
+
+    output, activations, by_batches, parts, gradient = both(images)
+    assert output.shape == (4, 5)
+    assert jnp.isfinite(output).all()
+    np.testing.assert_allclose(by_batches.reshape(output.shape), output, rtol=1e-4, atol=1e-4)
+    for name, a in activations.items():
+        assert a.shape[0] == len(images)
+        assert float(a.std()) > 0
+        np.testing.assert_allclose(parts[name].reshape(a.shape), a, rtol=1e-3, atol=1e-4)
+    norms = [float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)]
+    assert np.isfinite(norms).all()
+    assert np.count_nonzero(norms) > len(norms) / 2
+
+
+EXPECTED = {
+    "cnn": {"conv_1": (24, 24, 4), "conv_2": (12, 12, 8), "hidden": (16,)},
+    "resnet": {
+        "relu": (24, 24, 4),
+        "layer1.0": (24, 24, 4),
+        "layer1.1": (24, 24, 4),
+        "layer2.0": (12, 12, 8),
+        "layer3.0": (6, 6, 16),
+        "layer4.0": (3, 3, 32),
+    },
+    "resnet bottleneck": {
+        "relu": (12, 12, 4),
+        "layer1.0": (6, 6, 16),
+        "layer2.0": (3, 3, 32),
+        "layer3.0": (2, 2, 64),
+        "layer4.0": (1, 1, 128),
+    },
+    "vgg": {"features.1": (24, 24, 4), "features.4": (12, 12, 6), "features.6": (12, 12, 6)},
+    "vgg bn": {"features.2": (24, 24, 4), "features.6": (12, 12, 6), "features.9": (12, 12, 6)},
+    "squeezenet": {
+        "features.1": (11, 11, 64),
+        **{f"features.{i}": (5, 5, 128) for i in (3, 4)},
+        **{f"features.{i}": (2, 2, 256) for i in (6, 7)},
+        **{f"features.{i}": (1, 1, c) for i, c in ((9, 384), (10, 384), (11, 512), (12, 512))},
+    },
+    "efficientnet_lite": {
+        "stem_relu6": (12, 12, 32),
+        **{f"_blocks.{i}": shape for i, shape in enumerate([(12, 12, 8), (6, 6, 16), (3, 3, 24)])},
+        **{f"_blocks.{i}": (2, 2, 40) for i in (3, 4)},
+        **{f"_blocks.{i}": (2, 2, 56) for i in (5, 6)},
+        **{f"_blocks.{i}": (1, 1, 96) for i in (7, 8)},
+        "_blocks.9": (1, 1, 160),
+        "head_relu6": (1, 1, 1280),
+    },
+}
+for name in ("vgg", "vgg bn"):
+    EXPECTED[name] |= {"classifier.1": (8,), "classifier.4": (8,)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_post_activations_come_in_order_with_their_shapes(name):
+    def shapes(images):
+        model = SMALL[name](rngs=nnx.Rngs(0))
+        return ja.tap(model, model.post_activations)(nnx.state(model), images)[1]
+
+    found = jax.eval_shape(shapes, jax.ShapeDtypeStruct((4, 24, 24, 3), jnp.float32))
+    assert [(layer, a.shape[1:]) for layer, a in found.items()] == list(EXPECTED[name].items())
+
+
+@pytest.mark.parametrize("name", ["resnet", "vgg bn", "efficientnet_lite"])
+def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(name, images):
+    @nnx.jit
+    def run():
+        model = SMALL[name](rngs=nnx.Rngs(0))
+        averages = lambda: jax.tree.leaves(nnx.state(model, nnx.BatchStat))
+        model.eval()
+        before, first = averages(), model(images)
+        model.train()
+        trained = model(images)
+        model.eval()
+        return before, averages(), (first, trained, model(images), model(images))
+
+    before, after, (first, trained, later, again) = run()
+    assert all(float(jnp.abs(a - b).max()) > 0 for a, b in zip(before, after, strict=True))
+    assert float(jnp.abs(first - trained).max()) > 1e-4
+    assert float(jnp.abs(first - later).max()) > 1e-7
+    np.testing.assert_array_equal(later, again)
+
+
+def test_dropped_paths_leave_the_input_of_a_block(rng):
+    block = Block(8, 8, size=3, stride=1, expansion=2, drop_path=0.5, rngs=nnx.Rngs(0))
+    x = jnp.asarray(rng.standard_normal((32, 4, 4, 8)), jnp.float32)
+    kept = np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0
+    assert 4 < kept.sum() < 28
+    block.eval()
+    assert (np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0).all()
+
+
+def test_fit_trains_a_model_with_batch_norm_and_dropout(images):
+    model = SMALL["vgg bn"](rngs=nnx.Rngs(0))
+    probe = ja.probe(ja.tap(model, model.post_activations), images, ja.encode_targets(np.arange(4)))
+    state, history = ja.fit(model, optax.sgd(1e-3), images, np.arange(4), steps=2, batch_size=4, probe=probe)
+    assert np.isfinite(history.loss).all()
+    assert list(history.layers) == ["input", *model.post_activations]
+    moved = jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max()), *(nnx.filter_state(s, nnx.BatchStat) for s in (state.model, nnx.state(model)))
+    )
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (partial(ResNet, BasicBlock, (1, 1, 1, 1), 5, stem="mnist"), "stem must be 'imagenet' or 'cifar', found 'mnist'"),
+        (partial(efficientnet_lite, 5), "version must be 0 to 4, found 5"),
+        (partial(CNN, (8, 3, 1), (4, 4), 5, 5), r"image \(8, 3, 1\) must have at least 4 pixels a side"),
+    ],
+)
+def test_bad_arguments_are_explained(build, message):
+    with pytest.raises(ValueError, match=message):
+        build(rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("squeezenet", 16), ("vgg", 3)])
+def test_images_that_pools_leave_nothing_of_are_refused(name, pixels):
+    model = nnx.eval_shape(lambda: SMALL[name](rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=f"at least {pixels + 1} × {pixels + 1} pixels"):
+        model(jnp.ones((1, pixels, 99, 3)))
+
+
+def test_adaptive_windows_share_the_image(rng):
+    image = jnp.asarray(rng.standard_normal((2, 14, 3, 5)), jnp.float32)
+    pooled = AdaptiveAveragePool(7)(image)
+    rows = image.reshape(2, 7, 2, 3, 5).mean(2)
+    columns = [slice(i * 3 // 7, -(-(i + 1) * 3 // 7)) for i in range(7)]
+    np.testing.assert_allclose(pooled, jnp.stack([rows[:, :, c].mean(2) for c in columns], 2), atol=1e-6)
+    same = jnp.asarray(rng.standard_normal((1, 7, 7, 2)), jnp.float32)
+    np.testing.assert_array_equal(AdaptiveAveragePool(7)(same), same)
