@@ -68,8 +68,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
         begin = file.read(16)
     size = path.stat().st_size
     if begin.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            return _zipped(archive, size)
+        return _zipped(path, size)
     if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= size - 8:  # the length of a JSON header, and its begin
         return load_file(path)
     if begin[:1] and begin[:1] in b"\x80(}]c":  # PROTO, or what pickles without it begin with
@@ -77,13 +76,19 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
     raise ValueError(f"it begins with {begin!r}, which is neither safetensors, torch.save, .npz nor a pickle")
 
 
-def _zipped(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
-    program = torch_program(archive)
-    if program is not None:
-        return _built(torch_zip(archive, program, size), size)
-    names = archive.namelist()
-    if names and all(name.endswith(".npy") for name in names):
-        return npz(archive)
+def _zipped(path: Path, size: int) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.compress_size for entry in archive.infolist()) > size:
+                raise Refused("its entries overlap or are larger than the file")
+            program = torch_program(archive)
+            if program is not None:
+                return _built(torch_zip(archive, program), size)
+            names = archive.namelist()
+            if names and all(name.endswith(".npy") for name in names):
+                return npz(archive)
+    except OSError as error:  # a damaged directory sends zipfile to places before the file
+        raise ValueError(f"it is a damaged zip file ({error})") from None
     raise ValueError(f"it is a zip file of {', '.join(names[:5]) or 'nothing'}, neither torch.save's nor .npz")
 
 

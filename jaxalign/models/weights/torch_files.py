@@ -28,17 +28,16 @@ def torch_program(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
     return found[0] if len(found) == 1 else None
 
 
-def torch_zip(archive: zipfile.ZipFile, program: zipfile.ZipInfo, size: int) -> Contents:
-    """The object in torch's zip format; ``size`` is that of the file.
+def torch_zip(archive: zipfile.ZipFile, program: zipfile.ZipInfo) -> Contents:
+    """The object in torch's zip format.
 
     Raises:
-      ValueError: entries that are compressed or overlap, so that a small file fills the memory.
+      ValueError: entries that are compressed, so that a small file may fill the memory; damaged.
     """
     root = program.filename.removesuffix("data.pkl")
     entries = {entry.filename: entry for entry in archive.infolist()}
-    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-    if not stored or sum(entry.file_size for entry in archive.infolist()) > size:
-        raise Refused("its entries are compressed or overlap, which torch's never are; save it again with torch.save")
+    if any(entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size for entry in archive.infolist()):
+        raise Refused("its entries are compressed, which torch's never are; save it again with torch.save")
     order = entries.get(f"{root}byteorder")
     swapped = order is not None and archive.read(order).strip() == b"big"
 

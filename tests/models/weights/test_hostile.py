@@ -242,11 +242,36 @@ def test_no_small_file_fills_the_memory(tmp_path, refused, write_program, name):
         tracemalloc.stop()
 
 
-def test_compressed_and_overlapping_entries_are_refused(made, tmp_path, refused):
+def test_compressed_entries_are_refused(made, tmp_path, refused):
     body = made.program(made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 2**20), 0, (2,), (1,))}))
     path = made.write_zip(tmp_path / "file", body, {"0": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1e5
-    refused(path, "compressed or overlap")
+    refused(path, "entries are compressed")
+
+
+@pytest.mark.parametrize("fields", [(20,), (20, 24)], ids=["packed", "packed and whole"])
+def test_entries_larger_than_the_file_reserve_no_memory(made, tmp_path, refused, fields):
+    path = made.write_zip(tmp_path / "file", made.program(b"}"))
+    raw = bytearray(path.read_bytes())
+    entry = raw.index(b"PK\1\2")  # the first one's in the directory, its sizes after 20 bytes
+    for field in fields:
+        raw[entry + field : entry + field + 4] = (2**30).to_bytes(4, "little")
+    path.write_bytes(raw)
+    tracemalloc.start()
+    try:
+        refused(path, "overlap or are larger than the file")
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_directory_that_points_before_the_file_is_damage(made, tmp_path, refused):
+    path = made.write_zip(tmp_path / "file", made.program(b"}"))
+    raw = bytearray(path.read_bytes())
+    end = raw.rindex(b"PK\5\6")
+    raw[end + 12 : end + 16] = (2**20).to_bytes(4, "little")  # bytes of the directory
+    path.write_bytes(raw)
+    refused(path, "damaged zip file|[Bb]ad")
 
 
 @pytest.mark.parametrize("shape", ["(1099511627776,)", "(4611686018427387904, 4611686018427387904)", "(-4,)"])
