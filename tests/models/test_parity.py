@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -26,24 +25,16 @@ def torch_reference():
     return module
 
 
-def with_weights(build, tensors):
-    """The state of a model with the weights of a torch state dict, of which every one must have been used."""
-    model = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+def weights_of(tensors):
+    """(path, shape) → array of a torch state dict in flax's layout, and what was not asked for."""
     left = {name: np.asarray(t) for name, t in tensors.items() if not name.endswith("num_batches_tracked")}
 
-    def value(path, variable):
-        if isinstance(variable, nnx.RngState):
-            return variable.replace(jax.random.key(0) if isinstance(variable, nnx.RngKey) else jnp.uint32(0))
-        *owner, leaf = map(str, path)
+    def array_of(path, shape):
+        *owner, leaf = path
         array = left.pop(".".join((*owner, TORCH_NAMES.get(leaf, leaf))))
-        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
-        assert array.shape == variable.get_value().shape
-        return variable.replace(jnp.asarray(array))
+        return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
-    state = nnx.map_state(value, nnx.state(model))
-    assert not left
-    model.eval()
-    return model, state
+    return array_of, left
 
 
 CASES = {
@@ -57,13 +48,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_layer_is_that_of_torch(torch_reference, rng, name):
+def test_every_layer_is_that_of_torch(torch_reference, filled, rng, name):
     build, pixels = CASES[name]
     images = rng.standard_normal((2, pixels, pixels, 3)).astype(np.float32)
     reference = torch_reference.random_model(name)
     expected, calls = torch_reference.outputs_of_layers(reference, images)
-    model, state = with_weights(build, reference.state_dict())
-    output, activations = jax.jit(ja.tap(model))(state, images)
+    array_of, unused = weights_of(reference.state_dict())
+    model = filled(build, array_of)
+    assert not unused
+    model.eval()
+    output, activations = jax.jit(ja.tap(model))(nnx.state(model), images)
 
     assert relative_error(output, expected) < 1e-4
     compared = 0

@@ -47,14 +47,8 @@ SMALL = {
     "vgg": partial(VGG, ((4,), (6, 6)), 5, hidden=8),
     "vgg bn": partial(VGG, ((4,), (6, 6)), 5, batch_norm=True, hidden=8),
     "squeezenet": partial(SqueezeNet, 5),
-    "efficientnet_lite": partial(EfficientNetLite, Scaling(0.5, 0.5, 24, 0.2), 5),
+    "efficientnet_lite": partial(EfficientNetLite, Scaling(0.5, 0.3, 24, 0.2), 5),
 }
-
-
-@pytest.fixture(scope="module", params=SMALL)
-def small(request):
-    build = SMALL[request.param]
-    return nnx.jit(lambda: build(rngs=nnx.Rngs(0)))()
 
 
 @pytest.fixture(scope="module")
@@ -62,30 +56,28 @@ def images():
     return jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 24, 3)), jnp.float32)
 
 
-def test_jit_grad_and_vmap_over_batches(small, images):
-    small.eval()
-    tap, state = ja.tap(small, small.post_activations), nnx.state(small)
+@pytest.mark.parametrize("name", SMALL)
+def test_jit_grad_and_vmap_over_batches(random_model, name, images):
+    model = random_model(SMALL[name])
+    model.eval()
+    tap, state = ja.tap(model, model.post_activations), nnx.state(model)
     weights, rest = nnx.split_state(state, nnx.Param, ...)
 
-    @jax.jit
-    def both(images):
-        output, activations = tap(state, images)
-        by_batches, parts = jax.vmap(lambda batch: tap(state, batch))(images.reshape(2, 2, *images.shape[1:]))
-        last = next(reversed(activations))
-        loss = lambda weights: (tap(nnx.merge_state(weights, rest), images)[1][last] ** 2).sum()
-        return output, activations, by_batches, parts, jax.grad(loss)(weights)
+    def loss(weights, images):
+        output, activations = tap(nnx.merge_state(weights, rest), images)
+        return (output**2).sum(), (output, activations)
 
-    output, activations, by_batches, parts, gradient = both(images)
+    output, activations = jax.jit(tap)(state, images)
+    gradient_of = jax.jit(jax.vmap(jax.grad(loss, has_aux=True), (None, 0)))
+    gradient, (outputs, parts) = gradient_of(weights, images.reshape(2, 2, *images.shape[1:]))
     assert output.shape == (4, 5)
-    assert jnp.isfinite(output).all()
-    np.testing.assert_allclose(by_batches.reshape(output.shape), output, rtol=1e-4, atol=1e-4)
-    for name, a in activations.items():
-        assert a.shape[0] == len(images)
+    np.testing.assert_allclose(outputs.reshape(output.shape), output, rtol=1e-4, atol=1e-4)
+    for layer, a in activations.items():
         assert float(a.std()) > 0
-        np.testing.assert_allclose(parts[name].reshape(a.shape), a, rtol=1e-3, atol=1e-4)
-    norms = [float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)]
-    assert np.isfinite(norms).all()
-    assert np.count_nonzero(norms) > len(norms) / 2
+        np.testing.assert_allclose(parts[layer].reshape(a.shape), a, rtol=1e-4, atol=1e-4)
+    for leaf in jax.tree.leaves(gradient):
+        assert jnp.isfinite(leaf).all()
+        assert float(jnp.abs(leaf).max()) > 0
 
 
 EXPECTED = {
@@ -116,10 +108,10 @@ EXPECTED = {
     "efficientnet_lite": {
         "stem_relu6": (12, 12, 32),
         **{f"_blocks.{i}": shape for i, shape in enumerate([(12, 12, 8), (6, 6, 16), (3, 3, 24)])},
-        **{f"_blocks.{i}": (2, 2, 40) for i in (3, 4)},
-        **{f"_blocks.{i}": (2, 2, 56) for i in (5, 6)},
-        **{f"_blocks.{i}": (1, 1, 96) for i in (7, 8)},
-        "_blocks.9": (1, 1, 160),
+        "_blocks.3": (2, 2, 40),
+        "_blocks.4": (2, 2, 56),
+        **{f"_blocks.{i}": (1, 1, 96) for i in (5, 6)},
+        "_blocks.7": (1, 1, 160),
         "head_relu6": (1, 1, 1280),
     },
 }
@@ -138,27 +130,27 @@ def test_post_activations_come_in_order_with_their_shapes(name):
 
 
 @pytest.mark.parametrize("name", ["resnet", "vgg bn", "efficientnet_lite"])
-def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(name, images):
-    @nnx.jit
-    def run():
-        model = SMALL[name](rngs=nnx.Rngs(0))
-        averages = lambda: jax.tree.leaves(nnx.state(model, nnx.BatchStat))
-        model.eval()
-        before, first = averages(), model(images)
-        model.train()
-        trained = model(images)
-        model.eval()
-        return before, averages(), (first, trained, model(images), model(images))
-
-    before, after, (first, trained, later, again) = run()
-    assert all(float(jnp.abs(a - b).max()) > 0 for a, b in zip(before, after, strict=True))
-    assert float(jnp.abs(first - trained).max()) > 1e-4
-    assert float(jnp.abs(first - later).max()) > 1e-7
-    np.testing.assert_array_equal(later, again)
+def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(random_model, name, images):
+    model = random_model(SMALL[name])
+    forward = nnx.jit(lambda model: model(images))
+    averages = lambda: jax.tree.leaves(nnx.state(model, nnx.BatchStat))
+    model.eval()
+    before, first = averages(), forward(model)
+    np.testing.assert_array_equal(forward(model), first)
+    model.train()
+    trained = forward(model)
+    model.eval()
+    assert all(float(jnp.abs(a - b).max()) > 0 for a, b in zip(before, averages(), strict=True))
+    assert relative_change(trained, first) > 0.01
+    assert relative_change(forward(model), first) > 1e-4
 
 
-def test_dropped_paths_leave_the_input_of_a_block(rng):
-    block = Block(8, 8, size=3, stride=1, expansion=2, drop_path=0.5, rngs=nnx.Rngs(0))
+def relative_change(new, old):
+    return float(jnp.linalg.norm(new - old) / jnp.linalg.norm(old))
+
+
+def test_dropped_paths_leave_the_input_of_a_block(random_model, rng):
+    block = random_model(partial(Block, 8, 8, size=3, stride=1, expansion=2, drop_path=0.5))
     x = jnp.asarray(rng.standard_normal((32, 4, 4, 8)), jnp.float32)
     kept = np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0
     assert 4 < kept.sum() < 28
@@ -166,15 +158,12 @@ def test_dropped_paths_leave_the_input_of_a_block(rng):
     assert (np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0).all()
 
 
-def test_fit_trains_a_model_with_batch_norm_and_dropout(images):
-    model = SMALL["vgg bn"](rngs=nnx.Rngs(0))
-    probe = ja.probe(ja.tap(model, model.post_activations), images, ja.encode_targets(np.arange(4)))
-    state, history = ja.fit(model, optax.sgd(1e-3), images, np.arange(4), steps=2, batch_size=4, probe=probe)
+def test_fit_trains_a_model_with_batch_norm_and_dropout(random_model, images):
+    model = random_model(SMALL["vgg bn"])
+    before = nnx.state(model, nnx.BatchStat)
+    state, history = ja.fit(model, optax.sgd(1e-3), images, np.arange(4), steps=2, batch_size=4)
     assert np.isfinite(history.loss).all()
-    assert list(history.layers) == ["input", *model.post_activations]
-    moved = jax.tree.map(
-        lambda a, b: float(jnp.abs(a - b).max()), *(nnx.filter_state(s, nnx.BatchStat) for s in (state.model, nnx.state(model)))
-    )
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), nnx.filter_state(state.model, nnx.BatchStat), before)
     assert min(jax.tree.leaves(moved)) > 0
 
 
