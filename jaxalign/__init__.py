@@ -8,7 +8,7 @@ from jaxalign.capture import Tap, reap, tag, tap
 from jaxalign.losses import label_alignment_loss, label_alignment_weights, smooth_alignment
 from jaxalign.moments import Basis, Moments, basis, moments
 from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
-from jaxalign.representation import encode_targets, prepare
+from jaxalign.representation import WidthWarning, encode_targets, prepare
 from jaxalign.sharded import sharded, sum_over_processes
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.streaming import accumulate, stream_spectrum
@@ -47,6 +47,7 @@ __all__ = [
     "TrainState",
     "Triangle",
     "WandbWriter",
+    "WidthWarning",
     "Writer",
     "accumulate",
     "aligned_rank",

@@ -14,6 +14,9 @@ from jaxalign._checks import as_real_floats, is_concrete, require_finite
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]
 
+INPUT = "input"
+"""The name of the inputs themselves among a model's layers."""
+
 _LARGE = 2 * 2**30
 
 

@@ -8,11 +8,15 @@ import tyro
 from rich.console import Console
 
 from jaxalign.cli.benchmark import Benchmark, benchmark
+from jaxalign.cli.inspect import Inspect, inspect_model
+from jaxalign.cli.layers import Layers, layers
 from jaxalign.cli.show import Show, show
 from jaxalign.cli.train import Train, train
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Layers, tyro.conf.subcommand("layers")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
 )
@@ -31,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match command:
             case Train():
                 return train(command, console)
+            case Inspect():
+                return inspect_model(command, console)
+            case Layers():
+                return layers(command, console)
             case Show():
                 return show(command, console)
             case Benchmark():

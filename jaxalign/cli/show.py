@@ -1,4 +1,4 @@
-"""`jaxalign show RUN`: the summary of a run, also while it runs."""
+"""`jaxalign show RUN`: the summary of a run, also while it runs, or of an inspection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from jaxalign.inspection import read_inspection
+from jaxalign.inspection.folder import LAYERS
+from jaxalign.report.inspected_terminal import inspected_table
 from jaxalign.report.terminal import summary
 from jaxalign.training.run_folder import PAGE, read_config, read_history, read_result
 
@@ -19,6 +22,9 @@ class Show:
 
 
 def show(config: Show, console: Console) -> int:
+    if (config.run / LAYERS).is_file():
+        console.print(inspected_table(read_inspection(config.run)))
+        return 0
     history = read_history(config.run)
     if len(history.step) == 0:
         raise ValueError(f"{config.run} has no row yet; ask again when its first chunk is done")

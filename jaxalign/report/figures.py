@@ -1,5 +1,6 @@
 """The pictures of a run, from its history alone: alignment by step, curve by layer, and step × threshold."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -9,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from jaxalign.report.summary import chance_at, last_layer, middle_threshold, model_layers
+from jaxalign.representation import INPUT
 from jaxalign.training.history import History
-from jaxalign.training.probe import INPUT
 from jaxalign.training.run_folder import PICTURES
 
 INK, MUTED, FAINT = "#1f2328", "#6b7280", "#d5d9e0"
+SHADES = (0.25, 0.95)  # of viridis reversed, from the first layer to the last
 STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -49,7 +51,7 @@ def alignment_by_step(history: History) -> Figure:
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         at_threshold, area = figure.subplots(1, 2)
         for name, colour in layer_colours(history).items():
-            record, style = history.layers[name], _line(name)
+            record, style = history.layers[name], line_style(name)
             at_threshold.plot(history.measured, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
             area.plot(history.measured, record.area / history.total, color=colour, label=name, **style)
         last = last_layer(history)
@@ -77,7 +79,7 @@ def curve_by_layer(history: History) -> Figure:
             record = history.layers[name]
             if INPUT in history.layers:
                 inputs = history.layers[INPUT].curve[-1] / history.total
-                axes.plot(history.grid, inputs, color=colours[INPUT], label="input", **_line(INPUT))
+                axes.plot(history.grid, inputs, color=colours[INPUT], label="input", **line_style(INPUT))
             axes.plot(history.grid, record.null[-1] / history.total, ":", color=MUTED, linewidth=1.2, label="random labels")
             axes.plot(history.grid, record.curve[0] / history.total, color=colours[name], alpha=0.45, label="untrained")
             axes.plot(history.grid, record.curve[-1] / history.total, color=colours[name], linewidth=2.4, label="trained")
@@ -114,13 +116,19 @@ def threshold_heat_map(history: History) -> Figure:
 
 def layer_colours(history: History) -> dict[str, str]:
     """Grey for the inputs, then light to dark from the first layer to the last."""
-    names = model_layers(history)
-    shades = matplotlib.colormaps["viridis_r"](np.linspace(0.25, 0.95, max(len(names), 2)))
+    return colours_by_depth(list(history.layers))
+
+
+def colours_by_depth(layers: Sequence[str]) -> dict[str, str]:
+    """Grey for the inputs, then light to dark in the order of the layers."""
+    names = [name for name in layers if name != INPUT]
+    shades = matplotlib.colormaps["viridis_r"](np.linspace(*SHADES, max(len(names), 2)))
     colours = {name: matplotlib.colors.to_hex(shade) for name, shade in zip(names, shades, strict=False)}
-    return {name: colours.get(name, MUTED) for name in history.layers}
+    return {name: colours.get(name, MUTED) for name in layers}
 
 
-def _line(name: str) -> dict:
+def line_style(name: str) -> dict:
+    """The inputs are dashed."""
     return {"linestyle": "--", "linewidth": 1.4} if name == INPUT else {}
 
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from jaxalign.report.figures import layer_colours
 from jaxalign.report.summary import LayerSummary, last_layer, middle_threshold, model_layers, summarize
+from jaxalign.representation import INPUT
 from jaxalign.training.history import History
-from jaxalign.training.probe import INPUT
 
 FRAMES = 120
 
@@ -54,22 +54,28 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
         "notes": "".join(f"<li>{escape(note)}</li>" for note in config["probe"]["notes"]),
         "details": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _details(config, history, result)),
         "frames": _frames(history),
-        **{name: _svg(figure) for name, figure in figures.items()},
+        **{name: svg(figure) for name, figure in figures.items()},
     }
-    template = files("jaxalign.report").joinpath("page.html").read_text(encoding="utf-8")
-    return Template(template).substitute({name: escape(value) for name, value in text.items()} | markup)
+    return fill("page.html", text, markup)
+
+
+def fill(template: str, text: Mapping[str, str], markup: Mapping[str, str]) -> str:
+    """A template of this package with the style all pages share, text (escaped here) and markup (as it is)."""
+    held = {name: files("jaxalign.report").joinpath(name).read_text(encoding="utf-8") for name in (template, "style.css")}
+    values = {name: escape(value) for name, value in text.items()} | dict(markup) | {"style": held["style.css"]}
+    return Template(held[template]).substitute(values)
 
 
 def _lede(last: LayerSummary, history: History, tau: float) -> str:
     before, after = last.alignment
     begin = (
-        f"Before training, {_percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last "
+        f"Before training, {percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last "
         f"measured layer, {last.layer}. "
     )
     if np.isnan(after):
         return begin + "Then the run diverged."
-    chance = "" if np.isnan(last.chance) else f"; random labels would give {_percent(last.chance)}"
-    return begin + f"After {history.measured[-1]:,} steps it is {_percent(after)}{chance}."
+    chance = "" if np.isnan(last.chance) else f"; random labels would give {percent(last.chance)}"
+    return begin + f"After {history.measured[-1]:,} steps it is {percent(after)}{chance}."
 
 
 def _verdict(rows: Iterable[LayerSummary]) -> str:
@@ -98,14 +104,14 @@ def _warning(history: History, result: Mapping[str, Any]) -> str:
 
 def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str, Any]) -> str:
     tiles = [
-        (f"{_percent(last.alignment[0])} → {_percent(last.alignment[1])}", f"of the labels at σ ≥ {tau:g} in {last.layer}"),
+        (f"{percent(last.alignment[0])} → {percent(last.alignment[1])}", f"of the labels at σ ≥ {tau:g} in {last.layer}"),
         (
             f"{_number(last.area[0], 1)} → {_number(last.area[1], 1)}",
             f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})",
         ),
     ]
     if "test_accuracy" in result:
-        accuracies = f"{_percent(result['train_accuracy'])} · {_percent(result['test_accuracy'])}"
+        accuracies = f"{percent(result['train_accuracy'])} · {percent(result['test_accuracy'])}"
         tiles.append((accuracies, "accuracy, training · test"))
     return "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in tiles)
 
@@ -113,8 +119,7 @@ def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str
 def _table(rows: Iterable[LayerSummary], tau: float) -> str:
     head = ["layer", f"A({tau:g})/‖y‖² untrained", "trained", "by chance", "area/‖y‖² untrained", "trained"]
     body = [
-        (r.layer, *(_percent(share) for share in (*r.alignment, r.chance)), *(_number(area, 2) for area in r.area))
-        for r in rows
+        (r.layer, *(percent(share) for share in (*r.alignment, r.chance)), *(_number(area, 2) for area in r.area)) for r in rows
     ]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{cells}</table>"
@@ -154,7 +159,8 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 3) if np.isfinite(value) else None
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as an <svg> element."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
@@ -165,7 +171,8 @@ def _number(value: float, digits: int) -> str:
     return "NaN" if np.isnan(value) else f"{value:.{digits}f}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share for people: 0.4%, 43%, 99.6%."""
     if np.isnan(share):
         return "NaN"
     return f"{share:.1%}" if share < 0.0995 or 0.995 < share < 1 else f"{share:.0%}"

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jax import Array
 
+from jaxalign.representation import INPUT
 from jaxalign.training.history import History
-from jaxalign.training.probe import INPUT
 
 
 class LayerSummary(NamedTuple):

@@ -18,10 +18,9 @@ from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap
 from jaxalign.moments import Moments, moments
 from jaxalign.quadrature import quadrature
-from jaxalign.representation import prepare
+from jaxalign.representation import INPUT, prepare
 from jaxalign.spectrum import Spectrum, spectrum
 
-INPUT = "input"
 Measure = Literal["exact", "quadrature", "deferred"]
 MEASURES: tuple[Measure, ...] = ("exact", "quadrature", "deferred")
 

@@ -1,0 +1,21 @@
+"""The measure of a model somebody already has: every layer's label spectrum over a data set, in constant memory."""
+
+from jaxalign.inspection.folder import Inspected, read_inspection, save
+from jaxalign.inspection.inspect import Inspection, inspect
+from jaxalign.inspection.numbers import LayerCurves, LayerNumbers, curves, numbers
+from jaxalign.inspection.plan import LayerPlan, Plan, plan
+
+__all__ = [
+    "Inspected",
+    "Inspection",
+    "LayerCurves",
+    "LayerNumbers",
+    "LayerPlan",
+    "Plan",
+    "curves",
+    "inspect",
+    "numbers",
+    "plan",
+    "read_inspection",
+    "save",
+]
