@@ -165,11 +165,12 @@ def readable(count: float) -> str:
 
 
 def _planned(value: Any, reduce: Reduce) -> LayerPlan:
+    dtype = jax.dtypes.canonicalize_dtype(value.dtype)  # numpy's float64 is float32 to jax
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WidthWarning)  # a plan is how to learn of the width
-        matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, value.dtype))
+        matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, dtype))
     positions = prod(value.shape[1:-1]) if reduce == "samples" else 1
-    return LayerPlan(tuple(value.shape[1:]), jnp.dtype(value.dtype).name, reduce, positions, matrix.shape[1])
+    return LayerPlan(tuple(value.shape[1:]), dtype.name, reduce, positions, matrix.shape[1])
 
 
 def _unfit(value: Any, rows: int) -> str:
