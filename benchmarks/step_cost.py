@@ -3,7 +3,7 @@
     python benchmarks/step_cost.py
 
 An MLP 64-128-128-128-128-1, batch 64, Adam; a probe of 1000 samples, all four hidden layers, the whole curve. Each way is one
-jitted scan of 64 steps, all in turn; medians over the rounds, ratios within a round. A last line is the recipe of `jaxalign
+jitted scan of 64 steps, all in turn; medians over the rounds, ratios within a round. The last lines are the recipe of `jaxalign
 train` by `fit`, with the rows fetched, from its first chunk to its last.
 """
 
@@ -81,17 +81,18 @@ def ways() -> dict[str, Callable[[], object]]:
     return {"train step": program(None), **{name: program(measure) for name, measure in MEASURES.items()}}
 
 
-def recipe(measured: bool, steps: int = 511, chunk: int = 64) -> float:
-    """Seconds a step of ``fit`` between the first chunk that reaches the host and the last but one."""
+def recipe(measure: str | None, every: int = 1, steps: int = 511, chunk: int = 64) -> float:
+    """Milliseconds a step of ``fit`` between the first chunk that reaches the host and the last but one."""
     images = fashion_mnist(classes=(2, 4)).train
     model = MLP(784, (128, 128, 128), 1, rngs=nnx.Rngs(0))
-    probe = ja.probe(ja.tap(model, "hidden_*"), images.inputs, ja.encode_targets(images.labels)) if measured else None
+    tap, targets = ja.tap(model, "hidden_*"), ja.encode_targets(images.labels)
+    probe = None if measure is None else ja.probe(tap, images.inputs, targets, measure=measure)
     times: list[float] = []
     observe = lambda part: times.append(time.perf_counter())
-    settings = {"steps": steps, "probe": probe, "chunk": chunk, "observe": observe}
+    settings = {"steps": steps, "probe": probe, "every": every, "chunk": chunk, "observe": observe}
     ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, **settings)
     # The host is one chunk behind: the last two arrivals belong to one wait.
-    return (times[-2] - times[0]) / (chunk * (len(times) - 2))
+    return 1e3 * (times[-2] - times[0]) / (chunk * (len(times) - 2))
 
 
 def main() -> None:
@@ -118,16 +119,18 @@ def main() -> None:
         }
         for name, t in seconds.items()
     }
-    fits = [(recipe(False), recipe(True)) for _ in range(arguments.rounds // 2 + 1)]
-    plain, measured = (1e3 * float(np.median(t)) for t in zip(*fits, strict=True))
+    kinds = {"plain": (None, 1), "exact": ("exact", 1), "every 8th, exact": ("exact", 8)}
+    kinds |= {measure: (measure, 1) for measure in ("quadrature", "deferred")}
+    fits = [[recipe(*kind) for kind in kinds.values()] for _ in range(arguments.rounds // 2 + 1)]
+    recipes = dict(zip(kinds, np.median(fits, axis=0).tolist(), strict=True))
     table = Table("a step", "ms", "over step + forward", "measure: times as fast as jnp svd", box=None, header_style="bold")
     for name, row in rows.items():
         faster = "" if row["faster_than_svd"] is None else f"{row['faster_than_svd']:.1f}"
         table.add_row(name, f"{row['milliseconds']:.3f}", f"{row['over_step_and_forward']:.2f}", faster)
     console = Console(width=100)
     console.print(table)
-    console.print(f"jaxalign train's recipe, rows fetched: {plain:.2f} ms a step, {measured:.2f} ms with every layer measured")
-    recipes = {"plain": plain, "measured": measured}
+    listed = ", ".join(f"{kind} {milliseconds:.2f}" for kind, milliseconds in recipes.items())
+    console.print(f"jaxalign train's recipe, rows fetched, ms a step: {listed}")
     console.print(save("step-cost", {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes}))
 
 

@@ -4,20 +4,38 @@ from jaxalign.accuracy import SpectrumInfo, spectrum_and_info
 from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.batched import spectra
-from jaxalign.capture import Tap, tap
+from jaxalign.capture import Tap, reap, tag, tap
+from jaxalign.losses import label_alignment_loss, label_alignment_weights, smooth_alignment
 from jaxalign.moments import Basis, Moments, basis, moments
 from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
-from jaxalign.representation import encode_targets, prepare
+from jaxalign.representation import WidthWarning, encode_targets, prepare
 from jaxalign.sharded import sharded, sum_over_processes
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.streaming import accumulate, stream_spectrum
-from jaxalign.training import History, Probe, Record, RunWriter, TrainState, fit, probe, read_history
+from jaxalign.training import (
+    Checkpoints,
+    History,
+    Observed,
+    Probe,
+    Record,
+    RunWriter,
+    TensorBoardWriter,
+    TrainState,
+    WandbWriter,
+    Writer,
+    fit,
+    observe,
+    probe,
+    read_history,
+)
 from jaxalign.triangular import Triangle, triangle
 
 __all__ = [
     "Basis",
+    "Checkpoints",
     "History",
     "Moments",
+    "Observed",
     "Probe",
     "Quadrature",
     "Record",
@@ -25,8 +43,12 @@ __all__ = [
     "Spectrum",
     "SpectrumInfo",
     "Tap",
+    "TensorBoardWriter",
     "TrainState",
     "Triangle",
+    "WandbWriter",
+    "WidthWarning",
+    "Writer",
     "accumulate",
     "aligned_rank",
     "alignment",
@@ -35,19 +57,25 @@ __all__ = [
     "basis",
     "encode_targets",
     "fit",
+    "label_alignment_loss",
+    "label_alignment_weights",
     "moments",
+    "observe",
     "prepare",
     "probe",
     "quadrature",
     "quadrature_bounds",
     "random_label_curve",
     "read_history",
+    "reap",
     "sharded",
+    "smooth_alignment",
     "spectra",
     "spectrum",
     "spectrum_and_info",
     "stream_spectrum",
     "sum_over_processes",
+    "tag",
     "tap",
     "triangle",
 ]

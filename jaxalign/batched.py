@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from jaxalign._routes import Method, device_of, platform_of, route_for
 from jaxalign.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-WORTH_A_CALL = 1 << 23  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share programs
+WORTH_A_CALL = 1 << 23  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
 
 
 def spectra(
@@ -81,23 +81,11 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
-    if not is_on_host(x, y):
+    if not (route in _host.ROUTES and is_on_host(x, y)) or n * d * min(n, d) < WORTH_A_CALL:
         return converged(_in_one_program(x, y, route, centered))
-    if route in _host.ROUTES and n * d * min(n, d) >= WORTH_A_CALL:
-        pairs = zip(np.asarray(x), np.asarray(y), strict=True)
-        each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
-        return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
-    return converged(_in_a_program_a_core(x, y, route, centered))
-
-
-def _in_a_program_a_core(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
-    b = len(x)
-    size = -(-b // CORES)
-    begins = [min(begin, b - size) for begin in range(0, b, size)]  # parts of one size, of one program: the last may overlap
-    whole = lambda i: jax.block_until_ready(_in_one_program(x[i : i + size], y[i : i + size], route, centered))
-    parts = _on_all_cores([partial(whole, i) for i in begins])
-    new = [size, *(after - before for before, after in pairwise(begins))]
-    return jax.tree.map(lambda *p: jnp.concatenate([part[-n:] for part, n in zip(p, new, strict=True)]), *parts)
+    pairs = zip(np.asarray(x), np.asarray(y), strict=True)
+    each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
+    return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -106,7 +94,10 @@ def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
 
 
 def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
-    """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no better batches on a CPU."""
+    """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no better batches on a CPU.
+
+    None of them may run a program of XLA: two at once share one pool of threads, for which they can wait for ever.
+    """
     found: dict[int, Spectrum] = {}
     waiting = deque(enumerate(calls))
 
@@ -125,10 +116,14 @@ def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
 
 def _solve(each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool) -> list[Spectrum]:
     pairs = [_checked(*one) for one in each]
-    if all(is_on_host(*pair) for pair in pairs):
-        found = _on_all_cores([partial(solve, x, y, route_for(method, x), centered) for x, y in pairs])
-        return converged(found, device_of(pairs[0][0]) if pairs else None)
-    return converged(_in_classes(pairs, method, centered))
+    routes = [route_for(method, x) for x, _ in pairs]
+    if not all(is_on_host(*pair) for pair in pairs):
+        return converged(_in_classes(pairs, method, centered))
+    if not set(routes) <= set(_host.ROUTES):
+        return converged([solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)])
+    as_numpy = [(np.asarray(x), np.asarray(y)) for x, y in pairs]
+    calls = [partial(solve_on_host, x, y, route, centered) for (x, y), route in zip(as_numpy, routes, strict=True)]
+    return converged(_on_all_cores(calls), device_of(pairs[0][0]) if pairs else None)
 
 
 def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:

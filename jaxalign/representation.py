@@ -1,5 +1,6 @@
 """From what a network and a data set give to the two matrices of the measure: Φ (n, d) and Y (n, k)."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,8 +17,21 @@ Reduce = Literal["flatten", "mean", "samples", "cls"]
 INPUT = "input"
 """The name of the inputs themselves among a model's layers."""
 
+_LARGE = 2 * 2**30
 
-def prepare(activations: ArrayLike, *, bias: bool = True, normalize: bool = True, reduce: Reduce = "flatten") -> Array:
+
+class WidthWarning(UserWarning):
+    """A map was flattened to so many features d that what takes d × d numbers, as moments do, may not fit in memory."""
+
+
+def prepare(
+    activations: ArrayLike,
+    *,
+    bias: bool = True,
+    normalize: bool = True,
+    reduce: Reduce = "flatten",
+    mask: ArrayLike | None = None,
+) -> Array:
     """The representation matrix Φ of a layer: a constant 1 appended to every row, then φ_i ← φ_i / ‖φ_i‖₂.
 
     The column of ones stands in for the bias of a linear head; with unit rows Σσ_i² = n and σ_1 ≤ √n, which makes
@@ -30,18 +44,28 @@ def prepare(activations: ArrayLike, *, bias: bool = True, normalize: bool = True
       reduce: what becomes of axes between the first and the last: "flatten" makes them features; "mean" averages over
         them (global average pooling); "samples" makes each position a row, (n·positions, d), so that targets must be
         repeated as often; "cls" keeps the first position.
+      mask: for "mean": (n, ...), the shape of ``activations`` without the last axis; the positions that count, True or
+        1. The others, padding, may hold anything. With "samples", pass ``mask.ravel()`` as weights to ``moments``.
 
     Returns:
       Φ, (n, d) or, with the bias, (n, d + 1).
 
     Raises:
-      ValueError: activations of rank < 2, empty, or not finite (eager calls); an unknown ``reduce``.
-      TypeError: complex activations.
+      ValueError: activations of rank < 2, empty, or not finite (eager calls); an unknown ``reduce``; a mask of another
+        shape, with another ``reduce``, of other values than 0 and 1 or without a position in some row (eager calls; a
+        traced row without one becomes NaN).
+      TypeError: complex activations; a mask that is neither boolean nor of integers.
+
+    Warns:
+      WidthWarning: "flatten" of rank > 2 gives so many features d that d × d moments take more than 2 GiB.
 
     Example:
       >>> import jaxalign as ja
       >>> ja.prepare([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]]).tolist()
       [[0.588..., 0.784..., 0.0, 0.196...], [0.0, 0.0, 0.0, 1.0]]
+      >>> tokens = [[[1.0], [3.0], [float("nan")]]]
+      >>> ja.prepare(tokens, bias=False, normalize=False, reduce="mean", mask=[[True, True, False]]).tolist()
+      [[2.0]]
 
     Source: Imani, Hu, White (TMLR 2022), the order of steps as in the authors' demo notebook.
     """
@@ -53,24 +77,63 @@ def prepare(activations: ArrayLike, *, bias: bool = True, normalize: bool = True
         )
     if 0 in x.shape:
         raise ValueError(f"activations must not be empty, found shape {x.shape}; pass at least one sample and one feature")
+    counted = None if mask is None else _counted_positions(mask, x.shape, reduce)[..., None]
+    if counted is not None:
+        x = jnp.where(counted, x, 0)
     require_finite(x, "activations")
-    x = _to_matrix(x, reduce)
+    if reduce == "flatten" and x.ndim > 2:
+        _warn_of_width(x.shape)
+    x = _to_matrix(x, reduce, counted)
     if bias:
         x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
     return _unit_rows(x) if normalize else x
 
 
-def _to_matrix(x: Array, reduce: Reduce) -> Array:
+def _to_matrix(x: Array, reduce: Reduce, counted: Array | None) -> Array:
     match reduce:
         case "flatten":
             return x.reshape(x.shape[0], -1)
         case "mean":
-            return x.mean(axis=tuple(range(1, x.ndim - 1)))
+            return x.mean(axis=tuple(range(1, x.ndim - 1)), where=counted)
         case "samples":
             return x.reshape(-1, x.shape[-1])
         case "cls":
             return x[(slice(None), *(0,) * (x.ndim - 2))]
     raise ValueError(f"reduce must be 'flatten', 'mean', 'samples' or 'cls', found {reduce!r}")
+
+
+def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> Array:
+    """The mask (n, ...) as booleans, or an error that says what is wrong with it."""
+    found = jnp.asarray(mask)
+    if reduce != "mean":
+        remedy = "; pass mask.ravel() as weights to moments(features, targets, weights)" if reduce == "samples" else ""
+        raise ValueError(f"mask goes with reduce='mean', found reduce={reduce!r}{remedy}")
+    if len(shape) < 3:
+        raise ValueError(f"mask needs activations with positions, (n, positions, d), found activations {shape}")
+    if found.shape != shape[:-1]:
+        raise ValueError(f"mask must have shape {shape[:-1]}, that of activations without the last axis, found {found.shape}")
+    if not (found.dtype == bool or jnp.issubdtype(found.dtype, jnp.integer)):
+        raise TypeError(f"mask must be boolean, or integers 0 and 1, found {found.dtype}; pass mask > 0")
+    if is_concrete(found):
+        values = np.asarray(found).reshape(shape[0], -1)
+        if not np.isin(values, (0, 1)).all():
+            raise ValueError(f"mask must hold 0 and 1 only, found {values.min()} ... {values.max()}; pass mask > 0")
+        empty = np.flatnonzero(~values.any(axis=1))
+        if empty.size:
+            raise ValueError(f"mask must keep a position of every row, found none in {empty.size} rows, as in row {empty[0]}")
+    return found != 0
+
+
+def _warn_of_width(shape: tuple[int, ...]) -> None:
+    n, d = shape[0], int(np.prod(shape[1:]))
+    if 8 * d**2 > _LARGE:
+        warnings.warn(
+            f"flattening activations {shape} makes d = {d} features, whose d × d moments (streams, sums over devices) take "
+            f"{8 * d**2 / 2**30:,.0f} GiB; reduce='mean' makes d = {shape[-1]}"
+            + (f", and spectrum(features, targets) of all n = {n} < d rows at once takes n × n only" if n < d else ""),
+            WidthWarning,
+            stacklevel=3,
+        )
 
 
 def _unit_rows(x: Array) -> Array:

@@ -76,16 +76,21 @@ def test_results_lie_where_the_features_do(rng, method):
     assert all(part.devices() == {device} for part in ja.spectrum(features, targets, method=method))
 
 
-@pytest.mark.parametrize("count", [1, 3, 5, 8])
-@pytest.mark.parametrize("cores", [1, 2, 4])
-def test_small_matrices_in_a_program_a_core(rng, monkeypatch, cores, count):
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("size", [(30, 4), (700, 120)])
+def test_stacks_and_layers_are_as_one_by_one(rng, monkeypatch, cores, size):
+    """Sizes on both sides of WORTH_A_CALL; layers of two dtypes, of which one goes by a compiled route."""
     monkeypatch.setattr(batched, "CORES", cores)
-    stack = rng.standard_normal((count, 30, 4)).astype(np.float32)
-    targets = rng.standard_normal((count, 30, 2)).astype(np.float32)
-    found = ja.spectra(stack, targets)
-    for i in range(count):
-        for part, alone in zip(found, ja.spectrum(stack[i], targets[i]), strict=True):
+    stack = rng.standard_normal((5, *size)).astype(np.float32)
+    targets = rng.standard_normal((size[0], 2)).astype(np.float32)
+    found, listed = ja.spectra(stack, targets), ja.spectra([*stack, *stack.astype(np.float16)], targets)
+    for i in range(5):
+        for part, other, alone in zip(found, listed[i], ja.spectrum(stack[i], targets), strict=True):
             np.testing.assert_allclose(part[i], alone, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(other, alone, rtol=1e-4, atol=1e-5)
+    with jax.enable_x64(True):
+        wide = ja.spectra([stack[0], stack[0].astype(float)], targets)
+    np.testing.assert_allclose(wide[0].singular_values, wide[1].singular_values, rtol=1e-5)
 
 
 def test_a_failing_call_on_a_core_is_not_swallowed():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign.representation import WidthWarning
 
 
 def test_prepare_appends_ones_then_normalizes_rows(rng, x64):
@@ -73,6 +74,88 @@ def test_prepare_explains_bad_input(activations, message):
 def test_prepare_explains_an_unknown_reduce():
     with pytest.raises(ValueError, match="reduce must be 'flatten', 'mean', 'samples' or 'cls', found 'max'"):
         ja.prepare(np.ones((3, 2)), reduce="max")
+
+
+@pytest.mark.parametrize("padding", [0.0, 1e30, np.nan])
+def test_padding_changes_no_masked_mean(rng, padding):
+    x = rng.standard_normal((3, 4, 5)).astype(np.float32)
+    lengths = np.array([4, 2, 1])
+    mask = np.arange(7) < lengths[:, None]
+    padded = np.full((3, 7, 5), padding, np.float32)
+    padded[mask] = x[np.arange(4) < lengths[:, None]]
+    expected = np.concatenate([ja.prepare(x[i : i + 1, :length], reduce="mean") for i, length in enumerate(lengths)])
+    for given in (mask, mask.astype(np.int32), mask.tolist()):
+        found = ja.prepare(padded, reduce="mean", mask=given)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for traced in (
+        jax.jit(lambda a, m: ja.prepare(a, reduce="mean", mask=m))(padded, mask),
+        jax.jit(lambda a: ja.prepare(a, reduce="mean", mask=jnp.asarray(mask)))(padded),
+    ):
+        np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
+    gradient = jax.jit(jax.grad(lambda a: ja.prepare(a, reduce="mean", mask=mask)[:, 0].sum()))(padded)
+    assert np.isfinite(gradient).all()
+    assert (np.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
+
+
+def test_a_mask_over_two_axes_of_positions_and_one_that_keeps_all(rng):
+    x = rng.standard_normal((2, 3, 4, 5)).astype(np.float32)
+    mask = rng.random((2, 3, 4)) < 0.5
+    found = ja.prepare(x, bias=False, normalize=False, reduce="mean", mask=mask)
+    np.testing.assert_allclose(found, [a[m].mean(axis=0) for a, m in zip(x, mask, strict=True)], rtol=1e-5, atol=1e-6)
+    every = ja.prepare(x, reduce="mean", mask=np.ones((2, 3, 4), bool))
+    np.testing.assert_allclose(every, ja.prepare(x, reduce="mean"), rtol=1e-6)
+
+
+def test_masked_samples_are_weights_of_moments(rng):
+    x = rng.standard_normal((4, 6, 3)).astype(np.float32)
+    y = rng.standard_normal((24, 2)).astype(np.float32)
+    mask = (np.arange(6) < np.array([[6], [1], [3], [4]])).ravel()
+    phi = ja.prepare(x, reduce="samples")
+    found, expected = ja.spectrum(ja.moments(phi, y, mask)), ja.spectrum(ja.moments(phi[mask], y[mask]))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reduce", "error", "message"),
+    [
+        (np.ones((3, 5)), "mean", ValueError, r"shape \(3, 4\), .* found \(3, 5\)"),
+        (np.ones((3, 4)), "mean", TypeError, "boolean, or integers 0 and 1, found float"),
+        (np.full((3, 4), 2), "mean", ValueError, r"0 and 1 only, found 2 \.\.\. 2"),
+        (np.arange(12).reshape(3, 4) < 8, "mean", ValueError, "none in 1 rows, as in row 2"),
+        (np.ones((3, 4), bool), "samples", ValueError, r"mask.ravel\(\) as weights"),
+        (np.ones((3, 4), bool), "flatten", ValueError, "goes with reduce='mean', found reduce='flatten'"),
+        (np.ones((3, 4), bool), "cls", ValueError, "goes with reduce='mean', found reduce='cls'"),
+    ],
+)
+def test_bad_masks_are_explained(mask, reduce, error, message):
+    with pytest.raises(error, match=message):
+        ja.prepare(np.ones((3, 4, 2)), reduce=reduce, mask=mask)
+
+
+def test_a_mask_needs_positions_and_a_traced_row_without_any_is_nan():
+    with pytest.raises(ValueError, match=r"needs activations with positions, .* found activations \(3, 2\)"):
+        ja.prepare(np.ones((3, 2)), reduce="mean", mask=np.ones(3, bool))
+    found = jax.jit(lambda m: ja.prepare(np.ones((2, 3, 2)), reduce="mean", mask=m))(np.array([[1, 1, 0], [0, 0, 0]]))
+    assert np.isnan(found).any(axis=1).tolist() == [False, True]
+
+
+def test_a_huge_map_that_is_flattened_warns_of_its_moments():
+    flatten = lambda *shape: jax.eval_shape(ja.prepare, jax.ShapeDtypeStruct(shape, jnp.float32))
+    with pytest.warns(
+        WidthWarning, match=r"d = 200704 features, .* 300 GiB; reduce='mean' makes d = 64, .* n = 8 < d"
+    ) as caught:
+        flatten(8, 56, 56, 64)
+    assert len(caught) == 1
+    with pytest.warns(WidthWarning) as caught:
+        flatten(40_000, 20_000, 1)
+    assert "at once" not in str(caught[0].message)  # n ≥ d: no route is spared the d × d
+    with pytest.warns(WidthWarning) as caught:
+        ja.prepare(np.ones((1, 129, 128), np.float32))
+    assert caught[0].filename == __file__  # once a line of the caller
+    assert flatten(8, 128, 128).shape == (8, 128 * 128 + 1)  # 2 GiB
+    assert flatten(8, 200_704).shape == (8, 200_705)  # nothing is flattened
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 1], [3, 7, 7], [False, True, True], ["a", "b", "b"], [-1, 1, 1]])

@@ -8,9 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from flax import nnx
 
-from jaxalign.capture.layers import matches, require_all_found
+from jaxalign.capture.layers import Filters, in_order, matches, require_all_found
 
 
 class Activation(nnx.Intermediate):
@@ -20,24 +21,28 @@ class Activation(nnx.Intermediate):
 _SOWN = "activation"
 
 
-def nnx_forward(model: nnx.Module, patterns: Sequence[str], at: str) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
-    """``(state, *args) -> (output, activations)`` of the layers of ``model`` that fit the patterns."""
-    names = [_dotted(path) for path, layer in nnx.iter_modules(model) if path and callable(layer)]
-    require_all_found(patterns, names, "are not layers of the model")
+def nnx_forward(model: nnx.Module, filters: Filters, at: str) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``(state, *args) -> (output, activations)`` of the layers of ``model`` that fit the filters."""
+    require_all_found(filters, _layers(model), "are not layers of the model")
     graph = nnx.graphdef(model)
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
         copy = nnx.merge(graph, state, copy=True)
         calls: list[str] = []  # names only: a traced value kept here would leak out of nnx.jit
-        for path, layer in nnx.iter_modules(copy):
-            name = _dotted(path)
-            if path and callable(layer) and matches(name, patterns):
-                layer.__class__ = _recording(type(layer), name, at, calls)
+        tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
+        for name, layer in tapped.items():
+            layer.__class__ = _recording(type(layer), name, at, calls)
         output, sown = nnx.capture(copy, Activation)(*args, **kwargs)
         values = {_dotted(path[:-1]): variable.get_value() for path, variable in nnx.to_flat_state(sown)}
-        return output, _in_order(calls, values)
+        computed = {name: layer for name, layer in tapped.items() if name in values}
+        require_all_found(filters, computed, f"were asked for and their {at} was never computed, or is no array")
+        return output, in_order(calls, values)
 
     return forward
+
+
+def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
+    return {_dotted(path): layer for path, layer in nnx.iter_modules(model) if path and callable(layer)}
 
 
 def _recording(layer: type, name: str, at: str, calls: list[str]) -> type:
@@ -46,23 +51,12 @@ def _recording(layer: type, name: str, at: str, calls: list[str]) -> type:
     def __call__(self, *args, **kwargs):
         output = layer.__call__(self, *args, **kwargs)
         value = output if at == "output" else next(iter((*args, *kwargs.values())), None)
-        if value is not None:
+        if isinstance(value, jax.Array):
             calls.append(name)
             self.sow(Activation, _SOWN, value)
         return output
 
     return type(layer.__name__, (layer,), {"__call__": __call__, "__module__": layer.__module__})
-
-
-def _in_order(calls: Sequence[str], values: dict[str, tuple]) -> OrderedDict[str, Any]:
-    """Values by name in the order of the calls; a layer's later calls are named #2, #3, ..."""
-    ordered: OrderedDict[str, Any] = OrderedDict()
-    taken = dict.fromkeys(values, 0)
-    for name in calls:
-        if taken.get(name, 0) < len(values.get(name, ())):
-            taken[name] += 1
-            ordered[name if taken[name] == 1 else f"{name}#{taken[name]}"] = values[name][taken[name] - 1]
-    return ordered
 
 
 def _dotted(path: Sequence[Any]) -> str:

@@ -1,9 +1,9 @@
 """What `jaxalign train` trains: the configuration, and how it becomes a model, an optimizer and a description."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import optax
@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxalign.data import Dataset
 from jaxalign.models import MLP
+from jaxalign.training.probe import Measure
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
 Optimizer = Literal["adam", "adamw", "sgd", "momentum", "rmsprop", "lion"]
@@ -68,15 +69,26 @@ class Train:
     """Glob patterns of the layers to measure, among hidden_1, hidden_2, ..., logits."""
     probe: int = 1000
     """Measure on the first so many training images, classes balanced (fewer when there are fewer)."""
+    measure: Measure = "exact"
+    """How: the exact spectrum; a quadrature, a few times cheaper; or deferred, solving a chunk of steps as one batch."""
+    every: int = 1
+    """Measure at every so many steps."""
     thresholds: tuple[float, ...] = (1.0, 3.0, 5.0, 7.0, 10.0)
     """Thresholds τ to log A(τ) at; the middle one is the headline. The whole curve is logged in any case."""
     out: Path | None = None
     """Run folder to make; by default the next free runs/train-N."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run that is in the out folder."""
+    checkpoint_every: int = 1000
+    """Keep the state after so many steps, for --resume."""
+    resume: Path | None = None
+    """Go on with the run in this folder, from its newest checkpoint, with its own settings; no other option goes with it."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "batch_size", "steps", "probe"):
+        others = [field.name for field in fields(self) if field.name != "resume" and self._changed(field)]
+        if self.resume is not None and others:
+            raise ValueError(f"--resume takes all settings from the run's folder; leave out {', '.join(map(_flag, others))}")
+        for name in ("width", "depth", "batch_size", "steps", "probe", "every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}; change {_flag(name)}")
         if not 0 < self.learning_rate < float("inf"):
@@ -85,6 +97,31 @@ class Train:
             raise ValueError(f"seed must not be negative, found {self.seed}; change --seed")
         if self.overwrite and self.out is None:
             raise ValueError("--overwrite needs a folder to replace; pass --out")
+
+    def _changed(self, field: Field) -> bool:
+        return getattr(self, field.name) != field.default
+
+
+def as_settings(config: Train) -> dict[str, Any]:
+    """The configuration as config.json holds it: all that the run depends on, and nothing of where it is."""
+    held = asdict(config)
+    return {k: str(v) if isinstance(v, Path) else v for k, v in held.items() if k not in ("out", "overwrite", "resume")}
+
+
+def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
+    """The configuration of a run in a folder, from what ``as_settings`` made of it.
+
+    Raises:
+      ValueError: settings that this version does not know, or does not find.
+    """
+    known = {field.name for field in fields(Train)} - {"out", "overwrite", "resume"}
+    if set(settings) != known:
+        wrong = ", ".join(sorted(known ^ set(settings)))
+        raise ValueError(f"{folder} was made by another version of jaxalign: {wrong} in one of them only; train anew")
+    held: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    if held["data"] is not None:
+        held["data"] = Path(held["data"])
+    return Train(**held, out=folder)
 
 
 def build_model(config: Train, images: Dataset) -> MLP:

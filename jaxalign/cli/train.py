@@ -1,13 +1,13 @@
 """`jaxalign train`: the main job, from data to the run's page, as a few lines of the public calls."""
 
 import shlex
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,37 @@ from rich.console import Console
 from jaxalign.capture import tap
 from jaxalign.cli.environment import environment
 from jaxalign.cli.progress import TrainingDisplay
-from jaxalign.cli.recipe import Train, build_model, build_optimizer, describe
+from jaxalign.cli.recipe import Train, as_settings, build_model, build_optimizer, describe, from_settings
 from jaxalign.data import Dataset, fashion_mnist
 from jaxalign.report.figures import all_figures
 from jaxalign.report.page import page
 from jaxalign.report.terminal import summary
 from jaxalign.representation import encode_targets
-from jaxalign.training import History, RunWriter, classification, fit, probe
-from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_history
+from jaxalign.training import Checkpoints, History, RunWriter, classification, fit, probe
+from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_history, read_result
+
+CHECKPOINTS = "checkpoints"
 
 
 def train(config: Train, console: Console) -> int:
     """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C."""
+    resume = config.resume is not None
+    if config.resume is not None:
+        if read_result(config.resume).get("status") == "finished":
+            console.print(f"{config.resume} is finished: there is nothing to go on with.")
+            return 0
+        config = from_settings(read_config(config.resume)["train"], config.resume)
     split = fashion_mnist(config.data, None if config.classes == "all" else config.classes)
     images = split.train if config.samples is None else _balanced(split.train, config.samples, "samples")
     probed = _balanced(images, min(config.probe, len(images)), "probe")
     model = build_model(config, images)
     targets = encode_targets(probed.labels, classes=range(len(images.class_names)))
-    watch = probe(tap(model, config.layers), probed.inputs, targets, thresholds=config.thresholds)
+    watch = probe(tap(model, config.layers), probed.inputs, targets, thresholds=config.thresholds, measure=config.measure)
     folder = _next_free(Path("runs")) if config.out is None else config.out
-    writer = RunWriter(folder, _description(config, images, probed), overwrite=config.overwrite)
+    writer = RunWriter(folder, _description(config, images, probed), overwrite=config.overwrite, resume=resume)
+    checkpoints = Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every)
+    if config.overwrite:
+        shutil.rmtree(checkpoints.folder, ignore_errors=True)
 
     started = time.perf_counter()
     status, seen = "finished", 0
@@ -60,9 +71,11 @@ def train(config: Train, console: Console) -> int:
                 images.labels,
                 steps=config.steps,
                 probe=watch,
+                every=config.every,
                 batch_size=config.batch_size,
                 seed=config.seed,
                 observe=observe,
+                checkpoints=checkpoints,
             )
         except KeyboardInterrupt:
             status = "interrupted"
@@ -78,6 +91,7 @@ def train(config: Train, console: Console) -> int:
     if display.steps_per_second == display.steps_per_second:
         result["steps_per_second"] = round(display.steps_per_second, 1)
     if status == "finished":
+        result["steps_done"] = config.steps
         nnx.update(model, state.model)
         result |= {"train_accuracy": _accuracy(model, images), "test_accuracy": _accuracy(model, split.test)}
     writer.finish(result)
@@ -131,7 +145,7 @@ def _description(config: Train, images: Dataset, probed: Dataset) -> dict[str, A
         "command": shlex.join(["jaxalign", *(sys.argv[1:] or ["train"])]),
         "steps": config.steps,
         "recipe": recipe,
-        "train": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()},
+        "train": as_settings(config),
         "probe": {"size": len(probed), "sha256": probed.sha256(), "notes": _notes(names, len(probed), len(images))},
         "data": {"source": images.source, "size": len(images), "sha256": images.sha256()},
         "environment": environment(),

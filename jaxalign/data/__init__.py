@@ -4,7 +4,23 @@ from jaxalign.data.csv import read_csv
 from jaxalign.data.dataset import Dataset, Split
 from jaxalign.data.fashion_mnist import fashion_mnist
 from jaxalign.data.idx import read_idx
+from jaxalign.data.images import ImageFolder, image_folder, read_image
 from jaxalign.data.labelled import Labelled
 from jaxalign.data.npz import read_npz
+from jaxalign.data.wordpiece import Tokens, WordPiece, read_wordpiece
 
-__all__ = ["Dataset", "Labelled", "Split", "fashion_mnist", "read_csv", "read_idx", "read_npz"]
+__all__ = [
+    "Dataset",
+    "ImageFolder",
+    "Labelled",
+    "Split",
+    "Tokens",
+    "WordPiece",
+    "fashion_mnist",
+    "image_folder",
+    "read_csv",
+    "read_idx",
+    "read_image",
+    "read_npz",
+    "read_wordpiece",
+]

@@ -1,5 +1,6 @@
 """What each layer will be before anything is computed: its shape, the width d of its matrix, the memory of its sums."""
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxalign.capture import Tap
-from jaxalign.representation import INPUT, Reduce, prepare
+from jaxalign.representation import INPUT, Reduce, WidthWarning, prepare
 
 Reductions = Reduce | Mapping[str, Reduce]
 
@@ -165,7 +166,9 @@ def readable(count: float) -> str:
 
 def _planned(value: Any, reduce: Reduce) -> LayerPlan:
     dtype = jax.dtypes.canonicalize_dtype(value.dtype)  # numpy's float64 is float32 to jax
-    matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WidthWarning)  # a plan is how to learn of the width
+        matrix = jax.eval_shape(lambda x: prepare(x, reduce=reduce), jax.ShapeDtypeStruct(value.shape, dtype))
     positions = prod(value.shape[1:-1]) if reduce == "samples" else 1
     return LayerPlan(tuple(value.shape[1:]), dtype.name, reduce, positions, matrix.shape[1])
 

@@ -43,6 +43,8 @@ class MLP(nnx.Module):
     Source: the network of the authors' demo notebook (Imani, Hu, White, TMLR 2022) is ``MLP(3072, (128,) * 3, 1)``.
     """
 
+    post_activations = ("hidden_*",)
+
     def __init__(
         self,
         inputs: int,

@@ -52,11 +52,11 @@ def alignment_by_step(history: History) -> Figure:
         at_threshold, area = figure.subplots(1, 2)
         for name, colour in layer_colours(history).items():
             record, style = history.layers[name], line_style(name)
-            at_threshold.plot(history.step, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
-            area.plot(history.step, record.area / history.total, color=colour, label=name, **style)
+            at_threshold.plot(history.measured, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
+            area.plot(history.measured, record.area / history.total, color=colour, label=name, **style)
         last = last_layer(history)
         chance = chance_at(history, last, tau)
-        at_threshold.plot(history.step, chance, ":", color=MUTED, linewidth=1.2, label=f"random labels in {last}")
+        at_threshold.plot(history.measured, chance, ":", color=MUTED, linewidth=1.2, label=f"random labels in {last}")
         at_threshold.set(title=f"Share of the labels along directions with σ ≥ {tau:g}", ylim=(0, 1.02))
         at_threshold.yaxis.set_major_formatter(PercentFormatter(1))
         area.set(title="Area under the whole curve  ∫A dτ / ‖y‖²", ylim=(0, None))
@@ -101,12 +101,12 @@ def threshold_heat_map(history: History) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         axes = figure.subplots()
-        edges = np.append(history.step, history.step[-1] + 1)
+        edges = np.append(history.measured, history.step[-1] + 1)
         between = (history.grid[1:] + history.grid[:-1]) / 2
         tau_edges = np.concatenate([[history.grid[0]], between, [history.grid[-1]]])
         mesh = axes.pcolormesh(edges, tau_edges, share, cmap="viridis", vmin=0, vmax=1, rasterized=True)
-        if len(history.step) > 1 and (share < 0.5).any() and (share > 0.5).any():
-            axes.contour(history.step, history.grid, share, levels=[0.5], colors="white", linewidths=1.2)
+        if len(history.measured) > 1 and (share < 0.5).any() and (share > 0.5).any():
+            axes.contour(history.measured, history.grid, share, levels=[0.5], colors="white", linewidths=1.2)
         _step_axis(axes, history)
         axes.grid(visible=False)
         axes.set(title=f"{name}: labels along directions with σ ≥ τ  (white: half of them)", ylabel="threshold τ")

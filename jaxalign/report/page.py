@@ -74,7 +74,8 @@ def _lede(last: LayerSummary, history: History, tau: float) -> str:
     )
     if np.isnan(after):
         return begin + "Then the run diverged."
-    return begin + f"After {history.step[-1]:,} steps it is {percent(after)}; random labels would give {percent(last.chance)}."
+    chance = "" if np.isnan(last.chance) else f"; random labels would give {percent(last.chance)}"
+    return begin + f"After {history.measured[-1]:,} steps it is {percent(after)}{chance}."
 
 
 def _verdict(rows: Iterable[LayerSummary]) -> str:
@@ -128,7 +129,8 @@ def _details(config: Mapping[str, Any], history: History, result: Mapping[str, A
     yield from ((name, str(value)) for name, value in config["recipe"].items())
     yield "steps done", f"{history.step[-1]:,} of {config['steps']:,}"
     if "steps_per_second" in result:
-        yield "speed", f"{result['steps_per_second']:.0f} steps a second, every layer measured at each"
+        at = "each" if len(history.measured) == len(history.step) else f"{len(history.measured):,} of them"
+        yield "speed", f"{result['steps_per_second']:.0f} steps a second, every layer measured at {at}"
     yield "device", config["environment"]["device"]
     yield "versions", ", ".join(f"{name} {version}" for name, version in config["environment"]["versions"].items())
     yield "data", f"{config['data']['source']}; sha256 {config['data']['sha256'][:16]}…"
@@ -137,7 +139,7 @@ def _details(config: Mapping[str, Any], history: History, result: Mapping[str, A
 
 def _frames(history: History) -> str:
     """Curves of every layer at steps spread evenly on a logarithmic scale, as JSON that is safe inside <script>."""
-    last = len(history.step) - 1
+    last = len(history.measured) - 1
     rows = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(last), FRAMES))).astype(int))
     colours = layer_colours(history)
     layers = [
@@ -149,7 +151,7 @@ def _frames(history: History) -> str:
         }
         for name in history.layers
     ]
-    content = {"steps": history.step[rows].tolist(), "grid": [_rounded(tau) for tau in history.grid], "layers": layers}
+    content = {"steps": history.measured[rows].tolist(), "grid": [_rounded(tau) for tau in history.grid], "layers": layers}
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -23,6 +23,22 @@ def append_rows(file: Path, rows: np.ndarray) -> None:
             raise OSError(f"{file}: the header outgrew its place")
 
 
+def keep_rows(file: Path, count: int) -> None:
+    """Let no more than the first ``count`` rows of a file count, as if the others had never been appended.
+
+    Raises:
+      ValueError: the file holds fewer.
+    """
+    with open(file, "r+b") as stream:
+        npy.read_magic(stream)
+        shape, _, dtype = npy.read_array_header_1_0(stream)
+        if shape[0] < count:
+            raise ValueError(f"{file} must hold {count} rows to go on from, found {shape[0]}")
+        begin = stream.tell()
+        if _write_header(stream, (count, *shape[1:]), dtype) != begin:
+            raise OSError(f"{file}: the header outgrew its place")
+
+
 def _read_header(stream, rows: np.ndarray) -> tuple[int, int]:
     """(rows that count, where data begin)."""
     stream.seek(0)

@@ -14,15 +14,17 @@ class History(NamedTuple):
 
     Attributes:
       step: (t,) how many updates the parameters had seen.
+      measured: (r,) the steps whose parameters were measured: all, or every k-th.
       loss: (t,) on the batch of the next update, before it.
       metrics: name → (t,), on that batch too.
-      layers: layer → Record of arrays with a leading step axis, on the probe set; "input" first, then as they run.
+      layers: layer → Record of arrays with a leading axis of r, on the probe set; "input" first, then as they run.
       thresholds: (m,) τ of ``Record.alignment``.
       grid: (g,) τ of ``Record.curve`` and ``Record.null``.
       total: ‖y‖² of the probe's targets (mean over columns): what A(τ) can reach.
     """
 
     step: np.ndarray
+    measured: np.ndarray
     loss: np.ndarray
     metrics: dict[str, np.ndarray]
     layers: OrderedDict[str, Record]
@@ -36,6 +38,7 @@ def concatenate(parts: Sequence[History]) -> History:
     first = parts[0]
     return first._replace(
         step=np.concatenate([p.step for p in parts]),
+        measured=np.concatenate([p.measured for p in parts]),
         loss=np.concatenate([p.loss for p in parts]),
         metrics={name: np.concatenate([p.metrics[name] for p in parts]) for name in first.metrics},
         layers=OrderedDict(

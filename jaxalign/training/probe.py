@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,13 @@ from jaxalign._checks import require_finite, require_matrix
 from jaxalign.alignment import alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap
+from jaxalign.moments import Moments, moments
+from jaxalign.quadrature import quadrature
 from jaxalign.representation import INPUT, prepare
-from jaxalign.spectrum import spectrum
+from jaxalign.spectrum import Spectrum, spectrum
+
+Measure = Literal["exact", "quadrature", "deferred"]
+MEASURES: tuple[Measure, ...] = ("exact", "quadrature", "deferred")
 
 
 class Record(NamedTuple):
@@ -26,7 +32,7 @@ class Record(NamedTuple):
       area: () ∫A dτ.
       alignment: (m,) A(τ) at the thresholds.
       curve: (g,) A(τ) on the grid.
-      null: (g,) E[A(τ)] for random targets of the same norm, on the grid.
+      null: (g,) E[A(τ)] for random targets of the same norm, on the grid; NaN from a quadrature, which counts no σ.
     """
 
     area: Array | np.ndarray
@@ -40,6 +46,8 @@ class Record(NamedTuple):
 class Probe:
     """A fixed probe set and what is measured on it: ``probe(state) -> {layer: Record}``, pure and jittable. A pytree.
 
+    The same in two parts, for loops that solve later, many steps at once: ``probe.finish(probe.sample(state))``.
+
     Attributes:
       tap: which layers of which model.
       inputs: (n, ...) probe inputs.
@@ -47,6 +55,8 @@ class Probe:
       thresholds: (m,) τ of ``Record.alignment``.
       grid: (g,) τ of ``Record.curve``.
       constant: records that no state changes: those of the inputs themselves.
+      measure: how: "exact", "quadrature" or "deferred".
+      order: of the quadrature.
     """
 
     tap: Tap = field(metadata={"static": True})
@@ -55,11 +65,34 @@ class Probe:
     thresholds: Array
     grid: Array
     constant: OrderedDict[str, Record]
+    measure: Measure = field(default="exact", metadata={"static": True})
+    order: int = field(default=16, metadata={"static": True})
 
     def __call__(self, state: Any) -> OrderedDict[str, Record]:
+        return self.finish(self.sample(state))
+
+    def sample(self, state: Any) -> OrderedDict[str, Record | Moments]:
+        """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
         _, activations = self.tap(state, self.inputs)
-        measured = ((name, measure(a, self.targets, self.thresholds, self.grid)) for name, a in activations.items())
-        return OrderedDict([*self.constant.items(), *measured])
+        return OrderedDict((name, self._sample(prepare(a))) for name, a in activations.items())
+
+    def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
+        """The records of samples; ``jax.vmap(probe.finish)`` solves those of many steps as one batch."""
+        solved = ((n, self._record(spectrum(s)) if isinstance(s, Moments) else s) for n, s in samples.items())
+        return OrderedDict([*self.constant.items(), *solved])
+
+    def _sample(self, features: Array) -> Record | Moments:
+        if self.measure == "deferred":
+            return moments(features, self.targets)
+        if self.measure == "exact":
+            return self._record(spectrum(features, self.targets))
+        order = min(self.order, *features.shape)
+        precision: Literal["float64", "float32"] = "float64" if features.dtype == jnp.float64 else "float32"
+        found = self._record(quadrature(features, self.targets, order=order, dtype=precision).spectrum)
+        return found._replace(null=jnp.full_like(found.null, jnp.nan))
+
+    def _record(self, found: Spectrum) -> Record:
+        return record_of(found, len(self.targets), self.thresholds, self.grid)
 
 
 def probe(
@@ -69,6 +102,8 @@ def probe(
     *,
     thresholds: Sequence[float] | ArrayLike = (1.0, 3.0, 5.0, 7.0, 10.0),
     grid: ArrayLike | None = None,
+    measure: Measure = "exact",
+    order: int = 16,
 ) -> Probe:
     """Fix what is measured at each step: the alignment of the tapped layers on n inputs, beside that of the inputs.
 
@@ -78,13 +113,17 @@ def probe(
       targets: (n, k) from ``encode_targets``.
       thresholds: (m,) τ to record, in the units of the singular values, of which none exceeds √n.
       grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √n].
+      measure: "exact": the whole spectrum of every layer; "quadrature": ``order`` products with each, a few times cheaper,
+        whose curve has about as many steps; "deferred": inside the step only sums of products are taken, and ``fit`` solves
+        those of a chunk as one batch, which an accelerator is better at than at one by one.
+      order: steps of the quadrature, or the width of a layer where that is smaller.
 
     Returns:
       Probe, a callable pytree.
 
     Raises:
       ValueError: inputs and targets of different n; inputs, thresholds or grid not finite; thresholds or grid empty or of
-        the wrong rank.
+        the wrong rank; an unknown measure; an order under 1.
 
     Example:
       >>> from flax import nnx
@@ -99,6 +138,10 @@ def probe(
 
     Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
     """
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be {', '.join(map(repr, MEASURES))}, found {measure!r}")
+    if order < 1:
+        raise ValueError(f"order must be at least 1, found {order}")
     inputs = jnp.asarray(inputs)
     targets = jnp.asarray(targets)
     require_matrix(targets, "targets", "k")
@@ -109,18 +152,18 @@ def probe(
     constant: OrderedDict[str, Record] = OrderedDict()
     if jnp.issubdtype(inputs.dtype, jnp.floating):
         require_finite(inputs, "inputs")
-        constant[INPUT] = jax.jit(measure)(inputs, targets, tau, grid)
-    return Probe(tap, inputs, targets, tau, grid, constant)
+        constant[INPUT] = record_of(spectrum(prepare(inputs), targets), len(targets), tau, grid)
+    return Probe(tap, inputs, targets, tau, grid, constant, measure, order)
 
 
-def measure(activations: Array, targets: Array, thresholds: Array, grid: Array) -> Record:
-    """The Record of one layer's activations (n, ...), prepared as in the paper."""
-    found = spectrum(prepare(activations), targets)
+@partial(jax.jit, static_argnums=(1,))
+def record_of(found: Spectrum, n: int, thresholds: Array, grid: Array) -> Record:
+    """The Record of one layer's spectrum, of n samples."""
     return Record(
         area=alignment_area(found).mean(),
         alignment=alignment_curve(found, thresholds).mean(axis=1),
         curve=alignment_curve(found, grid).mean(axis=1),
-        null=random_label_curve(found, grid, len(targets)).mean(axis=1),
+        null=random_label_curve(found, grid, n).mean(axis=1),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxalign.training.growing_array import append_rows
+from jaxalign.training.growing_array import append_rows, keep_rows
 from jaxalign.training.history import History
 from jaxalign.training.probe import Record
 
@@ -23,8 +23,9 @@ class RunWriter:
 
     config.json holds ``config`` and, under "measured", the layers, thresholds, grid and ‖y‖². history.jsonl has one
     JSON object a step, {"step", "loss", metrics..., "layers": {name: {"area", "alignment"}}}, flushed after each chunk,
-    with NaN spelt as Python's json spells it. curves.npy and null.npy are float32 (rows, layers, grid) and grow with
-    them. Nothing is written before the first chunk, so a run that fails to start leaves no trace.
+    with NaN spelt as Python's json spells it; a step that was not measured has no "layers". curves.npy and null.npy are
+    float32 (measured rows, layers, grid) and grow with them. Nothing is written before the first chunk, so a run that
+    fails to start leaves no trace.
 
     Attributes:
       folder: the run folder.
@@ -34,17 +35,27 @@ class RunWriter:
       folder: where to; made when needed, with its parents.
       config: anything JSON can hold.
       overwrite: delete the files of the run that is there.
+      resume: go on with the run that is there: the first chunk's first step says which of its rows stay. Where there is none
+        yet, begin one.
 
     Raises:
-      FileExistsError: the folder holds a run and ``overwrite`` is not set, or files of a run's names and no run.
+      FileExistsError: the folder holds a run and neither is set, or files of a run's names and no run.
+      ValueError: both are set; a run to resume of another config (what it ran on, "environment" and "command", may differ);
+        on the first write, rows that are missing before its first step.
 
     Source: ours.
     """
 
-    def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False):
+    def __init__(self, folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False, resume: bool = False):
+        if overwrite and resume:
+            raise ValueError("overwrite deletes the run that resume would go on with; set one of them")
         self.folder, self.begun = Path(folder), False
         self._config, self._overwrite = dict(config), overwrite
         held = [name for name in _FILES if (self.folder / name).exists()]
+        self._resume = resume and CONFIG in held and ROWS in held
+        if self._resume:
+            _require_same_config(read_config(self.folder), self._config)
+            return
         if ROWS in held and not overwrite:
             raise FileExistsError(
                 f"out folder {self.folder} already holds a run ({', '.join(held)}); "
@@ -58,8 +69,8 @@ class RunWriter:
     def write(self, part: History) -> None:
         """Append the rows of one chunk."""
         if not self.begun:
-            self._begin(part)
-        for name, field in ((CURVES, "curve"), (NULL, "null")) if part.layers else ():
+            _keep_steps(self.folder, int(part.step[0])) if self._resume else self._begin(part)
+        for name, field in ((CURVES, "curve"), (NULL, "null")) if len(part.measured) else ():
             by_layer = [np.asarray(getattr(record, field)) for record in part.layers.values()]
             append_rows(self.folder / name, np.stack(by_layer, axis=1))
         # The rows come last: whoever sees a row finds its curves.
@@ -142,15 +153,18 @@ def read_history(path: str | Path) -> History:
     folder = Path(path)
     measured = read_config(folder)["measured"]
     rows = _read_rows(folder / ROWS)
-    count, layers = len(rows), measured["layers"]
+    layers = measured["layers"]
+    with_records = [row for row in rows if layers and "layers" in row]
+    count = len(with_records)
     records = OrderedDict()
     for i, layer in enumerate(layers):
-        found = [row["layers"][layer] for row in rows]
+        found = [row["layers"][layer] for row in with_records]
         alignment = _floats([f["alignment"] for f in found]).reshape(count, len(measured["thresholds"]))
         curve, null = (np.array(np.load(folder / name, mmap_mode="r")[:count, i]) for name in (CURVES, NULL))
         records[layer] = Record(_floats([f["area"] for f in found]), alignment, curve, null)
     return History(
         step=np.array([row["step"] for row in rows], np.int32),
+        measured=np.array([row["step"] for row in with_records], np.int32),
         loss=_floats([row["loss"] for row in rows]),
         metrics={name: _floats([row[name] for row in rows]) for name in measured["metrics"]},
         layers=records,
@@ -161,16 +175,20 @@ def read_history(path: str | Path) -> History:
 
 
 def _rows(part: History):
-    for t, step in enumerate(part.step):
-        yield {
-            "step": int(step),
+    place = {int(step): i for i, step in enumerate(part.measured)}
+    for t, step in enumerate(part.step.tolist()):
+        row = {
+            "step": step,
             "loss": _shortest(part.loss[t]),
             **{name: _shortest(values[t]) for name, values in part.metrics.items()},
-            "layers": {
-                name: {"area": _shortest(record.area[t]), "alignment": [_shortest(a) for a in record.alignment[t]]}
-                for name, record in part.layers.items()
-            },
         }
+        if step in place or not part.layers:
+            row["layers"] = {name: _entry(record, place[step]) for name, record in part.layers.items()}
+        yield row
+
+
+def _entry(record: Record, i: int) -> dict[str, Any]:
+    return {"area": _shortest(record.area[i]), "alignment": [_shortest(a) for a in record.alignment[i]]}
 
 
 def _shortest(value: Any) -> float:
@@ -190,6 +208,34 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
             raise ValueError(f"line {number + 1} of {file} must be step {number}, found {row['step']}: rows were lost or mixed")
         rows.append(row)
     return rows
+
+
+def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    config = json.loads(json.dumps(config))
+    same_anyway = {"environment", "command", "measured"}
+    differing = sorted(k for k in {*saved, *config} - same_anyway if saved.get(k) != config.get(k))
+    if differing:
+        first = differing[0]
+        raise ValueError(
+            f"the run to resume has another config: {', '.join(differing)} differ; {first} was {saved.get(first)!r}, "
+            f"now {config.get(first)!r}"
+        )
+
+
+def _keep_steps(folder: Path, step: int) -> None:
+    """Keep what a run logged before a step, and nothing else."""
+    lines = (folder / ROWS).read_text(encoding="utf-8").split("\n")[:-1]
+    if len(lines) < step:
+        raise ValueError(f"{folder / ROWS} must hold the {step} rows before step {step} to go on from it, found {len(lines)}")
+    kept = lines[:step]
+    measured = sum('"layers": {"' in line for line in kept)
+    for name in (CURVES, NULL):
+        if (folder / name).exists():
+            keep_rows(folder / name, measured)
+    # The rows are replaced in one move: a process that is killed here leaves the old ones or the new ones.
+    partial = folder / (ROWS + ".partial")
+    partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    partial.replace(folder / ROWS)
 
 
 def _floats(values) -> np.ndarray:

@@ -91,9 +91,12 @@ def test_keyword_inputs_are_captured():
         (["head", "blocks.1"], ["blocks.1", "head"]),
         ("blocks.[01].linear", ["blocks.0.linear", "blocks.1.linear"]),
         ("*.norm", [f"blocks.{i}.norm" for i in range(11)]),
+        (nnx.BatchNorm, [f"blocks.{i}.norm" for i in range(11)]),
+        (lambda name, layer: isinstance(layer, nnx.Linear) and layer.out_features == 1, ["head"]),
+        ([Block, "head"], [*(f"blocks.{i}" for i in range(11)), "head"]),
     ],
 )
-def test_glob_filters(net, x, layers, expected):
+def test_filters_by_name_type_and_predicate(net, x, layers, expected):
     _, activations = ja.tap(net, layers)(nnx.state(net), x)
     assert list(activations) == expected
 
@@ -107,15 +110,40 @@ def test_a_layer_that_is_not_there_raises_with_the_names_there_are(net):
 
 def test_a_layer_that_is_never_called_raises_with_the_names_that_are(net, x):
     tap = ja.tap(net, ["head", "unused"])
-    with pytest.raises(ValueError, match=r"layers \['unused'\] were asked for .* never computed; the names there are: head"):
+    with pytest.raises(
+        ValueError, match=r"layers \['unused'\] were asked for .* never computed, or is no array; the names there are: head"
+    ):
         tap(nnx.state(net), x)
+
+
+def test_layers_that_return_no_array_are_left_out(x):
+    class Pair(nnx.Module):
+        def __call__(self, x):
+            return x, 2 * x
+
+    class Model(nnx.Module):
+        def __init__(self):
+            self.pair, self.last = Pair(), nnx.Linear(4, 1, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return self.last(self.pair(x)[0])
+
+    model = Model()
+    assert list(ja.tap(model)(nnx.state(model), x)[1]) == ["last"]
+    assert list(ja.tap(model, at="input")(nnx.state(model), x)[1]) == ["pair", "last"]
+    with pytest.raises(ValueError, match=r"\['pair'\] were asked for and their output was never computed, or is no array"):
+        ja.tap(model, "pair")(nnx.state(model), x)
 
 
 def test_other_bad_arguments_are_explained(net):
     with pytest.raises(ValueError, match="at must be 'output' or 'input', found 'middle'"):
         ja.tap(net, at="middle")
-    with pytest.raises(TypeError, match=r"model must be a flax.nnx.Module, found function"):
-        ja.tap(lambda x: x)
+    with pytest.raises(TypeError, match=r"model must be a flax.nnx or flax.linen module, or a function, found int"):
+        ja.tap(3)
+    with pytest.raises(TypeError, match=r"model must be an instance, found the class Net"):
+        ja.tap(Net)
+    with pytest.raises(TypeError, match=r"glob patterns, types or predicates of \(name, layer\), found 3"):
+        ja.tap(net, ["head", 3])
     with pytest.raises(ValueError, match="at least one layer"):
         ja.tap(net, [])
 
@@ -181,3 +209,36 @@ def test_threads_may_trace_at_once(net, x):
     for thread in threads:
         thread.join()
     assert found == [48] * 4
+
+
+class Stacked(nnx.Module):
+    """Three layers as one, run by nnx.scan, the way large models are written."""
+
+    def __init__(self, rngs):
+        self.layers = nnx.vmap(lambda rngs: nnx.Linear(4, 4, rngs=rngs))(rngs.split(3))
+        self.head = nnx.Linear(4, 1, rngs=rngs)
+
+    def __call__(self, x):
+        step = nnx.scan(lambda x, layer: nnx.tanh(layer(x)), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+        return self.head(step(x, self.layers))
+
+
+def test_a_scan_stacks_what_its_layers_give(x):
+    model = Stacked(nnx.Rngs(0))
+    state = nnx.state(model)
+    output, activations = jax.jit(ja.tap(model))(state, x)
+    np.testing.assert_allclose(output, model(x), rtol=1e-6)
+    assert {name: a.shape for name, a in activations.items()} == {"layers": (3, 6, 4), "head": (6, 1)}
+    kernel, bias = model.layers.kernel[...], model.layers.bias[...]
+    np.testing.assert_allclose(activations["layers"][0], x @ kernel[0] + bias[0], rtol=1e-5, atol=1e-6)
+
+
+def test_rows_over_devices(net, x):
+    """Inside shard_map every device captures its own rows."""
+    net.eval()
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows, everywhere = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
+    tap = ja.tap(net, "blocks.10")
+    both = lambda state, x: tap(state, x)[1]["blocks.10"]
+    split = jax.jit(jax.shard_map(both, mesh=mesh, in_specs=(everywhere, rows), out_specs=rows))
+    np.testing.assert_allclose(split(nnx.state(net), x), both(nnx.state(net), x), rtol=1e-5, atol=1e-6)

@@ -191,3 +191,48 @@ def test_a_bad_benchmark_is_refused_before_it_starts(choice, told, tmp_path, cap
     assert main(["benchmark", *choice, "--out", str(tmp_path / "new")]) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(tmp_path, seed):
+    """SIGKILL at random moments, also within writes, until the run ends by itself."""
+    settings = [*SMALL, "--steps", "300", "--checkpoint-every", "30", "--every", "3"]
+    assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
+    folder, rng = tmp_path / "killed", np.random.default_rng(seed)
+    start = lambda *arguments: subprocess.Popen(
+        [sys.executable, "-m", "jaxalign", "train", *arguments], stdout=subprocess.DEVNULL
+    )
+    running, kills = start(*settings, "--out", str(folder)), 0
+    rows = folder / "history.jsonl"
+    while kills < 3:
+        size = rows.stat().st_size if rows.exists() else 0
+        while running.poll() is None and (rows.stat().st_size if rows.exists() else 0) <= size:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        if running.poll() is not None:
+            break
+        running.kill()
+        running.wait()
+        kills += 1
+        running = start("--resume", str(folder))
+    assert running.wait(120) == 0
+    assert kills > 0
+    for file in ("history.jsonl", "curves.npy", "null.npy"):
+        assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+
+
+def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["train", *SMALL, "--steps", "10", "--out", str(folder)]) == 0
+    before = (folder / "history.jsonl").read_bytes()
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert "is finished: there is nothing to go on with" in " ".join(capsys.readouterr().out.split())
+    assert (folder / "history.jsonl").read_bytes() == before
+    with pytest.raises(SystemExit):
+        main(["train", "--resume", str(folder), "--steps", "20"])
+    printed = capsys.readouterr()
+    assert "leave out --steps" in " ".join((printed.out + printed.err).replace("│", " ").split())
+    assert main(["train", "--resume", str(tmp_path / "none")]) == 1
+    assert "holds no run" in capsys.readouterr().err

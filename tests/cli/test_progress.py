@@ -17,7 +17,8 @@ def part():
         record = ja.Record(*(np.full((1, *shape), area, np.float32) for shape in ((), (2,), (8,), (8,))))
         grid = np.linspace(0, 10, 8, dtype=np.float32)
         one = np.array([0.25], np.float32)
-        return ja.History(np.array([step]), one, {"accuracy": one}, {"input": record, "hidden": record}, grid[:2], grid, 100.0)
+        at, layers = np.array([step]), {"input": record, "hidden": record}
+        return ja.History(at, at, one, {"accuracy": one}, layers, grid[:2], grid, 100.0)
 
     return build
 

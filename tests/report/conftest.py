@@ -22,6 +22,7 @@ def history() -> ja.History:
     layers |= {f"hidden_{i}": record(1.5 + i * steps / 20) for i in (1, 2, 3)}
     return ja.History(
         step=steps,
+        measured=steps,
         loss=np.exp(-steps / 10).astype(np.float32),
         metrics={"accuracy": np.linspace(0.5, 1, 41, dtype=np.float32)},
         layers=layers,

@@ -47,7 +47,9 @@ def test_layers_are_told_apart_by_colour(history):
 def test_runs_of_any_length_and_diverged_ones_are_drawn(history, diverged, tmp_path, rows):
     for number, run in enumerate((history, diverged)):
         layers = {name: type(r)(*(x[:rows] for x in r)) for name, r in run.layers.items()}
-        short = run._replace(step=run.step[:rows], loss=run.loss[:rows], layers=type(run.layers)(layers))
+        short = run._replace(
+            step=run.step[:rows], measured=run.measured[:rows], loss=run.loss[:rows], layers=type(run.layers)(layers)
+        )
         for name, figure in all_figures(short).items():
             file = tmp_path / f"{name}-{number}.png"
             figure.savefig(file)

@@ -69,6 +69,68 @@ def test_chunks_do_not_change_the_run(task):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("steps", "every", "chunk"), [(30, 1, 7), (30, 4, 7), (30, 10, 64), (12, 4, 4), (5, 9, 3), (9, 3, 1)])
+def test_every_kth_step_is_measured_and_all_are_trained(task, steps, every, chunk):
+    _, whole = fit(task, task.model(), steps=steps)
+    _, some = fit(task, task.model(), steps=steps, every=every, chunk=chunk)
+    np.testing.assert_array_equal(some.step, whole.step)
+    np.testing.assert_allclose(some.loss, whole.loss, rtol=1e-4)
+    np.testing.assert_array_equal(some.measured, np.arange(0, steps + 1, every))
+    for name, record in some.layers.items():
+        np.testing.assert_allclose(record.curve, whole.layers[name].curve[some.measured], rtol=1e-3, atol=1e-3)
+
+
+def test_steps_between_measurements_cost_nothing(task):
+    """The program that trains between them holds no eigensolver: one stands outside the inner loop."""
+    model = task.model()
+    run = loop._run_chunk(nnx.graphdef(model), optax.sgd(0.1), classification, 30)
+    start = ja.TrainState(jnp.zeros((), jnp.int32), nnx.state(model), optax.sgd(0.1).init(nnx.state(model)))
+    settings = {"probe": task.probe(model), "inputs": jnp.asarray(task.inputs), "labels": jnp.asarray(task.labels)}
+    jaxpr = jax.make_jaxpr(lambda state, rows: run(state, rows, **settings))(start, jnp.zeros((3, 5, 16), jnp.int32))
+    outer = next(e for e in jaxpr.jaxpr.eqns[0].params["jaxpr"].eqns if e.primitive.name == "scan")
+    inner = next(e for e in outer.params["jaxpr"].eqns if e.primitive.name == "scan")
+    assert "eigh" in str(outer.params["jaxpr"])
+    assert "eigh" not in str(inner.params["jaxpr"])
+
+
+def test_deferred_measurements_are_the_exact_ones(task):
+    model = task.model()
+    _, exact = fit(task, model)
+    _, deferred = fit(task, model, probe=task.probe(model, measure="deferred"), every=2)
+    for name, record in deferred.layers.items():
+        for part, whole in zip(record, exact.layers[name], strict=True):
+            np.testing.assert_allclose(part, whole[::2], rtol=1e-3, atol=1e-3)
+
+
+def test_quadrature_in_place_of_spectra(task):
+    """Area and loss agree; of as many steps as a layer is wide the curve is exact; what random labels give is not known."""
+    model = task.model()
+    _, exact = fit(task, model)
+    _, quick = fit(task, model, probe=task.probe(model, measure="quadrature"))
+    np.testing.assert_allclose(quick.loss, exact.loss, rtol=1e-5)
+    for name in ("hidden_1", "hidden_2"):
+        np.testing.assert_allclose(quick.layers[name].area, exact.layers[name].area, rtol=5e-3)
+        np.testing.assert_allclose(quick.layers[name].alignment, exact.layers[name].alignment, atol=0.1)
+        assert np.isnan(quick.layers[name].null).all()
+    assert np.isfinite(quick.layers["input"].null).all()
+
+
+def test_a_model_or_an_objective_that_fit_cannot_use_is_refused(task):
+    class Pair(nnx.Module):
+        def __init__(self):
+            self.layer = nnx.Linear(6, 1, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return self.layer(x), x
+
+    with pytest.raises(ValueError, match="model must return one array of outputs, found a tuple"):
+        ja.fit(Pair(), optax.sgd(0.1), task.inputs, task.labels, steps=1)
+    with pytest.raises(ValueError, match=r"objective must return a scalar loss first, found shape \(16,\)"):
+        fit(task, task.model(), objective=lambda outputs, labels: (outputs[:, 0], {}))
+    with pytest.raises(ValueError, match="every must be at least 1, found 0"):
+        fit(task, task.model(), every=0)
+
+
 def test_same_seed_same_rows_other_seed_other_rows(task):
     assert_same(fit(task, task.model()), fit(task, task.model()))
     _, first = fit(task, task.model())
@@ -206,8 +268,8 @@ def test_no_callback_and_one_program_for_all_chunks(task):
     optimizer = optax.adam(1e-2)
     run = loop._run_chunk(graph, optimizer, classification, 20)
     state = loop.TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(variables))
-    batches = list(loop._batches(90, 16, 20, 0, 8))
-    assert {b.shape for b in batches} == {(7, 16)}
+    batches = list(loop._batches(90, 16, 20, 1, 0, loop._chunk_length(20, 1, 8), 0))
+    assert {b.shape for b in batches} == {(7, 1, 16)}
     arguments = {"probe": task.probe(model), "inputs": jnp.asarray(task.inputs), "labels": jnp.asarray(task.labels)}
     text = run.lower(state, batches[0], **arguments).compile().as_text()
     called = set(re.findall(r'custom_call_target="([^"]+)"', text))

@@ -24,6 +24,27 @@ def test_records_are_the_measures_of_each_layer(task, x64):
         np.testing.assert_allclose(record.null, ja.random_label_curve(s, grid, 40)[:, 0], rtol=1e-4, atol=1e-4)
 
 
+def test_sample_and_finish_are_the_probe_in_two_parts(task):
+    model = task.model()
+    for measure in ("exact", "quadrature", "deferred"):
+        watch = task.probe(model, measure=measure)
+        states = [nnx.state(task.model(seed)) for seed in range(3)]
+        samples = [watch.sample(state) for state in states]
+        together = jax.vmap(watch.finish)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *samples))
+        for i, state in enumerate(states):
+            alone = watch(state)
+            assert list(alone) == list(together)
+            np.testing.assert_allclose(together["hidden_2"].curve[i], alone["hidden_2"].curve, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(together["input"].area[i], alone["input"].area, rtol=1e-5)
+
+
+def test_unknown_ways_to_measure_are_refused(task):
+    with pytest.raises(ValueError, match="measure must be 'exact', 'quadrature', 'deferred', found 'fast'"):
+        task.probe(task.model(), measure="fast")
+    with pytest.raises(ValueError, match="order must be at least 1, found 0"):
+        task.probe(task.model(), measure="quadrature", order=0)
+
+
 def test_several_targets_are_averaged(task):
     model = task.model()
     targets = jnp.asarray(np.random.default_rng(1).standard_normal((90, 3)), jnp.float32)
@@ -81,3 +102,22 @@ def test_bad_arguments_are_explained(task):
         ja.probe(tap, task.inputs, targets, grid=())
     with pytest.raises(ValueError, match="inputs must be finite"):
         ja.probe(tap, np.where(task.inputs > 2, np.nan, task.inputs), targets)
+
+
+def test_bfloat16_models_are_measured_in_float64(task):
+    """What is lost is what bfloat16 lost in the activations, 3 digits; the measure adds nothing, and takes no square in it."""
+
+    def model(dtype):
+        layers = nnx.Linear(6, 16, dtype=dtype, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(16, 1, dtype=dtype, rngs=nnx.Rngs(1))
+        return nnx.Sequential(*layers)
+
+    found = {}
+    for dtype in (jnp.float32, jnp.bfloat16):
+        watch = ja.probe(ja.tap(model(dtype), at="input"), task.inputs, ja.encode_targets(jnp.asarray(task.labels)))
+        _, activations = watch.tap(nnx.state(model(dtype)), watch.inputs)
+        found[dtype] = watch(nnx.state(model(dtype)))["layers.2"]
+        assert found[dtype].curve.dtype == jnp.float32
+        exact = np.asarray(activations["layers.2"], np.float64)  # as it came out of the model
+        s = ja.spectrum(ja.prepare(exact), watch.targets, method="svd")
+        np.testing.assert_allclose(found[dtype].area, ja.alignment_area(s)[0], rtol=1e-5)
+    np.testing.assert_allclose(found[jnp.bfloat16].area, found[jnp.float32].area, rtol=1e-2)

@@ -33,14 +33,21 @@ def assert_same(a, b):
 def head(history, count):
     layers = {name: ja.Record(*(x[:count] for x in record)) for name, record in history.layers.items()}
     metrics = {name: x[:count] for name, x in history.metrics.items()}
-    return history._replace(
-        step=history.step[:count], loss=history.loss[:count], metrics=metrics, layers=type(history.layers)(layers)
-    )
+    steps = {"step": history.step[:count], "measured": history.measured[:count]}
+    return history._replace(**steps, loss=history.loss[:count], metrics=metrics, layers=type(history.layers)(layers))
 
 
 def test_what_was_written_is_read_back_bit_for_bit(run):
     folder, history = run
     assert_same(ja.read_history(folder), history)
+
+
+def test_steps_that_were_not_measured_have_no_layers(task, tmp_path):
+    writer = ja.RunWriter(tmp_path / "run", {})
+    history = train(task, writer.write, steps=STEPS, chunk=6, every=3)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "layers" in row] == list(range(0, STEPS + 1, 3))
+    assert_same(ja.read_history(tmp_path / "run"), history)
 
 
 def test_rows_are_plain_json_a_step_a_line(run):
