@@ -20,9 +20,9 @@ class Asked:
     """Options of both commands."""
 
     model: tyro.conf.Positional[str]
-    """mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1, efficientnet_lite0 to 4; \
-pretrained: efficientnet-lite0 to 2, squeezenet1.1; or your own: path/to/module.py:factory, where factory() returns a \
-flax.nnx.Module or a pair (flax.linen.Module, variables)."""
+    """mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1, efficientnet_lite0 to 4, \
+vit_s_16, vit_b_16; pretrained: efficientnet-lite0 to 2, squeezenet1.1; or your own: path/to/module.py:factory, where \
+factory() returns a flax.nnx.Module or a pair (flax.linen.Module, variables)."""
     data: str = "fashion-mnist"
     """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, or a folder with a subfolder \
 of images a class."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from jaxalign.data import Labelled, fashion_mnist, read_csv, read_npz
+from jaxalign.data import Labelled, fashion_mnist, image_folder, read_csv, read_npz
 from jaxalign.data.fashion_mnist import read_folder
+from jaxalign.data.images import crop_and_resize
 from jaxalign.data.labelled import Task
 from jaxalign.representation import encode_targets
 
@@ -112,21 +112,13 @@ def of_one_size(images: list[np.ndarray], size: int | None) -> np.ndarray:
       ValueError: as they are, they differ.
     """
     if size is not None:
-        images = [image_files().crop_and_resize(image, size) for image in images]
+        images = [crop_and_resize(image, size) for image in images]
     if len(shapes := sorted({image.shape[:2] for image in images})) > 1:
         found = ", ".join(f"{h} × {w}" for h, w in shapes[:3])
         raise ValueError(
             f"images differ in size ({found}); pass --size 224, say, which scales their middle squares to 224 × 224"
         )
     return np.stack(images)
-
-
-def image_files() -> Any:
-    """The module that reads images: it loads Pillow, which only images need."""
-    try:
-        return import_module("jaxalign.data.images")
-    except ModuleNotFoundError:
-        raise ValueError("this version of jaxalign reads no image files; give an .npz of images and labels") from None
 
 
 def scaled(rows: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -165,8 +157,8 @@ def _read(data: str, label: str | None, part: Part) -> Labelled:
         images, labels = read_folder(path, part)
         return Labelled(images, labels, f"{path.resolve().name}, {part}")
     if path.is_dir() and any(child.is_dir() for child in path.iterdir()):
-        images = image_files().image_folder(path)
-        return Labelled(images, images.labels, images.source)
+        folder = image_folder(path)
+        return Labelled(folder, folder.labels, folder.source)
     raise ValueError(f"{data} is no data set that can be read; it can be {KINDS}")
 
 

