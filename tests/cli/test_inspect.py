@@ -210,7 +210,7 @@ def test_a_checkpoint_takes_the_place_of_the_initial_weights(mine, table, tmp_pa
     assert main([*run, "--out", "other"]) == 1
     error = capsys.readouterr().err
     assert "unused: tail.bias (3,)" in error
-    assert "head.weight (5, 6), not (3, 6)" in error
+    assert "head.weight (5, 6) instead of (3, 6)" in error
     Path("weights.npz").write_bytes(Path("weights.npz").read_bytes()[:700])
     assert main([*run, "--out", "other"]) == 1
     assert "weights.npz" in capsys.readouterr().err
