@@ -108,7 +108,9 @@ def label_alignment_weights(
 ) -> Array:
     """The minimiser of ``label_alignment_loss``: w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ)⁻¹ Φᵀy.
 
-    Computed in float64, returned in the features' dtype.
+    Computed in float64, returned in the features' dtype. Directions that the unlabelled data hardly hold get weights as
+    large as they are weak there, since Φᵀy has a part along them: of raw images of a narrower distribution the minimiser
+    itself is no classifier. Take features that both distributions fill, or descend the loss a while instead.
 
     Args:
       features, targets, unlabelled, rank, unlabelled_rank, strength: as in ``label_alignment_loss``.
