@@ -28,7 +28,6 @@ TIMM_NAMES = (
 )
 """(regex, replacement) from timm's names (vit_small_patch16_224, vit_base_patch16_224 and the like) to those of ``ViT``."""
 
-CHANNELS = 3
 EPSILON = 1e-6
 
 
@@ -60,13 +59,14 @@ class ViT(nnx.Module):
       classes: number of outputs.
       image: rows and columns of the images, for which the positions are made.
       patch: rows and columns of a patch, a divisor of ``image``.
+      channels: of the images.
       hidden: units of the blocks' MLPs; by default 4 d.
       dropout: the share of values dropped in training mode (attention weights never are); 0 as published.
       rngs: the source of the initial weights (LeCun normal) and of dropout.
 
     Raises:
       ValueError: a patch that does not divide the image, heads that do not divide the width; when called, what is no
-        batch of images (n, image, image, 3).
+        batch of images (n, image, image, channels).
 
     Example:
       >>> import jax
@@ -92,15 +92,16 @@ class ViT(nnx.Module):
         *,
         image: int = 224,
         patch: int = 16,
+        channels: int = 3,
         hidden: int | None = None,
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ):
         if patch < 1 or image % patch:
             raise ValueError(f"patch must divide image = {image}, found {patch}")
-        self.image = image
+        self.image, self.channels = image, channels
         self.depth = depth
-        self.conv_proj = nnx.Conv(CHANNELS, width, (patch, patch), strides=patch, padding="VALID", rngs=rngs)
+        self.conv_proj = nnx.Conv(channels, width, (patch, patch), strides=patch, padding="VALID", rngs=rngs)
         self.class_token = nnx.Param(jnp.zeros((1, 1, width)))
         length = (image // patch) ** 2 + 1
         self.encoder = Encoder(length, width, depth, heads, hidden or 4 * width, dropout=dropout, rngs=rngs)
@@ -112,7 +113,7 @@ class ViT(nnx.Module):
         return (*(f"encoder.layers.encoder_layer_{i}" for i in range(self.depth)), "encoder.ln")
 
     def __call__(self, x: Array) -> Array:
-        check_images(x, CHANNELS)
+        check_images(x, self.channels)
         if x.shape[1:3] != (self.image, self.image):
             raise ValueError(
                 f"images must have {self.image} × {self.image} pixels, for which the positions are, found "

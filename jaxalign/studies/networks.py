@@ -1,0 +1,58 @@
+"""The architectures that the studies train: small ones of each family, built for a problem."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import nnx
+from jax import Array
+
+from jaxalign.models import CNN, MLP, ResNet, ViT
+from jaxalign.models.resnet import BasicBlock
+from jaxalign.studies.problems import Problem
+
+
+class Architecture(NamedTuple):
+    """A family of networks.
+
+    Attributes:
+      name: for tables.
+      images: whether it takes images only.
+      build: of (problem, rngs): the network, of one output; its ``post_activations`` are the layers to measure.
+    """
+
+    name: str
+    images: bool
+    build: Callable[[Problem, nnx.Rngs], Any]
+
+
+def mlp(name: str, activation: Callable[[Array], Array], widths: tuple[int, ...] = (64, 64, 64)) -> Architecture:
+    """A multilayer perceptron."""
+
+    def build(problem: Problem, rngs: nnx.Rngs) -> MLP:
+        return MLP(problem.inputs[0].size, widths, 1, activation=activation, rngs=rngs)
+
+    return Architecture(name, images=False, build=build)
+
+
+def _cnn(problem: Problem, rngs: nnx.Rngs) -> CNN:
+    return CNN(problem.inputs.shape[1:], (8, 16), 64, 1, rngs=rngs)
+
+
+def _resnet(problem: Problem, rngs: nnx.Rngs) -> ResNet:
+    return ResNet(BasicBlock, (1, 1, 1, 1), 1, channels=problem.inputs.shape[-1], stem="cifar", width=8, rngs=rngs)
+
+
+def _transformer(problem: Problem, rngs: nnx.Rngs) -> ViT:
+    side, channels = problem.inputs.shape[1], problem.inputs.shape[-1]
+    return ViT(32, 3, 4, 1, image=side, patch=side // 4, channels=channels, rngs=rngs)
+
+
+LINEAR = mlp("linear MLP", lambda x: x)
+RELU = mlp("ReLU MLP", jax.nn.relu)
+TANH = mlp("tanh MLP", jax.numpy.tanh)
+CONVOLUTIONAL = Architecture("CNN", images=True, build=_cnn)
+RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
+TRANSFORMER = Architecture("transformer", images=True, build=_transformer)
+
+ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)

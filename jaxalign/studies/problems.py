@@ -1,0 +1,70 @@
+"""What the studies train on: real data that come along, or with scikit-learn, as inputs, labels and targets."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxalign.data import fashion_mnist
+from jaxalign.representation import encode_targets
+from jaxalign.training import classification
+
+
+class Problem(NamedTuple):
+    """Data and what is to be learned of them.
+
+    Attributes:
+      name: for tables.
+      inputs: (n, h, w, 1) images, or (n, p) features; float32.
+      labels: (n,) classes 0, 1; or (n, 1) standardized floats.
+      targets: (n, 1) float32: ±1, or the labels.
+      objective: of ``fit``.
+    """
+
+    name: str
+    inputs: np.ndarray
+    labels: np.ndarray
+    targets: np.ndarray
+    objective: Callable[[Any, Array], tuple[Array, dict[str, Array]]]
+
+
+def fashion_pair(a: int, b: int, n: int) -> Problem:
+    """Two classes of the embedded Fashion-MNIST, n images, classes balanced."""
+    images = fashion_mnist(classes=(a, b)).train.first(n)
+    names = " against ".join(images.class_names)
+    return _classes(f"Fashion-MNIST: {names}", images.inputs[..., None], images.labels)
+
+
+def digits_parity(n: int) -> Problem:
+    """scikit-learn's 8×8 digits, even against odd, the first n: two classes of five clusters each."""
+    held = _scikit_datasets().load_digits()
+    return _classes("digits: even against odd", (held.images[:n, ..., None] - 8) / 8, held.target[:n] % 2)
+
+
+def diabetes() -> Problem:
+    """scikit-learn's diabetes set: 442 patients, ten standardized features, the progression of the disease, standardized."""
+    held = _scikit_datasets().load_diabetes()
+    y = ((held.target - held.target.mean()) / held.target.std())[:, None].astype(np.float32)
+    x = held.data / held.data.std(axis=0)
+    return Problem("diabetes (regression)", x.astype(np.float32), y, y, squared_error)
+
+
+def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
+    """Half the mean squared error, and no metric."""
+    return jnp.mean((outputs - labels) ** 2) / 2, {}
+
+
+def _scikit_datasets() -> ModuleType:
+    try:
+        from sklearn import datasets
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError('this study needs the data of scikit-learn; pip install "jaxalign[studies]"') from None
+    return datasets
+
+
+def _classes(name: str, inputs: np.ndarray, labels: np.ndarray) -> Problem:
+    y = labels.astype(np.int32)
+    return Problem(name, inputs.astype(np.float32), y, np.asarray(encode_targets(y, classes=(0, 1))), classification)
