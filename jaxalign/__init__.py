@@ -13,6 +13,7 @@ from jaxalign.sharded import sharded, sum_over_processes
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.streaming import accumulate, stream_spectrum
 from jaxalign.training import (
+    BatchProbe,
     Checkpoints,
     History,
     Observed,
@@ -23,6 +24,7 @@ from jaxalign.training import (
     TrainState,
     WandbWriter,
     Writer,
+    batch_probe,
     fit,
     observe,
     probe,
@@ -32,6 +34,7 @@ from jaxalign.triangular import Triangle, triangle
 
 __all__ = [
     "Basis",
+    "BatchProbe",
     "Checkpoints",
     "History",
     "Moments",
@@ -55,6 +58,7 @@ __all__ = [
     "alignment_area",
     "alignment_curve",
     "basis",
+    "batch_probe",
     "encode_targets",
     "fit",
     "label_alignment_loss",

@@ -27,18 +27,22 @@ def nnx_forward(model: nnx.Module, filters: Filters, at: str) -> Callable[..., t
     graph = nnx.graphdef(model)
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
-        copy = nnx.merge(graph, state, copy=True)
-        calls: list[str] = []  # names only: a traced value kept here would leak out of nnx.jit
-        tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
-        for name, layer in tapped.items():
-            layer.__class__ = _recording(type(layer), name, at, calls)
-        output, sown = nnx.capture(copy, Activation)(*args, **kwargs)
-        values = {_dotted(path[:-1]): variable.get_value() for path, variable in nnx.to_flat_state(sown)}
-        computed = {name: layer for name, layer in tapped.items() if name in values}
-        require_all_found(filters, computed, f"were asked for and their {at} was never computed, or is no array")
-        return output, in_order(calls, values)
+        return record(nnx.merge(graph, state, copy=True), filters, at, *args, **kwargs)
 
     return forward
+
+
+def record(copy: nnx.Module, filters: Filters, at: str, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+    """Call a module that is about to be thrown away: (output, activations). Its state is then that after the call."""
+    calls: list[str] = []  # names only: a traced value kept here would leak out of nnx.jit
+    tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
+    for name, layer in tapped.items():
+        layer.__class__ = _recording(type(layer), name, at, calls)
+    output, sown = nnx.capture(copy, Activation)(*args, **kwargs)
+    values = {_dotted(path[:-1]): variable.get_value() for path, variable in nnx.to_flat_state(sown)}
+    computed = {name: layer for name, layer in tapped.items() if name in values}
+    require_all_found(filters, computed, f"were asked for and their {at} was never computed, or is no array")
+    return output, in_order(calls, values)
 
 
 def _layers(model: nnx.Module) -> dict[str, nnx.Module]:

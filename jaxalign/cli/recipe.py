@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxalign.data import Dataset
 from jaxalign.models import MLP
-from jaxalign.training.probe import Measure
+from jaxalign.training.record import Measure
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
 Optimizer = Literal["adam", "adamw", "sgd", "momentum", "rmsprop", "lion"]

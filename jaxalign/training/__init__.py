@@ -1,15 +1,19 @@
 """Training loops that measure alignment at every step, and what they log."""
 
+from jaxalign.training.batch_probe import BatchProbe, batch_probe
 from jaxalign.training.checkpoints import Checkpoints
+from jaxalign.training.chunk import TrainState
 from jaxalign.training.history import History
-from jaxalign.training.loop import TrainState, fit
+from jaxalign.training.loop import fit
 from jaxalign.training.objective import classification
 from jaxalign.training.observe import Observed, observe
-from jaxalign.training.probe import Probe, Record, probe
+from jaxalign.training.probe import Probe, probe
+from jaxalign.training.record import Record
 from jaxalign.training.run_folder import RunWriter, read_history
 from jaxalign.training.writers import TensorBoardWriter, WandbWriter, Writer
 
 __all__ = [
+    "BatchProbe",
     "Checkpoints",
     "History",
     "Observed",
@@ -20,6 +24,7 @@ __all__ = [
     "TrainState",
     "WandbWriter",
     "Writer",
+    "batch_probe",
     "classification",
     "fit",
     "observe",

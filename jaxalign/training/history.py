@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxalign.training.probe import Record
+from jaxalign.training.record import Record
 
 
 class History(NamedTuple):

@@ -1,9 +1,8 @@
 """``fit``: an optax training loop in jitted chunks that measures every layer's alignment at every step."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,52 +10,38 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxalign._checks import require_finite
+from jaxalign.training.batch_probe import BatchProbe
+from jaxalign.training.batches import schedule
 from jaxalign.training.checkpoints import Checkpoints
+from jaxalign.training.chunk import Data, Objective, Optimizer, Recipe, Rows, TrainState, compiled, of_one, of_several
 from jaxalign.training.history import History, concatenate
+from jaxalign.training.layout import layout
 from jaxalign.training.objective import classification
-from jaxalign.training.probe import Probe, Record
-
-Objective = Callable[[Any, Array], tuple[Array, dict[str, Array]]]
-
-
-class TrainState(NamedTuple):
-    """Everything an update changes.
-
-    Attributes:
-      step: () int32, updates done.
-      model: the nnx state, parameters and the rest; ``nnx.update(model, state.model)`` puts it into a module.
-      optimizer: the optax state.
-    """
-
-    step: Array
-    model: nnx.State
-    optimizer: optax.OptState
-
-
-class _Rows(NamedTuple):
-    step: Array
-    loss: Array
-    metrics: dict[str, Array]
+from jaxalign.training.probe import Probe
+from jaxalign.training.record import Record
 
 
 def fit(
-    model: nnx.Module,
-    optimizer: optax.GradientTransformation,
+    model: nnx.Module | Sequence[nnx.Module],
+    optimizer: Optimizer,
     inputs: ArrayLike,
     labels: ArrayLike,
     *,
     steps: int,
-    probe: Probe | None = None,
+    probe: Probe | BatchProbe | None = None,
     every: int = 1,
     batch_size: int = 64,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
+    hyperparameters: Any = None,
     objective: Objective = classification,
     chunk: int = 64,
     observe: Callable[[History], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, History]:
     """Train, and log loss, metrics and the probe's alignment records of θ_0, θ_1, ..., θ_steps: steps + 1 rows.
 
@@ -64,29 +49,39 @@ def fit(
     run in chunks, each one ``lax.scan`` on the device; the host fetches and hands on one chunk's rows while the next chunk
     runs. A diverged run logs NaN and goes on. The same seed on the same machine gives the same rows.
 
+    Several models are trained as one vmapped program: seeds of one network, or, with ``hyperparameters``, a sweep of them.
+
     Args:
-      model: a flax.nnx module, not changed; ``nnx.update(model, state.model)`` takes over what was learned.
-      optimizer: any optax transformation.
+      model: a flax.nnx module, not changed; ``nnx.update(model, state.model)`` takes over what was learned. Or a list of them
+        that differ in their arrays alone: every array of state and history then has an axis of models, in the state the
+        first one, in the history the one after the steps.
+      optimizer: any optax transformation; or, with ``hyperparameters``, a function that makes one of them.
       inputs: (n, ...) training inputs, kept on the device.
       labels: (n,) or (n, ...), as the objective wants them.
       steps: number of updates.
-      probe: what to measure; None trains without measuring.
+      probe: what to measure, on a fixed set (``probe``) or on the training batches (``batch_probe``); None measures nothing.
       every: k, to measure θ_0, θ_k, θ_2k, ... only; the steps between cost nothing, and have no record.
       batch_size: rows a step; every epoch is a fresh permutation, batches run across its end.
-      seed: of the permutations (initial weights come with the model).
+      seed: of the permutations (initial weights come with the model); for several models one each, or one for all.
+      hyperparameters: a pytree with a leading axis of models, as in ``optimizer=optax.sgd, hyperparameters=rates``.
       objective: (outputs, labels) → (scalar loss, {name: scalar metric}).
       chunk: steps between two visits to the host, at most.
       observe: called with each chunk's History, in order. KeyboardInterrupt raised in it or in the loop is passed on
         after the last started chunk has been observed.
       checkpoints: keep the state from time to time, and go on from the newest one kept; the rows before it are then not
         in the History, and not observed again.
+      mesh: a jax mesh of one axis. Of one model the batches are split over its devices, and the rows of the probe; several
+        models are themselves split over them. Over several processes, which all have to call ``fit`` with the same arguments,
+        the first one alone observes.
 
     Returns:
       The final state and the History, in memory.
 
     Raises:
       ValueError: inputs and labels of different n, or not finite; batch_size larger than n; steps, every, batch_size or
-        chunk under 1; an objective whose loss is no scalar; a model that returns no array; a checkpoint of another run.
+        chunk under 1; an objective whose loss is no scalar; a model that returns no array; a checkpoint of another run; models
+        of different structure; as many seeds or hyperparameters as there are no models; a number of devices that does not
+        divide the batch or the models.
 
     Example:
       >>> import optax
@@ -105,38 +100,53 @@ def fit(
     """
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     _require_trainable(inputs, labels, steps, every, batch_size, chunk)
-    every = min(every, steps + 1)
-    graph, variables = nnx.split(model)
-    start = TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(nnx.filter_state(variables, nnx.Param)))
+    several, models = not isinstance(model, nnx.Module), [model] if isinstance(model, nnx.Module) else list(model)
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    _require_fitting(models, seeds, hyperparameters, optimizer, several)
+    if isinstance(probe, BatchProbe) and probe.samples != batch_size:
+        raise ValueError(f"batch_size must be the probe's {probe.samples} samples, found {batch_size}")
+    same = len(seeds) == 1
+    lying = layout(mesh, len(models) if several else None, same, batch_size)
+    plan = schedule(len(inputs), batch_size, steps, every, chunk)
+    recipe = Recipe(nnx.graphdef(models[0]), optimizer, objective, steps)
+    starts = [_start(recipe, module, _entry(hyperparameters, i)) for i, module in enumerate(models)]
     # Arrays of our own, each its own: the chunks donate their state, the user's model must keep its arrays, and an
     # optimizer may have kept the parameters themselves.
-    state, done = jax.tree.map(jnp.copy, start), 0
-    length = _chunk_length(steps, every, chunk)
-    settings = {"steps": steps, "every": every, "length": length, "batch_size": batch_size, "seed": seed, "rows": len(inputs)}
+    state = jax.tree.map(lambda *x: jnp.stack(x), *starts) if several else jax.tree.map(jnp.copy, starts[0])
+    done, settings = 0, {**plan._asdict(), "seed": seed if isinstance(seed, int) else seeds, "models": len(models)}
     if checkpoints is not None and (kept := checkpoints.newest(state, settings)) is not None:
-        state, done = kept, int(kept.step)
-    run = partial(_run_chunk(graph, optimizer, objective, steps), probe=probe, inputs=inputs, labels=labels)
+        state = kept
+        done = int(np.max(kept.step))
 
-    blank = _blank_history(probe)
-    parts: list[History] = []
-
-    def deliver(rows: tuple[_Rows, OrderedDict[str, Record]]) -> None:
-        part = _on_host(*rows, blank, steps, every)
-        parts.append(part)
-        if observe is not None:
-            observe(part)
-
-    batches = _batches(len(inputs), batch_size, steps, every, seed, length, done)
+    blank = _blank_history(probe)  # made before the loop: an operation asked for later would wait behind the running chunk
     if done == steps:
         return state, blank
-    state, running = run(state, next(batches))
+    data = Data(probe, inputs, labels)
+    if several:
+        program = of_several(recipe, same_batches=same, hyperparameters=hyperparameters is not None)
+    else:
+        program = of_one(recipe, lying.rows)
+    state, hyperparameters, data = lying.place(state, hyperparameters, data)
+    run = compiled(program, lying.mesh, lying.axes)
+    observed = observe if lying.first_process else None
+
+    parts: list[History] = []
+
+    def deliver(rows: tuple[Rows, OrderedDict[str, Record]]) -> None:
+        part = _on_host(*rows, blank, steps, plan.every)
+        parts.append(part)
+        if observed is not None:
+            observed(part)
+
+    batches = plan.batches_of(seeds, done) if several and not same else plan.batches(seeds[0], done)
+    state, running = run(state, next(batches), hyperparameters, data)
     saved = done
     try:
         for indices in batches:
-            finished, done = running, done + length
+            finished, done = running, done + plan.length
             due = checkpoints is not None and done >= saved + checkpoints.every
-            kept = jax.tree.map(jnp.copy, state) if due else None  # the next chunk takes over its arrays
-            state, running = run(state, indices)  # returns while the device works
+            kept = lying.whole(state) if due else None  # the next chunk takes over its arrays
+            state, running = run(state, indices, hyperparameters, data)  # returns while the device works
             deliver(finished)
             if checkpoints is not None and kept is not None:
                 checkpoints.save(done, kept, settings)  # its rows are delivered, so none will be missing
@@ -146,84 +156,39 @@ def fit(
         raise
     deliver(running)
     if checkpoints is not None:
-        checkpoints.save(steps, state, settings)
+        checkpoints.save(steps, lying.whole(state), settings)
     return state, concatenate(parts)
 
 
-def _run_chunk(graph: nnx.GraphDef, optimizer: optax.GradientTransformation, objective: Objective, steps: int) -> Callable:
-    def loss_of(parameters, rest, batch, answers):
-        module = nnx.merge(graph, parameters, rest, copy=True)
-        outputs = module(batch)
-        if not isinstance(outputs, jax.Array):
-            raise ValueError(f"model must return one array of outputs, found a {type(outputs).__name__}; wrap it to pick one")
-        loss, metrics = objective(outputs, answers)
-        if jnp.shape(loss) != ():
-            raise ValueError(f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; take its mean")
-        return loss, (metrics, nnx.state(module, nnx.Not(nnx.Param)))
-
-    @partial(jax.jit, donate_argnums=(0,))
-    def run_chunk(state: TrainState, indices: Array, *, probe, inputs, labels) -> tuple[TrainState, tuple]:
-        def one_step(state, rows):
-            parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
-            (loss, (metrics, new_rest)), gradient = jax.value_and_grad(loss_of, has_aux=True)(
-                parameters, rest, inputs[rows], labels[rows]
-            )
-            updates, new_optimizer = optimizer.update(gradient, state.optimizer, parameters)
-            new = TrainState(state.step + 1, nnx.merge_state(optax.apply_updates(parameters, updates), new_rest), new_optimizer)
-            # Chunks have one length, so that one program serves all: past the last update the state stands still.
-            kept = jax.tree.map(partial(jnp.where, state.step < steps), new, state)
-            return kept, _Rows(state.step, loss, metrics)
-
-        def measured_steps(state, indices):
-            samples = OrderedDict() if probe is None else probe.sample(state.model)
-            state, rows = jax.lax.scan(one_step, state, indices)
-            return state, (rows, samples)
-
-        state, (rows, samples) = jax.lax.scan(measured_steps, state, indices)
-        records = OrderedDict() if probe is None else jax.vmap(probe.finish)(samples)
-        return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), records)
-
-    return run_chunk
+def _start(recipe: Recipe, module: nnx.Module, hyperparameters: Any) -> TrainState:
+    variables = nnx.state(module)
+    parameters = nnx.filter_state(variables, nnx.Param)
+    return TrainState(jnp.zeros((), jnp.int32), variables, recipe.transformation(hyperparameters).init(parameters))
 
 
-def _chunk_length(steps: int, every: int, chunk: int) -> int:
-    """Steps in each of the chunks of steps + 1 rows: one length for all, a multiple of ``every``."""
-    measured = -(-(steps + 1) // every)
-    chunks = -(-measured // max(chunk // every, 1))
-    return -(-measured // chunks) * every
+def _entry(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: jnp.asarray(x)[i], tree)
 
 
-def _batches(n: int, batch_size: int, steps: int, every: int, seed: int, length: int, done: int) -> Iterator[np.ndarray]:
-    """(measured, every, batch_size) row numbers from step ``done`` to ``steps``, a chunk at a time, padded by going on."""
-    permutation = lambda epoch: np.random.default_rng((seed, epoch)).permutation(n).astype(np.int32)
-    epoch, offset = divmod(done * batch_size, n)
-    pool = permutation(epoch)[offset:]
-    for _ in range(done, steps + 1, length):
-        while len(pool) < length * batch_size:
-            epoch += 1
-            pool = np.concatenate([pool, permutation(epoch)])
-        yield pool[: length * batch_size].reshape(-1, every, batch_size)
-        pool = pool[length * batch_size :]
-
-
-def _blank_history(probe: Probe | None) -> History:
-    """A history without rows. Made before the loop: an operation asked for later would wait behind the running chunk."""
+def _blank_history(probe: Probe | BatchProbe | None) -> History:
+    """A history without rows."""
     nothing = np.empty(0, np.float32)
     if probe is None:
         return History(nothing, nothing, nothing, {}, OrderedDict(), thresholds=nothing, grid=nothing, total=0.0)
-    total = float(jnp.mean(jnp.sum(probe.targets**2, axis=0)))
-    thresholds, grid = np.asarray(probe.thresholds), np.asarray(probe.grid)
-    return History(nothing, nothing, nothing, {}, OrderedDict(), thresholds, grid, total)
+    thresholds, grid = np.asarray(probe.reading.thresholds), np.asarray(probe.reading.grid)
+    return History(nothing, nothing, nothing, {}, OrderedDict(), thresholds, grid, probe.total)
 
 
-def _on_host(rows: _Rows, records: OrderedDict[str, Record], blank: History, steps: int, every: int) -> History:
+def _on_host(rows: Rows, records: OrderedDict[str, Record], blank: History, steps: int, every: int) -> History:
     """The rows up to the last step, fetched."""
     rows, records = jax.device_get((rows, records))
-    count = min(len(rows.step), steps + 1 - int(rows.step[0]))
-    step = rows.step[:count]
-    measured = np.asarray(step[::every] if records else step[:0])
+    all_steps = rows.step if rows.step.ndim == 1 else rows.step[:, 0]  # of several models all are at the same one
+    count = min(len(all_steps), steps + 1 - int(all_steps[0]))
+    step = np.asarray(all_steps[:count])
+    measured = step[::every] if records else step[:0]
     first = lambda tree, length: jax.tree.map(lambda x: x[:length], tree)
-    return blank._replace(measured=measured, layers=first(records, len(measured)), **first(rows, count)._asdict())
+    loss, metrics = first((rows.loss, rows.metrics), count)
+    return blank._replace(step=step, measured=measured, loss=loss, metrics=metrics, layers=first(records, len(measured)))
 
 
 def _require_trainable(inputs: Array, labels: Array, steps: int, every: int, batch_size: int, chunk: int) -> None:
@@ -236,3 +201,29 @@ def _require_trainable(inputs: Array, labels: Array, steps: int, every: int, bat
         require_finite(values, name)
     if batch_size > len(inputs):
         raise ValueError(f"batch_size must be at most the {len(inputs)} rows there are, found {batch_size}")
+
+
+def _require_fitting(
+    models: Sequence[nnx.Module], seeds: Sequence[int], hyperparameters: Any, optimizer: Optimizer, several: bool
+) -> None:
+    if not models:
+        raise ValueError("model must be a module or a list of at least one, found an empty list")
+    graph, shapes = nnx.graphdef(models[0]), jax.tree.map(jnp.shape, nnx.state(models[0]))
+    for i, module in enumerate(models[1:], start=1):
+        if nnx.graphdef(module) != graph or jax.tree.map(jnp.shape, nnx.state(module)) != shapes:
+            raise ValueError(f"models must differ in their arrays alone, but model {i} is built otherwise than model 0")
+    if len(seeds) not in (1, len(models)):
+        raise ValueError(f"seed must be one number, or one for each of the {len(models)} models, found {len(seeds)}")
+    made = not isinstance(optimizer, optax.GradientTransformation)
+    if made != (hyperparameters is not None):
+        raise ValueError(
+            "hyperparameters need an optimizer that is a function of them, as in optimizer=lambda rate: optax.sgd(rate)"
+            if hyperparameters is not None
+            else "optimizer must be an optax transformation; a function that makes one needs hyperparameters"
+        )
+    if hyperparameters is None:
+        return
+    lengths = {np.shape(x)[:1] for x in jax.tree.leaves(hyperparameters)}
+    if not several or lengths != {(len(models),)}:
+        found = ", ".join(str(np.shape(x)) for x in jax.tree.leaves(hyperparameters))
+        raise ValueError(f"hyperparameters must be arrays of a leading axis of as many as the list of models, found {found}")

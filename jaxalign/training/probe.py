@@ -2,43 +2,22 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign._checks import require_finite, require_matrix
-from jaxalign.alignment import alignment_area, alignment_curve
-from jaxalign.baselines import random_label_curve
 from jaxalign.capture import Tap
-from jaxalign.moments import Moments, moments
-from jaxalign.quadrature import quadrature
+from jaxalign.moments import Moments
 from jaxalign.representation import INPUT, prepare
-from jaxalign.spectrum import Spectrum, spectrum
-
-Measure = Literal["exact", "quadrature", "deferred"]
-MEASURES: tuple[Measure, ...] = ("exact", "quadrature", "deferred")
-
-
-class Record(NamedTuple):
-    """The alignment of one layer, each value the mean over target columns. In a history all have a leading step axis.
-
-    Attributes:
-      area: () ∫A dτ.
-      alignment: (m,) A(τ) at the thresholds.
-      curve: (g,) A(τ) on the grid.
-      null: (g,) E[A(τ)] for random targets of the same norm, on the grid; NaN from a quadrature, which counts no σ.
-    """
-
-    area: Array | np.ndarray
-    alignment: Array | np.ndarray
-    curve: Array | np.ndarray
-    null: Array | np.ndarray
+from jaxalign.spectrum import spectrum
+from jaxalign.training.record import Measure, Reading, Record, reading, record_of
 
 
 @jax.tree_util.register_dataclass
@@ -52,21 +31,38 @@ class Probe:
       tap: which layers of which model.
       inputs: (n, ...) probe inputs.
       targets: (n, k) Y.
-      thresholds: (m,) τ of ``Record.alignment``.
-      grid: (g,) τ of ``Record.curve``.
       constant: records that no state changes: those of the inputs themselves.
-      measure: how: "exact", "quadrature" or "deferred".
-      order: of the quadrature.
+      reading: thresholds, grid, and the way to measure.
     """
 
     tap: Tap = field(metadata={"static": True})
     inputs: Array
     targets: Array
-    thresholds: Array
-    grid: Array
     constant: OrderedDict[str, Record]
-    measure: Measure = field(default="exact", metadata={"static": True})
-    order: int = field(default=16, metadata={"static": True})
+    reading: Reading
+
+    @property
+    def total(self) -> float:
+        """‖y‖², the mean over target columns."""
+        return float(jnp.mean(jnp.sum(self.targets**2, axis=0)))
+
+    def over(self, mesh: Mesh) -> "Probe":
+        """The same with its rows split over a mesh of one axis: each device runs its rows, and one sum a layer is exchanged.
+
+        Raises:
+          ValueError: a mesh of more axes than one, or of a number of devices that does not divide the rows.
+        """
+        mesh = one_axis(mesh)
+        if len(self.inputs) % mesh.size:
+            fitting = len(self.inputs) // mesh.size * mesh.size
+            raise ValueError(
+                f"the probe's {len(self.inputs)} rows must be a multiple of the mesh's {mesh.size} devices; "
+                f"take {fitting} of them, or leave out devices"
+            )
+        split, everywhere = NamedSharding(mesh, P(mesh.axis_names[0])), NamedSharding(mesh, P())
+        inputs, targets = jax.device_put((self.inputs, self.targets), split)
+        constant, read = jax.device_put((self.constant, self.reading), everywhere)
+        return Probe(self.tap, inputs, targets, constant, replace(read, mesh=mesh))
 
     def __call__(self, state: Any) -> OrderedDict[str, Record]:
         return self.finish(self.sample(state))
@@ -74,25 +70,12 @@ class Probe:
     def sample(self, state: Any) -> OrderedDict[str, Record | Moments]:
         """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
         _, activations = self.tap(state, self.inputs)
-        return OrderedDict((name, self._sample(prepare(a))) for name, a in activations.items())
+        return OrderedDict((name, self.reading.sample(prepare(a), self.targets)) for name, a in activations.items())
 
     def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
         """The records of samples; ``jax.vmap(probe.finish)`` solves those of many steps as one batch."""
-        solved = ((n, self._record(spectrum(s)) if isinstance(s, Moments) else s) for n, s in samples.items())
-        return OrderedDict([*self.constant.items(), *solved])
-
-    def _sample(self, features: Array) -> Record | Moments:
-        if self.measure == "deferred":
-            return moments(features, self.targets)
-        if self.measure == "exact":
-            return self._record(spectrum(features, self.targets))
-        order = min(self.order, *features.shape)
-        precision: Literal["float64", "float32"] = "float64" if features.dtype == jnp.float64 else "float32"
-        found = self._record(quadrature(features, self.targets, order=order, dtype=precision).spectrum)
-        return found._replace(null=jnp.full_like(found.null, jnp.nan))
-
-    def _record(self, found: Spectrum) -> Record:
-        return record_of(found, len(self.targets), self.thresholds, self.grid)
+        found = ((name, self.reading.finish(sample, len(self.targets))) for name, sample in samples.items())
+        return OrderedDict([*self.constant.items(), *found])
 
 
 def probe(
@@ -138,38 +121,25 @@ def probe(
 
     Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
     """
-    if measure not in MEASURES:
-        raise ValueError(f"measure must be {', '.join(map(repr, MEASURES))}, found {measure!r}")
-    if order < 1:
-        raise ValueError(f"order must be at least 1, found {order}")
     inputs = jnp.asarray(inputs)
     targets = jnp.asarray(targets)
     require_matrix(targets, "targets", "k")
     if inputs.ndim == 0 or len(inputs) != len(targets):
         raise ValueError(f"inputs and targets must have as many rows, found shapes {inputs.shape} and {targets.shape}")
-    tau = _thresholds(thresholds, "thresholds")
-    grid = _thresholds(np.linspace(0, len(inputs) ** 0.5, 64) if grid is None else grid, "grid")
+    read = reading(thresholds, grid, measure, order, len(inputs))
     constant: OrderedDict[str, Record] = OrderedDict()
     if jnp.issubdtype(inputs.dtype, jnp.floating):
         require_finite(inputs, "inputs")
-        constant[INPUT] = record_of(spectrum(prepare(inputs), targets), len(targets), tau, grid)
-    return Probe(tap, inputs, targets, tau, grid, constant, measure, order)
+        constant[INPUT] = record_of(spectrum(prepare(inputs), targets), len(targets), read.thresholds, read.grid)
+    return Probe(tap, inputs, targets, constant, read)
 
 
-@partial(jax.jit, static_argnums=(1,))
-def record_of(found: Spectrum, n: int, thresholds: Array, grid: Array) -> Record:
-    """The Record of one layer's spectrum, of n samples."""
-    return Record(
-        area=alignment_area(found).mean(),
-        alignment=alignment_curve(found, thresholds).mean(axis=1),
-        curve=alignment_curve(found, grid).mean(axis=1),
-        null=random_label_curve(found, grid, n).mean(axis=1),
-    )
+def one_axis(mesh: Mesh) -> Mesh:
+    """The mesh, its axis of the kind over which the compiler splits work by itself.
 
-
-def _thresholds(values: Sequence[float] | ArrayLike, name: str) -> Array:
-    tau = jnp.asarray(values, jnp.float32)
-    if tau.ndim != 1 or tau.size == 0:
-        raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
-    require_finite(tau, name)
-    return tau
+    Raises:
+      ValueError: a mesh of more axes than one.
+    """
+    if len(mesh.axis_names) != 1:
+        raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
+    return Mesh(mesh.devices, mesh.axis_names)

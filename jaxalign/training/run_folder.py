@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxalign.training.growing_array import append_rows, keep_rows
 from jaxalign.training.history import History
-from jaxalign.training.probe import Record
+from jaxalign.training.record import Record
 
 CONFIG, ROWS, CURVES, NULL, RESULT = "config.json", "history.jsonl", "curves.npy", "null.npy", "result.json"
 FIGURES, PAGE = "figures", "index.html"

@@ -8,7 +8,9 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign.training import classification, loop
+from jaxalign.training import classification
+from jaxalign.training.batches import schedule
+from jaxalign.training.chunk import Data, Recipe, compiled, of_one
 
 
 def fit(task, model, **settings):
@@ -83,11 +85,11 @@ def test_every_kth_step_is_measured_and_all_are_trained(task, steps, every, chun
 def test_steps_between_measurements_cost_nothing(task):
     """The program that trains between them holds no eigensolver: one stands outside the inner loop."""
     model = task.model()
-    run = loop._run_chunk(nnx.graphdef(model), optax.sgd(0.1), classification, 30)
+    run = of_one(Recipe(nnx.graphdef(model), optax.sgd(0.1), classification, 30))
     start = ja.TrainState(jnp.zeros((), jnp.int32), nnx.state(model), optax.sgd(0.1).init(nnx.state(model)))
-    settings = {"probe": task.probe(model), "inputs": jnp.asarray(task.inputs), "labels": jnp.asarray(task.labels)}
-    jaxpr = jax.make_jaxpr(lambda state, rows: run(state, rows, **settings))(start, jnp.zeros((3, 5, 16), jnp.int32))
-    outer = next(e for e in jaxpr.jaxpr.eqns[0].params["jaxpr"].eqns if e.primitive.name == "scan")
+    data = Data(task.probe(model), jnp.asarray(task.inputs), jnp.asarray(task.labels))
+    jaxpr = jax.make_jaxpr(run)(start, jnp.zeros((3, 5, 16), jnp.int32), None, data)
+    outer = next(e for e in jaxpr.jaxpr.eqns if e.primitive.name == "scan")
     inner = next(e for e in outer.params["jaxpr"].eqns if e.primitive.name == "scan")
     assert "eigh" in str(outer.params["jaxpr"])
     assert "eigh" not in str(inner.params["jaxpr"])
@@ -266,12 +268,12 @@ def test_no_callback_and_one_program_for_all_chunks(task):
     model = task.model()
     graph, variables = nnx.split(model)
     optimizer = optax.adam(1e-2)
-    run = loop._run_chunk(graph, optimizer, classification, 20)
-    state = loop.TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(variables))
-    batches = list(loop._batches(90, 16, 20, 1, 0, loop._chunk_length(20, 1, 8), 0))
+    run = compiled(of_one(Recipe(graph, optimizer, classification, 20)), None)
+    state = ja.TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(variables))
+    batches = list(schedule(90, 16, 20, 1, 8).batches(seed=0, done=0))
     assert {b.shape for b in batches} == {(7, 1, 16)}
-    arguments = {"probe": task.probe(model), "inputs": jnp.asarray(task.inputs), "labels": jnp.asarray(task.labels)}
-    text = run.lower(state, batches[0], **arguments).compile().as_text()
+    data = Data(task.probe(model), jnp.asarray(task.inputs), jnp.asarray(task.labels))
+    text = run.lower(state, batches[0], None, data).compile().as_text()
     called = set(re.findall(r'custom_call_target="([^"]+)"', text))
     assert any("syevd" in target for target in called)
     assert not any("callback" in target for target in called)

@@ -58,8 +58,8 @@ def test_several_targets_are_averaged(task):
 
 def test_default_grid_spans_what_singular_values_can_be(task):
     watch = task.probe(task.model())
-    assert watch.grid[0] == 0
-    assert watch.grid[-1] == pytest.approx(40**0.5)
+    assert watch.reading.grid[0] == 0
+    assert watch.reading.grid[-1] == pytest.approx(40**0.5)
 
 
 def test_a_pytree_under_jit_vmap_and_scan(task):

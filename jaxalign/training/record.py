@@ -1,0 +1,114 @@
+"""What is kept of one layer at one step, and the three ways to take it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jax.typing import ArrayLike
+
+from jaxalign._checks import require_finite
+from jaxalign.alignment import alignment_area, alignment_curve
+from jaxalign.baselines import random_label_curve
+from jaxalign.moments import Moments, moments
+from jaxalign.quadrature import quadrature
+from jaxalign.sharded import sharded
+from jaxalign.spectrum import Spectrum, spectrum
+
+Measure = Literal["exact", "quadrature", "deferred"]
+MEASURES: tuple[Measure, ...] = ("exact", "quadrature", "deferred")
+
+
+class Record(NamedTuple):
+    """The alignment of one layer, each value the mean over target columns. In a history all have a leading step axis.
+
+    Attributes:
+      area: () ∫A dτ.
+      alignment: (m,) A(τ) at the thresholds.
+      curve: (g,) A(τ) on the grid.
+      null: (g,) E[A(τ)] for random targets of the same norm, on the grid; NaN from a quadrature, which counts no σ.
+    """
+
+    area: Array | np.ndarray
+    alignment: Array | np.ndarray
+    curve: Array | np.ndarray
+    null: Array | np.ndarray
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Reading:
+    """What is read off a spectrum, and how the spectrum is come by.
+
+    Attributes:
+      thresholds: (m,) τ of ``Record.alignment``.
+      grid: (g,) τ of ``Record.curve``.
+      measure: "exact", "quadrature" or "deferred".
+      order: of the quadrature.
+      mesh: of one axis, over which the rows lie; None where they do not.
+    """
+
+    thresholds: Array
+    grid: Array
+    measure: Measure = field(metadata={"static": True})
+    order: int = field(metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+
+    def sample(self, features: Array, targets: Array) -> Record | Moments:
+        """What has to be taken while the activations are there: the record, or, deferred, the moments it comes from."""
+        if self.measure == "deferred":
+            return self._moments(features, targets)
+        if self.measure == "exact":
+            solve = spectrum if self.mesh is None else sharded(self.mesh, rows=self.mesh.axis_names[0])
+            return record_of(solve(features, targets), len(targets), self.thresholds, self.grid)
+        order = min(self.order, *features.shape)
+        precision: Literal["float64", "float32"] = "float64" if features.dtype == jnp.float64 else "float32"
+        found = quadrature(features, targets, order=order, dtype=precision).spectrum
+        record = record_of(found, len(targets), self.thresholds, self.grid)
+        return record._replace(null=jnp.full_like(record.null, jnp.nan))
+
+    def finish(self, sample: Record | Moments, n: int) -> Record:
+        """The record that a sample of n rows comes to."""
+        return record_of(spectrum(sample), n, self.thresholds, self.grid) if isinstance(sample, Moments) else sample
+
+    def _moments(self, features: Array, targets: Array) -> Moments:
+        if self.mesh is None:
+            return moments(features, targets)
+        axis = self.mesh.axis_names[0]
+        of_rows = lambda phi, y: jax.lax.psum(moments(phi, y), axis)
+        return jax.shard_map(of_rows, mesh=self.mesh, in_specs=P(axis), out_specs=P(), check_vma=False)(features, targets)
+
+
+@partial(jax.jit, static_argnums=(1,))
+def record_of(found: Spectrum, n: int, thresholds: Array, grid: Array) -> Record:
+    """The Record of one layer's spectrum, of n samples."""
+    return Record(
+        area=alignment_area(found).mean(),
+        alignment=alignment_curve(found, thresholds).mean(axis=1),
+        curve=alignment_curve(found, grid).mean(axis=1),
+        null=random_label_curve(found, grid, n).mean(axis=1),
+    )
+
+
+def reading(thresholds: Sequence[float] | ArrayLike, grid: ArrayLike | None, measure: Measure, order: int, n: int) -> Reading:
+    """A Reading of n samples from what a user asks for, checked; the grid is by default 64 values evenly spaced on [0, √n]."""
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be {', '.join(map(repr, MEASURES))}, found {measure!r}")
+    if order < 1:
+        raise ValueError(f"order must be at least 1, found {order}")
+    tau = _thresholds(thresholds, "thresholds")
+    return Reading(tau, _thresholds(np.linspace(0, n**0.5, 64) if grid is None else grid, "grid"), measure, order)
+
+
+def _thresholds(values: Sequence[float] | ArrayLike, name: str) -> Array:
+    tau = jnp.asarray(values, jnp.float32)
+    if tau.ndim != 1 or tau.size == 0:
+        raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
+    require_finite(tau, name)
+    return tau
