@@ -24,8 +24,8 @@ def train_seeds(
 ) -> History:
     """The history of a network trained once a seed (of weights and of the order of samples), its arrays (steps, seeds, ...).
 
-    Layers are those the architecture calls its post-activations, and "input"; all are measured in evaluation of the training
-    mode's own state, on the first ``measured`` training samples.
+    Layers are "input" and those the architecture calls its post-activations, measured on the first ``measured`` training
+    samples with the network in the mode it is trained in.
 
     Args:
       architecture: what to build.
@@ -50,7 +50,7 @@ def train_seeds(
         probe=watch,
         every=steps if every is None else every,
         batch_size=min(batch_size, len(problem.inputs)),
-        seed=seeds[0],
+        seed=seeds,
         objective=problem.objective,
     )
     return history

@@ -1,10 +1,10 @@
 """Where the arrays of a run lie: on one device, with rows split over a mesh, or with models split over it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -61,10 +61,15 @@ class Layout(NamedTuple):
         return *jax.device_put((state, hyperparameters), split), rest._replace(probe=probe)
 
     def whole(self, state: TrainState) -> TrainState:
-        """A copy of the state, all of it in every process."""
-        if self.mesh is None:
-            return jax.tree.map(jnp.copy, state)
-        return jax.jit(lambda x: jax.tree.map(jnp.copy, x), out_shardings=NamedSharding(self.mesh, P()))(state)
+        """The state, all of it in every process."""
+        if self.mesh is None or self.models is None:
+            return state
+        return _gathered(state, NamedSharding(self.mesh, P()))
+
+
+@partial(jax.jit, static_argnums=(1,))
+def _gathered(state: TrainState, everywhere: NamedSharding) -> TrainState:
+    return jax.lax.with_sharding_constraint(state, everywhere)
 
 
 def layout(mesh: Mesh | None, models: int | None, same_batches: bool, batch_size: int) -> Layout:

@@ -101,7 +101,7 @@ def fit(
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     _require_trainable(inputs, labels, steps, every, batch_size, chunk)
     several, models = not isinstance(model, nnx.Module), [model] if isinstance(model, nnx.Module) else list(model)
-    seeds = [seed] if isinstance(seed, int) else list(seed)
+    seeds = np.atleast_1d(seed).tolist()
     _require_fitting(models, seeds, hyperparameters, optimizer, several)
     if isinstance(probe, BatchProbe) and probe.samples != batch_size:
         raise ValueError(f"batch_size must be the probe's {probe.samples} samples, found {batch_size}")
@@ -113,7 +113,7 @@ def fit(
     # Arrays of our own, each its own: the chunks donate their state, the user's model must keep its arrays, and an
     # optimizer may have kept the parameters themselves.
     state = jax.tree.map(lambda *x: jnp.stack(x), *starts) if several else jax.tree.map(jnp.copy, starts[0])
-    done, settings = 0, {**plan._asdict(), "seed": seed if isinstance(seed, int) else seeds, "models": len(models)}
+    done, settings = 0, {**plan._asdict(), "seed": seeds[0] if same else seeds, **({"models": len(models)} if several else {})}
     if checkpoints is not None and (kept := checkpoints.newest(state, settings)) is not None:
         state = kept
         done = int(np.max(kept.step))
@@ -145,7 +145,7 @@ def fit(
         for indices in batches:
             finished, done = running, done + plan.length
             due = checkpoints is not None and done >= saved + checkpoints.every
-            kept = lying.whole(state) if due else None  # the next chunk takes over its arrays
+            kept = jax.tree.map(jnp.copy, lying.whole(state)) if due else None  # the next chunk takes over its arrays
             state, running = run(state, indices, hyperparameters, data)  # returns while the device works
             deliver(finished)
             if checkpoints is not None and kept is not None:
