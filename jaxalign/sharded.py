@@ -62,14 +62,20 @@ def sharded(
         raise ValueError(
             "rows over devices have no plain SVD without gathering them; pass 'moments', 'refined' or 'triangular'"
         )
-    # A mesh of Explicit axes types every array by its sharding, which would refuse rows that lie elsewhere.
-    split = NamedSharding(Mesh(mesh.devices, mesh.axis_names), P(axis))
+    split = NamedSharding(automatic(mesh), P(axis))
     if batch is not None:
         return partial(
             _over_batch, _mapped(jax.vmap(partial(spectrum, method=method, centered=centered)), split, split.spec), split
         )
     whole = partial(_of_rows, axis=axis, method=method, centered=centered)
     return partial(_over_rows, _mapped(whole, split, P()), split)
+
+
+def automatic(mesh: Mesh) -> Mesh:
+    """The mesh with axes over which the compiler splits by itself: Explicit ones type every array by its sharding, which
+    would refuse rows that lie elsewhere.
+    """
+    return Mesh(mesh.devices, mesh.axis_names)
 
 
 Sum = TypeVar("Sum", Moments, Triangle)

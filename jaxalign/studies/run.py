@@ -3,13 +3,14 @@
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxalign.studies.statistics import Estimate
 from jaxalign.studies.study import Cell, Row, Size, Study, Verdict
+from jaxalign.training.json_lines import json_lines, replace_lines
 
 CELLS, TABLE, RESULT, FIGURE = "cells.jsonl", "table.csv", "result.json", "figure.png"
 
@@ -101,28 +102,15 @@ def write_table(rows: Sequence[Row], file: Path) -> None:
 
 def _begun(file: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The finished cells in a file, by their key; the file is begun, or mended, so that a line can be added to it."""
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []  # what follows the last line end is torn
-    entries = list(_parsed(lines, file))
+    entries = list(json_lines(file, "delete that line, to measure it anew")) if file.exists() else []
     if entries and entries[0] != about:
         raise ValueError(
             f"{file.parent} holds cells of another study, size or configuration: {entries[0].get('study')} "
             f"{entries[0].get('size')}; name another folder, or delete it"
         )
     whole = [dict(about), *entries[1:]]
-    partial = file.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(entry) + "\n" for entry in whole), encoding="utf-8")
-    partial.replace(file)
+    replace_lines(file, map(json.dumps, whole))
     return {_key(entry["cell"]): entry for entry in whole[1:]}
-
-
-def _parsed(lines: Sequence[str], file: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"line {number + 1} of {file} is damaged ({error}); delete that line, to measure it anew"
-            ) from None
 
 
 def _key(cell: Cell) -> str:

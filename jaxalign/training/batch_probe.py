@@ -10,7 +10,6 @@ from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
 from jaxalign.moments import Moments
-from jaxalign.representation import prepare
 from jaxalign.training.record import Measure, Reading, Record, reading
 
 
@@ -38,12 +37,11 @@ class BatchProbe:
 
     def sample(self, activations: OrderedDict[str, Array], labels: Array) -> OrderedDict[str, Record | Moments]:
         """What has to be taken in the step."""
-        targets = self.encode(labels)
-        return OrderedDict((name, self.reading.sample(prepare(a), targets)) for name, a in activations.items())
+        return self.reading.sample(activations, self.encode(labels))
 
     def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
         """The records of samples."""
-        return OrderedDict((name, self.reading.finish(sample, self.samples)) for name, sample in samples.items())
+        return self.reading.finish(samples, self.samples)
 
 
 def batch_probe(

@@ -16,6 +16,7 @@ from jaxalign._checks import require_finite, require_matrix
 from jaxalign.capture import Tap
 from jaxalign.moments import Moments
 from jaxalign.representation import INPUT, prepare
+from jaxalign.sharded import automatic
 from jaxalign.spectrum import spectrum
 from jaxalign.training.record import Measure, Reading, Record, reading, record_of
 
@@ -70,12 +71,11 @@ class Probe:
     def sample(self, state: Any) -> OrderedDict[str, Record | Moments]:
         """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
         _, activations = self.tap(state, self.inputs)
-        return OrderedDict((name, self.reading.sample(prepare(a), self.targets)) for name, a in activations.items())
+        return self.reading.sample(activations, self.targets)
 
     def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
         """The records of samples; ``jax.vmap(probe.finish)`` solves those of many steps as one batch."""
-        found = ((name, self.reading.finish(sample, len(self.targets))) for name, sample in samples.items())
-        return OrderedDict([*self.constant.items(), *found])
+        return OrderedDict([*self.constant.items(), *self.reading.finish(samples, len(self.targets)).items()])
 
 
 def probe(
@@ -142,4 +142,4 @@ def one_axis(mesh: Mesh) -> Mesh:
     """
     if len(mesh.axis_names) != 1:
         raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
-    return Mesh(mesh.devices, mesh.axis_names)
+    return automatic(mesh)

@@ -1,6 +1,7 @@
 """What is kept of one layer at one step, and the three ways to take it."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -18,6 +19,7 @@ from jaxalign.alignment import alignment_area, alignment_curve
 from jaxalign.baselines import random_label_curve
 from jaxalign.moments import Moments, moments
 from jaxalign.quadrature import quadrature
+from jaxalign.representation import prepare
 from jaxalign.sharded import sharded
 from jaxalign.spectrum import Spectrum, spectrum
 
@@ -60,8 +62,16 @@ class Reading:
     order: int = field(metadata={"static": True})
     mesh: Mesh | None = field(default=None, metadata={"static": True})
 
-    def sample(self, features: Array, targets: Array) -> Record | Moments:
-        """What has to be taken while the activations are there: the record, or, deferred, the moments it comes from."""
+    def sample(self, activations: Mapping[str, Array], targets: Array) -> OrderedDict[str, Record | Moments]:
+        """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
+        return OrderedDict((name, self._sample(prepare(a), targets)) for name, a in activations.items())
+
+    def finish(self, samples: Mapping[str, Record | Moments], n: int) -> OrderedDict[str, Record]:
+        """The records that samples of n rows come to."""
+        done = lambda s: record_of(spectrum(s), n, self.thresholds, self.grid) if isinstance(s, Moments) else s
+        return OrderedDict((name, done(sample)) for name, sample in samples.items())
+
+    def _sample(self, features: Array, targets: Array) -> Record | Moments:
         if self.measure == "deferred":
             return self._moments(features, targets)
         if self.measure == "exact":
@@ -72,10 +82,6 @@ class Reading:
         found = quadrature(features, targets, order=order, dtype=precision).spectrum
         record = record_of(found, len(targets), self.thresholds, self.grid)
         return record._replace(null=jnp.full_like(record.null, jnp.nan))
-
-    def finish(self, sample: Record | Moments, n: int) -> Record:
-        """The record that a sample of n rows comes to."""
-        return record_of(spectrum(sample), n, self.thresholds, self.grid) if isinstance(sample, Moments) else sample
 
     def _moments(self, features: Array, targets: Array) -> Moments:
         if self.mesh is None:

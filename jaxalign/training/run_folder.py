@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxalign.training.growing_array import append_rows, keep_rows
 from jaxalign.training.history import History
+from jaxalign.training.json_lines import json_lines, replace_lines, whole_lines
 from jaxalign.training.record import Record
 
 CONFIG, ROWS, CURVES, NULL, RESULT = "config.json", "history.jsonl", "curves.npy", "null.npy", "result.json"
@@ -197,13 +198,8 @@ def _shortest(value: Any) -> float:
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
-    lines = file.read_text(encoding="utf-8").split("\n")
     rows = []
-    for number, line in enumerate(lines[:-1]):  # what follows the last line end is empty, or a torn row
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number + 1} of {file} is damaged ({error}); the rows before it are whole") from None
+    for number, row in enumerate(json_lines(file, "the rows before it are whole")):
         if row["step"] != number:
             raise ValueError(f"line {number + 1} of {file} must be step {number}, found {row['step']}: rows were lost or mixed")
         rows.append(row)
@@ -224,7 +220,7 @@ def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) ->
 
 def _keep_steps(folder: Path, step: int) -> None:
     """Keep what a run logged before a step, and nothing else."""
-    lines = (folder / ROWS).read_text(encoding="utf-8").split("\n")[:-1]
+    lines = whole_lines(folder / ROWS)
     if len(lines) < step:
         raise ValueError(f"{folder / ROWS} must hold the {step} rows before step {step} to go on from it, found {len(lines)}")
     kept = lines[:step]
@@ -232,10 +228,7 @@ def _keep_steps(folder: Path, step: int) -> None:
     for name in (CURVES, NULL):
         if (folder / name).exists():
             keep_rows(folder / name, measured)
-    # The rows are replaced in one move: a process that is killed here leaves the old ones or the new ones.
-    partial = folder / (ROWS + ".partial")
-    partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    partial.replace(folder / ROWS)
+    replace_lines(folder / ROWS, kept)
 
 
 def _floats(values) -> np.ndarray:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import jaxalign as ja
 
@@ -123,8 +124,6 @@ def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
     assert history.layers["hidden_1"].area.shape == (10,)
     rows = np.random.default_rng((0, 0)).permutation(90)[:16]
     fixed = ja.probe(ja.tap(model, "hidden_*"), task.inputs[rows], encode(jnp.asarray(task.labels[rows])), thresholds=(1.0,))
-    from flax import nnx
-
     for name, record in fixed(nnx.state(model)).items():
         if name != "input":
             np.testing.assert_allclose(history.layers[name].area[0], record.area, rtol=1e-4)
