@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxalign.studies.statistics import Estimate
+from jaxalign.statistics import Estimate
 from jaxalign.studies.study import Cell, Row, Size, Study, Verdict
 from jaxalign.training.json_lines import json_lines, replace_lines
 

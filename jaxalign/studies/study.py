@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
-from jaxalign.studies.statistics import Estimate
+from jaxalign.statistics import Estimate
 
 Config = TypeVar("Config")
 Size = Literal["small", "paper"]
@@ -42,7 +42,7 @@ class Verdict(NamedTuple):
         """The verdict in one line.
 
         Example:
-          >>> from jaxalign.studies.statistics import Estimate
+          >>> from jaxalign.statistics import Estimate
           >>> effect = Estimate(2.5, 2.25, 2.75, n=40)
           >>> Verdict("holds", effect, "area over ‖y‖², trained − untrained", ["sgd on digits"], cells=8).line()
           'holds: area over ‖y‖², trained − untrained: 2.5 [2.25, 2.75], n = 40; fails in 1 of 8 cells'

@@ -1,0 +1,130 @@
+"""Intervals cover what they should as often as they should, and p-values survive their corrections in the known ways."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from jaxalign.statistics import (
+    benjamini_hochberg,
+    holm,
+    mean_interval,
+    median_interval,
+    page_trend,
+    paired_effect,
+    spearman,
+)
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize("n", [3, 10])
+def test_a_mean_interval_covers_the_mean_as_often_as_it_says(n):
+    draws = np.random.default_rng(0).normal(2, 3, size=(n, 4000))
+    found = mean_interval(draws, confidence=0.9)
+    assert np.mean((found.low <= 2) & (found.high >= 2)) == pytest.approx(0.9, abs=0.02)
+    np.testing.assert_allclose(found.value, draws.mean(0))
+
+
+@pytest.mark.parametrize("n", [6, 9, 20])
+def test_a_median_interval_covers_the_median_of_a_skewed_distribution(n):
+    draws = np.random.default_rng(0).exponential(size=(n, 4000))
+    found = median_interval(draws)
+    covered = np.mean((found.low <= np.log(2)) & (np.log(2) <= found.high))
+    assert covered >= 0.94
+    assert covered <= 0.985  # of order statistics, the narrowest that is wide enough
+
+
+def test_the_median_interval_of_few_is_their_range():
+    assert median_interval([3.0, 1.0, 2.0])[:3] == (2.0, 1.0, 3.0)
+
+
+@given(arrays(np.float64, (7, 3), elements=st.floats(-10, 10)))
+def test_columns_are_estimated_apart(x):
+    together = median_interval(x)
+    for j in range(3):
+        assert median_interval(x[:, j])[:3] == (together.value[j], together.low[j], together.high[j])
+
+
+def test_a_paired_effect_does_not_see_what_pairs_share():
+    rng = np.random.default_rng(0)
+    shared, gain = rng.normal(size=8) * 100, rng.normal(1, 0.5, size=8)
+    found = paired_effect(shared + gain, shared)
+    assert found.difference.value == pytest.approx(gain.mean())
+    assert found.standardized == pytest.approx(gain.mean() / gain.std(ddof=1))
+    assert found.p == pytest.approx(stats.ttest_1samp(gain, 0).pvalue)
+
+
+def test_pairs_without_a_difference_have_no_effect_and_pairs_of_one_difference_a_certain_one():
+    assert paired_effect([1, 2], [1, 2])[1:] == (0.0, 1.0)
+    assert paired_effect([2, 3], [1, 2])[1:] == (np.inf, 0.0)
+
+
+def test_spearman_is_scipys_and_sees_ranks_only():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=30)
+    y = x + rng.normal(size=30)
+    found = spearman(x, y, resamples=500)
+    assert found.value == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert spearman(np.exp(x), y**3, resamples=500) == found
+    assert found.low < found.value < found.high
+
+
+def test_pairs_that_repeat_within_clusters_add_no_certainty():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=12)
+    y = x + rng.normal(size=12)
+    once = spearman(x, y)
+    repeated = spearman(np.tile(x, 5), np.tile(y, 5), clusters=list(range(12)) * 5)
+    assert repeated.high - repeated.low == pytest.approx(once.high - once.low, rel=0.15)
+    alone = spearman(np.tile(x, 5), np.tile(y, 5))
+    assert alone.high - alone.low < 0.7 * (once.high - once.low)
+
+
+def test_a_trend_is_found_where_columns_rise_and_not_in_noise():
+    noise = np.random.default_rng(0).normal(size=(10, 5))
+    assert page_trend(noise).p > 0.05
+    assert page_trend(noise + np.arange(5)).p < 1e-6
+    assert page_trend(noise - np.arange(5)).p > 0.99
+
+
+@given(P_VALUES)
+def test_corrections_keep_the_order_and_never_make_a_p_value_smaller(p):
+    order = np.argsort(p)
+    for adjusted in (holm(p), benjamini_hochberg(p)):
+        assert np.all(adjusted >= np.asarray(p) - 1e-15)
+        assert np.all(np.diff(adjusted[order]) >= 0)
+        assert adjusted.max() <= 1
+    assert np.all(holm(p) >= benjamini_hochberg(p) - 1e-15)
+
+
+@given(P_VALUES)
+def test_holm_rejects_what_stepping_down_rejects(p):
+    rejected, p = np.zeros(len(p), bool), np.asarray(p)
+    for step, i in enumerate(np.argsort(p)):
+        if p[i] * (len(p) - step) > 0.05:
+            break
+        rejected[i] = True
+    np.testing.assert_array_equal(holm(p) <= 0.05, rejected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_interval([1.0]), "values must hold at least 2 repetitions"),
+        (lambda: mean_interval([1.0, np.nan]), "values must be finite, found 1"),
+        (lambda: median_interval([1.0], confidence=95), "confidence must lie between 0 and 1, found 95"),
+        (lambda: paired_effect([1, 2, 3], [1, 2]), r"of one length, \(n,\), found shapes"),
+        (lambda: spearman([1, 1, 1], [1, 2, 3]), "a constant has no rank correlation"),
+        (lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 1]), "one for each of the 3 pairs, found 2"),
+        (lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 0, 0]), "clusters must be two at least"),
+        (lambda: page_trend([[1, 2], [1, 2]]), r"3 or more conditions\), found shape \(2, 2\)"),
+        (lambda: holm([]), r"p must be \(m,\) p-values"),
+        (lambda: benjamini_hochberg([0.5, 1.5]), r"p must be \(m,\) p-values"),
+    ],
+)
+def test_bad_samples_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
