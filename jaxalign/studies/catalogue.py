@@ -1,4 +1,4 @@
-"""The studies there are, in the paper's order and then its demo, each with its claim in brief: listing them imports none of them."""
+"""The studies there are, in the paper's order and then its demo, with their claims in brief: listing them imports none."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -38,20 +38,20 @@ def run(
 ) -> Result:
     """Measure the cells that the folder does not hold yet, then write table, figure and result.
 
-    Every finished cell is a line of cells.jsonl, so a study that is interrupted loses one cell at most. Where nothing is left to
-    be measured, verdict and figure are drawn anew, and the result still says what the cells were measured on, and when.
+    Every finished cell is a line of cells.jsonl, so a study that is interrupted loses one cell at most. Where nothing is left
+    to be measured, verdict and figure are made anew, and the result still says what the cells were measured on, and when.
 
     Args:
       study: what to run.
       size: which of its configurations.
       folder: where to; made when needed.
-      environment: what it runs on, for result.json: "device", "started" (UTC, ISO 8601) and whatever else, kept with every cell.
+      environment: what it runs on: "device", "started" (UTC, ISO 8601) and whatever else; kept with every cell.
       command: what measures it again, for result.json; by default that of the command line.
       progress: called before each cell with how many are done, how many there are, and the cell.
 
     Raises:
-      ValueError: environment lacks one of the two; the folder holds cells of another study or configuration, or a damaged line that is not the last one; rows
-        that differ in their columns, or none at all.
+      ValueError: environment lacks one of the two; the folder holds cells of another study or configuration, or a damaged
+        line that is not the last one; rows that differ in their columns, or none at all.
     """
     if missing := {"device", "started"} - environment.keys():
         raise ValueError(f"environment must say on which device and when: it lacks {', '.join(sorted(missing))}")
@@ -123,8 +123,8 @@ def _begun(file: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     entries = list(json_lines(file, "delete that line, to measure it anew")) if file.exists() else []
     if entries and entries[0] != about:
         raise ValueError(
-            f"{file.parent} holds cells of another study, size or configuration than {json.dumps(about)}: its {file.name} begins "
-            f"with {json.dumps(entries[0]):.300}; name another folder, or delete it"
+            f"{file.parent} holds cells of another study, size or configuration, {json.dumps(entries[0]):.200}; "
+            "name another folder, or delete it"
         )
     whole = [dict(about), *entries[1:]]
     replace_lines(file, map(json.dumps, whole))

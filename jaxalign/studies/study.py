@@ -47,12 +47,12 @@ class Verdict(NamedTuple):
           >>> Verdict("holds", effect, "area over ‖y‖², trained − untrained", ["sgd on digits"], cells=8).line()
           'holds: area over ‖y‖², trained − untrained: 2.5 [2.25, 2.75], n = 40; fails in 1 of 8 cells'
         """
-        return f"{self.outcome}: {self.of}: {self.estimate()}; {self.extent()}"
+        return f"{self.outcome}: {self.of}: {self.estimate()}, n = {self.effect.n}; {self.extent()}"
 
     def estimate(self) -> str:
-        """The effect with its interval and n: "2.5 [2.25, 2.75], n = 40"."""
+        """The effect with its interval: "2.5 [2.25, 2.75]"."""
         value, low, high = (f"{x:.3g}" for x in (self.effect.value, self.effect.low, self.effect.high))
-        return f"{value} [{low}, {high}], n = {self.effect.n}"
+        return f"{value} [{low}, {high}]"
 
     def extent(self) -> str:
         """In how many cells the claim was met, or not."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from jaxalign.statistics import Estimate
-from jaxalign.studies.results import as_json, as_verdict, read_result, read_results
+from jaxalign.studies.results import as_json, as_verdict, read_result, read_results, write_result
 from jaxalign.studies.run import run, write_table
 from jaxalign.studies.study import Verdict
 
@@ -138,7 +138,7 @@ def test_cells_of_something_else_are_refused_and_left_as_they_are(coins, tmp_pat
     run(coins, "small", tmp_path, environment=HERE)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     study, size = other(coins)
-    with pytest.raises(ValueError, match="another study, size or configuration .* name another folder, or delete it"):
+    with pytest.raises(ValueError, match=r"another study, size or configuration .* name another folder, or delete it"):
         run(study, size, tmp_path, environment=HERE)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -158,12 +158,13 @@ def test_a_result_is_replaced_in_one_move(coins, tmp_path, monkeypatch):
     run(coins, "small", tmp_path, environment=HERE)
     before = (tmp_path / "result.json").read_bytes()
 
-    def killed(*_):
+    def killed(file, target):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pathlib.Path.replace", killed)
-        run(coins, "small", tmp_path, environment=HERE)
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxalign.studies.results.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_result(read_result(tmp_path)._replace(date="2026-03-01"), tmp_path)
     assert (tmp_path / "result.json").read_bytes() == before
     run(coins, "small", tmp_path, environment=HERE)
     assert {file.name for file in tmp_path.iterdir()} == FILES
