@@ -37,10 +37,9 @@ def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) 
 
 
 def _kicker(results: Iterable[Finished]) -> str:
-    sizes, devices = {}, {}
-    for found in results:
-        sizes[found.size], devices[found.environment["device"]] = None, None
-    return f"Size: {', '.join(sizes)} · measured on {', '.join(devices)}"
+    told = [(found.size, found.environment["device"]) for found in results]
+    sizes, devices = (", ".join(dict.fromkeys(column)) for column in zip(*told, strict=True))
+    return f"Size: {sizes} · measured on {devices}"
 
 
 def _lede(verdicts: Iterable[Verdict]) -> str:

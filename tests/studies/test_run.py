@@ -138,7 +138,7 @@ def test_cells_of_something_else_are_refused_and_left_as_they_are(coins, tmp_pat
     run(coins, "small", tmp_path, environment=HERE)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     study, size = other(coins)
-    with pytest.raises(ValueError, match=r"another study, size or configuration .* name another folder, or delete it"):
+    with pytest.raises(ValueError, match=r"another study, size or configuration, .*; name another folder, or delete it"):
         run(study, size, tmp_path, environment=HERE)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
