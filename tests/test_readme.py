@@ -40,6 +40,6 @@ def test_a_row_a_study_that_says_what_came_out_and_where_it_fails(tables, coins,
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert cells[1:3] == ["Coins &#124; notes are fair.", "**holds in part**"]
-        assert cells[3].startswith("share of heads: 0.7")
+        assert cells[3].startswith("share of heads: 0.69")
         assert cells[4] == "2 of 4 cells"
     assert "*size small, 4 × cpu (cpu), " in found

@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 from jaxalign.report.page import fill
 from jaxalign.studies.catalogue import STUDIES
-from jaxalign.studies.results import TABLE, Finished
+from jaxalign.studies.results import Finished
 from jaxalign.studies.study import Outcome, Verdict
 
 PAGE = "claims.html"
-_NUMERALS = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
+_OF_SEVERAL = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
 
 
 def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) -> str:
@@ -24,7 +24,7 @@ def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) 
     """
     missing = [name for name in STUDIES if name not in results]
     text = {
-        "title": "The paper's claims · jaxalign",
+        "title": "The paper’s claims · jaxalign",
         "kicker": _kicker(results.values()),
         "lede": _lede(found.verdict for found in results.values()),
         "missing": f"Not run yet: {', '.join(missing)}." if missing else "",
@@ -45,7 +45,7 @@ def _kicker(results: Iterable[Finished]) -> str:
 def _lede(verdicts: Iterable[Verdict]) -> str:
     """How many claims came out how, in a sentence."""
     counts = Counter(verdict.outcome for verdict in verdicts)
-    told = [f"{counts[o]} {_NUMERALS[o] if counts[o] > 1 else o}" for o in get_args(Outcome) if counts[o]]
+    told = [f"{counts[o]} {_OF_SEVERAL[o] if counts[o] > 1 else o}" for o in get_args(Outcome) if counts[o]]
     listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
     total = counts.total()
     return f"Of {total} claims, {listed}." if total > 1 else f"One claim was put to the test: it {told[0][2:]}."
@@ -70,6 +70,7 @@ def _section(found: Finished, picture: bytes) -> str:
         "of": verdict.of,
         "n": f"{verdict.effect.n:,}",
         "failing_cells": f"{len(verdict.failing):,} of {verdict.cells:,}",
+        "rows": f"{found.rows:,}",
         "command": found.command,
     }
     markup = {
@@ -85,7 +86,6 @@ def _section(found: Finished, picture: bytes) -> str:
 
 def _details(found: Finished) -> Iterable[tuple[str, str]]:
     yield "size", found.size
-    yield "table", f"{found.rows:,} rows, {TABLE}"
     yield "time", f"{found.seconds:,.0f} s of measuring"
     yield "date", found.date
     yield "device", found.environment["device"]

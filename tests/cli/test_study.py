@@ -47,7 +47,7 @@ def test_a_study_leaves_its_folder_and_the_page_and_tells_its_verdict(coins, kno
     for expected in (
         "Coins are fair.",
         "holds in part",
-        "2 of 4 cells: a gold coin",
+        "fails in 2 of 4 cells: a gold coin of chance 0.9; a tin coin",
         "Page: studies/claims.html",
     ):
         assert expected in printed
@@ -86,6 +86,13 @@ def test_without_a_name_they_are_listed_and_none_is_run(tmp_path, capsys, monkey
     printed = " ".join(capsys.readouterr().out.split())
     assert all(f"{name} {claim}" in printed for name, claim in STUDIES.items())
     assert not list(tmp_path.iterdir())
+
+
+def test_help_names_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"Which of {', '.join(STUDIES)}." in printed
 
 
 def test_a_wrong_name_is_told_before_anything_is_run(all_made_up, tmp_path, capsys):
