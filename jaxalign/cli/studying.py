@@ -15,9 +15,9 @@ from jaxalign.cli.environment import environment
 from jaxalign.report.claims_page import PAGE, claims_page
 from jaxalign.report.claims_terminal import claims_table
 from jaxalign.studies.catalogue import study
-from jaxalign.studies.results import FIGURE, read_results
+from jaxalign.studies.results import FIGURE, Finished, read_results
 from jaxalign.studies.run import run
-from jaxalign.studies.study import Cell, Size
+from jaxalign.studies.study import Cell, Size, Value
 
 LINES = 20  # a study, where there is no terminal
 INSTALL = 'pip install "jaxalign[studies]"'
@@ -26,35 +26,47 @@ INSTALL = 'pip install "jaxalign[studies]"'
 def put_to_the_test(names: Sequence[str], size: Size, out: Path, console: Console) -> int:
     """Run studies of these names into ``out``; one that cannot be run does not stop the others. Returns the exit status."""
     here = environment()
-    finished, failed = [], []
-    interrupted = False
+    finished, failed, interrupted = [], [], None
     for name in names:
+        command = _command(name, size, out)
         try:
             with _progress(console, name) as progress:
-                command = _command(name, size, out)
                 run(study(name), size, out / name, environment=here, command=command, progress=progress)
             finished.append(name)
         except KeyboardInterrupt:
-            console.print(f"\nInterrupted in {name}: the same command goes on with the cell that it was at.", highlight=False)
-            interrupted = True
+            interrupted = name
             break
         except (ImportError, OSError, ValueError) as error:
             print(f"jaxalign: {name}: {_told(error)}", file=sys.stderr)
             failed.append(name)
-    if results := read_results(out):
-        pictures = {name: (out / name / FIGURE).read_bytes() for name in results}
-        (out / PAGE).write_text(claims_page(results, pictures), encoding="utf-8")
-        if finished:
-            console.print("", claims_table({name: results[name] for name in finished}))
+    results = write_page(out)
+    if finished:
+        console.print("", claims_table({name: results[name] for name in finished}))
+    if results:
         console.print(f"Page: {out / PAGE}", highlight=False, soft_wrap=True)
     if failed:
         console.print(f"Could not be run, for the reasons above: {', '.join(failed)}", highlight=False)
-    return 130 if interrupted else int(bool(failed))
+    if interrupted:
+        console.print(f"Interrupted in {interrupted}: the same command goes on with the cell that it was at.", highlight=False)
+        return 130
+    return 1 if failed else 0
+
+
+def write_page(out: Path) -> dict[str, Finished]:
+    """Write the page of what is finished in a folder, if anything is; returns that."""
+    if results := read_results(out):
+        pictures = {name: (out / name / FIGURE).read_bytes() for name in results}
+        (out / PAGE).write_text(claims_page(results, pictures), encoding="utf-8")
+    return results
 
 
 def in_words(cell: Cell) -> str:
     """A cell for people: {"network": "CNN", "depth": 3} is "CNN, depth 3"."""
-    return ", ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in cell.items())
+    return ", ".join(value if isinstance(value, str) else f"{name} {_short(value)}" for name, value in cell.items())
+
+
+def _short(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _command(name: str, size: Size, out: Path) -> str:

@@ -73,9 +73,10 @@ def read_results(out: str | Path) -> dict[str, Finished]:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON holds it."""
+    value, low, high, n = verdict.effect
     return {
         **verdict._asdict(),
-        "effect": verdict.effect._asdict(),
+        "effect": {"value": float(value), "low": float(low), "high": float(high), "n": int(n)},
         "failing": list(verdict.failing),
         "notes": list(verdict.notes),
     }

@@ -167,8 +167,8 @@ def test_a_terminal_shows_the_cell_how_many_are_done_and_the_time_left(coins, kn
 
 def test_a_cell_in_words():
     assert (
-        in_words({"network": "ReLU MLP", "depth": 3, "rate": 0.5, "centred": True})
-        == "ReLU MLP, depth 3, rate 0.5, centred True"
+        in_words({"network": "ReLU MLP", "depth": 3, "rate": 0.1 + 0.2, "centred": True})
+        == "ReLU MLP, depth 3, rate 0.3, centred True"
     )
 
 

@@ -4,6 +4,7 @@ import math
 import sys
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from jaxalign.statistics import Estimate
@@ -194,7 +195,9 @@ def test_a_table_keeps_seven_digits_and_puts_values_under_their_columns(tmp_path
 
 
 def test_a_verdict_survives_json():
-    verdict = Verdict("holds in part", Estimate(1 / 3, -1e-9, math.inf, n=5), "σ of ‖y‖²", ["a", "b"], 4, ["one"])
+    verdict = Verdict(
+        "holds in part", Estimate(np.float32(1 / 3), -1e-9, math.inf, n=np.int64(5)), "σ of ‖y‖²", ["a", "b"], 4, ["one"]
+    )
     assert as_verdict(json.loads(json.dumps(as_json(verdict)))) == verdict
 
 
