@@ -1,6 +1,6 @@
 """Estimates with intervals: over seeds, over pairs, of rank correlations, and what is left of p-values when there are many."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,10 @@ class Estimate(NamedTuple):
     low: Any
     high: Any
     n: int
+
+    def map(self, change: Callable[[Any], Any]) -> "Estimate":
+        """The same of value and both ends changed, by something that keeps their order."""
+        return Estimate(change(self.value), change(self.low), change(self.high), self.n)
 
 
 class Paired(NamedTuple):

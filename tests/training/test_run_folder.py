@@ -10,11 +10,11 @@ import jaxalign as ja
 STEPS = 20
 
 
-def train(task, observe, optimizer=None, **settings):
-    """The history of a small measured run whose chunks go to ``observe``."""
+def train(task, observe, optimizer=None, models=None, **settings):
+    """The history of a small measured run, of one model unless told, whose chunks go to ``observe``."""
     model = task.model()
     settings = {"batch_size": 16, "probe": task.probe(model), "observe": observe} | settings
-    return ja.fit(model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
+    return ja.fit(models or model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
 
 
 @pytest.fixture
@@ -40,6 +40,17 @@ def head(history, count):
 def test_what_was_written_is_read_back_bit_for_bit(run):
     folder, history = run
     assert_same(ja.read_history(folder), history)
+
+
+def test_several_models_are_read_back_too(task, tmp_path):
+    writer = ja.RunWriter(tmp_path / "run", {})
+    history = train(task, writer.write, models=[task.model(seed) for seed in (1, 2, 3)], steps=STEPS, chunk=6, every=3)
+    read = ja.read_history(tmp_path / "run")
+    assert read.models == 3
+    assert_same(read, history)
+    first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
+    assert first["loss"] == pytest.approx(history.loss[0].tolist())
+    assert np.load(tmp_path / "run" / "curves.npy").shape == (7, 3, 3, 64)
 
 
 def test_steps_that_were_not_measured_have_no_layers(task, tmp_path):
