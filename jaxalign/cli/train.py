@@ -70,6 +70,8 @@ def train(config: Train, console: Console) -> int:
             state = _fit(config, task, mesh, folder, observe)
         except KeyboardInterrupt:
             state = None
+        except OSError as error:
+            raise OSError(f"{error}; the rows before are kept: mend it and go on with --resume {folder}") from None
     finished = state is not None
     accuracies = {} if state is None else _accuracies(task, state, mesh)  # by all processes: networks may lie apart
     if not leads:

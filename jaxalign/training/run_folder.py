@@ -1,6 +1,7 @@
 """A run on disk: config.json, history.jsonl (a row a step) and the curves as two plain arrays, readable while it runs."""
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,7 @@ class RunWriter:
 
     Raises:
       FileExistsError: the folder holds a run and neither is set, or files of a run's names and no run.
+      NotADirectoryError, PermissionError: the folder cannot be made, or written to.
       ValueError: both are set; a run to resume of another config (what it ran on, "environment" and "command", may differ);
         on the first write, rows that are missing before its first step.
 
@@ -53,6 +55,7 @@ class RunWriter:
             raise ValueError("overwrite deletes the run that resume would go on with; set one of them")
         self.folder, self.begun = Path(folder), False
         self._config, self._overwrite = dict(config), overwrite
+        _require_place(self.folder)
         held = [name for name in _FILES if (self.folder / name).exists()]
         self._resume = resume and CONFIG in held and ROWS in held
         if self._resume:
@@ -206,6 +209,15 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
             raise ValueError(f"line {number + 1} of {file} must be step {number}, found {row['step']}: rows were lost or mixed")
         rows.append(row)
     return rows
+
+
+def _require_place(folder: Path) -> None:
+    """Before hours of training, rather than after its first chunk."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"out folder {folder} cannot be made: {there} is a file; name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"out folder {folder} cannot be written: {there} is read-only; name another one")
 
 
 def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
