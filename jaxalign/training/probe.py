@@ -16,8 +16,8 @@ from jaxalign._checks import require_finite, require_matrix
 from jaxalign.capture import Tap
 from jaxalign.moments import Moments
 from jaxalign.representation import INPUT, prepare
-from jaxalign.sharded import automatic
 from jaxalign.spectrum import spectrum
+from jaxalign.training.placement import one_axis, put
 from jaxalign.training.record import Measure, Reading, Record, reading, record_of
 
 
@@ -61,8 +61,8 @@ class Probe:
                 f"take {fitting} of them, or leave out devices"
             )
         split, everywhere = NamedSharding(mesh, P(mesh.axis_names[0])), NamedSharding(mesh, P())
-        inputs, targets = jax.device_put((self.inputs, self.targets), split)
-        constant, read = jax.device_put((self.constant, self.reading), everywhere)
+        inputs, targets = put((self.inputs, self.targets), split)
+        constant, read = put((self.constant, self.reading), everywhere)
         return Probe(self.tap, inputs, targets, constant, replace(read, mesh=mesh))
 
     def __call__(self, state: Any) -> OrderedDict[str, Record]:
@@ -132,14 +132,3 @@ def probe(
         require_finite(inputs, "inputs")
         constant[INPUT] = record_of(spectrum(prepare(inputs), targets), len(targets), read.thresholds, read.grid)
     return Probe(tap, inputs, targets, constant, read)
-
-
-def one_axis(mesh: Mesh) -> Mesh:
-    """The mesh, its axis of the kind over which the compiler splits work by itself.
-
-    Raises:
-      ValueError: a mesh of more axes than one.
-    """
-    if len(mesh.axis_names) != 1:
-        raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
-    return automatic(mesh)
