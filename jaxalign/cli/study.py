@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 from rich.console import Console, Group
 from rich.table import Table
 
+from jaxalign.cli.studying import put_to_the_test
 from jaxalign.studies.catalogue import STUDIES
+from jaxalign.studies.study import Size
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Study:
     """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo."""
     all: bool = False
     """All of them."""
-    size: Literal["small", "paper"] = "small"
+    size: Size = "small"
     """small: about two minutes each on two cores; paper: more seeds, samples and steps, for an accelerator."""
     out: Path = Path("studies")
     """Where each gets a folder of its name, with table.csv, result.json, figure.png and, to go on from, cells.jsonl."""
@@ -37,8 +38,6 @@ def study(config: Study, console: Console) -> int:
     if not names:
         console.print(_list())
         return 0
-    from jaxalign.cli.studying import put_to_the_test  # here: scipy's statistics would slow every other command down
-
     return put_to_the_test(names, config.size, config.out, console)
 
 

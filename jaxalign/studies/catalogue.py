@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # it brings scipy's statistics, which a list of names can do without
-    from jaxalign.studies.study import Study
+from jaxalign.studies.study import Study
 
 STUDIES: Mapping[str, str] = MappingProxyType(
     {
@@ -23,7 +22,7 @@ STUDIES: Mapping[str, str] = MappingProxyType(
 """Name → claim in brief; the study itself says it in full."""
 
 
-def study(name: str) -> "Study[Any]":
+def study(name: str) -> Study[Any]:
     """The study of a name, imported now.
 
     Raises:
