@@ -71,4 +71,4 @@ def test_of_several_seeds_it_tells_medians_and_intervals(seeds, config):
     assert "one seed" not in text
     cut = seeds.map(np.array)
     cut.loss[20:, [2, 5]] = np.nan
-    assert "2 of 7 models diverged (from 0: 2, 5)" in make(cut, config, result)
+    assert "2 of 7 models diverged (counted from 0: 2, 5)" in make(cut, config, result)
