@@ -45,7 +45,7 @@ def test_the_page_is_self_contained_and_tells_all_of_a_result(finished, faults):
             "the paper&#x27;s &amp; ours",
             "0.25 [-0.123, 1.5]",
             "σ &amp; area",
-            "n = 1,234",
+            "n&nbsp;=&nbsp;1,234",
             "7 of 9",
             "0 of 9",
         ),
