@@ -105,8 +105,8 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
 def predicted_convergence(spectrum: Spectrum, steps: ArrayLike, *, step_size: ArrayLike | None = None) -> Array:
     """‖Φw_t − Φw_*‖² = Σ_i (1 − ησ_i²)^{2t} (u_iᵀ y)²: what gradient descent on ½‖Φw − y‖² from w = 0 has left to learn.
 
-    Exact, of full batches; with the part of y outside the column space, ‖Φw_t − y‖² = ‖y‖² − Σ_i (u_iᵀ y)² + this. For every
-    τ it is at most (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)]: what lies above τ is learned at the rate that τ has, or faster.
+    Exact, of full batches; with the part of y outside the column space, ‖Φw_t − y‖² = ‖y‖² − Σ_i (u_iᵀ y)² + this. If
+    η ≤ 1/σ_1², it is at most (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)] for every τ: what lies above τ is learned no slower than τ.
 
     Args:
       spectrum: of one representation, with k targets.
@@ -141,10 +141,10 @@ def predicted_convergence(spectrum: Spectrum, steps: ArrayLike, *, step_size: Ar
 def _left_after(speed: Array, t: Array) -> Array:
     """(1 − ησ²)^{2t}, (t, r), of which log1p keeps the digits where ησ² is small, with a derivative where it is 1."""
     distance = jnp.abs(1 - speed)
-    still = distance > jnp.finfo(speed.dtype).tiny
-    rate = jnp.log1p(jnp.where(still, jnp.where(speed < 1, -speed, speed - 2), -0.5))
+    remains = distance > jnp.finfo(speed.dtype).tiny
+    rate = jnp.log1p(jnp.where(remains, jnp.where(speed < 1, -speed, speed - 2), -0.5))
     at_once = (t == 0).astype(speed.dtype)[:, None]
-    return jnp.where(still, jnp.exp(2 * t[:, None] * rate), at_once)
+    return jnp.where(remains, jnp.exp(2 * t[:, None] * rate), at_once)
 
 
 def _speed(sigma: Array, step_size: ArrayLike | None) -> Array:

@@ -70,7 +70,7 @@ def _read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     if not file.is_file():
         python = " (these are the pickles of the Python version)" if (folder / name.removesuffix(".bin")).is_file() else ""
         raise FileNotFoundError(
-            f"{folder} has no {name}{python}; unpack cifar-10-binary.tar.gz, the binary version of CIFAR-10: the folder must hold "
+            f"{folder} has no {name}{python}; unpack cifar-10-binary.tar.gz, the binary version: the folder must hold "
             + ", ".join(name for names in _FILES.values() for name in names)
         )
     raw = np.fromfile(file, np.uint8)
