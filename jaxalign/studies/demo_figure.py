@@ -61,9 +61,10 @@ def _by_seed(rows: Sequence[Row], layer: str, what: str) -> np.ndarray:
 
 def _read(axes: Axes, *, lines: bool) -> None:
     for layer, colour in COLOURS.items():
-        axes.plot(TAU, READ[layer], "o", color=colour, markersize=5, markerfacecolor="white", markeredgewidth=1.5)
+        axes.plot(
+            TAU, READ[layer], "o", color=colour, markersize=5, markerfacecolor="white", markeredgewidth=1.5, clip_on=False
+        )
         if lines:
             inside = [t for t in TAU if t < FALLS[layer]]
             tau, values = [*inside, FALLS[layer]], [*READ[layer][: len(inside)], 0.0]
             axes.plot(tau, values, color=colour, zorder=1, **line_style(layer))
-            axes.annotate(layer.replace("_", " "), (tau[-1], 0), (3, 6), textcoords="offset points", color=colour, fontsize=9)

@@ -25,7 +25,7 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
         drawn = Figure(figsize=(11.5, 5), layout="constrained")
         points, forest = drawn.subplots(1, 2, width_ratios=(1.15, 1))
         _points(points, config, rows)
-        _forest(forest, rows)
+        _forest(drawn, forest, config, rows)
     return drawn
 
 
@@ -52,10 +52,12 @@ def _points(axes: Axes, config: Any, rows: Sequence[Row]) -> None:
     axes.legend(loc="lower left", fontsize=9, markerscale=1.4)
 
 
-def _forest(axes: Axes, rows: Sequence[Row]) -> None:
+def _forest(figure: Figure, axes: Axes, config: Any, rows: Sequence[Row]) -> None:
     true, permuted = (where(rows, {"labels": name}) for name in (TRUE, PERMUTED))
     cells = cells_of(rows)
-    lines = [("all", association(true), association(true, other=permuted))]
+    resamples = config.resamples
+    over_all = association(true, resamples=resamples), association(true, other=permuted, resamples=resamples)
+    lines = [("all", *over_all)]
     for cell in reversed(cells):
         own, null = where(true, cell), where(permuted, cell)
         name = f"{cell['architecture']}, {cell['problem']}"
@@ -73,7 +75,7 @@ def _forest(axes: Axes, rows: Sequence[Row]) -> None:
     axes.plot([], [], "D-", color=MUTED, label="null: area with permuted labels", markersize=5, markerfacecolor="white")
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=9)
     axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(lines) - 0.4))
-    axes.set(xlabel="Spearman's ρ of area and steps, 95 % interval over networks")
+    axes.set(xlabel="Spearman's ρ of area and steps, 95 % over networks")
     axes.set(title="More aligned, fewer steps: ρ < 0")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower right", fontsize=9)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=9)

@@ -120,7 +120,7 @@ def test_the_same_inputs_are_drawn_at_once():
 
 
 def test_figure_draws(tmp_path):
-    drawn = STUDY.figure(Config(), made_up({**EVERYWHERE, "digits": 0.0}))
+    drawn = STUDY.figure(CONFIG, made_up({**EVERYWHERE, "digits": 0.0}))
     drawn.savefig(tmp_path / "figure.png")
     assert [axes.get_title(loc="left") for axes in drawn.axes] == [
         "A point a representation",
