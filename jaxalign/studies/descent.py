@@ -50,7 +50,7 @@ def descend(features: np.ndarray, targets: np.ndarray, step_size: float, steps: 
     return losses
 
 
-def compared(features: np.ndarray, targets: np.ndarray, step_size: float, steps: int, thresholds: np.ndarray) -> Descent:
+def compared(features: np.ndarray, targets: np.ndarray, step_size: float, steps: int, thresholds: int) -> Descent:
     """Descent beside what the spectrum foretells.
 
     Args:
@@ -58,16 +58,17 @@ def compared(features: np.ndarray, targets: np.ndarray, step_size: float, steps:
       targets: (n, k) Y.
       step_size: η ≤ 1/σ_1².
       steps: how many.
-      thresholds: (g,) τ > 0 at which the bound is checked.
+      thresholds: how many τ, evenly spaced on (0, σ_1], the bound is taken at; past σ_1 it says nothing.
     """
     with jax.enable_x64(True):
         found = spectrum(np.asarray(features, np.float64), np.asarray(targets, np.float64))
-        above, total = (np.asarray(x) for x in (alignment_curve(found, thresholds), found.total))
+        tau = np.linspace(0, float(found.singular_values[0]), thresholds + 1)[1:]
+        above, total = (np.asarray(x) for x in (alignment_curve(found, tau), found.total))
         foretold = np.asarray(predicted_convergence(found, np.arange(steps + 1), step_size=step_size))
         inside = np.asarray(found.energy.sum(axis=0))
     losses = descend(features, targets, step_size, steps)
     excess = losses - (total - inside)
-    kept = (1 - step_size * thresholds**2) ** (2 * np.arange(steps + 1)[:, None])  # (steps + 1, g)
+    kept = (1 - step_size * tau**2) ** (2 * np.arange(steps + 1)[:, None])  # (steps + 1, thresholds)
     bounds = kept[..., None] * above + (inside - above)
     return Descent(
         loss=losses / total,

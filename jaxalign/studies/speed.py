@@ -51,7 +51,7 @@ PROBLEMS: dict[str, Callable[[int], Problem]] = {
 ALLOWED_ERROR = 1e-6
 LEVEL = 0.05
 THRESHOLDS = 64
-"""At which the bound is checked, evenly spaced on (0, √n]."""
+"""τ at which the bound is checked."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,7 @@ def _head(config: Config, features: np.ndarray, targets: np.ndarray) -> list[Row
     aligned = np.asarray(alignment(found, config.threshold * n**0.5), float) / norm
     inside = np.asarray(found.energy, float).sum(axis=0) / norm
     top = np.linalg.norm(features.astype(np.float64), 2)
-    thresholds = np.linspace(0, n**0.5, THRESHOLDS + 1)[1:]
-    own, common = (compared(features, targets, eta, config.horizon, thresholds) for eta in (1 / float(top) ** 2, 1 / n))
+    own, common = (compared(features, targets, eta, config.horizon, THRESHOLDS) for eta in (1 / float(top) ** 2, 1 / n))
     return [
         {
             "d": features.shape[1],
