@@ -1,5 +1,6 @@
 """Data sets: embedded ones, and readers of the formats the field keeps them in."""
 
+from jaxalign.data.cifar10 import cifar10
 from jaxalign.data.csv import read_csv
 from jaxalign.data.dataset import Dataset, Split
 from jaxalign.data.fashion_mnist import fashion_mnist
@@ -16,6 +17,7 @@ __all__ = [
     "Split",
     "Tokens",
     "WordPiece",
+    "cifar10",
     "fashion_mnist",
     "image_folder",
     "read_csv",
