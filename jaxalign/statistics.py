@@ -100,7 +100,7 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     x = np.sort(_sample(values, "values", confidence, at_least=1), axis=0)
     n = len(x)
     below = special.bdtr(np.arange(n), n, 0.5)  # the chance that at most so many lie under the median
-    first = max(np.count_nonzero(below <= (1 - confidence) / 2) - 1, 0)  # so many on either side are left out
+    first = max(int(np.count_nonzero(below <= (1 - confidence) / 2)) - 1, 0)  # so many on either side are left out
     return _estimate(np.median(x, axis=0), x[first], x[n - 1 - first], n)
 
 
