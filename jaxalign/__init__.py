@@ -1,7 +1,7 @@
 """Representation alignment in JAX: how much of the target lies along the top singular directions of each layer."""
 
 from jaxalign.accuracy import SpectrumInfo, spectrum_and_info
-from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
+from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve, predicted_convergence
 from jaxalign.baselines import Permuted, bootstrap_curves, permutation_curves, permutation_null, random_label_curve
 from jaxalign.batched import spectra
 from jaxalign.capture import Tap, reap, tag, tap
@@ -69,6 +69,7 @@ __all__ = [
     "observe",
     "permutation_curves",
     "permutation_null",
+    "predicted_convergence",
     "prepare",
     "probe",
     "quadrature",

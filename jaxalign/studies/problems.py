@@ -1,6 +1,7 @@
 """What the studies train on: real data that come along, or with scikit-learn, as inputs, labels and targets."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign.data import fashion_mnist
+from jaxalign.data import cifar10, fashion_mnist
 from jaxalign.representation import encode_targets
 from jaxalign.training import classification
 
@@ -36,6 +37,12 @@ def fashion_pair(a: int, b: int, n: int) -> Problem:
     images = fashion_mnist(classes=(a, b)).train.first(n)
     names = " against ".join(images.class_names)
     return _classes(f"Fashion-MNIST: {names}", images.inputs[..., None], images.labels)
+
+
+def cifar_pair(a: int, b: int, n: int, folder: str | Path) -> Problem:
+    """Two classes of a CIFAR-10 the user has, the first n images, classes balanced."""
+    images = cifar10(folder, classes=(a, b)).train.first(n)
+    return _classes(f"CIFAR-10: {' against '.join(images.class_names)}", images.inputs, images.labels)
 
 
 def digits_parity(n: int) -> Problem:
