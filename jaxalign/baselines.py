@@ -21,7 +21,7 @@ _DRAWS_AT_ONCE = 32  # matrices of one batched eigensolver: they are what needs 
 
 
 class Permuted(NamedTuple):
-    """A curve, and those of targets whose rows were shuffled. A pytree: it batches.
+    """A curve, and those of targets whose rows were shuffled. A pytree; of a batch, ask for p-values and quantiles under vmap.
 
     Attributes:
       observed: (t, k) A(τ) of the targets as they are.

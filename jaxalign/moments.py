@@ -61,6 +61,12 @@ class Moments:
 
         Raises:
           ValueError: none, or as ``+``.
+
+        Example:
+          >>> import jaxalign as ja
+          >>> each = [ja.moments([[3.0, 0.0]], [[1.0]]), ja.moments([[0.0, 1.0]], [[1.0]])]
+          >>> ja.Moments.stack(each).sum().weight.item()
+          2.0
         """
         if not each:
             raise ValueError("moments to stack are missing; pass at least one")
