@@ -6,10 +6,12 @@ published weights that can be installed; the tasks are pairs of Fashion-MNIST th
 A sentence encoder on two-class texts is the row for language, where it is installed.
 
 Maps are averaged over positions, as the networks' own heads do; the last such layer decides. Averages of an untrained network
-are nearly one direction, so it is also taken unpooled, with all positions as features. All layers have unit rows and the same n, so areas over ‖y‖²√n compare between widths. A(0⁺) does not: any features of rank n have the value ‖y‖² there,
+are nearly one direction, so it is also taken unpooled, with all positions as features. All layers have unit rows and the
+same n, so areas over ‖y‖²√n compare between widths. A(0⁺) does not: any features of rank n have the value ‖y‖² there,
 whatever they are. The area weighs every share of y with its σ/√n, and is small where σ are many and small.
 
-It fails where the last layer is not above each of these (of an untrained network pooled and unpooled, of every seed), or not above permuted labels, after Holm's correction.
+It fails where the last layer is not above each of these (of an untrained network pooled and unpooled, of every seed), or
+not above permuted labels, after Holm's correction.
 """
 
 import math
@@ -60,13 +62,14 @@ class PretrainedConfig:
 
 
 class Layer(NamedTuple):
-    """One representation of a task's samples: its names in the table, and Φ (n, d)."""
+    """One representation of a task's samples: its names in the table, its width d, and Φ in its own span."""
 
     representation: str
     seed: int
     layer: str
     depth: int
     decides: bool
+    width: int
     phi: np.ndarray
 
 
@@ -120,7 +123,7 @@ def _has_texts() -> bool:
 
 def _layers(name: str, task: Task, seeds: int) -> Iterator[Layer]:
     for reference, values in task.references.items():
-        yield Layer(reference, 0, reference, 0, True, np.asarray(prepare(values)))
+        yield _layer(reference, 0, reference, 0, True, np.asarray(prepare(values)))
     found = network(name)
     inputs = found.inputs(task.samples)
     states = [(PUBLISHED, 0, lambda: found.weights)]
@@ -129,31 +132,34 @@ def _layers(name: str, task: Task, seeds: int) -> Iterator[Layer]:
         by_layer = features(found, state(), inputs)
         unpooled = by_layer.pop(UNPOOLED, None)
         for depth, (layer, phi) in enumerate(by_layer.items(), start=1):
-            yield Layer(representation, seed, layer, depth, depth == len(by_layer), phi)
+            yield _layer(representation, seed, layer, depth, depth == len(by_layer), phi)
         if unpooled is not None:
-            yield Layer(f"{representation}, {UNPOOLED}", seed, layer, 0, representation == UNTRAINED, unpooled)
+            yield _layer(f"{representation}, {UNPOOLED}", seed, layer, 0, representation == UNTRAINED, unpooled)
+
+
+def _layer(representation: str, seed: int, layer: str, depth: int, decides: bool, phi: np.ndarray) -> Layer:
+    return Layer(representation, seed, layer, depth, decides, phi.shape[1], in_own_span(phi))
+
+
+def in_own_span(phi: np.ndarray) -> np.ndarray:
+    """Φ (n, d) itself, or, of d > n, (n, n) with the same products of rows: the same spectra, of any choice of them."""
+    return phi if phi.shape[1] <= len(phi) else np.linalg.qr(phi.T, mode="r").T
 
 
 def _named(layer: Layer) -> dict[str, Value]:
-    n, width = layer.phi.shape
     names: dict[str, Value] = {name: value for name, value in layer._asdict().items() if name != "phi"}
-    return {**names, "n": n, "width": width}
+    return {**names, "n": len(layer.phi)}
 
 
 def _areas(phi: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(1 + g,) the area over ‖y‖²√n of all samples, and without each group."""
-    n, phi = len(phi), in_own_span(phi)
+    n = len(phi)
     group = np.empty(n, np.int64)
     group[np.argsort(targets[:, 0], kind="stable")] = np.arange(n) % GROUPS
     kept = np.stack([np.flatnonzero(group != g) for g in range(GROUPS)])
     whole = alignment_area(spectrum(phi, targets))
     without = alignment_area(spectra(phi[kept], targets[kept]))
     return np.append(whole / n**1.5, without[:, 0] / kept.shape[1] ** 1.5).astype(np.float64)
-
-
-def in_own_span(phi: np.ndarray) -> np.ndarray:
-    """Φ (n, d) itself, or, of d > n, (n, n) with the same products of rows: the same spectra, of any choice of them."""
-    return phi if phi.shape[1] <= len(phi) else np.linalg.qr(phi.T, mode="r").T
 
 
 def _permuted(targets: np.ndarray, count: int) -> np.ndarray:
@@ -164,7 +170,7 @@ def _permuted(targets: np.ndarray, count: int) -> np.ndarray:
 
 def _values(config: PretrainedConfig, phi: np.ndarray, targets: np.ndarray, permuted: np.ndarray) -> dict[str, Value]:
     """A(τ)/‖y‖², and the area beside those of permuted labels."""
-    n, phi = len(phi), in_own_span(phi)
+    n = len(phi)
     found = spectrum(phi, np.concatenate([targets, permuted], axis=1))
     area, *null = np.asarray(alignment_area(found), np.float64) / n**1.5
     at = float(alignment(found, config.threshold * math.sqrt(n))[0]) / n

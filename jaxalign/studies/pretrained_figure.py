@@ -15,6 +15,7 @@ from jaxalign.studies.study import Row, column, where
 COLOURS = {"published": "#1b6ca8", "untrained": "#8a8f98"}
 REFERENCES = ("#b58900", "#c8553d")  # raw, handcrafted
 MARKS = {"published": "o", "untrained": "s"}
+LEGEND = "(interval over samples; dotted: 95 % of permuted labels are below)"
 AREA = "area  ∫A dτ / (‖y‖²√n)"
 
 
