@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxalign.alignment import alignment, alignment_area
@@ -32,7 +33,7 @@ from jaxalign.spectrum import spectrum
 from jaxalign.statistics import Estimate, holm, jackknife, mean_interval
 from jaxalign.studies.pretrained_figure import figure
 from jaxalign.studies.published import TEXTS, UNPOOLED, features, network, untrained
-from jaxalign.studies.study import Cell, Row, Study, Value, Verdict, column, where
+from jaxalign.studies.study import Cell, Outcome, Row, Study, Value, Verdict, column, where
 from jaxalign.studies.tasks import GROUPS, Task, digits_task, fashion_task, summary_task
 
 PUBLISHED, UNTRAINED, PERMUTED = "published", "untrained", "permuted labels"
@@ -75,8 +76,9 @@ class Layer(NamedTuple):
 
 def cells(config: PretrainedConfig) -> list[Cell]:
     """A network on a task; networks follow one another, so each is loaded once."""
-    images = [{"network": name, "task": task} for name in config.networks for task in _image_tasks(config)]
-    return images + [{"network": TEXTS, "task": task} for task in _text_tasks(config) if _has_texts()]
+    asked = [(name, task) for name in config.networks for task in _image_tasks(config)]
+    asked += [(TEXTS, task) for task in _text_tasks(config) if _has_texts()]
+    return [{"network": name, "task": task} for name, task in asked]
 
 
 def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
@@ -94,15 +96,15 @@ def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
 
 def verdict(config: PretrainedConfig, rows: Sequence[Row]) -> Verdict:
     """Holds if the last layer is above every reference on every task."""
-    deciding = [row for row in rows if row["decides"]]
+    deciding: list[Any] = [row for row in rows if row["decides"]]
     pairs = list(dict.fromkeys((row["network"], row["task"]) for row in deciding))
     leads = {key: p for net, task in pairs for key, p in _leads(net, task, where(deciding, {"network": net, "task": task}))}
     nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in where(deciding, {"representation": PUBLISHED})}
     adjusted = {**_holm(leads), **_holm(nulls)}
     failing = [f"{net} on {task!r}: not above {what}" for (net, task, what), p in adjusted.items() if p > config.level]
-    outcome = "holds" if not failing else "does not hold" if len(failing) == len(adjusted) else "holds in part"
+    outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(adjusted) else "holds in part"
     of = "area over ‖y‖²√n, last layer − the best of untrained, raw and handcrafted, mean over networks"
-    return Verdict(outcome, _margin(deciding), of, failing, len(adjusted), _notes(rows, deciding, pairs))  # type: ignore[arg-type]
+    return Verdict(outcome, _margin(deciding), of, failing, len(adjusted), _notes(rows, deciding, pairs))
 
 
 def _image_tasks(config: PretrainedConfig) -> dict[str, Callable[[int], Task]]:
@@ -143,7 +145,7 @@ def _layer(representation: str, seed: int, layer: str, depth: int, decides: bool
 
 def in_own_span(phi: np.ndarray) -> np.ndarray:
     """Φ (n, d) itself, or, of d > n, (n, n) with the same products of rows: the same spectra, of any choice of them."""
-    return phi if phi.shape[1] <= len(phi) else np.linalg.qr(phi.T, mode="r").T
+    return phi if phi.shape[1] <= len(phi) else np.linalg.qr(phi.T, mode="r").T  # type: ignore[attr-defined]  # of this mode, an array
 
 
 def _named(layer: Layer) -> dict[str, Value]:
@@ -158,7 +160,7 @@ def _areas(phi: np.ndarray, targets: np.ndarray) -> np.ndarray:
     group[np.argsort(targets[:, 0], kind="stable")] = np.arange(n) % GROUPS
     kept = np.stack([np.flatnonzero(group != g) for g in range(GROUPS)])
     whole = alignment_area(spectrum(phi, targets))
-    without = alignment_area(spectra(phi[kept], targets[kept]))
+    without = alignment_area(spectra(jnp.asarray(phi[kept]), targets[kept]))
     return np.append(whole / n**1.5, without[:, 0] / kept.shape[1] ** 1.5).astype(np.float64)
 
 
@@ -220,14 +222,13 @@ def _margin(deciding: Sequence[Row]) -> Estimate:
     return mean_interval([np.mean(list(of_task.values())) for of_task in least.values()])
 
 
-def _notes(rows: Sequence[Row], deciding: Sequence[Row], pairs: Sequence[tuple[Value, Value]]) -> list[str]:
+def _notes(rows: Sequence[Row], deciding: Sequence[Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
     mean = lambda name, value="area": np.mean(column(where(deciding, {"representation": name}), value))
     names = dict.fromkeys(column(deciding, "representation"))
     areas = ", ".join(f"{name} {mean(name):.3f}" for name in names)
     kernels = ", ".join(f"{name} {mean(name, 'kernel_alignment'):.3f}" for name in names)
     wide = sum(row["width"] >= row["n"] for row in deciding)
-    of_net = lambda net, task: where(rows, {"network": net, "task": task, "representation": PUBLISHED})
-    rises = sum(max(of_net(*pair), key=lambda row: row["area"])["decides"] for pair in pairs)
+    rises = sum(_highest(where(rows, {"network": net, "task": task, "representation": PUBLISHED})) for net, task in pairs)
     notes = [
         f"mean area over ‖y‖²√n: {areas}, {PERMUTED} {mean(PUBLISHED, 'null'):.3f}",
         f"mean kernel–target alignment, centred, which no common mean of rows can change: {kernels}",
@@ -240,6 +241,11 @@ def _notes(rows: Sequence[Row], deciding: Sequence[Row], pairs: Sequence[tuple[V
     if TEXTS not in column(rows, "network"):
         notes.append(f"there is no row for language: the sentence encoder is not installed ({INSTALL})")
     return notes
+
+
+def _highest(layers: Sequence[Any]) -> bool:
+    """Whether no layer is above the last."""
+    return max(layers, key=lambda row: row["area"])["decides"]
 
 
 STUDY = Study(
