@@ -170,8 +170,8 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
     theta = _sample([whole], "whole", confidence, at_least=1)[0]
     g = len(x)
     error = np.sqrt((g - 1) / g * np.sum((x - x.mean(axis=0)) ** 2, axis=0))
-    half = stats.t.ppf((1 + confidence) / 2, g - 1) * error
-    p = stats.t.sf(theta / error, g - 1) if error > 0 else float(theta <= 0)
+    half = special.stdtrit(g - 1, (1 + confidence) / 2) * error
+    p = special.stdtr(g - 1, -theta / error) if error > 0 else float(theta <= 0)
     return Jackknifed(_estimate(theta, theta - half, theta + half, g), float(p))
 
 

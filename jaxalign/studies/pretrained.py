@@ -28,6 +28,7 @@ from jaxalign.alignment import alignment, alignment_area
 from jaxalign.batched import spectra
 from jaxalign.data.fashion_mnist import CLASSES
 from jaxalign.models.sentences import INSTALL, PACKAGE
+from jaxalign.models.weights.pretrained import published_file
 from jaxalign.representation import prepare
 from jaxalign.spectrum import spectrum
 from jaxalign.statistics import Estimate, holm, jackknife, mean_interval
@@ -37,7 +38,7 @@ from jaxalign.studies.study import Cell, Outcome, Row, Study, Value, Verdict, co
 from jaxalign.studies.tasks import GROUPS, Task, digits_task, fashion_task, summary_task
 
 PUBLISHED, UNTRAINED, PERMUTED = "published", "untrained", "permuted labels"
-DISJOINT_PAIRS = ((0, 6), (2, 4), (1, 3), (5, 7), (8, 9))
+ALL_PAIRS = ((0, 6), (2, 4), (1, 3), (5, 7), (8, 9))
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class PretrainedConfig:
 
     networks: tuple[str, ...] = ("efficientnet-lite0", "squeezenet1.1")
     """Those for images, of the extra "pretrained"."""
-    pairs: tuple[tuple[int, int], ...] = DISJOINT_PAIRS
+    pairs: tuple[tuple[int, int], ...] = ((0, 6), (2, 4), (5, 7))
     """Of Fashion-MNIST's classes 0...9, each in one pair, so that no two tasks share an image."""
     texts: tuple[tuple[str, str], ...] = (("stats", "special"), ("signal", "linalg"))
     """Parts of scipy whose documentation is told apart, if the sentence encoder is installed."""
@@ -82,7 +83,13 @@ def cells(config: PretrainedConfig) -> list[Cell]:
 
 
 def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
-    """A row for every layer, published and untrained, and for the representations without a network."""
+    """A row for every layer, published and untrained, and for the representations without a network.
+
+    Raises:
+      ModuleNotFoundError: weights of any of the networks are missing; the message says what to type.
+    """
+    for name in config.networks:
+        published_file(name)
     task = {**_image_tasks(config), **_text_tasks(config)}[str(cell["task"])](config.samples)
     layers = list(_layers(str(cell["network"]), task, config.seeds))
     areas = [_areas(layer.phi, task.targets) for layer in layers]
@@ -97,9 +104,10 @@ def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
 def verdict(config: PretrainedConfig, rows: Sequence[Row]) -> Verdict:
     """Holds if the last layer is above every reference on every task."""
     deciding: list[Any] = [row for row in rows if row["decides"]]
-    pairs = list(dict.fromkeys((row["network"], row["task"]) for row in deciding))
+    pairs = list(dict.fromkeys(zip(column(deciding, "network"), column(deciding, "task"), strict=True)))
     leads = {key: p for net, task in pairs for key, p in _leads(net, task, where(deciding, {"network": net, "task": task}))}
-    nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in where(deciding, {"representation": PUBLISHED})}
+    published: list[Any] = where(deciding, {"representation": PUBLISHED})
+    nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in published}
     adjusted = {**_holm(leads), **_holm(nulls)}
     failing = [f"{net} on {task!r}: not above {what}" for (net, task, what), p in adjusted.items() if p > config.level]
     outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(adjusted) else "holds in part"
@@ -257,6 +265,7 @@ STUDY = Study(
         "small": PretrainedConfig(),
         "paper": PretrainedConfig(
             networks=("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "squeezenet1.1"),
+            pairs=ALL_PAIRS,
             texts=(("stats", "special"), ("signal", "linalg"), ("ndimage", "optimize")),
             samples=1000,
             seeds=5,
