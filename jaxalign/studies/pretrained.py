@@ -102,17 +102,32 @@ def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
 
 
 def verdict(config: PretrainedConfig, rows: Sequence[Row]) -> Verdict:
-    """Holds if the last layer is above every reference on every task."""
+    """Holds if the last layer is above every reference on every task. The networks for images decide; texts are a note."""
     deciding: list[Any] = [row for row in rows if row["decides"]]
-    pairs = list(dict.fromkeys(zip(column(deciding, "network"), column(deciding, "task"), strict=True)))
-    leads = {key: p for net, task in pairs for key, p in _leads(net, task, where(deciding, {"network": net, "task": task}))}
-    published: list[Any] = where(deciding, {"representation": PUBLISHED})
-    nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in published}
-    adjusted = {**_holm(leads), **_holm(nulls)}
+    images = [row for row in deciding if row["network"] != TEXTS]
+    adjusted = _adjusted(images)
     failing = [f"{net} on {task!r}: not above {what}" for (net, task, what), p in adjusted.items() if p > config.level]
     outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(adjusted) else "holds in part"
     of = "area over ‖y‖²√n, last layer − the best of untrained, raw and handcrafted, mean over networks"
-    return Verdict(outcome, _margin(deciding), of, failing, len(adjusted), _notes(rows, deciding, pairs))
+    notes = [*_notes(rows, images), _of_texts(config, where(deciding, {"network": TEXTS}))]
+    return Verdict(outcome, _margin(images), of, failing, len(adjusted), notes)
+
+
+def _adjusted(deciding: Sequence[Any]) -> dict[tuple[str, str, str], float]:
+    """(network, task, reference) → the p-value of being above it, corrected among references, and among permuted labels."""
+    leads = {key: p for pair in _pairs(deciding) for key, p in _leads(*pair, where(deciding, _of_pair(pair)))}
+    published: list[Any] = where(deciding, {"representation": PUBLISHED})
+    nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in published}
+    return {**_holm(leads), **_holm(nulls)}
+
+
+def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """(network, task), in order, each once."""
+    return list(dict.fromkeys(zip(column(rows, "network"), column(rows, "task"), strict=True)))
+
+
+def _of_pair(pair: tuple[str, str]) -> Cell:
+    return {"network": pair[0], "task": pair[1]}
 
 
 def _image_tasks(config: PretrainedConfig) -> dict[str, Callable[[int], Task]]:
@@ -230,25 +245,34 @@ def _margin(deciding: Sequence[Row]) -> Estimate:
     return mean_interval([np.mean(list(of_task.values())) for of_task in least.values()])
 
 
-def _notes(rows: Sequence[Row], deciding: Sequence[Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    mean = lambda name, value="area": np.mean(column(where(deciding, {"representation": name}), value))
+def _means(deciding: Sequence[Row], value: str) -> str:
     names = dict.fromkeys(column(deciding, "representation"))
-    areas = ", ".join(f"{name} {mean(name):.3f}" for name in names)
-    kernels = ", ".join(f"{name} {mean(name, 'kernel_alignment'):.3f}" for name in names)
+    return ", ".join(f"{name} {np.mean(column(where(deciding, {'representation': name}), value)):.3f}" for name in names)
+
+
+def _notes(rows: Sequence[Row], deciding: Sequence[Any]) -> list[str]:
+    chance = np.mean(column(where(deciding, {"representation": PUBLISHED}), "null"))
     wide = sum(row["width"] >= row["n"] for row in deciding)
-    rises = sum(_highest(where(rows, {"network": net, "task": task, "representation": PUBLISHED})) for net, task in pairs)
-    notes = [
-        f"mean area over ‖y‖²√n: {areas}, {PERMUTED} {mean(PUBLISHED, 'null'):.3f}",
-        f"mean kernel–target alignment, centred, which no common mean of rows can change: {kernels}",
+    pairs = _pairs(deciding)
+    rises = sum(_highest(where(rows, {**_of_pair(pair), "representation": PUBLISHED})) for pair in pairs)
+    return [
+        f"mean area over ‖y‖²√n: {_means(deciding, 'area')}, {PERMUTED} {chance:.3f}",
+        f"mean kernel–target alignment, centred, which no common mean of rows changes: {_means(deciding, 'kernel_alignment')}",
         f"the last layer is the network's highest in {rises} of {len(pairs)} cases",
         f"{wide} of {len(deciding)} deciding representations have width d ≥ n, where A(0⁺) = ‖y‖² whatever they are; "
         "the area weighs each share of y with σ/√n",
         "BatchNorms of untrained networks have the statistics of the first 50 samples",
         "intervals are of samples (jackknife over ten groups); the deciding effect's is over tasks",
     ]
-    if TEXTS not in column(rows, "network"):
-        notes.append(f"there is no row for language: the sentence encoder is not installed ({INSTALL})")
-    return notes
+
+
+def _of_texts(config: PretrainedConfig, deciding: Sequence[Any]) -> str:
+    """What the row for language says."""
+    if not deciding:
+        return f"there is no row for language: the sentence encoder is not installed ({INSTALL})"
+    adjusted = _adjusted(deciding)
+    above = sum(p <= config.level for p in adjusted.values())
+    return f"{TEXTS} on texts: above in {above} of {len(adjusted)} comparisons; mean area {_means(deciding, 'area')}"
 
 
 def _highest(layers: Sequence[Any]) -> bool:

@@ -202,10 +202,13 @@ def test_the_claim_fails_where_nothing_is_beaten_not_even_chance():
     assert STUDY.verdict(PretrainedConfig(), table).outcome == "does not hold"
 
 
-def test_a_missing_encoder_is_noted():
-    notes = " ".join(STUDY.verdict(PretrainedConfig(), made_up()).notes)
-    assert "no row for language" in notes
-    assert "no row for language" not in " ".join(STUDY.verdict(PretrainedConfig(), made_up(nets=("x", TEXTS))).notes)
+def test_texts_are_a_note_as_is_a_missing_encoder():
+    without = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)))
+    texts = made_up(nets=(TEXTS,), worse=("s", "t"))
+    found = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)) + texts)
+    assert found._replace(notes=()) == without._replace(notes=())
+    assert "no row for language" in without.notes[-1]
+    assert "above in 2 of 10 comparisons" in found.notes[-1]
 
 
 def test_the_figure_has_two_panels_a_network(rows):
