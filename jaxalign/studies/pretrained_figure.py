@@ -37,7 +37,7 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
 
 
 def _by_layer(axes: Axes, rows: Sequence[Row], name: str, top: float) -> None:
-    depths = sorted({row["depth"] for row in rows if row["depth"] > 0})  # type: ignore[operator]
+    depths = sorted({depth for depth in column(rows, "depth") if depth > 0})
     labels: list[tuple[float, str, str]] = []
     for representation in MARKS:
         means = [_over_tasks(where(rows, {"representation": representation, "depth": depth})) for depth in depths]
@@ -82,7 +82,7 @@ def _dot(axes: Axes, place: float, rows: Sequence[Row], colour: str, mark: str, 
     shifts = np.linspace(-0.12, 0.12, len(rows)) if len(rows) > 1 else [0.0]
     for row, shift in zip(rows, shifts, strict=True):
         low, high = (abs(float(row[end]) - float(row["area"])) for end in ("low", "high"))
-        style = {"color": colour, "markerfacecolor": fill, "markersize": 5, "elinewidth": 1.1}
+        style: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 5, "elinewidth": 1.1}
         axes.errorbar(row["area"], place + shift, xerr=[[low], [high]], fmt=mark, **style)
 
 
