@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import optax
 from flax import nnx
+from jax.typing import ArrayLike
 
 from jaxalign.capture import tap
 from jaxalign.studies.networks import Architecture
@@ -21,6 +22,7 @@ def train_seeds(
     every: int | None = None,
     batch_size: int = 64,
     measured: int | None = None,
+    grid: ArrayLike | None = None,
 ) -> History:
     """The history of a network trained once a seed (of weights and of the order of samples), its arrays (steps, seeds, ...).
 
@@ -36,11 +38,12 @@ def train_seeds(
       every: measure every so many steps; by default before the first and after the last one only.
       batch_size: samples a step, at most all there are.
       measured: how many samples; by default all.
+      grid: (g,) τ of the curves; by default those of ``probe``.
     """
     networks = [architecture.build(problem, nnx.Rngs(seed)) for seed in seeds]
     count = len(problem.inputs) if measured is None else measured
     layers = networks[0].post_activations
-    watch = probe(tap(networks[0], layers), problem.inputs[:count], problem.targets[:count])
+    watch = probe(tap(networks[0], layers), problem.inputs[:count], problem.targets[:count], grid=grid)
     _, history = fit(
         networks,
         optimizer,

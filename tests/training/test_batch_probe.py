@@ -34,6 +34,7 @@ def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
 
 @pytest.mark.parametrize(("measure", "every"), [("exact", 4), ("deferred", 1), ("deferred", 3)])
 def test_batches_measured_now_and_then(task, measure, every):
+    """Of 16 rows the first layer, 17 wide with the bias, is deferred as rows, the second one, 13 wide, as moments."""
     model = task.model()
     every_step = ja.batch_probe(ja.tap(model, "hidden_*"), encode, samples=16)
     some = ja.batch_probe(ja.tap(model, "hidden_*"), encode, samples=16, measure=measure)
