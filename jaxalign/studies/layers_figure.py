@@ -37,12 +37,11 @@ def figure(rows: Sequence[Row]) -> Figure:
 def _areas(axes: Axes, rows: Sequence[Row]) -> None:
     """Means over seeds with 95 % intervals, by position."""
     positions, seeds = (sorted(set(column(rows, name))) for name in ("position", "seed"))
-    styles = {"untrained": {"color": MUTED, "mfc": "white"}, "trained": {"color": TRAINED}}
-    for state, style in styles.items():
+    for state, colour, fill in (("untrained", MUTED, "white"), ("trained", TRAINED, TRAINED)):
         share = {(row["seed"], row["position"]): row[state] for row in rows}
         at = mean_interval([[share[seed, position] for position in positions] for seed in seeds])
         spread = [at.value - at.low, at.high - at.value]
-        axes.errorbar(positions, at.value, yerr=spread, marker="o", ms=4.5, label=state, **style)
+        axes.errorbar(positions, at.value, yerr=spread, fmt="o-", ms=4.5, color=colour, mfc=fill, label=state)
     axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
     axes.set_xticks(positions)
 

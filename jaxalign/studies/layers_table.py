@@ -40,7 +40,7 @@ def deeper_is_higher(curves: np.ndarray, seen: float) -> np.ndarray:
 def mean_curves(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
     """(g,) τ/√n and (1 + layers, g) A(τ)/‖y‖² of one cell, inputs first, then the trained layers, means over seeds."""
     names = [name for name in rows[0] if name.startswith(CURVE)]
-    at = lambda position: np.mean([[row[name] for name in names] for row in where(rows, {"position": position})], axis=0)
+    at = lambda position: np.array([column(where(rows, {"position": position}), name) for name in names]).mean(axis=1)
     curves = np.stack([at(position) for position in sorted(set(column(rows, "position")))])
     return np.array([float(name.removeprefix(CURVE)) for name in names]), curves
 

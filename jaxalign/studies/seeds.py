@@ -13,8 +13,7 @@ from flax import nnx
 from jaxalign.studies.networks import Architecture
 from jaxalign.studies.problems import Problem
 from jaxalign.training import History, Probe, Record, fit, probe
-
-Optimizer = optax.GradientTransformation | Callable[[Any], optax.GradientTransformation]
+from jaxalign.training.chunk import Optimizer
 
 
 def train_seeds(
