@@ -25,7 +25,7 @@ def figure(rows: Sequence[Row]) -> Figure:
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]
         for axes, problem in zip(panels, problems, strict=True):
             _panel(axes, where(rows, {"problem": problem}), lines)
-            axes.set(title=problem, xlim=(0, 1))
+            axes.set(title=problem, xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75), xticklabels=("0", ".25", ".5", ".75"))
         _line_names(panels[0], lines)
         drawing.supxlabel("area of the last hidden layer, ∫A dτ / (‖y‖²√n), between 0 and 1", fontsize=10)
         handles, labels = panels[0].get_legend_handles_labels()

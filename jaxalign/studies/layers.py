@@ -140,5 +140,5 @@ STUDY = Study(
     cells=cells,
     measure=measure,
     verdict=verdict,
-    figure=lambda config, rows: figure(rows),
+    figure=lambda config, rows: figure(rows, config.seen),
 )

@@ -9,14 +9,19 @@ from matplotlib.figure import Figure
 
 from jaxalign.report.figures import MUTED, STYLE, colours_by_depth, line_style
 from jaxalign.statistics import mean_interval
-from jaxalign.studies.layers_table import mean_curves
+from jaxalign.studies.layers_table import deeper_is_higher, mean_curves
 from jaxalign.studies.study import Row, column, where
 
 TRAINED = "#0072b2"
 
 
-def figure(rows: Sequence[Row]) -> Figure:
-    """For each data set a row of areas by layer and a row of curves; a column an architecture."""
+def figure(rows: Sequence[Row], seen: float) -> Figure:
+    """For each data set a row of areas by layer and a row of curves; a column an architecture.
+
+    Args:
+      rows: of the table.
+      seen: the share that has to be left in the last layer, where curves are compared.
+    """
     architectures, problems = (list(dict.fromkeys(column(rows, name))) for name in ("architecture", "problem"))
     with matplotlib.rc_context(STYLE):
         size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
@@ -26,11 +31,12 @@ def figure(rows: Sequence[Row]) -> Figure:
             for j, architecture in enumerate(architectures):
                 cell = where(rows, {"problem": problem, "architecture": architecture})
                 _areas(panels[2 * i, j], cell)
-                _curves(panels[2 * i + 1, j], cell)
+                _curves(panels[2 * i + 1, j], cell, seen)
                 panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
             panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
             panels[2 * i + 1, 0].set_ylabel("A(τ) / ‖y‖², trained")
         panels[0, 0].legend(loc="upper left", fontsize=8.5)
+        panels[1, 0].legend(loc="upper right", fontsize=8.5)
     return drawing
 
 
@@ -46,8 +52,8 @@ def _areas(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xticks(positions)
 
 
-def _curves(axes: Axes, rows: Sequence[Row]) -> None:
-    """Of every layer, the mean over seeds, named by its position at its right end."""
+def _curves(axes: Axes, rows: Sequence[Row], seen: float) -> None:
+    """Of every layer, the mean over seeds, named by its position; shaded where each lies at or over the one before it."""
     layers = list(dict.fromkeys(column(rows, "layer")))
     tau, curves = mean_curves(rows)
     for position, (layer, colour) in enumerate(colours_by_depth(layers).items()):
@@ -55,4 +61,6 @@ def _curves(axes: Axes, rows: Sequence[Row]) -> None:
         axes.plot(tau, curve, color=colour, **line_style(layer))
         at = int(np.flatnonzero(curve > 0.5 - 0.04 * position)[-1])  # apart, so that numbers do not pile up
         axes.annotate(str(position), (tau[at], curve[at]), xytext=(3, 2), textcoords="offset points", fontsize=8, color=colour)
+    holds = deeper_is_higher(curves[1:], seen)
+    axes.fill_between(tau, 0, 1.02, where=holds, color=TRAINED, alpha=0.09, linewidth=0, label="every layer ≥ the one before")
     axes.set(xlabel="threshold  τ / √n", xlim=(0, 1), ylim=(0, 1.02))
