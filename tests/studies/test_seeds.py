@@ -1,35 +1,57 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
-from jaxalign.studies.networks import RELU
-from jaxalign.studies.problems import fashion_pair
-from jaxalign.studies.seeds import train_seeds
+from jaxalign.studies.networks import RELU, TRANSFORMER
+from jaxalign.studies.problems import diabetes, digits_parity, fashion_pair, resized
+from jaxalign.studies.seeds import initial, one_of, train_seeds
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """Three seeds of an MLP in one call."""
-    return train_seeds(RELU, fashion_pair(2, 4, 60), optax.adam(1e-3), seeds=(0, 1, 7), steps=20, measured=40)
+def problem():
+    whole = diabetes()
+    return whole._replace(inputs=whole.inputs[:60], labels=whole.labels[:60], targets=whole.targets[:60])
 
 
-def test_seeds_are_an_axis_after_the_steps_measured_before_and_after(trained):
-    assert trained.measured.tolist() == [0, 20]
-    assert list(trained.layers) == ["input", "hidden_1", "hidden_2", "hidden_3"]
-    assert trained.total == 40
-    for record in trained.layers.values():
-        assert record.area.shape == (2, 3)
+def test_networks_depend_on_their_own_seed_alone(problem):
+    one, two, again = map(nnx.state, initial(RELU, problem, [3, 4, 3]))
+    same = lambda a, b: all(jax.tree.leaves(jax.tree.map(lambda x, y: bool((x == y).all()), a, b)))
+    assert same(one, again)
+    assert not same(one, two)
+    assert one["hidden_1"]["kernel"].get_value().std() == pytest.approx(10**-0.5, rel=0.15)  # LeCun's, of ten inputs
 
 
-def test_inputs_are_the_same_to_every_seed_and_networks_are_not(trained):
-    inputs, last = trained.layers["input"].area, trained.layers["hidden_3"].area
-    np.testing.assert_allclose(inputs, inputs[0, 0], rtol=1e-6)
-    assert len(np.unique(last[0])) == len(np.unique(last[1])) == 3
-    assert (last[1] > last[0]).all()
-    assert (trained.loss[-1] < trained.loss[0]).all()
+def test_measured_before_and_after_is_measured_all_along(problem):
+    settings = {"seeds": [0, 1], "steps": 6, "batch_size": 20}
+    ends, along = (train_seeds(RELU, problem, optax.adam(1e-2), **settings, every=every) for every in (None, 3))
+    assert (ends.measured.tolist(), along.measured.tolist()) == ([0, 6], [0, 3, 6])
+    np.testing.assert_allclose(ends.loss, along.loss, rtol=1e-5)
+    for name, record in ends.layers.items():
+        np.testing.assert_allclose(record.area, along.layers[name].area[[0, 2]], rtol=1e-4)
 
 
-def test_a_seed_means_the_same_whatever_is_trained_beside_it(trained):
-    alone = train_seeds(RELU, fashion_pair(2, 4, 60), optax.adam(1e-3), seeds=(7,), steps=20, measured=40)
-    np.testing.assert_allclose(alone.layers["hidden_3"].area[:, 0], trained.layers["hidden_3"].area[:, 2], rtol=1e-3)
-    np.testing.assert_allclose(alone.loss[:, 0], trained.loss[:, 2], rtol=1e-3, atol=1e-5)
+def test_each_network_has_the_optimizer_of_its_number(problem):
+    optimizers = [optax.sgd(0.1), optax.adam(1e-2)]
+    settings = {"steps": 5, "batch_size": 20}
+    both = train_seeds(RELU, problem, one_of(optimizers), seeds=[0, 0, 1], hyperparameters=jnp.array([0, 1, 1]), **settings)
+    alone = train_seeds(RELU, problem, optimizers[1], seeds=[0, 1], **settings)
+    np.testing.assert_allclose(both.loss[:, 1:], alone.loss, rtol=1e-4)
+    assert abs(both.loss[-1, 0] - alone.loss[-1, 0]) > 1e-3
+
+
+def test_a_transformer_is_measured_at_its_class_token():
+    problem = digits_parity(6)
+    (network,) = initial(TRANSFORMER, problem, [0])
+    output, activations = TRANSFORMER.tap(network)(nnx.state(network), problem.inputs)
+    assert {a.shape for a in activations.values()} == {(6, 32)}
+    np.testing.assert_allclose(network.heads.head(activations["encoder.ln"]), output, rtol=1e-4, atol=1e-5)
+
+
+def test_resized_images_keep_their_mean():
+    whole = fashion_pair(2, 4, 20)
+    small = resized(whole, 7)
+    assert small.inputs.shape == (20, 7, 7, 1)
+    np.testing.assert_allclose(small.inputs.mean(axis=(1, 2)), whole.inputs.mean(axis=(1, 2)), atol=0.1)
