@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxalign.capture import tap
 from jaxalign.studies.networks import ARCHITECTURES
 from jaxalign.studies.problems import diabetes, digits_parity, fashion_pair, squared_error
 
@@ -43,13 +42,12 @@ def test_every_architecture_answers_with_one_number_and_names_its_layers(archite
     if architecture.images and problem.inputs.ndim != 4:
         pytest.skip("takes images")
     network = nnx.eval_shape(lambda: architecture.build(problem, nnx.Rngs(0)))
-    layers = tap(network, network.post_activations)
-    output, activations = jax.eval_shape(layers, nnx.state(network), problem.inputs[:3])
+    output, activations = jax.eval_shape(architecture.tap(network), nnx.state(network), problem.inputs[:3])
     assert output.shape == (3, 1)
     assert len(activations) > 1
 
 
 def test_data_that_are_missing_come_with_what_installs_them(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install \"jaxalign\[studies\]\""):
         digits_parity(10)
