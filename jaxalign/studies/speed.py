@@ -184,7 +184,8 @@ def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
 
 def _shortcoming(rows: Sequence[Row], cell: Cell, confidence: float) -> str | None:
     rho = within_networks(rows, confidence=confidence)
-    return None if rho.high < 0 else f"{cell['architecture']} on {cell['problem']}: ρ = {_told(rho)}"
+    reached = f"{sum(column(rows, 'reached'))} of {len(rows)} descents get that far"
+    return None if rho.high < 0 else f"{cell['architecture']} on {cell['problem']}: ρ = {_told(rho)}; {reached}"
 
 
 def _notes(config: Config, rows: Sequence[Row]) -> list[str]:
