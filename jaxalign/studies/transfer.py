@@ -1,6 +1,6 @@
 """Does alignment correlate with transfer, positive to similar tasks and negative to dissimilar ones?
 
-The claim is the paper's (abstract). Its synthetic problem is not named in what could be read of it; the tasks are ours, after
+The claim is the paper's (TMLR 2022). Its synthetic problem is not named in what could be read of it; the tasks are ours, after
 the two classics: Pratt's (1993) of points in a square, by a line and by a box, and Caruana's (1997) peaks functions.
 
 An MLP learns a source task and is frozen. A linear head then learns each target from few points, by gradient descent on the
@@ -214,8 +214,8 @@ def _of_layers(found: Sequence[Finding], rows: Sequence[Row]) -> str:
 
 STUDY = Study(
     name="transfer",
-    claim="In classic synthetic problems alignment correlates with positive transfer to similar tasks and negative to others",
-    source="Imani, Hu, White (TMLR 2022), abstract; the tasks are ours, after Pratt (1993) and Caruana (1997)",
+    claim="In synthetic problems alignment correlates with positive transfer to similar tasks and negative to dissimilar ones",
+    source="Imani, Hu, White (TMLR 2022); the tasks are ours, after Pratt (1993) and Caruana (1997)",
     sizes={
         "small": TransferConfig(),
         "paper": TransferConfig(
