@@ -1,8 +1,8 @@
 """Representation alignment in JAX: how much of the target lies along the top singular directions of each layer."""
 
 from jaxalign.accuracy import SpectrumInfo, spectrum_and_info
-from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve
-from jaxalign.baselines import random_label_curve
+from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve, predicted_convergence
+from jaxalign.baselines import Permuted, bootstrap_curves, permutation_curves, permutation_null, random_label_curve
 from jaxalign.batched import spectra
 from jaxalign.capture import Tap, reap, tag, tap
 from jaxalign.losses import label_alignment_loss, label_alignment_weights, smooth_alignment
@@ -39,6 +39,7 @@ __all__ = [
     "History",
     "Moments",
     "Observed",
+    "Permuted",
     "Probe",
     "Quadrature",
     "Record",
@@ -59,12 +60,16 @@ __all__ = [
     "alignment_curve",
     "basis",
     "batch_probe",
+    "bootstrap_curves",
     "encode_targets",
     "fit",
     "label_alignment_loss",
     "label_alignment_weights",
     "moments",
     "observe",
+    "permutation_curves",
+    "permutation_null",
+    "predicted_convergence",
     "prepare",
     "probe",
     "quadrature",

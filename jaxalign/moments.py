@@ -1,6 +1,7 @@
 """Moments: the sufficient statistics of a label spectrum, which add up over batches, devices, days and hosts."""
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,33 @@ class Moments:
         """
         if not isinstance(other, Moments):
             return NotImplemented
+        self._require_like(other)
+        return self._with(float64_inside(operator.add)(self.products, other.products))
+
+    def sum(self) -> "Moments":
+        """A batch of moments (a leading axis, as vmap makes it) merged into one."""
+        return self._with(float64_inside(partial(jnp.sum, axis=0))(self.products))
+
+    @staticmethod
+    def stack(each: Sequence["Moments"]) -> "Moments":
+        """Several moments as one batch, of a leading axis, as vmap makes it; ``sum`` merges it.
+
+        Raises:
+          ValueError: none, or as ``+``.
+
+        Example:
+          >>> import jaxalign as ja
+          >>> each = [ja.moments([[3.0, 0.0]], [[1.0]]), ja.moments([[0.0, 1.0]], [[1.0]])]
+          >>> ja.Moments.stack(each).sum().weight.item()
+          2.0
+        """
+        if not each:
+            raise ValueError("moments to stack are missing; pass at least one")
+        for other in each[1:]:
+            each[0]._require_like(other)
+        return each[0]._with(float64_inside(lambda *products: jnp.stack(products))(*(m.products for m in each)))
+
+    def _require_like(self, other: "Moments") -> None:
         for what, mine, theirs in (
             ("features", self.width, other.width),
             ("targets", self._targets, other._targets),
@@ -55,11 +83,6 @@ class Moments:
         ):
             if mine != theirs:
                 raise ValueError(f"moments that are added must agree in {what}, found {mine} and {theirs}")
-        return self._with(float64_inside(operator.add)(self.products, other.products))
-
-    def sum(self) -> "Moments":
-        """A batch of moments (a leading axis, as vmap makes it) merged into one."""
-        return self._with(float64_inside(partial(jnp.sum, axis=0))(self.products))
 
     def _with(self, products: Array) -> "Moments":
         return replace(self, products=products)

@@ -1,5 +1,6 @@
 """Data sets: embedded ones, and readers of the formats the field keeps them in."""
 
+from jaxalign.data.cifar10 import cifar10
 from jaxalign.data.csv import read_csv
 from jaxalign.data.dataset import Dataset, Split
 from jaxalign.data.fashion_mnist import fashion_mnist
@@ -18,6 +19,7 @@ __all__ = [
     "Tokens",
     "WordPiece",
     "box_task",
+    "cifar10",
     "fashion_mnist",
     "hyperplane_task",
     "image_folder",

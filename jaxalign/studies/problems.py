@@ -1,14 +1,17 @@
 """What the studies train on: real data that come along, or with scikit-learn, as inputs, labels and targets."""
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign.data import fashion_mnist
+from jaxalign.data import cifar10, fashion_mnist
 from jaxalign.representation import encode_targets
 from jaxalign.training import classification
 
@@ -38,15 +41,28 @@ def fashion_pair(a: int, b: int, n: int) -> Problem:
     return _classes(f"Fashion-MNIST: {names}", images.inputs[..., None], images.labels)
 
 
+def cifar_pair(a: int, b: int, n: int, folder: str | Path) -> Problem:
+    """Two classes of a CIFAR-10 the user has, the first n images, classes balanced."""
+    images = cifar10(folder, classes=(a, b)).train.first(n)
+    return _classes(f"CIFAR-10: {' against '.join(images.class_names)}", images.inputs, images.labels)
+
+
 def digits_parity(n: int) -> Problem:
     """scikit-learn's 8×8 digits, even against odd, the first n: two classes of five clusters each."""
-    held = _scikit_datasets().load_digits()
+    held = scikit("sklearn.datasets").load_digits()
     return _classes("digits: even against odd", (held.images[:n, ..., None] - 8) / 8, held.target[:n] % 2)
+
+
+def resized(problem: Problem, side: int) -> Problem:
+    """The same images with side × side pixels, averaged where that is fewer, so that nothing aliases."""
+    images = problem.inputs
+    small = jax.image.resize(images, (len(images), side, side, images.shape[-1]), "linear", antialias=True)
+    return problem._replace(inputs=np.asarray(small))
 
 
 def diabetes() -> Problem:
     """scikit-learn's diabetes set: 442 patients, ten standardized features, the progression of the disease, standardized."""
-    held = _scikit_datasets().load_diabetes()
+    held = scikit("sklearn.datasets").load_diabetes()
     y = ((held.target - held.target.mean()) / held.target.std())[:, None].astype(np.float32)
     x = held.data / held.data.std(axis=0)
     return Problem("diabetes (regression)", x.astype(np.float32), y, y, squared_error)
@@ -57,12 +73,16 @@ def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array
     return jnp.mean((outputs - labels) ** 2) / 2, {}
 
 
-def _scikit_datasets() -> ModuleType:
+def scikit(name: str) -> ModuleType:
+    """A module of scikit-learn or scikit-image, which only studies need.
+
+    Raises:
+      ModuleNotFoundError: the package is not installed; the message says what to type.
+    """
     try:
-        from sklearn import datasets
+        return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise ModuleNotFoundError('this study needs the data of scikit-learn; pip install "jaxalign[studies]"') from None
-    return datasets
+        raise ModuleNotFoundError(f'this study needs {name}; pip install "jaxalign[studies]"') from None
 
 
 def _classes(name: str, inputs: np.ndarray, labels: np.ndarray) -> Problem:
