@@ -7,11 +7,11 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 from jaxalign.studies.study import column, where
-from jaxalign.studies.transfer import STUDY, TransferConfig, cells, figure, measure, targets_of, verdict
+from jaxalign.studies.transfer import STUDY, Config, cells, figure, measure, targets_of, verdict
 from jaxalign.studies.transfer_gains import Gains, around_levels, correlation, exceeding, gains, null_correlations, signs
 from jaxalign.studies.transfer_heads import HEAD_RATE, read, train_head
 
-TINY = TransferConfig(
+TINY = Config(
     seeds=2,
     widths=(8, 8),
     steps=20,
