@@ -160,7 +160,8 @@ def main() -> None:
     model = case.build()
     tap = ja.tap(model, model.post_activations)
     seconds, rows = found(case, model, tap, arguments.rounds)
-    layers = {name: list(a.shape[1:]) for name, a in jax.eval_shape(tap, nnx.state(model), images(1)[0])[1].items()}
+    _, shapes = jax.eval_shape(tap, nnx.state(model), images(1)[0])
+    layers = {name: " × ".join(map(str, a.shape[1:])) for name, a in shapes.items()}
     console = Console(width=120)
     console.print(f"{arguments.model}, {len(layers)} layers, batch {case.batch}, probe set {case.probe}; ms on the clock:")
     console.print(", ".join(f"{name} {1e3 * clock:.2f}" for name, (clock, _) in seconds.items()))
