@@ -12,6 +12,7 @@ from jaxalign.studies.seeds import initial, one_of, train_seeds
 
 @pytest.fixture(scope="module")
 def problem():
+    pytest.importorskip("sklearn", reason="its data are not installed")
     whole = diabetes()
     return whole._replace(inputs=whole.inputs[:60], labels=whole.labels[:60], targets=whole.targets[:60])
 
@@ -43,6 +44,7 @@ def test_each_network_has_the_optimizer_of_its_number(problem):
 
 
 def test_a_transformer_is_measured_at_its_class_token():
+    pytest.importorskip("sklearn", reason="its data are not installed")
     problem = digits_parity(6)
     (network,) = initial(TRANSFORMER, problem, [0])
     output, activations = TRANSFORMER.tap(network)(nnx.state(network), problem.inputs)
