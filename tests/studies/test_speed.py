@@ -5,7 +5,7 @@ from jaxalign.studies.speed import STUDY, Config
 from jaxalign.studies.speed_table import NO_NETWORK, association
 
 TINY = Config(architectures=("linear MLP", "CNN"), seeds=1, samples=40, training=5, horizon=30)
-CONFIG = Config(resamples=100)
+CONFIG = Config(resamples=50)
 CELLS = (("Fashion-MNIST", "linear MLP"), ("digits", "CNN"), ("diabetes", "linear MLP"))
 EXACT = {"error": 1e-14, "violations": 0}
 
