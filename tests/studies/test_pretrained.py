@@ -177,7 +177,7 @@ def test_missing_weights_are_named_before_anything_is_computed(monkeypatch):
 
 def test_the_claim_holds_where_every_last_layer_leads():
     verdict = STUDY.verdict(PretrainedConfig(), made_up())
-    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 5)
+    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 6)
     assert verdict.effect.n == 2
     assert abs(verdict.effect.value - 0.105) < 1e-9
 
@@ -185,7 +185,7 @@ def test_the_claim_holds_where_every_last_layer_leads():
 def test_the_task_and_the_references_that_are_not_beaten_are_named():
     verdict = STUDY.verdict(PretrainedConfig(), made_up(worse=("t",)))
     assert verdict.outcome == "holds in part"
-    assert len(verdict.failing) == 2 * 4
+    assert len(verdict.failing) == 2 * 5
     assert "x on 't': not above HOG" in verdict.failing
     assert not any("'s'" in text or "permuted" in text for text in verdict.failing)
 
@@ -194,7 +194,14 @@ def test_one_untrained_seed_that_is_not_beaten_is_enough_to_fail():
     table = made_up(nets=("x",))
     last = next(row for row in table if row["representation"] == "untrained" and row["seed"] == 1)
     last["p_lead"] = 0.5
-    assert STUDY.verdict(PretrainedConfig(), table).failing == ["x on 's': not above untrained"]
+    failing = STUDY.verdict(PretrainedConfig(), table).failing
+    assert failing == ["x on 's': not above untrained", "x on 's': not above untrained, any layer"]
+
+
+def test_a_hidden_layer_of_an_untrained_network_has_to_be_beaten_too():
+    table = [*made_up(nets=("x",))]
+    early = {**where(table, {"representation": "untrained"})[0], "decides": False, "depth": 1, "p_lead": 0.5}
+    assert STUDY.verdict(PretrainedConfig(), [*table, early]).failing == ["x on 's': not above untrained, any layer"]
 
 
 def test_the_claim_fails_where_nothing_is_beaten_not_even_chance():
@@ -208,7 +215,7 @@ def test_texts_are_a_note_as_is_a_missing_encoder():
     found = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)) + texts)
     assert found._replace(notes=()) == without._replace(notes=())
     assert "no row for language" in without.notes[-1]
-    assert "above in 2 of 10 comparisons" in found.notes[-1]
+    assert "above in 2 of 12 comparisons" in found.notes[-1]
 
 
 def test_the_figure_has_two_panels_a_network(rows):
