@@ -14,7 +14,10 @@ from jaxalign.studies.study import Row, column, where
 COLOURS = {"published": "#1b6ca8", "untrained": "#8a8f98"}
 REFERENCES = ("#b58900", "#c8553d")  # raw, handcrafted
 MARKS = {"published": "o", "untrained": "s"}
-LEGEND = "published: last layer; untrained: highest layer of each seed\ninterval over samples; dotted: 95 % of permuted labels"
+LEGEND = (
+    "below: the published network's last layer, and of every untrained one the highest; "
+    "intervals are over samples, 95 % of permuted labels lie left of the dotted line"
+)
 AREA = "area  ∫A dτ / (‖y‖²√n)"
 
 
@@ -23,8 +26,9 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
     networks = list(dict.fromkeys(column(rows, "network")))
     tasks = [len(set(column(where(rows, {"network": name}), "task"))) for name in networks]
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=(4.4 * len(networks) + 0.6, 4.2 + 0.55 * max(tasks) + 1), layout="constrained")
-        panels = drawn.subplots(2, len(networks), squeeze=False, height_ratios=(4.2, 0.55 * max(tasks) + 1))
+        heights = (4.2, 0.75 * max(tasks) + 0.6)
+        drawn = Figure(figsize=(5.2 * len(networks), sum(heights) + 1), layout="constrained")
+        panels = drawn.subplots(2, len(networks), squeeze=False, height_ratios=heights)
         compared = [row for row in rows if row["decides"] or row["representation"] == "untrained"]
         highest = 1.03 * max(column(compared, "high"))
         for (above, below), name in zip(panels.T, networks, strict=True):
@@ -33,6 +37,7 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
             _by_task(below, of_network)
             below.set_xlim(0, highest)
         panels[0, 0].set_ylabel(f"{AREA}, mean over tasks")
+        drawn.supxlabel(LEGEND, fontsize=9.5, color=MUTED)
     return drawn
 
 
@@ -62,29 +67,27 @@ def _by_task(axes: Axes, rows: Sequence[Row]) -> None:
     tasks = _tasks(rows)
     for place, task in enumerate(tasks):
         of_task = where(rows, {"task": task})
+        published = where(of_task, {"representation": "published", "decides": True})
+        shown = [(published, COLOURS["published"], "o", COLOURS["published"])]
         for reference, (colour, style) in _levels(rows).items():
-            fill = "white" if style == "-." else colour
-            _dot(axes, place, where(of_task, {"representation": reference}), colour, "s" if style == "-." else "D", fill)
-        shown = {"published": where(of_task, {"representation": "published", "decides": True})}
-        shown["untrained"] = _highest(where(of_task, {"representation": "untrained"}))
-        for representation, held in shown.items():
-            _dot(axes, place, held, COLOURS[representation], MARKS[representation], COLOURS[representation])
-        chance = where(of_task, {"representation": "published", "decides": True})[0]["null_95"]
-        axes.plot([chance] * 2, [place - 0.3, place + 0.3], color=MUTED, linestyle=":", linewidth=1.4)
-    axes.set_yticks(range(len(tasks)), tasks, color=INK)
-    axes.set(
-        ylim=(len(tasks) - 0.4, -0.6),
-        xlabel=f"{AREA}, last layer\n(interval over samples; dotted: 95 % of permuted labels are below)",
-    )
+            unpooled = style == "-."
+            held = where(of_task, {"representation": reference})
+            shown.append((held, colour, "s" if unpooled else "D", "white" if unpooled else colour))
+        untrained = _highest(where(of_task, {"representation": "untrained"}))
+        shown.append((untrained, COLOURS["untrained"], "s", COLOURS["untrained"]))
+        for shift, dots in zip(np.linspace(-0.3, 0.3, len(shown)), shown, strict=True):
+            _dots(axes, place + shift, *dots)
+        axes.plot([published[0]["null_95"]] * 2, [place - 0.4, place + 0.4], color=MUTED, linestyle=":", linewidth=1.4)
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.set(ylim=(len(tasks) - 0.5, -0.5), xlabel=AREA)
     axes.tick_params(axis="y", colors=INK)
 
 
-def _dot(axes: Axes, place: float, rows: Sequence[Row], colour: str, mark: str, fill: str) -> None:
-    shifts = np.linspace(-0.12, 0.12, len(rows)) if len(rows) > 1 else [0.0]
-    for row, shift in zip(rows, shifts, strict=True):
-        low, high = (abs(float(row[end]) - float(row["area"])) for end in ("low", "high"))
-        style: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 5, "elinewidth": 1.1}
-        axes.errorbar(row["area"], place + shift, xerr=[[low], [high]], fmt=mark, **style)
+def _dots(axes: Axes, place: float, rows: Sequence[Any], colour: str, mark: str, fill: str) -> None:
+    for row, shift in zip(rows, np.linspace(-0.05, 0.05, len(rows)) if len(rows) > 1 else [0.0], strict=True):
+        ends = [[row["area"] - row["low"]], [row["high"] - row["area"]]]
+        style: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 4.5, "elinewidth": 1.0}
+        axes.errorbar(row["area"], place + shift, xerr=ends, fmt=mark, **style)
 
 
 def _highest(rows: Sequence[Row]) -> list[Row]:
