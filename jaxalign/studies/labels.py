@@ -24,7 +24,7 @@ from flax import nnx
 
 from jaxalign.alignment import alignment_area, alignment_curve
 from jaxalign.baselines import permutation_null, random_label_curve
-from jaxalign.capture import Tap, tap
+from jaxalign.capture import Tap
 from jaxalign.data.fashion_mnist import CLASSES
 from jaxalign.representation import INPUT, prepare
 from jaxalign.spectrum import Spectrum, spectrum
@@ -86,7 +86,7 @@ def measure(config: LabelsConfig, cell: Cell) -> list[Row]:
     seeds = range(draw * config.seeds, (draw + 1) * config.seeds)
     architecture = next(a for a in ARCHITECTURES if a.name == cell["architecture"])
     networks = [architecture.build(problem, nnx.Rngs(seed)) for seed in seeds]
-    tapped = tap(networks[0], networks[0].post_activations)
+    tapped = architecture.tap(networks[0])
     state, history = _train(config, problem, tapped, networks, seeds)
     before = jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
     forward = jax.jit(jax.vmap(tapped, in_axes=(0, None)))

@@ -5,13 +5,13 @@ the data, are ours: the same network untrained, the pixels, and handcrafted feat
 published weights that can be installed; the tasks are pairs of Fashion-MNIST that share no image, and even against odd digits.
 A sentence encoder on two-class texts is the row for language, where it is installed.
 
-Maps are averaged over positions, as the networks' own heads do; the last such layer decides. Averages of an untrained network
-are nearly one direction, so it is also taken unpooled, with all positions as features. All layers have unit rows and the
-same n, so areas over ‖y‖²√n compare between widths. A(0⁺) does not: any features of rank n have the value ‖y‖² there,
-whatever they are. The area weighs every share of y with its σ/√n, and is small where σ are many and small.
+Maps are averaged over positions, as the networks' own heads do; the last such layer decides. That of an untrained network is
+a straw man: its averages are nearly one direction. So every layer of it has to be beaten, and its last one unpooled, with all
+positions as features. All layers have unit rows and the same n, so areas over ‖y‖²√n compare between widths. A(0⁺) does
+not: any features of rank n have the value ‖y‖² there, whatever they are. The area weighs every share of y with its σ/√n;
+what it is by chance, Σσ/(n√n), still grows with the number of directions, so permuted labels are told beside it.
 
-It fails where the last layer is not above each of these (of an untrained network pooled and unpooled, of every seed), or
-not above permuted labels, after Holm's correction.
+It fails where the last layer is not above each of these, of every seed, or not above permuted labels, after Holm's correction.
 """
 
 import math
@@ -38,6 +38,7 @@ from jaxalign.studies.study import Cell, Outcome, Row, Study, Value, Verdict, co
 from jaxalign.studies.tasks import GROUPS, Task, digits_task, fashion_task, summary_task
 
 PUBLISHED, UNTRAINED, PERMUTED = "published", "untrained", "permuted labels"
+ANY_LAYER = "untrained, any layer"
 ALL_PAIRS = ((0, 6), (2, 4), (1, 3), (5, 7), (8, 9))
 
 
@@ -103,7 +104,7 @@ def measure(config: PretrainedConfig, cell: Cell) -> list[Row]:
 
 def verdict(config: PretrainedConfig, rows: Sequence[Row]) -> Verdict:
     """Holds if the last layer is above every reference on every task. The networks for images decide; texts are a note."""
-    deciding: list[Any] = [row for row in rows if row["decides"]]
+    deciding: list[Any] = [row for row in rows if row["decides"] or row["representation"] == UNTRAINED]
     images = [row for row in deciding if row["network"] != TEXTS]
     adjusted = _adjusted(images)
     failing = [f"{net} on {task!r}: not above {what}" for (net, task, what), p in adjusted.items() if p > config.level]
@@ -225,10 +226,12 @@ def _intervals(areas: np.ndarray, best: np.ndarray) -> dict[str, Value]:
 
 
 def _leads(net: str, task: str, deciding: Sequence[Row]) -> Iterator[tuple[tuple[str, str, str], float]]:
-    """Of each reference, the p-value of the last layer being above it; of several seeds the largest: above them all."""
-    for reference in dict.fromkeys(column(deciding, "representation")):
+    """Of each reference, the p-value of the last layer being above it; of several seeds or layers the largest: above all."""
+    last: list[Any] = where(deciding, {"decides": True})
+    for reference in dict.fromkeys(column(last, "representation")):
         if reference != PUBLISHED:
-            yield (net, task, reference), max(column(where(deciding, {"representation": reference}), "p_lead"))
+            yield (net, task, reference), max(column(where(last, {"representation": reference}), "p_lead"))
+    yield (net, task, ANY_LAYER), max(column(where(deciding, {"representation": UNTRAINED}), "p_lead"))
 
 
 def _holm(p: Mapping[tuple[str, str, str], float]) -> dict[tuple[str, str, str], float]:
@@ -251,15 +254,16 @@ def _means(deciding: Sequence[Row], value: str) -> str:
 
 
 def _notes(rows: Sequence[Row], deciding: Sequence[Any]) -> list[str]:
-    chance = np.mean(column(where(deciding, {"representation": PUBLISHED}), "null"))
     wide = sum(row["width"] >= row["n"] for row in deciding)
-    pairs = _pairs(deciding)
+    pairs, last = _pairs(deciding), where(deciding, {"decides": True})
     rises = sum(_highest(where(rows, {**_of_pair(pair), "representation": PUBLISHED})) for pair in pairs)
     return [
-        f"mean area over ‖y‖²√n: {_means(deciding, 'area')}, {PERMUTED} {chance:.3f}",
-        f"mean kernel–target alignment, centred, which no common mean of rows changes: {_means(deciding, 'kernel_alignment')}",
+        f"mean area over ‖y‖²√n, last layers: {_means(last, 'area')}",
+        f"that of {PERMUTED}: {_means(last, 'null')}",
+        f"mean kernel–target alignment, centred, which no common mean of rows changes: {_means(last, 'kernel_alignment')}",
+        f"mean area of the highest layer of untrained networks: {_highest_untrained(deciding):.3f}",
         f"the last layer is the network's highest in {rises} of {len(pairs)} cases",
-        f"{wide} of {len(deciding)} deciding representations have width d ≥ n, where A(0⁺) = ‖y‖² whatever they are; "
+        f"{wide} of {len(deciding)} compared representations have width d ≥ n, where A(0⁺) = ‖y‖² whatever they are; "
         "the area weighs each share of y with σ/√n",
         "BatchNorms of untrained networks have the statistics of the first 50 samples",
         "intervals are of samples (jackknife over ten groups); the deciding effect's is over tasks",
@@ -270,9 +274,18 @@ def _of_texts(config: PretrainedConfig, deciding: Sequence[Any]) -> str:
     """What the row for language says."""
     if not deciding:
         return f"there is no row for language: the sentence encoder is not installed ({INSTALL})"
-    adjusted = _adjusted(deciding)
+    adjusted, last = _adjusted(deciding), where(deciding, {"decides": True})
     above = sum(p <= config.level for p in adjusted.values())
-    return f"{TEXTS} on texts: above in {above} of {len(adjusted)} comparisons; mean area {_means(deciding, 'area')}"
+    return f"{TEXTS} on texts: above in {above} of {len(adjusted)} comparisons; mean area of last layers {_means(last, 'area')}"
+
+
+def _highest_untrained(deciding: Sequence[Any]) -> float:
+    """The mean over networks, tasks and seeds of the highest layer's area."""
+    highest: dict[tuple, float] = {}
+    for row in where(deciding, {"representation": UNTRAINED}):
+        key = (row["network"], row["task"], row["seed"])
+        highest[key] = max(highest.get(key, 0.0), float(row["area"]))
+    return float(np.mean(list(highest.values())))
 
 
 def _highest(layers: Sequence[Any]) -> bool:

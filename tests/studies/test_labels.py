@@ -9,10 +9,8 @@ from jaxalign.studies.labels import FRESH, OWN, STUDY, TRUTH, LabelsConfig
 from jaxalign.studies.networks import mlp
 from jaxalign.studies.study import column, where
 
-pytest.importorskip("sklearn", reason="needs jaxalign[studies]")
-
-TINY = LabelsConfig(pairs=(), on_digits=("tiny",), samples=48, draws=1, seeds=2, steps=9, every=3)
-CELL = {"problem": "even or odd digit", "architecture": "tiny", "labels": "random 1"}
+TINY = LabelsConfig(pairs=((2, 4),), on_pairs=("tiny",), on_digits=(), samples=48, draws=1, seeds=2, steps=9, every=3)
+CELL = {"problem": "Pullover or Coat", "architecture": "tiny", "labels": "random 1"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,7 @@ def test_every_cell_of_both_sizes_can_be_built(size):
 
 
 def test_random_labels_are_the_true_ones_in_another_order():
-    problem = labels.digits_parity(48)
+    problem = labels.fashion_pair(2, 4, 48)
     first, again, second = (labels._relabelled(problem, draw) for draw in (1, 1, 2))
     assert sorted(first.labels) == sorted(problem.labels)
     np.testing.assert_array_equal(first.labels, again.labels)

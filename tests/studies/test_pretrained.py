@@ -14,9 +14,6 @@ from jaxalign.studies import pretrained, published, tasks
 from jaxalign.studies.pretrained import STUDY, TEXTS, PretrainedConfig
 from jaxalign.studies.study import where
 
-pytest.importorskip("skimage", reason="needs jaxalign[studies]")
-pytest.importorskip("sklearn", reason="needs jaxalign[studies]")
-
 TINY = PretrainedConfig(networks=(), pairs=((0, 8),), texts=(), samples=40, seeds=2, permutations=19)
 CELL = {"network": "tiny", "task": "T-shirt or Bag"}
 
@@ -36,6 +33,13 @@ class Tiny(nnx.Module):
 
 
 @pytest.fixture(scope="module")
+def scikit():
+    """Skips where scikit-learn or scikit-image is missing."""
+    for name in ("sklearn", "skimage"):
+        pytest.importorskip(name, reason='needs pip install "jaxalign[studies]"')
+
+
+@pytest.fixture(scope="module")
 def tiny():
     model = Tiny(nnx.Rngs(7))
     model.eval()
@@ -44,7 +48,7 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def rows(tiny):
+def rows(scikit, tiny):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretrained, "network", lambda name: tiny)
         return STUDY.measure(TINY, CELL)
@@ -94,11 +98,16 @@ def test_no_two_pairs_of_a_size_share_a_class():
 
 
 @pytest.mark.parametrize(
-    "task",
-    [tasks.fashion_task(0, 6, 47), tasks.digits_task(60), tasks.summary_task("signal", "linalg", 1000)],
-    ids=lambda t: t.name,
+    "make",
+    [
+        lambda: tasks.fashion_task(0, 6, 47),
+        lambda: tasks.digits_task(60),
+        lambda: tasks.summary_task("signal", "linalg", 1000),
+    ],
+    ids=["fashion", "digits", "texts"],
 )
-def test_tasks_are_balanced_and_can_be_cut_into_ten_groups_of_both(task):
+def test_tasks_are_balanced_and_can_be_cut_into_ten_groups_of_both(scikit, make):
+    task = make()
     assert task.targets.sum() == 0
     assert len(task.samples) == len(task.targets)
     assert len(task.targets) % 20 == 0
@@ -106,13 +115,13 @@ def test_tasks_are_balanced_and_can_be_cut_into_ten_groups_of_both(task):
     assert all(len(x) == len(task.targets) and np.isfinite(x).all() for x in task.references.values())
 
 
-def test_images_are_bytes_again():
+def test_images_are_bytes_again(scikit):
     task = tasks.fashion_task(2, 4, 20)
     assert task.samples.dtype == np.uint8
     np.testing.assert_allclose(task.references["pixels"], (task.samples / 255 - 0.5) / 0.5, atol=1e-6)
 
 
-def test_oriented_gradients_see_edges_and_no_brightness():
+def test_oriented_gradients_see_edges_and_no_brightness(scikit):
     image = np.zeros((1, 32, 32), np.uint8)
     image[:, :, 16:] = 100
     np.testing.assert_allclose(tasks.hog(image), tasks.hog(image + 50), atol=1e-6)
@@ -177,7 +186,7 @@ def test_missing_weights_are_named_before_anything_is_computed(monkeypatch):
 
 def test_the_claim_holds_where_every_last_layer_leads():
     verdict = STUDY.verdict(PretrainedConfig(), made_up())
-    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 5)
+    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 6)
     assert verdict.effect.n == 2
     assert abs(verdict.effect.value - 0.105) < 1e-9
 
@@ -185,7 +194,7 @@ def test_the_claim_holds_where_every_last_layer_leads():
 def test_the_task_and_the_references_that_are_not_beaten_are_named():
     verdict = STUDY.verdict(PretrainedConfig(), made_up(worse=("t",)))
     assert verdict.outcome == "holds in part"
-    assert len(verdict.failing) == 2 * 4
+    assert len(verdict.failing) == 2 * 5
     assert "x on 't': not above HOG" in verdict.failing
     assert not any("'s'" in text or "permuted" in text for text in verdict.failing)
 
@@ -194,7 +203,14 @@ def test_one_untrained_seed_that_is_not_beaten_is_enough_to_fail():
     table = made_up(nets=("x",))
     last = next(row for row in table if row["representation"] == "untrained" and row["seed"] == 1)
     last["p_lead"] = 0.5
-    assert STUDY.verdict(PretrainedConfig(), table).failing == ["x on 's': not above untrained"]
+    failing = STUDY.verdict(PretrainedConfig(), table).failing
+    assert failing == ["x on 's': not above untrained", "x on 's': not above untrained, any layer"]
+
+
+def test_a_hidden_layer_of_an_untrained_network_has_to_be_beaten_too():
+    table = [*made_up(nets=("x",))]
+    early = {**where(table, {"representation": "untrained"})[0], "decides": False, "depth": 1, "p_lead": 0.5}
+    assert STUDY.verdict(PretrainedConfig(), [*table, early]).failing == ["x on 's': not above untrained, any layer"]
 
 
 def test_the_claim_fails_where_nothing_is_beaten_not_even_chance():
@@ -208,20 +224,24 @@ def test_texts_are_a_note_as_is_a_missing_encoder():
     found = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)) + texts)
     assert found._replace(notes=()) == without._replace(notes=())
     assert "no row for language" in without.notes[-1]
-    assert "above in 2 of 10 comparisons" in found.notes[-1]
+    assert "above in 2 of 12 comparisons" in found.notes[-1]
 
 
-def test_the_figure_has_two_panels_a_network(rows):
-    for table in (made_up(), rows):
-        figure = STUDY.figure(PretrainedConfig(), table)
-        assert len(figure.axes) == 2 * len({row["network"] for row in table})
-        figure.canvas.draw()
+@pytest.mark.parametrize("networks", [("x",), ("x", "y", TEXTS)])
+def test_the_figure_has_two_panels_a_network(networks):
+    figure = STUDY.figure(PretrainedConfig(), made_up(nets=networks))
+    assert len(figure.axes) == 2 * len(networks)
+    figure.canvas.draw()
+
+
+def test_the_figure_takes_the_rows_that_were_measured(rows):
+    STUDY.figure(TINY, rows).canvas.draw()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1.1", TEXTS])
-def test_a_published_network_is_above_itself_untrained(name):
-    package = published.sentences.PACKAGE if name == TEXTS else PACKAGES[name].package
+def test_a_published_network_is_above_itself_untrained(scikit, name):
+    package = pretrained.PACKAGE if name == TEXTS else PACKAGES[name].package
     try:
         importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
