@@ -5,7 +5,9 @@ import pytest
 
 from jaxalign.studies.emergence import DIABETES, DIGITS, FASHION, OPTIMIZERS, STUDY, Config
 
-CONFIG = Config(problems=(DIABETES,), architectures=("ReLU MLP",), optimizers=("SGD", "Adam"), seeds=2, steps=4)
+CONFIG = Config(
+    problems=(FASHION,), architectures=("ReLU MLP",), optimizers=("SGD", "Adam"), seeds=2, samples=64, side=4, steps=4
+)
 
 
 def made_up(rise: dict[str, float], end: float = 0.1) -> list[dict]:
