@@ -39,6 +39,9 @@ def _panel(axes: Axes, rows: Sequence[Row], lines: Sequence[tuple[str, str]]) ->
         if not cell:
             continue
         last = where(cell, {"last": True})
+        if not np.isfinite(column(last, "trained")).all():
+            axes.annotate("diverged", (0.02, y), va="center", fontsize=8, color=MUTED)
+            continue
         before, after = (mean_interval(column(last, name)) for name in ("untrained", "trained"))
         label = (lambda text: text) if y == 0 else (lambda text: None)
         axes.plot([before.value, after.value], [y, y], color=FAINT, linewidth=3, solid_capstyle="round", zorder=1)
