@@ -21,7 +21,7 @@ def figure(rows: Sequence[Row]) -> Figure:
     lines = list(dict.fromkeys(zip(column(rows, "architecture"), column(rows, "optimizer"), strict=True)))
     lines.sort(key=lambda line: list(dict.fromkeys(column(rows, "architecture"))).index(line[0]))
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(2.6 + 2.6 * len(problems), 1.3 + 0.19 * len(lines)), layout="constrained")
+        drawing = Figure(figsize=(2.6 + 2.6 * len(problems), 1.3 + _line_height(lines) * len(lines)), layout="constrained")
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]
         for axes, problem in zip(panels, problems, strict=True):
             _panel(axes, where(rows, {"problem": problem}), lines)
@@ -39,6 +39,9 @@ def _panel(axes: Axes, rows: Sequence[Row], lines: Sequence[tuple[str, str]]) ->
         if not cell:
             continue
         last = where(cell, {"last": True})
+        if not np.isfinite(column(last, "trained")).all():
+            axes.annotate("diverged", (0.02, y), va="center", fontsize=8, color=MUTED)
+            continue
         before, after = (mean_interval(column(last, name)) for name in ("untrained", "trained"))
         label = (lambda text: text) if y == 0 else (lambda text: None)
         axes.plot([before.value, after.value], [y, y], color=FAINT, linewidth=3, solid_capstyle="round", zorder=1)
@@ -70,6 +73,11 @@ def _line_names(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
             fontsize=9,
             fontweight="bold",
         )
+
+
+def _line_height(lines: Sequence[tuple[str, str]]) -> float:
+    """In inches: of few optimizers more, so that the architecture's name fits beside them."""
+    return max(0.19, 1.1 * len({architecture for architecture, _ in lines}) / len(lines))
 
 
 def _edges(lines: Sequence[tuple[str, str]]) -> list[float]:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jaxalign.studies.depth import DIGITS, STUDY, Config
+from jaxalign.studies.depth import DIGITS, FASHION, STUDY, Config
 
-CONFIG = Config(problems=(DIGITS,), labels=("real",), depths=(2,), seeds=2, samples=64, steps=3)
+CONFIG = Config(problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, samples=64, steps=3)
 
 
 def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> list[dict]:

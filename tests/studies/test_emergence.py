@@ -5,7 +5,9 @@ import pytest
 
 from jaxalign.studies.emergence import DIABETES, DIGITS, FASHION, OPTIMIZERS, STUDY, Config
 
-CONFIG = Config(problems=(DIABETES,), architectures=("ReLU MLP",), optimizers=("SGD", "Adam"), seeds=2, steps=4)
+CONFIG = Config(
+    problems=(FASHION,), architectures=("ReLU MLP",), optimizers=("SGD", "Adam"), seeds=2, samples=64, side=4, steps=4
+)
 
 
 def made_up(rise: dict[str, float], end: float = 0.1) -> list[dict]:
@@ -81,3 +83,9 @@ def test_the_figure_has_a_panel_a_data_set():
     figure = STUDY.figure(Config(), rows + [{**row, "problem": "other"} for row in rows])
     assert [axes.get_title("left") for axes in figure.axes] == ["digits", "other"]
     figure.canvas.draw()
+
+
+def test_the_figure_names_what_diverged():
+    rows = made_up({"Adam": 0.5}) + made_up({"SGD": np.nan})
+    (axes,) = STUDY.figure(Config(), rows).axes
+    assert [text.get_text() for text in axes.texts if text.get_text() != "ReLU MLP"] == ["diverged"]

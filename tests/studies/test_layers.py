@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from jaxalign.studies.layers import DIGITS, STUDY, Config
+from jaxalign.studies.layers import DIGITS, FASHION, STUDY, Config
 from jaxalign.studies.layers_table import areas, deeper_is_higher, mean_curves
 
-CONFIG = Config(problems=(DIGITS,), architectures=("ReLU MLP",), seeds=2, samples=64, steps=3)
+CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, samples=64, steps=3)
 TAU = np.linspace(0, 1, 5)
 
 
