@@ -13,7 +13,7 @@ from jaxalign.studies.transfer_heads import HEAD_RATE, read, train_head
 
 TINY = Config(
     seeds=2,
-    widths=(8, 8),
+    widths=(6, 6),
     steps=20,
     source_samples=64,
     target_samples=30,
