@@ -1,11 +1,14 @@
-"""Estimates with intervals: over seeds, over pairs, of rank correlations, and what is left of p-values when there are many."""
+"""Estimates with intervals: over seeds, over pairs, of rank correlations, and what is left of p-values when there are many.
 
-from collections.abc import Hashable, Sequence
+scipy.stats takes half a second to import, so only what cannot do without it does, when it is called.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 
 class Estimate(NamedTuple):
@@ -22,6 +25,10 @@ class Estimate(NamedTuple):
     low: Any
     high: Any
     n: int
+
+    def map(self, change: Callable[[Any], Any]) -> "Estimate":
+        """The same of value and both ends changed, by something that keeps their order."""
+        return Estimate(change(self.value), change(self.low), change(self.high), self.n)
 
 
 class Paired(NamedTuple):
@@ -80,7 +87,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """
     x = _sample(values, "values", confidence, at_least=2)
     n = len(x)
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * x.std(axis=0, ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, (1 + confidence) / 2) * x.std(axis=0, ddof=1) / np.sqrt(n)
     mean = x.mean(axis=0)
     return _estimate(mean, mean - half, mean + half, n)
 
@@ -104,7 +111,8 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """
     x = np.sort(_sample(values, "values", confidence, at_least=1), axis=0)
     n = len(x)
-    first = max(int(stats.binom.ppf((1 - confidence) / 2, n, 0.5)) - 1, 0)  # so many on either side are left out
+    below = special.bdtr(np.arange(n), n, 0.5)  # the chance that at most so many lie under the median
+    first = max(int(np.count_nonzero(below <= (1 - confidence) / 2)) - 1, 0)  # so many on either side are left out
     return _estimate(np.median(x, axis=0), x[first], x[n - 1 - first], n)
 
 
@@ -134,7 +142,7 @@ def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.
     if spread == 0:
         size, p = (0.0, 1.0) if gain[0] == 0 else (np.inf * np.sign(gain[0]), 0.0)
     else:
-        size, p = gain.mean() / spread, stats.ttest_rel(x, y).pvalue
+        size, p = gain.mean() / spread, 2 * special.stdtr(len(gain) - 1, -abs(gain.mean()) / spread * np.sqrt(len(gain)))
     return Paired(mean_interval(gain, confidence=confidence), float(size), float(p))
 
 
@@ -162,8 +170,8 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
     theta = _sample([whole], "whole", confidence, at_least=1)[0]
     g = len(x)
     error = np.sqrt((g - 1) / g * np.sum((x - x.mean(axis=0)) ** 2, axis=0))
-    half = stats.t.ppf((1 + confidence) / 2, g - 1) * error
-    p = stats.t.sf(theta / error, g - 1) if error > 0 else float(theta <= 0)
+    half = special.stdtrit(g - 1, (1 + confidence) / 2) * error
+    p = special.stdtr(g - 1, -theta / error) if error > 0 else float(theta <= 0)
     return Jackknifed(_estimate(theta, theta - half, theta + half, g), float(p))
 
 
@@ -234,7 +242,9 @@ def page_trend(table: ArrayLike) -> Trend:
     x = _sample(table, "table", 0.95, at_least=2)
     if x.ndim != 2 or x.shape[1] < 3:
         raise ValueError(f"table must be of (repetitions, 3 or more conditions), found shape {x.shape}")
-    found = stats.page_trend_test(x)
+    from scipy.stats import page_trend_test
+
+    found = page_trend_test(x)
     return Trend(float(found.statistic), float(found.pvalue))
 
 
@@ -276,11 +286,15 @@ def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
 
     Source: Benjamini and Hochberg (JRSS B 1995), as in scipy.
     """
-    return np.asarray(stats.false_discovery_control(_p_values(p)))
+    from scipy.stats import false_discovery_control
+
+    return np.asarray(false_discovery_control(_p_values(p)))
 
 
 def _rho(x: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> float:
-    a, b = stats.rankdata(x[chosen]), stats.rankdata(y[chosen])
+    from scipy.stats import rankdata
+
+    a, b = rankdata(x[chosen]), rankdata(y[chosen])
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan
     return float(np.corrcoef(a, b)[0, 1])

@@ -46,3 +46,41 @@ def reference():
         return sigma, np.where(sigma[:, None] > tolerance, (u.T @ np.asarray(targets, float)) ** 2, 0)
 
     return solve
+
+
+@pytest.fixture
+def coins():
+    """A made-up study that takes no time: coins fall on heads in half of the throws, but for a loaded one."""
+    from dataclasses import dataclass
+
+    from matplotlib.figure import Figure
+
+    from jaxalign.statistics import mean_interval
+    from jaxalign.studies.study import Study, Verdict, column, where
+
+    @dataclass(frozen=True)
+    class Coins:
+        chances: tuple[float, ...] = (0.5, 0.9)
+        seeds: int = 20
+
+    def cells(config):
+        return [{"metal": metal, "chance": p} for metal in ("gold", "tin") for p in config.chances]
+
+    def measure(config, cell):
+        share = lambda seed: float(np.random.default_rng(seed).binomial(100, cell["chance"])) / 100
+        return [{**cell, "seed": seed, "heads": share(seed)} for seed in range(config.seeds)]
+
+    def verdict(config, rows):
+        failing = [c for c in cells(config) if abs(np.mean(column(where(rows, c), "heads")) - 0.5) > 0.1]
+        names = [f"a {c['metal']} coin of chance {c['chance']}" for c in failing]
+        outcome = "holds in part" if failing else "holds"
+        effect = mean_interval(column(rows, "heads"))
+        return Verdict(outcome, effect, "share of heads", names, len(cells(config)), ("Tails & <edges> count as not heads.",))
+
+    def figure(config, rows):
+        drawn = Figure(figsize=(4, 2))
+        drawn.subplots().hist(column(rows, "heads"))
+        return drawn
+
+    sizes = {"small": Coins(), "paper": Coins(seeds=200)}
+    return Study("emergence", "Coins are fair.", "ours", sizes, cells, measure, verdict, figure)

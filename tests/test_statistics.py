@@ -10,6 +10,7 @@ from scipy import stats
 from jaxalign.statistics import (
     benjamini_hochberg,
     holm,
+    jackknife,
     mean_interval,
     median_interval,
     page_trend,
@@ -100,6 +101,31 @@ def test_corrections_keep_the_order_and_never_make_a_p_value_smaller(p):
     assert np.all(holm(p) >= benjamini_hochberg(p) - 1e-15)
 
 
+def test_a_jackknife_of_means_is_the_interval_and_the_test_of_a_mean(rng):
+    x = rng.standard_normal(12) + 0.3
+    found = jackknife(x.mean(), [np.delete(x, i).mean() for i in range(12)])
+    np.testing.assert_allclose(found.estimate, mean_interval(x))
+    np.testing.assert_allclose(found.p, stats.ttest_1samp(x, 0, alternative="greater").pvalue)
+
+
+def test_a_jackknife_over_groups_covers_a_correlation_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    z = lambda x, y: np.arctanh(np.corrcoef(x, y)[0, 1])
+    covered = 0
+    for _ in range(400):
+        x = draw.standard_normal(60)
+        y = 0.6 * x + 0.8 * draw.standard_normal(60)
+        without = [z(np.delete(x, g), np.delete(y, g)) for g in np.arange(60).reshape(10, 6)]
+        found = jackknife(z(x, y), without).estimate
+        covered += found.low < np.arctanh(0.6) < found.high
+    assert 0.91 < covered / 400 < 0.98
+
+
+@pytest.mark.parametrize(("whole", "p"), [(0.5, 0.0), (0.0, 1.0), (-0.5, 1.0)])
+def test_a_jackknife_that_no_group_changes_is_certain(whole, p):
+    assert jackknife(whole, [whole] * 4) == ((whole, whole, whole, 4), p)
+
+
 @given(P_VALUES)
 def test_holm_rejects_what_stepping_down_rejects(p):
     rejected, p = np.zeros(len(p), bool), np.asarray(p)
@@ -116,6 +142,8 @@ def test_holm_rejects_what_stepping_down_rejects(p):
         (lambda: mean_interval([1.0]), "values must hold at least 2 repetitions"),
         (lambda: mean_interval([1.0, np.nan]), "values must be finite, found 1"),
         (lambda: median_interval([1.0], confidence=95), "confidence must lie between 0 and 1, found 95"),
+        (lambda: jackknife(1.0, [1.0]), "without must hold at least 2 repetitions"),
+        (lambda: jackknife(np.inf, [1.0, 2.0]), "whole must be finite, found 1"),
         (lambda: paired_effect([1, 2, 3], [1, 2]), r"of one length, \(n,\), found shapes"),
         (lambda: spearman([1, 1, 1], [1, 2, 3]), "a constant has no rank correlation"),
         (lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 1]), "one for each of the 3 pairs, found 2"),

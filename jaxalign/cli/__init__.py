@@ -1,4 +1,4 @@
-"""The command line: `jaxalign train | inspect MODEL | layers MODEL | show RUN | benchmark`."""
+"""The command line: `jaxalign train | inspect MODEL | layers MODEL | show RUN | benchmark | study NAME`."""
 
 import os
 

@@ -11,6 +11,7 @@ from jaxalign.cli.benchmark import Benchmark, benchmark
 from jaxalign.cli.inspect import Inspect, inspect_model
 from jaxalign.cli.layers import Layers, layers
 from jaxalign.cli.show import Show, show
+from jaxalign.cli.study import Study, study
 from jaxalign.cli.train import Train, train
 
 Command = (
@@ -19,6 +20,7 @@ Command = (
     | Annotated[Layers, tyro.conf.subcommand("layers")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
+    | Annotated[Study, tyro.conf.subcommand("study")]
 )
 
 
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return show(command, console)
             case Benchmark():
                 return benchmark(command, console)
+            case Study():
+                return study(command, console)
     except (ValueError, OSError) as error:
         print(f"jaxalign: {error}", file=sys.stderr)
         return 1

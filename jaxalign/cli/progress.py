@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from jaxalign.report.summary import over_models
 from jaxalign.training.history import History
 
 
@@ -47,7 +48,8 @@ class TrainingDisplay:
             self._live.__exit__(kind, error, trace)
 
     def update(self, part: History) -> None:
-        """Show the last row of a chunk."""
+        """Show the last row of a chunk; of several models the medians."""
+        part = over_models(part).value
         self._measure_speed(int(part.step[-1]))
         for name, record in part.layers.items():
             self._begin.setdefault(name, float(record.area[0]))

@@ -34,6 +34,11 @@ OPTIMIZERS: dict[Optimizer, Callable[[float], optax.GradientTransformation]] = {
 }
 
 
+WHERE = ("devices", "distributed", "coordinator", "processes", "process")
+"""The options that say where to run, and change nothing of what is found."""
+_OF_A_CALL = ("out", "overwrite", "resume", *WHERE)
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a network on Fashion-MNIST and log every layer's alignment with the labels at every step.
@@ -57,14 +62,16 @@ class Train:
     """Activation of the hidden layers."""
     optimizer: Optimizer = "adam"
     """The optax optimizer."""
-    learning_rate: float = 1e-3
-    """Its step size."""
+    learning_rate: tuple[float, ...] = (1e-3,)
+    """Its step size; several are trained as one program, and leave a run folder each."""
     batch_size: int = 64
     """Images a step."""
     steps: int = 1563
     """Number of updates; 1563 are 100 epochs of 1000 images."""
     seed: int = 0
     """Of the initial weights and the order of the images."""
+    seeds: int = 1
+    """Train so many networks as one program, with this seed and the ones after it; pictures show medians and intervals."""
     layers: tuple[str, ...] = ("hidden_*",)
     """Glob patterns of the layers to measure, among hidden_1, hidden_2, ..., logits."""
     probe: int = 1000
@@ -82,21 +89,52 @@ class Train:
     checkpoint_every: int = 1000
     """Keep the state after so many steps, for --resume."""
     resume: Path | None = None
-    """Go on with the run in this folder, from its newest checkpoint, with its own settings; no other option goes with it."""
+    """Go on with the run in this folder, from its newest checkpoint, with its own settings; only options that say where to \
+run go with it."""
+    devices: int | None = None
+    """Split over so many devices: the networks, where there are several, else batches and probe. By default as many as \
+divide the networks evenly; one for one network; all of them with --distributed."""
+    distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Be one of several processes, each started with the same command. SLURM, MPI, Kubernetes and TPU pods are recognized; \
+elsewhere say --coordinator, --processes and --process."""
+    coordinator: str | None = None
+    """host:port of process 0."""
+    processes: int | None = None
+    """How many there are."""
+    process: int | None = None
+    """Which one this is, from 0."""
 
     def __post_init__(self) -> None:
-        others = [field.name for field in fields(self) if field.name != "resume" and self._changed(field)]
+        others = [field.name for field in fields(self) if field.name not in ("resume", *WHERE) and self._changed(field)]
         if self.resume is not None and others:
             raise ValueError(f"--resume takes all settings from the run's folder; leave out {', '.join(map(_flag, others))}")
-        for name in ("width", "depth", "batch_size", "steps", "probe", "every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}; change {_flag(name)}")
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be positive and finite, found {self.learning_rate}; change --learning-rate")
+        for name in ("width", "depth", "batch_size", "steps", "probe", "every", "checkpoint_every", "seeds", "devices"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, found {value}; change {_flag(name)}")
+        wrong = [rate for rate in self.learning_rate if not 0 < rate < float("inf")]
+        if wrong or not self.learning_rate:
+            raise ValueError(f"learning_rate must be positive and finite, found {wrong or 'none'}; change --learning-rate")
+        if len(set(self.learning_rate)) < len(self.learning_rate):
+            raise ValueError(f"learning_rate must be different ones, found {self.learning_rate}; change --learning-rate")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, found {self.seed}; change --seed")
         if self.overwrite and self.out is None:
             raise ValueError("--overwrite needs a folder to replace; pass --out")
+        self._check_processes()
+
+    def _check_processes(self) -> None:
+        told = [_flag(name) for name in WHERE[2:] if getattr(self, name) is not None]
+        if told and not self.distributed:
+            raise ValueError(f"{', '.join(told)} belong to --distributed; pass that too")
+        if told and len(told) < 3:
+            raise ValueError(f"--coordinator, --processes and --process go together, found {', '.join(told)} alone")
+        if self.distributed and self.out is None and self.resume is None:
+            raise ValueError("--distributed needs a folder that all processes see and name alike; pass --out")
+
+    @property
+    def models(self) -> int:
+        """How many networks are trained at once."""
+        return self.seeds * len(self.learning_rate)
 
     def _changed(self, field: Field) -> bool:
         return getattr(self, field.name) != field.default
@@ -105,7 +143,7 @@ class Train:
 def as_settings(config: Train) -> dict[str, Any]:
     """The configuration as config.json holds it: all that the run depends on, and nothing of where it is."""
     held = asdict(config)
-    return {k: str(v) if isinstance(v, Path) else v for k, v in held.items() if k not in ("out", "overwrite", "resume")}
+    return {k: str(v) if isinstance(v, Path) else v for k, v in held.items() if k not in _OF_A_CALL}
 
 
 def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
@@ -114,7 +152,7 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
     Raises:
       ValueError: settings that this version does not know, or does not find.
     """
-    known = {field.name for field in fields(Train)} - {"out", "overwrite", "resume"}
+    known = {field.name for field in fields(Train)} - set(_OF_A_CALL)
     if set(settings) != known:
         wrong = ", ".join(sorted(known ^ set(settings)))
         raise ValueError(f"{folder} was made by another version of jaxalign: {wrong} in one of them only; train anew")
@@ -124,30 +162,39 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
     return Train(**held, out=folder)
 
 
-def build_model(config: Train, images: Dataset) -> MLP:
-    """The network: one logit for two classes, one a class for more."""
+def build_models(config: Train, images: Dataset) -> list[MLP]:
+    """The networks, all seeds of one step size after those of another: one logit for two classes, one a class for more."""
     classes = len(images.class_names)
-    return MLP(
-        inputs=images.inputs[0].size,
-        widths=(config.width,) * config.depth,
-        outputs=1 if classes == 2 else classes,
-        activation=ACTIVATIONS[config.activation],
-        rngs=nnx.Rngs(config.seed),
-    )
+    return [
+        MLP(
+            inputs=images.inputs[0].size,
+            widths=(config.width,) * config.depth,
+            outputs=1 if classes == 2 else classes,
+            activation=ACTIVATIONS[config.activation],
+            rngs=nnx.Rngs(seed),
+        )
+        for seed in seeds_of(config)
+    ]
 
 
-def build_optimizer(config: Train) -> optax.GradientTransformation:
-    """The optimizer with its step size, other settings at optax's defaults."""
-    return OPTIMIZERS[config.optimizer](config.learning_rate)
+def seeds_of(config: Train) -> list[int]:
+    """The seed of each network."""
+    return list(range(config.seed, config.seed + config.seeds)) * len(config.learning_rate)
 
 
-def describe(config: Train, images: Dataset) -> dict[str, str]:
+def rates_of(config: Train) -> list[float]:
+    """The step size of each network."""
+    return [rate for rate in config.learning_rate for _ in range(config.seeds)]
+
+
+def describe(config: Train, images: Dataset, rate: float) -> dict[str, str]:
     """The recipe for people: what, in a few words each."""
     names = images.class_names
+    seeds = f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
     return {
         "images": f"{len(images):,} images of {' and '.join(names) if len(names) == 2 else f'{len(names)} classes'}",
         "network": f"MLP {'-'.join([str(config.width)] * config.depth)}, {config.activation}",
-        "optimizer": f"{config.optimizer}, step size {config.learning_rate:g}, batch {config.batch_size}, seed {config.seed}",
+        "optimizer": f"{config.optimizer}, step size {rate:g}, batch {config.batch_size}, {seeds}",
     }
 
 

@@ -1,4 +1,4 @@
-"""`jaxalign show RUN`: the summary of a run, also while it runs, or of an inspection."""
+"""`jaxalign show RUN`: the summary of a run, also while it runs, of those of a sweep, or of an inspection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from jaxalign.cli.runs import folders
 from jaxalign.inspection import read_inspection
 from jaxalign.inspection.folder import LAYERS
 from jaxalign.report.inspected_terminal import inspected_table
@@ -25,10 +26,11 @@ def show(config: Show, console: Console) -> int:
     if (config.run / LAYERS).is_file():
         console.print(inspected_table(read_inspection(config.run)))
         return 0
-    history = read_history(config.run)
-    if len(history.step) == 0:
-        raise ValueError(f"{config.run} has no row yet; ask again when its first chunk is done")
-    console.print(summary(history, read_config(config.run), read_result(config.run)))
-    if (config.run / PAGE).is_file():
-        console.print(f"\nPage: {config.run / PAGE}", highlight=False)
+    for folder in folders(config.run):
+        history = read_history(folder)
+        if len(history.step) == 0:
+            raise ValueError(f"{folder} has no row yet; ask again when its first chunk is done")
+        console.print(summary(history, read_config(folder), read_result(folder)))
+        if (folder / PAGE).is_file():
+            console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
     return 0

@@ -1,126 +1,150 @@
 """`jaxalign train`: the main job, from data to the run's page, as a few lines of the public calls."""
 
-import shlex
-import shutil
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
+from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from rich.console import Console
 
 from jaxalign.capture import tap
-from jaxalign.cli.environment import environment
+from jaxalign.cli.devices import first_process, join_processes, mesh_of
 from jaxalign.cli.progress import TrainingDisplay
-from jaxalign.cli.recipe import Train, as_settings, build_model, build_optimizer, describe, from_settings
+from jaxalign.cli.recipe import OPTIMIZERS, WHERE, Train, build_models, rates_of, seeds_of
+from jaxalign.cli.runs import CHECKPOINTS, begun, finish, open_runs
 from jaxalign.data import Dataset, fashion_mnist
-from jaxalign.report.figures import all_figures
-from jaxalign.report.page import page
-from jaxalign.report.terminal import summary
+from jaxalign.models import MLP
 from jaxalign.representation import encode_targets
-from jaxalign.training import Checkpoints, History, RunWriter, classification, fit, probe
-from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_history, read_result
+from jaxalign.training import Checkpoints, History, Probe, TrainState, classification, fit, probe
+from jaxalign.training.run_folder import PAGE
 
-CHECKPOINTS = "checkpoints"
+
+class Task(NamedTuple):
+    """What is trained, on what, and what is measured."""
+
+    images: Dataset
+    test: Dataset
+    probed: Dataset
+    models: list[MLP]
+    probe: Probe
 
 
 def train(config: Train, console: Console) -> int:
     """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C."""
+    join_processes(config)
     resume = config.resume is not None
     if config.resume is not None:
-        if read_result(config.resume).get("status") == "finished":
+        held, finished = begun(config.resume)
+        if finished:
             console.print(f"{config.resume} is finished: there is nothing to go on with.")
             return 0
-        config = from_settings(read_config(config.resume)["train"], config.resume)
-    split = fashion_mnist(config.data, None if config.classes == "all" else config.classes)
-    images = split.train if config.samples is None else _balanced(split.train, config.samples, "samples")
-    probed = _balanced(images, min(config.probe, len(images)), "probe")
-    model = build_model(config, images)
-    targets = encode_targets(probed.labels, classes=range(len(images.class_names)))
-    watch = probe(tap(model, config.layers), probed.inputs, targets, thresholds=config.thresholds, measure=config.measure)
-    folder = _next_free(Path("runs")) if config.out is None else config.out
-    writer = RunWriter(folder, _description(config, images, probed), overwrite=config.overwrite, resume=resume)
-    checkpoints = Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every)
-    if config.overwrite:
-        shutil.rmtree(checkpoints.folder, ignore_errors=True)
+        config = replace(held, **{name: getattr(config, name) for name in WHERE})
+    task, mesh, leads = _task(config), mesh_of(config), first_process()
+    folder = config.out or _next_free(Path("runs"))
+    runs = open_runs(config, folder, task.images, task.probed, resume=resume) if leads else []
+    console = console if leads else Console(quiet=True, force_terminal=False)
 
-    started = time.perf_counter()
-    status, seen = "finished", 0
-    with _interrupt_between_chunks() as interrupted, TrainingDisplay(console, config.steps, interrupted) as display:
+    started, seen = time.perf_counter(), 0
+    with _interrupt_between_chunks(leads) as interrupted, TrainingDisplay(console, config.steps, interrupted) as display:
 
         def observe(part: History) -> None:
             nonlocal seen
-            writer.write(part)
+            for run in runs:
+                run.write(part)
             display.update(part)
             seen = int(part.step[-1])
             if interrupted.is_set():
                 raise KeyboardInterrupt
 
         try:
-            state, _ = fit(
-                model,
-                build_optimizer(config),
-                images.inputs,
-                images.labels,
-                steps=config.steps,
-                probe=watch,
-                every=config.every,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                observe=observe,
-                checkpoints=checkpoints,
-            )
+            state = _fit(config, task, mesh, folder, observe)
         except KeyboardInterrupt:
-            status = "interrupted"
-    if status == "interrupted" and not writer.begun:
+            state = None
+        except OSError as error:
+            raise OSError(f"{error}; the rows before are kept: mend it and go on with --resume {folder}") from None
+    finished = state is not None
+    accuracies = {} if state is None else _accuracies(task, state, mesh)  # by all processes: networks may lie apart
+    if not leads:
+        return 0 if finished else 130
+    if not finished and not runs[0].writer.begun:
         console.print("Interrupted before the first step was done: nothing was written.")
         return 130
-
     result: dict[str, Any] = {
-        "status": status,
-        "steps_done": seen,
+        "status": "finished" if finished else "interrupted",
+        "steps_done": config.steps if finished else seen,
         "wall_seconds": round(time.perf_counter() - started, 2),
     }
     if display.steps_per_second == display.steps_per_second:
         result["steps_per_second"] = round(display.steps_per_second, 1)
-    if status == "finished":
-        result["steps_done"] = config.steps
-        nnx.update(model, state.model)
-        result |= {"train_accuracy": _accuracy(model, images), "test_accuracy": _accuracy(model, split.test)}
-    writer.finish(result)
-    history, described = read_history(folder), read_config(folder)
-    picture = _write_report(folder, history, described, result)
-
-    console.print()
-    console.print(summary(history, described, result))
-    if status == "interrupted":
+    picture = finish(runs, result, accuracies, console)
+    if not finished:
         console.print(f"\nInterrupted at step {seen:,} of {config.steps:,}; the rows up to there are kept and readable.")
-    console.print(f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True)
-    return 0 if status == "finished" else 130
+    pages = "\nPage:    ".join(str(run.folder / PAGE) for run in runs)
+    console.print(f"\nPicture: {picture}\nPage:    {pages}", highlight=False, soft_wrap=True)
+    return 0 if finished else 130
 
 
-def _write_report(folder: Path, history: History, described: dict[str, Any], result: dict[str, Any]) -> Path:
-    """Draw a run's figures and write its page into its folder; returns the path of the first picture."""
-    figures = all_figures(history)
-    (folder / FIGURES).mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    (folder / PAGE).write_text(page(history, figures, described, result), encoding="utf-8")
-    return folder / FIGURES / f"{next(iter(figures))}.png"
+def _task(config: Train) -> Task:
+    split = fashion_mnist(config.data, None if config.classes == "all" else config.classes)
+    images = split.train if config.samples is None else _balanced(split.train, config.samples, "samples")
+    probed = _balanced(images, min(config.probe, len(images)), "probe")
+    models = build_models(config, images)
+    targets = encode_targets(probed.labels, classes=range(len(images.class_names)))
+    layers = tap(models[0], config.layers)
+    watch = probe(layers, probed.inputs, targets, thresholds=config.thresholds, measure=config.measure)
+    return Task(images, split.test, probed, models, watch)
+
+
+def _fit(config: Train, task: Task, mesh: Mesh | None, folder: Path, observe: Callable[[History], None]) -> TrainState:
+    one, optimizer = config.models == 1, OPTIMIZERS[config.optimizer]
+    state, _ = fit(
+        task.models[0] if one else task.models,
+        optimizer(config.learning_rate[0]) if one else optimizer,
+        task.images.inputs,
+        task.images.labels,
+        steps=config.steps,
+        probe=task.probe,
+        every=config.every,
+        batch_size=config.batch_size,
+        seed=config.seed if one else seeds_of(config),
+        hyperparameters=None if one else np.array(rates_of(config), np.float32),
+        observe=observe,
+        checkpoints=Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every),
+        mesh=mesh,
+    )
+    return state
+
+
+def _accuracies(task: Task, state: TrainState, mesh: Mesh | None) -> dict[str, np.ndarray]:
+    """Of every network: "train_accuracy" and "test_accuracy", (models,)."""
+    graph = nnx.graphdef(task.models[0])
+
+    def of_one(variables: nnx.State, images: Array, labels: Array) -> Array:
+        return classification(nnx.merge(graph, variables)(images), labels)[1]["accuracy"]
+
+    each = of_one if len(task.models) == 1 else jax.vmap(of_one, in_axes=(0, None, None))
+    told = jax.jit(each, out_shardings=None if mesh is None else NamedSharding(mesh, P()))
+    data = {"train_accuracy": task.images, "test_accuracy": task.test}
+    return {name: np.atleast_1d(told(state.model, held.inputs, held.labels)) for name, held in data.items()}
 
 
 @contextmanager
-def _interrupt_between_chunks() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Main thread only."""
+def _interrupt_between_chunks(leads: bool) -> Iterator[threading.Event]:
+    """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Main thread only, and only where rows
+    are written: a process that writes none stops at once.
+    """
     interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if not leads or threading.current_thread() is not threading.main_thread():
         yield interrupted
         return
 
@@ -134,40 +158,6 @@ def _interrupt_between_chunks() -> Iterator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _description(config: Train, images: Dataset, probed: Dataset) -> dict[str, Any]:
-    """config.json: the settings, what they mean for people, and what they ran on."""
-    names, recipe = images.class_names, describe(config, images)
-    return {
-        "title": f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} classes of Fashion-MNIST",
-        "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['images']}",
-        "command": shlex.join(["jaxalign", *(sys.argv[1:] or ["train"])]),
-        "steps": config.steps,
-        "recipe": recipe,
-        "train": as_settings(config),
-        "probe": {"size": len(probed), "sha256": probed.sha256(), "notes": _notes(names, len(probed), len(images))},
-        "data": {"source": images.source, "size": len(images), "sha256": images.sha256()},
-        "environment": environment(),
-    }
-
-
-def _notes(names: Sequence[str], probed: int, trained: int) -> list[str]:
-    """What to bear in mind about this probe set, for the page."""
-    some = "all" if probed == trained else f"{probed:,} of the"
-    notes = [f"Measured on {some} {trained:,} training images, as in the paper; new images would give other curves."]
-    if len(names) > 2:
-        mean = (1 - 2 / len(names)) ** 2
-        notes.append(
-            f"With {len(names)} classes each target column is mostly −1, so {mean:.0%} of ‖y‖² is its mean, and every layer "
-            "with a strong common direction is aligned with that much from the start. What training adds shows above it."
-        )
-    return notes
-
-
-def _accuracy(model: nnx.Module, images: Dataset) -> float:
-    _, metrics = classification(model(jnp.asarray(images.inputs)), jnp.asarray(images.labels))
-    return round(float(np.asarray(metrics["accuracy"])), 4)
 
 
 def _balanced(images: Dataset, count: int, option: str) -> Dataset:

@@ -1,4 +1,7 @@
-"""The pictures of a run, from its history alone: alignment by step, curve by layer, and step × threshold."""
+"""The pictures of a run, from its history alone: alignment by step, curve by layer, and step × threshold.
+
+Of several models the lines are medians, and the bands around them their 95 % intervals.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from jaxalign.report.summary import chance_at, last_layer, middle_threshold, model_layers
+from jaxalign.report.summary import chance_at, last_layer, middle_threshold, model_layers, of_layer, over_models
 from jaxalign.representation import INPUT
+from jaxalign.statistics import Estimate
 from jaxalign.training.history import History
 from jaxalign.training.run_folder import PICTURES
 
@@ -47,15 +51,16 @@ def alignment_by_step(history: History) -> Figure:
     """Two panels over steps, a line a layer: A(τ)/‖y‖² at the middle threshold, and the area over ‖y‖²."""
     middle = middle_threshold(history)
     tau = history.thresholds[middle]
+    seeds, total = over_models(history), history.total
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         at_threshold, area = figure.subplots(1, 2)
         for name, colour in layer_colours(history).items():
-            record, style = history.layers[name], line_style(name)
-            at_threshold.plot(history.measured, record.alignment[:, middle] / history.total, color=colour, label=name, **style)
-            area.plot(history.measured, record.area / history.total, color=colour, label=name, **style)
+            record, style = of_layer(seeds, name), {"color": colour, "label": name, **line_style(name)}
+            _draw(at_threshold, history.measured, record.map(lambda r: r.alignment[:, middle] / total), style)
+            _draw(area, history.measured, record.map(lambda r: r.area / total), style)
         last = last_layer(history)
-        chance = chance_at(history, last, tau)
+        chance = chance_at(seeds.value, last, tau)
         at_threshold.plot(history.measured, chance, ":", color=MUTED, linewidth=1.2, label=f"random labels in {last}")
         at_threshold.set(title=f"Share of the labels along directions with σ ≥ {tau:g}", ylim=(0, 1.02))
         at_threshold.yaxis.set_major_formatter(PercentFormatter(1))
@@ -69,6 +74,7 @@ def alignment_by_step(history: History) -> Figure:
 def curve_by_layer(history: History) -> Figure:
     """A panel a layer: A(τ)/‖y‖² untrained and trained, beside the inputs' curve and that of random labels."""
     names = model_layers(history)
+    seeds, total = over_models(history), history.total
     with matplotlib.rc_context(STYLE):
         columns = min(len(names), 4)
         rows = -(-len(names) // columns)
@@ -76,13 +82,15 @@ def curve_by_layer(history: History) -> Figure:
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         colours = layer_colours(history)
         for axes, name in zip(panels.flat, names, strict=False):
-            record = history.layers[name]
             if INPUT in history.layers:
-                inputs = history.layers[INPUT].curve[-1] / history.total
+                inputs = seeds.value.layers[INPUT].curve[-1] / total
                 axes.plot(history.grid, inputs, color=colours[INPUT], label="input", **line_style(INPUT))
-            axes.plot(history.grid, record.null[-1] / history.total, ":", color=MUTED, linewidth=1.2, label="random labels")
-            axes.plot(history.grid, record.curve[0] / history.total, color=colours[name], alpha=0.45, label="untrained")
-            axes.plot(history.grid, record.curve[-1] / history.total, color=colours[name], linewidth=2.4, label="trained")
+            record = of_layer(seeds, name)
+            axes.plot(history.grid, record.value.null[-1] / total, ":", color=MUTED, linewidth=1.2, label="random labels")
+            untrained = {"color": colours[name], "alpha": 0.45, "label": "untrained"}
+            trained = {"color": colours[name], "linewidth": 2.4, "label": "trained"}
+            _draw(axes, history.grid, record.map(lambda r: r.curve[0] / total), untrained)
+            _draw(axes, history.grid, record.map(lambda r: r.curve[-1] / total), trained)
             axes.set(title=name, xlim=(0, history.grid[-1]), ylim=(0, 1.02))
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         for axes in panels.flat[len(names) :]:
@@ -96,7 +104,7 @@ def curve_by_layer(history: History) -> Figure:
 def threshold_heat_map(history: History) -> Figure:
     """Step × threshold for the last layer: colour is A(τ)/‖y‖², with the contour where half of the labels is left."""
     name = last_layer(history)
-    share = np.array(history.layers[name].curve.T / history.total)
+    share = np.array(over_models(history).value.layers[name].curve.T / history.total)
     share[:, np.isnan(share).any(axis=0)] = np.nan  # a diverged step is blank, also at τ = 0, where A is ‖y‖² all the same
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
@@ -130,6 +138,13 @@ def colours_by_depth(layers: Sequence[str]) -> dict[str, str]:
 def line_style(name: str) -> dict:
     """The inputs are dashed."""
     return {"linestyle": "--", "linewidth": 1.4} if name == INPUT else {}
+
+
+def _draw(axes: Axes, x: np.ndarray, y: Estimate, style: dict[str, Any]) -> None:
+    """A line and, of several models, the band around it; ``style`` is the line's."""
+    axes.plot(x, y.value, **style)
+    if y.n > 1:
+        axes.fill_between(x, y.low, y.high, color=style["color"], alpha=0.2 * style.get("alpha", 1.0), linewidth=0)
 
 
 def _step_axis(axes: Axes, history: History) -> None:

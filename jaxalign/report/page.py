@@ -13,7 +13,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxalign.report.figures import layer_colours
-from jaxalign.report.summary import LayerSummary, last_layer, middle_threshold, model_layers, summarize
+from jaxalign.report.summary import (
+    LayerSummary,
+    diverged,
+    last_layer,
+    middle_threshold,
+    model_layers,
+    over_models,
+    result_of,
+    summarize,
+    with_interval,
+)
 from jaxalign.representation import INPUT
 from jaxalign.training.history import History
 
@@ -29,14 +39,14 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
       config: its config.json: "title", "subtitle", "command", "probe" and whatever belongs under "The run".
       result: its result.json; empty for a run that goes on or was killed.
     """
-    rows = summarize(history)
+    rows, seeds = summarize(history), over_models(history)
     last, tau = rows[-1], history.thresholds[middle_threshold(history)]
     n = config["probe"]["size"]
     text = {
         "title": f"{config['title']} · jaxalign",
         "heading": config["title"],
         "kicker": config["subtitle"],
-        "lede": _lede(last, history, tau),
+        "lede": _lede(last, history, tau, seeds.n),
         "verdict": _verdict(rows),
         "probe_size": f"{n:,}",
         "sigma_limit": f"{n**0.5:.1f}",
@@ -45,15 +55,17 @@ def page(history: History, figures: Mapping[str, Figure], config: Mapping[str, A
             f"Left: how much of the labels lies along directions with σ ≥ {tau:g}. Right: the area under the whole curve. "
             "Steps are on a logarithmic scale after the tenth, since most happens early."
         ),
+        "bands": "" if seeds.n == 1 else " Lines are medians over the seeds, bands their 95 % intervals.",
+        "seeds_note": _seeds_note(seeds.n),
         "command": config["command"],
     }
     markup = {
-        "warning": _warning(history, result),
+        "warning": _warning(history, seeds.value, result),
         "tiles": _tiles(last, tau, history, result),
         "table": _table(rows, tau),
         "notes": "".join(f"<li>{escape(note)}</li>" for note in config["probe"]["notes"]),
         "details": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _details(config, history, result)),
-        "frames": _frames(history),
+        "frames": _frames(history, seeds.value),
         **{name: svg(figure) for name, figure in figures.items()},
     }
     return fill("page.html", text, markup)
@@ -66,8 +78,8 @@ def fill(template: str, text: Mapping[str, str], markup: Mapping[str, str]) -> s
     return Template(held[template]).substitute(values)
 
 
-def _lede(last: LayerSummary, history: History, tau: float) -> str:
-    before, after = last.alignment
+def _lede(last: LayerSummary, history: History, tau: float, seeds: int) -> str:
+    before, after = last.alignment[0].value, last.alignment[1].value
     begin = (
         f"Before training, {percent(before)} of the labels lay along the strong directions (σ ≥ {tau:g}) of the last "
         f"measured layer, {last.layer}. "
@@ -75,11 +87,19 @@ def _lede(last: LayerSummary, history: History, tau: float) -> str:
     if np.isnan(after):
         return begin + "Then the run diverged."
     chance = "" if np.isnan(last.chance) else f"; random labels would give {percent(last.chance)}"
-    return begin + f"After {history.measured[-1]:,} steps it is {percent(after)}{chance}."
+    of = "" if seeds == 1 else f" Medians of {seeds} models that differ in their seeds alone."
+    return begin + f"After {history.measured[-1]:,} steps it is {percent(after)}{chance}.{of}"
+
+
+def _seeds_note(n: int) -> str:
+    if n == 1:
+        return "This is one run with one seed. A claim needs several, and an interval: --seeds 8 trains them as one program."
+    widest = f"; of {n}, the interval is their range, with a confidence of {1 - 2 ** (1 - n):.0%}" if n < 6 else ""
+    return f"Intervals are those of the median over {n} seeds, from order statistics{widest}. Other data would vary more."
 
 
 def _verdict(rows: Iterable[LayerSummary]) -> str:
-    areas = [(row.layer, row.area[1]) for row in rows if row.layer != INPUT]
+    areas = [(row.layer, row.area[1].value) for row in rows if row.layer != INPUT]
     if any(np.isnan(area) for _, area in areas):
         return "The run diverged, so the trained layers cannot be compared."
     falls = [f"{b} under {a}" for (a, x), (b, y) in pairwise(areas) if y <= x]
@@ -90,11 +110,17 @@ def _verdict(rows: Iterable[LayerSummary]) -> str:
     return "By area, every layer is more aligned than the one before it: alignment grows towards the output."
 
 
-def _warning(history: History, result: Mapping[str, Any]) -> str:
+def _warning(history: History, seen: History, result: Mapping[str, Any]) -> str:
     notes = []
     if result.get("status") != "finished":
         notes.append(f"This run did not finish: it came to step {history.step[-1]:,}.")
-    bad = np.flatnonzero(~np.isfinite(history.loss))
+    lost = diverged(history)
+    bad = np.flatnonzero(~np.isfinite(seen.loss))
+    if lost and not bad.size:
+        named = ", ".join(str(i) for i in lost)
+        notes.append(
+            f"{len(lost)} of {history.models} models diverged (counted from 0: {named}); the medians are of the others."
+        )
     if bad.size:
         notes.append(
             f"The loss is not finite from step {history.step[bad[0]]:,} on: the run diverged. Try a smaller step size."
@@ -104,23 +130,25 @@ def _warning(history: History, result: Mapping[str, Any]) -> str:
 
 def _tiles(last: LayerSummary, tau: float, history: History, result: Mapping[str, Any]) -> str:
     tiles = [
-        (f"{percent(last.alignment[0])} → {percent(last.alignment[1])}", f"of the labels at σ ≥ {tau:g} in {last.layer}"),
         (
-            f"{_number(last.area[0], 1)} → {_number(last.area[1], 1)}",
+            f"{percent(last.alignment[0].value)} → {percent(last.alignment[1].value)}",
+            f"of the labels at σ ≥ {tau:g} in {last.layer}",
+        ),
+        (
+            f"{_number(last.area[0].value, 1)} → {_number(last.area[1].value, 1)}",
             f"area under its curve, over ‖y‖² (at most {history.grid[-1]:.1f})",
         ),
     ]
     if "test_accuracy" in result:
-        accuracies = f"{percent(result['train_accuracy'])} · {percent(result['test_accuracy'])}"
+        accuracies = " · ".join(percent(result_of(result, f"{part}_accuracy").value) for part in ("train", "test"))
         tiles.append((accuracies, "accuracy, training · test"))
     return "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in tiles)
 
 
 def _table(rows: Iterable[LayerSummary], tau: float) -> str:
     head = ["layer", f"A({tau:g})/‖y‖² untrained", "trained", "by chance", "area/‖y‖² untrained", "trained"]
-    body = [
-        (r.layer, *(percent(share) for share in (*r.alignment, r.chance)), *(_number(area, 2) for area in r.area)) for r in rows
-    ]
+    shares = lambda r: (*(with_interval(a, percent) for a in r.alignment), percent(r.chance))
+    body = [(r.layer, *shares(r), *(with_interval(a, lambda x: _number(x, 2)) for a in r.area)) for r in rows]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
     return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>{cells}</table>"
 
@@ -137,7 +165,7 @@ def _details(config: Mapping[str, Any], history: History, result: Mapping[str, A
     yield "started", config["environment"]["started"]
 
 
-def _frames(history: History) -> str:
+def _frames(history: History, seen: History) -> str:
     """Curves of every layer at steps spread evenly on a logarithmic scale, as JSON that is safe inside <script>."""
     last = len(history.measured) - 1
     rows = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(last), FRAMES))).astype(int))
@@ -147,7 +175,7 @@ def _frames(history: History) -> str:
             "name": name,
             "colour": colours[name],
             "dashed": name not in model_layers(history),
-            "curves": [[_rounded(share) for share in history.layers[name].curve[t] / history.total] for t in rows],
+            "curves": [[_rounded(share) for share in seen.layers[name].curve[t] / history.total] for t in rows],
         }
         for name in history.layers
     ]

@@ -21,23 +21,22 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
     data = list(dict.fromkeys(column(rows, "data")))
     measured_read = "CIFAR-10" in data
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=(11, 4.6), layout="constrained")
+        drawn = Figure(figsize=(11, 4.9), layout="constrained")
         panels = drawn.subplots(1, len(data) + (not measured_read), sharey=True, squeeze=False)[0]
         for axes, name in zip(panels, data, strict=False):
             _curves(axes, where(rows, {"data": name}))
-            seeds = len(set(column(rows, "seed")))
-            points = ", points: the authors' figure" if name == "CIFAR-10" else ""
-            axes.set(title=f"{name}: {seeds} networks{points}")
+            told = "with the authors' figure as points" if name == "CIFAR-10" else "mean and range"
+            axes.set(title=f"{name}, {len(set(column(rows, 'seed')))} networks: {told}")
             if name == "CIFAR-10":
                 _read(axes, lines=False)
         if not measured_read:
             _read(panels[-1], lines=True)
-            panels[-1].set(title="The authors' figure, CIFAR-10, as read off (±0.01)")
+            panels[-1].set(title="The authors' figure, on CIFAR-10, as read off to ±0.01")
         for axes in panels:
             axes.set(xlabel="threshold τ on the singular values", xlim=(0, 30), ylim=(0, 1.02))
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         panels[0].set(ylabel="A(τ) / ‖y‖²")
-        panels[0].legend(loc="upper right", fontsize=9)
+        drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=9)
     return drawn
 
 
@@ -65,6 +64,7 @@ def _read(axes: Axes, *, lines: bool) -> None:
             TAU, READ[layer], "o", color=colour, markersize=5, markerfacecolor="white", markeredgewidth=1.5, clip_on=False
         )
         if lines:
-            inside = [t for t in TAU if t < FALLS[layer]]
-            tau, values = [*inside, FALLS[layer]], [*READ[layer][: len(inside)], 0.0]
-            axes.plot(tau, values, color=colour, zorder=1, **line_style(layer))
+            above = [t for t in TAU if t < FALLS[layer]]
+            axes.plot(above, READ[layer][: len(above)], color=colour, zorder=1, **line_style(layer))
+            last = READ[layer][len(above) - 1]
+            axes.plot([above[-1], FALLS[layer]], [last, 0], ":", color=colour, linewidth=1.2, zorder=1)

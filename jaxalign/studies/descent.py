@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxalign.alignment import alignment_curve, predicted_convergence
-from jaxalign.spectrum import spectrum
+from jaxalign.spectrum import Spectrum, spectrum
 
 ROUNDING = 1e-9
 """Of ‖y‖²: so much may a loss exceed its bound in float64."""
@@ -50,24 +50,34 @@ def descend(features: np.ndarray, targets: np.ndarray, step_size: float, steps: 
     return losses
 
 
-def compared(features: np.ndarray, targets: np.ndarray, step_size: float, steps: int, thresholds: np.ndarray) -> Descent:
+def spectrum64(features: np.ndarray, targets: np.ndarray) -> Spectrum:
+    """The label spectrum in float64, of numpy's arrays."""
+    with jax.enable_x64(True):
+        found = spectrum(np.asarray(features, np.float64), np.asarray(targets, np.float64))
+    return jax.tree.map(np.asarray, found)
+
+
+def compared(
+    features: np.ndarray, targets: np.ndarray, found: Spectrum, step_size: float, steps: int, thresholds: int
+) -> Descent:
     """Descent beside what the spectrum foretells.
 
     Args:
       features: (n, d) Φ.
       targets: (n, k) Y.
+      found: their ``spectrum64``.
       step_size: η ≤ 1/σ_1².
       steps: how many.
-      thresholds: (g,) τ > 0 at which the bound is checked.
+      thresholds: how many τ, evenly spaced on (0, σ_1], the bound is taken at; past σ_1 it says nothing.
     """
+    total, inside = found.total, found.energy.sum(axis=0)
+    tau = np.linspace(0, float(found.singular_values[0]), thresholds + 1)[1:]
     with jax.enable_x64(True):
-        found = spectrum(np.asarray(features, np.float64), np.asarray(targets, np.float64))
-        above, total = (np.asarray(x) for x in (alignment_curve(found, thresholds), found.total))
+        above = np.asarray(alignment_curve(found, tau))
         foretold = np.asarray(predicted_convergence(found, np.arange(steps + 1), step_size=step_size))
-        inside = np.asarray(found.energy.sum(axis=0))
     losses = descend(features, targets, step_size, steps)
     excess = losses - (total - inside)
-    kept = (1 - step_size * thresholds**2) ** (2 * np.arange(steps + 1)[:, None])  # (steps + 1, g)
+    kept = (1 - step_size * tau**2) ** (2 * np.arange(steps + 1)[:, None])  # (steps + 1, thresholds)
     bounds = kept[..., None] * above + (inside - above)
     return Descent(
         loss=losses / total,

@@ -59,8 +59,7 @@ def _by_layer(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _name_lines(area: Axes, loss: Axes, layers: Axes) -> None:
     """Names of the lines, in the first column."""
-    for axes in (area, loss):
-        _legend(axes, {"true labels": (TRUE, "-"), "random labels": (RANDOM, "-")})
+    _legend(area, {"true labels": (TRUE, "-"), "random labels": (RANDOM, "-")})
     loss.annotate(
         "guessing", (1, GUESSING), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=MUTED, fontsize=9
     )

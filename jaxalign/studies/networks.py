@@ -1,12 +1,15 @@
 """The architectures that the studies train: small ones of each family, built for a problem."""
 
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
 from jax import Array
 
+from jaxalign.capture import Tap, tap
 from jaxalign.models import CNN, MLP, ResNet, ViT
 from jaxalign.models.resnet import BasicBlock
 from jaxalign.studies.problems import Problem
@@ -19,11 +22,23 @@ class Architecture(NamedTuple):
       name: for tables.
       images: whether it takes images only.
       build: of (problem, rngs): the network, of one output; its ``post_activations`` are the layers to measure.
+      representation: what of a layer's output is measured; by default all of it.
     """
 
     name: str
     images: bool
     build: Callable[[Problem, nnx.Rngs], Any]
+    representation: Callable[[Array], Array] = lambda activation: activation
+
+    def tap(self, network: Any) -> Tap:
+        """The layers of a network that it built."""
+        whole = tap(network, network.post_activations)
+
+        def forward(state: Any, inputs: Array) -> tuple[Any, OrderedDict[str, Array]]:
+            outputs, activations = whole(state, inputs)
+            return outputs, OrderedDict((name, self.representation(a)) for name, a in activations.items())
+
+        return replace(whole, forward=forward)
 
 
 def mlp(name: str, activation: Callable[[Array], Array], widths: tuple[int, ...] = (64, 64, 64)) -> Architecture:
@@ -53,6 +68,7 @@ RELU = mlp("ReLU MLP", jax.nn.relu)
 TANH = mlp("tanh MLP", jax.numpy.tanh)
 CONVOLUTIONAL = Architecture("CNN", images=True, build=_cnn)
 RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
-TRANSFORMER = Architecture("transformer", images=True, build=_transformer)
+# The head reads the class token; the last block's other tokens lead nowhere, so nothing trains them.
+TRANSFORMER = Architecture("transformer", images=True, build=_transformer, representation=lambda tokens: tokens[:, 0])
 
 ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)

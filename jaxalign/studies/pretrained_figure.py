@@ -1,4 +1,4 @@
-"""Of every network: its layers beside what they are compared with, and the last layer on each task."""
+"""Of every network: its layers beside what they are compared with, and both on each task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,45 +9,50 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxalign.report.figures import INK, MUTED, STYLE
-from jaxalign.statistics import mean_interval
 from jaxalign.studies.study import Row, column, where
 
 COLOURS = {"published": "#1b6ca8", "untrained": "#8a8f98"}
 REFERENCES = ("#b58900", "#c8553d")  # raw, handcrafted
 MARKS = {"published": "o", "untrained": "s"}
-LEGEND = "(interval over samples; dotted: 95 % of permuted labels are below)"
+LEGEND = (
+    "below: the published network's last layer, and of every untrained one the highest; "
+    "intervals are over samples, 95 % of permuted labels lie left of the dotted line"
+)
 AREA = "area  ∫A dτ / (‖y‖²√n)"
 
 
 def figure(config: Any, rows: Sequence[Row]) -> Figure:
-    """A column a network: above, the mean over tasks by layer; below, the deciding layer on every task."""
+    """A column a network: above, layers on every task, thin, and their mean; below, what is compared, on every task."""
     networks = list(dict.fromkeys(column(rows, "network")))
     tasks = [len(set(column(where(rows, {"network": name}), "task"))) for name in networks]
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=(4.4 * len(networks) + 0.6, 4.2 + 0.55 * max(tasks) + 1), layout="constrained")
-        panels = drawn.subplots(2, len(networks), squeeze=False, height_ratios=(4.2, 0.55 * max(tasks) + 1))
-        highest = 1.08 * max(column([row for row in rows if row["decides"]], "high"))
+        heights = (4.2, 0.75 * max(tasks) + 0.6)
+        drawn = Figure(figsize=(5.2 * len(networks), sum(heights) + 1), layout="constrained")
+        panels = drawn.subplots(2, len(networks), squeeze=False, height_ratios=heights)
+        compared = [row for row in rows if row["decides"] or row["representation"] == "untrained"]
+        highest = 1.03 * max(column(compared, "high"))
         for (above, below), name in zip(panels.T, networks, strict=True):
             of_network = where(rows, {"network": name})
             _by_layer(above, of_network, name, highest)
             _by_task(below, of_network)
             below.set_xlim(0, highest)
         panels[0, 0].set_ylabel(f"{AREA}, mean over tasks")
+        drawn.supxlabel(LEGEND, fontsize=9.5, color=MUTED)
     return drawn
 
 
 def _by_layer(axes: Axes, rows: Sequence[Row], name: str, top: float) -> None:
-    depths = sorted({row["depth"] for row in rows if row["depth"] > 0})  # type: ignore[operator]
+    depths = sorted({depth for depth in column(rows, "depth") if depth > 0})
     labels: list[tuple[float, str, str]] = []
-    for representation in MARKS:
-        means = [_over_tasks(where(rows, {"representation": representation, "depth": depth})) for depth in depths]
-        middle, low, high = (np.array(column) for column in zip(*means, strict=True))
-        colour = COLOURS[representation]
-        axes.fill_between(depths, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(depths, middle, color=colour, marker=MARKS[representation], markersize=3.5)
+    for representation, mark in MARKS.items():
+        held, colour = where(rows, {"representation": representation}), COLOURS[representation]
+        by_task = np.array([[_mean(where(held, {"task": task, "depth": d})) for d in depths] for task in _tasks(held)])
+        axes.plot(depths, by_task.T, color=colour, linewidth=0.7, alpha=0.4)
+        middle = by_task.mean(axis=0)
+        axes.plot(depths, middle, color=colour, marker=mark, markersize=3.5)
         labels.append((middle[-1], representation, colour))
     for reference, (colour, style) in _levels(rows).items():
-        level = _over_tasks(where(rows, {"representation": reference}))[0]
+        level = _mean(where(rows, {"representation": reference}))
         axes.axhline(level, color=colour, linestyle=style, linewidth=1.3)
         labels.append((level, reference, colour))
     chance = np.mean(column(where(rows, {"representation": "published", "decides": True}), "null"))
@@ -59,41 +64,43 @@ def _by_layer(axes: Axes, rows: Sequence[Row], name: str, top: float) -> None:
 
 
 def _by_task(axes: Axes, rows: Sequence[Row]) -> None:
-    tasks = list(dict.fromkeys(column(rows, "task")))
+    tasks = _tasks(rows)
     for place, task in enumerate(tasks):
         of_task = where(rows, {"task": task})
+        published = where(of_task, {"representation": "published", "decides": True})
+        shown = [(published, COLOURS["published"], "o", COLOURS["published"])]
         for reference, (colour, style) in _levels(rows).items():
-            fill = "white" if style == "-." else colour
-            _dot(axes, place, where(of_task, {"representation": reference}), colour, "s" if style == "-." else "D", fill)
-        for representation, mark in MARKS.items():
-            colour = COLOURS[representation]
-            _dot(axes, place, where(of_task, {"representation": representation, "decides": True}), colour, mark, colour)
-        chance = where(of_task, {"representation": "published", "decides": True})[0]["null_95"]
-        axes.plot([chance] * 2, [place - 0.3, place + 0.3], color=MUTED, linestyle=":", linewidth=1.4)
-    axes.set_yticks(range(len(tasks)), tasks, color=INK)
-    axes.set(
-        ylim=(len(tasks) - 0.4, -0.6),
-        xlabel=f"{AREA}, last layer\n(interval over samples; dotted: 95 % of permuted labels are below)",
-    )
+            unpooled = style == "-."
+            held = where(of_task, {"representation": reference})
+            shown.append((held, colour, "s" if unpooled else "D", "white" if unpooled else colour))
+        untrained = _highest(where(of_task, {"representation": "untrained"}))
+        shown.append((untrained, COLOURS["untrained"], "s", COLOURS["untrained"]))
+        for shift, dots in zip(np.linspace(-0.3, 0.3, len(shown)), shown, strict=True):
+            _dots(axes, place + shift, *dots)
+        axes.plot([published[0]["null_95"]] * 2, [place - 0.4, place + 0.4], color=MUTED, linestyle=":", linewidth=1.4)
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.set(ylim=(len(tasks) - 0.5, -0.5), xlabel=AREA)
     axes.tick_params(axis="y", colors=INK)
 
 
-def _dot(axes: Axes, place: float, rows: Sequence[Row], colour: str, mark: str, fill: str) -> None:
-    shifts = np.linspace(-0.12, 0.12, len(rows)) if len(rows) > 1 else [0.0]
-    for row, shift in zip(rows, shifts, strict=True):
-        low, high = (abs(float(row[end]) - float(row["area"])) for end in ("low", "high"))
-        style = {"color": colour, "markerfacecolor": fill, "markersize": 5, "elinewidth": 1.1}
-        axes.errorbar(row["area"], place + shift, xerr=[[low], [high]], fmt=mark, **style)
+def _dots(axes: Axes, place: float, rows: Sequence[Any], colour: str, mark: str, fill: str) -> None:
+    for row, shift in zip(rows, np.linspace(-0.05, 0.05, len(rows)) if len(rows) > 1 else [0.0], strict=True):
+        ends = [[row["area"] - row["low"]], [row["high"] - row["area"]]]
+        style: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 4.5, "elinewidth": 1.0}
+        axes.errorbar(row["area"], place + shift, xerr=ends, fmt=mark, **style)
 
 
-def _over_tasks(rows: Sequence[Row]) -> tuple[float, float, float]:
-    """The mean over tasks of the mean over seeds, with its interval over tasks."""
-    tasks = dict.fromkeys(column(rows, "task"))
-    means = [np.mean(column(where(rows, {"task": task}), "area")) for task in tasks]
-    if len(means) < 2:
-        return (float(means[0]),) * 3
-    found = mean_interval(means)
-    return found.value, found.low, found.high
+def _highest(rows: Sequence[Row]) -> list[Row]:
+    """Of every seed the layer of the largest area."""
+    return [max(where(rows, {"seed": seed}), key=lambda row: row["area"]) for seed in sorted(set(column(rows, "seed")))]
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return float(np.mean(column(rows, "area")))
+
+
+def _tasks(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(column(rows, "task")))
 
 
 def _levels(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -50,6 +51,13 @@ def digits_parity(n: int) -> Problem:
     """scikit-learn's 8×8 digits, even against odd, the first n: two classes of five clusters each."""
     held = scikit("sklearn.datasets").load_digits()
     return _classes("digits: even against odd", (held.images[:n, ..., None] - 8) / 8, held.target[:n] % 2)
+
+
+def resized(problem: Problem, side: int) -> Problem:
+    """The same images with side × side pixels, averaged where that is fewer, so that nothing aliases."""
+    images = problem.inputs
+    small = jax.image.resize(images, (len(images), side, side, images.shape[-1]), "linear", antialias=True)
+    return problem._replace(inputs=np.asarray(small))
 
 
 def diabetes() -> Problem:

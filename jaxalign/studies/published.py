@@ -79,7 +79,7 @@ def untrained(found: Network, seed: int, inputs: Inputs) -> nnx.State:
     return found.calibrate(found.untrained(jax.random.key(seed, impl="rbg")), *next(_batches(inputs)))
 
 
-def _network(model: nnx.Module, build: Callable[[nnx.Rngs], nnx.Module], inputs: Callable[[Any], Inputs]) -> Network:
+def _network(model: Any, build: Callable[[nnx.Rngs], nnx.Module], inputs: Callable[[Any], Inputs]) -> Network:
     tapped = tap(model, model.post_activations)
 
     def layers(state: nnx.State, x: jax.Array, mask: jax.Array | None = None) -> OrderedDict[str, jax.Array]:

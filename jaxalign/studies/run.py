@@ -8,11 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxalign.statistics import Estimate
+from jaxalign.studies.results import CELLS, FIGURE, TABLE, Finished, write_result
 from jaxalign.studies.study import Cell, Row, Size, Study, Verdict
 from jaxalign.training.json_lines import json_lines, replace_lines
-
-CELLS, TABLE, RESULT, FIGURE = "cells.jsonl", "table.csv", "result.json", "figure.png"
 
 
 class Result(NamedTuple):
@@ -35,22 +33,28 @@ def run(
     folder: str | Path,
     *,
     environment: Mapping[str, Any],
+    command: str | None = None,
     progress: Callable[[int, int, Cell], None] = lambda done, cells, cell: None,
 ) -> Result:
     """Measure the cells that the folder does not hold yet, then write table, figure and result.
 
-    Every finished cell is a line of cells.jsonl, so a study that is interrupted loses one cell at most.
+    Every finished cell is a line of cells.jsonl, so a study that is interrupted loses one cell at most. Where nothing is left
+    to be measured, verdict and figure are made anew, and the result still says what the cells were measured on, and when.
 
     Args:
       study: what to run.
       size: which of its configurations.
       folder: where to; made when needed.
-      environment: what it runs on, for result.json.
+      environment: what it runs on: "device", "started" (UTC, ISO 8601) and whatever else; kept with every cell.
+      command: what measures it again, for result.json; by default that of the command line.
       progress: called before each cell with how many are done, how many there are, and the cell.
 
     Raises:
-      ValueError: the folder holds cells of another study or configuration, or a damaged line that is not the last one.
+      ValueError: environment lacks one of the two; the folder holds cells of another study or configuration, or a damaged
+        line that is not the last one; rows that differ in their columns, or none at all.
     """
+    if missing := {"device", "started"} - environment.keys():
+        raise ValueError(f"environment must say on which device and when: it lacks {', '.join(sorted(missing))}")
     config, folder = study.sizes[size], Path(folder)
     cells = study.cells(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,42 +66,56 @@ def run(
         progress(len(done), len(cells), cell)
         started = time.perf_counter()
         rows = study.measure(config, cell)
-        entry = {"cell": dict(cell), "rows": [dict(row) for row in rows], "seconds": round(time.perf_counter() - started, 3)}
+        entry = {
+            "cell": dict(cell),
+            "rows": [dict(row) for row in rows],
+            "seconds": round(time.perf_counter() - started, 3),
+            "environment": dict(environment),
+        }
+        line = json.dumps(entry)
         with open(folder / CELLS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        done[_key(cell)] = entry
+            file.write(line + "\n")
+        done[_key(cell)] = json.loads(line)  # as one that goes on will find it
     entries = [done[_key(cell)] for cell in cells]
     rows = [row for entry in entries for row in entry["rows"]]
-    result = Result(study.verdict(config, rows), rows, sum(entry["seconds"] for entry in entries))
     write_table(rows, folder / TABLE)
+    result = Result(study.verdict(config, rows), rows, sum(entry["seconds"] for entry in entries))
     study.figure(config, rows).savefig(folder / FIGURE, dpi=160)
-    told = {**about, "claim": study.claim, "source": study.source, "verdict": as_json(result.verdict), "rows": len(rows)}
-    told |= {"line": result.verdict.line(), "seconds": round(result.seconds, 1), "environment": dict(environment)}
-    (folder / RESULT).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    measured_on = _environment(list(done.values()))
+    write_result(
+        Finished(
+            **about,
+            claim=study.claim,
+            source=study.source,
+            verdict=result.verdict,
+            rows=len(rows),
+            seconds=round(result.seconds, 1),
+            date=measured_on["started"][: len("2026-01-31")],
+            command=command or f"jaxalign study {study.name} --size {size}",
+            environment=measured_on,
+        ),
+        folder,
+    )
     return result
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as JSON holds it."""
-    return {
-        **verdict._asdict(),
-        "effect": verdict.effect._asdict(),
-        "failing": list(verdict.failing),
-        "notes": list(verdict.notes),
-    }
-
-
-def as_verdict(held: Mapping[str, Any]) -> Verdict:
-    """A verdict from what ``as_json`` made of it."""
-    return Verdict(**{**held, "effect": Estimate(**held["effect"])})
-
-
 def write_table(rows: Sequence[Row], file: Path) -> None:
-    """Rows as CSV, floats in seven digits."""
+    """Rows as CSV, floats in seven digits.
+
+    Raises:
+      ValueError: there is no row, or one whose columns are not those of the first.
+    """
+    if not rows:
+        raise ValueError(f"the study has no rows to write to {file}; measure has to return some")
+    for number, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            raise ValueError(
+                f"all rows must have the columns of the first, {', '.join(rows[0])}; row {number} has {', '.join(row)}"
+            )
     with open(file, "w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(rows[0])
-        writer.writerows([f"{x:.7g}" if isinstance(x, float) else x for x in row.values()] for row in rows)
+        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{x:.7g}" if isinstance(x, float) else x for k, x in row.items()} for row in rows)
 
 
 def _begun(file: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -105,12 +123,18 @@ def _begun(file: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     entries = list(json_lines(file, "delete that line, to measure it anew")) if file.exists() else []
     if entries and entries[0] != about:
         raise ValueError(
-            f"{file.parent} holds cells of another study, size or configuration: {entries[0].get('study')} "
-            f"{entries[0].get('size')}; name another folder, or delete it"
+            f"{file.parent} holds cells of another study, size or configuration, {json.dumps(entries[0]):.200}; "
+            "name another folder, or delete it"
         )
     whole = [dict(about), *entries[1:]]
     replace_lines(file, map(json.dumps, whole))
     return {_key(entry["cell"]): entry for entry in whole[1:]}
+
+
+def _environment(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the cell measured last was measured on; devices of all of them."""
+    devices = dict.fromkeys(entry["environment"]["device"] for entry in entries)
+    return {**entries[-1]["environment"], "device": "; ".join(devices)}
 
 
 def _key(cell: Cell) -> str:

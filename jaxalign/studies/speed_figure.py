@@ -49,7 +49,7 @@ def _points(axes: Axes, config: Any, rows: Sequence[Row]) -> None:
     axes.set(xlabel="area under the curve  ∫A dτ / (√n‖y‖²)")
     axes.set(ylabel=f"steps of gradient descent to a loss of {config.share:g}‖y‖²")
     axes.set(title="A point a representation", xlim=(0, None), ylim=(0.6, 2.2 * config.horizon))
-    axes.legend(loc="lower left", fontsize=9, markerscale=1.4)
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.88), fontsize=9, markerscale=1.4)
 
 
 def _forest(figure: Figure, axes: Axes, config: Any, rows: Sequence[Row]) -> None:

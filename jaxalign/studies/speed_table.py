@@ -42,7 +42,7 @@ def association(
 
 
 def within_networks(rows: Sequence[Row], *, other: Sequence[Row] | None = None, confidence: float = 0.95) -> Estimate:
-    """The mean over the networks of a cell of each one's own ρ of area and steps, with Student's interval.
+    """The mean over the networks of a cell of each one's own ρ of area and steps, with Student's interval, cut to [−1, 1].
 
     Few networks make a bootstrap over them too narrow. A network whose areas or steps are all the same has shown nothing, and
     counts as ρ = 0; the inputs belong to none.
@@ -57,7 +57,8 @@ def within_networks(rows: Sequence[Row], *, other: Sequence[Row] | None = None, 
     for row, pair in zip(rows, zip(areas, steps, strict=True), strict=True):
         if row["network"] != NO_NETWORK:
             of_network.setdefault(row["network"], []).append(pair)
-    return mean_interval([_rho(*zip(*pairs, strict=True)) for pairs in of_network.values()], confidence=confidence)
+    found = mean_interval([_rho(*zip(*pairs, strict=True)) for pairs in of_network.values()], confidence=confidence)
+    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
 
 
 def _rho(x: Sequence[float], y: Sequence[float]) -> float:

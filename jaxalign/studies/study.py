@@ -47,9 +47,18 @@ class Verdict(NamedTuple):
           >>> Verdict("holds", effect, "area over ‖y‖², trained − untrained", ["sgd on digits"], cells=8).line()
           'holds: area over ‖y‖², trained − untrained: 2.5 [2.25, 2.75], n = 40; fails in 1 of 8 cells'
         """
+        return f"{self.outcome}: {self.of}: {self.estimate()}, n = {self.effect.n}; {self.extent()}"
+
+    def estimate(self) -> str:
+        """The effect with its interval: "2.5 [2.25, 2.75]"."""
         value, low, high = (f"{x:.3g}" for x in (self.effect.value, self.effect.low, self.effect.high))
-        failing = f"fails in {len(self.failing)} of {self.cells} cells" if self.failing else f"in all of {self.cells} cells"
-        return f"{self.outcome}: {self.of}: {value} [{low}, {high}], n = {self.effect.n}; {failing}"
+        return f"{value} [{low}, {high}]"
+
+    def extent(self) -> str:
+        """In how many cells the claim was met, or not."""
+        if self.failing:
+            return f"fails in {len(self.failing)} of {self.cells} cells"
+        return f"in all of {self.cells} cells" if self.outcome == "holds" else "no single cell fails"
 
 
 @dataclass(frozen=True)

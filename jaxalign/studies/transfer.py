@@ -214,7 +214,7 @@ def _of_layers(found: Sequence[Finding], rows: Sequence[Row]) -> str:
 
 STUDY = Study(
     name="transfer",
-    claim="In classic synthetic problems alignment correlates with positive transfer to similar tasks and negative to others",
+    claim="In classic synthetic problems alignment correlates with positive transfer to similar tasks and negative to others.",
     source="Imani, Hu, White (TMLR 2022), abstract; the tasks are ours, after Pratt (1993) and Caruana (1997)",
     sizes={
         "small": TransferConfig(),

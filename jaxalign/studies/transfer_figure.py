@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from jaxalign.report.figures import INK, MUTED, STYLE
 from jaxalign.studies.transfer_gains import NAMES, Finding
 
+VISIBLE = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
 TITLES = {"hyperplane": "Pratt's: a line turned", "box": "Pratt's: a box moved", "peaks": "Caruana's: peaks functions"}
 GAINS = {"speed": "log-loss while learning,\nreference − trained (nats)", "accuracy": "test accuracy,\ntrained − reference"}
 
@@ -24,13 +25,15 @@ def draw(found: Sequence[Finding], layer: str) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.4 * len(problems) + 1.2, 2.75 * len(kinds) + 0.9), layout="constrained")
         panels = figure.subplots(len(kinds), len(problems), sharex=True, sharey="row", squeeze=False)
-        colours = matplotlib.cm.ScalarMappable(Normalize(0, 1), "viridis")
+        colours = matplotlib.cm.ScalarMappable(Normalize(0, 1), ListedColormap(VISIBLE))
         for each in found:
             _scatter(panels[kinds.index((each.measure, each.reference)), problems.index(each.problem)], each, colours)
         for axes, problem in zip(panels[0], problems, strict=True):
             axes.set_title(TITLES[problem])
         for axes, (measure, reference) in zip(panels[:, 0], kinds, strict=True):
             axes.set_ylabel(f"gain over {NAMES[reference]}\n{GAINS[measure]}", fontsize=9)
+            low, high = axes.get_ylim()
+            axes.set_ylim(low - 0.3 * (high - low), high)  # room for what is written there
         figure.supxlabel(f"alignment gain in {layer}: area/(‖y‖²√n), trained − reference", fontsize=10)
         bar = figure.colorbar(colours, ax=panels, location="right", aspect=50, pad=0.01)
         bar.set_label("dial: 0 the source task, 1 independent of it")

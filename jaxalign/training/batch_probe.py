@@ -9,8 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
-from jaxalign.moments import Moments
-from jaxalign.training.record import Measure, Reading, Record, reading
+from jaxalign.training.record import Measure, Pooling, Reading, Record, Sample, reading
 
 
 @jax.tree_util.register_dataclass
@@ -35,11 +34,11 @@ class BatchProbe:
         """‖y‖² of targets ±1."""
         return float(self.samples)
 
-    def sample(self, activations: OrderedDict[str, Array], labels: Array) -> OrderedDict[str, Record | Moments]:
+    def sample(self, activations: OrderedDict[str, Array], labels: Array) -> OrderedDict[str, Sample]:
         """What has to be taken in the step."""
         return self.reading.sample(activations, self.encode(labels))
 
-    def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
+    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Record]:
         """The records of samples."""
         return self.reading.finish(samples, self.samples)
 
@@ -53,6 +52,7 @@ def batch_probe(
     grid: ArrayLike | None = None,
     measure: Measure = "exact",
     order: int = 16,
+    reduce: Pooling = "flatten",
 ) -> BatchProbe:
     """Measure the batches that ``fit`` trains on, as they come, in place of a fixed probe set.
 
@@ -68,12 +68,13 @@ def batch_probe(
       grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √b].
       measure: as of ``probe``.
       order: of the quadrature.
+      reduce: as of ``probe``: "mean" for feature maps.
 
     Returns:
       BatchProbe, for ``fit(..., probe=...)``; its records and ``History.total`` suppose targets of ‖y‖² = b, as ±1 have.
 
     Raises:
-      ValueError: thresholds or grid empty or not finite; an unknown measure; order or samples under 1.
+      ValueError: thresholds or grid empty or not finite; an unknown measure or reduction; order or samples under 1.
 
     Example:
       >>> import optax
@@ -94,4 +95,4 @@ def batch_probe(
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, found {samples}")
-    return BatchProbe(tap, encode, samples, reading(thresholds, grid, measure, order, samples))
+    return BatchProbe(tap, encode, samples, reading(thresholds, grid, measure, order, reduce, samples))

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxalign.training.placement import is_key
+
 
 class Checkpoints:
     """Where ``fit(..., checkpoints=...)`` keeps its state, and begins again when it is called a second time.
@@ -98,13 +100,9 @@ class Checkpoints:
         return ocp.CheckpointManager(self.folder, options=options)
 
 
-def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
 def _as_arrays(state: Any) -> dict[str, np.ndarray]:
     """Leaves by position, on the host, random keys as the numbers they are made of."""
-    leaves = [jax.random.key_data(x) if _is_key(x) else x for x in jax.tree.leaves(state)]
+    leaves = [jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(state)]
     return {f"{i:05}": np.asarray(x) for i, x in enumerate(leaves)}
 
 
@@ -112,7 +110,7 @@ def _as_state(arrays: Mapping[str, Any], like: Any) -> Any:
     leaves, tree = jax.tree.flatten(like)
     held = [jax.numpy.asarray(np.asarray(arrays[name])) for name in sorted(arrays)]
     keyed = [
-        jax.random.wrap_key_data(x, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else x
+        jax.random.wrap_key_data(x, impl=jax.random.key_impl(leaf)) if is_key(leaf) else x
         for x, leaf in zip(held, leaves, strict=True)
     ]
     return jax.tree.unflatten(tree, keyed)

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxalign.training.batch_probe import BatchProbe
 from jaxalign.training.chunk import Data, TrainState
-from jaxalign.training.probe import one_axis
+from jaxalign.training.placement import one_axis, put
 
 
 class Layout(NamedTuple):
@@ -52,13 +52,13 @@ class Layout(NamedTuple):
         split = everywhere if self.models is None else NamedSharding(self.mesh, P(*self.mesh.axis_names))
         probe, rest = data.probe, data._replace(probe=None)
         if self.models is not None or probe is None:
-            probe = jax.device_put(probe, everywhere)
+            probe = put(probe, everywhere)
         elif isinstance(probe, BatchProbe):
-            probe = jax.device_put(replace(probe, reading=replace(probe.reading, mesh=self.mesh)), everywhere)
+            probe = put(replace(probe, reading=replace(probe.reading, mesh=self.mesh)), everywhere)
         else:
             probe = probe.over(self.mesh)
-        rest = jax.device_put(rest, everywhere)
-        return *jax.device_put((state, hyperparameters), split), rest._replace(probe=probe)
+        rest = put(rest, everywhere)
+        return *put((state, hyperparameters), split), rest._replace(probe=probe)
 
     def whole(self, state: TrainState) -> TrainState:
         """The state, all of it in every process."""

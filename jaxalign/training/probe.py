@@ -14,11 +14,10 @@ from jax.typing import ArrayLike
 
 from jaxalign._checks import require_finite, require_matrix
 from jaxalign.capture import Tap
-from jaxalign.moments import Moments
 from jaxalign.representation import INPUT, prepare
-from jaxalign.sharded import automatic
 from jaxalign.spectrum import spectrum
-from jaxalign.training.record import Measure, Reading, Record, reading, record_of
+from jaxalign.training.placement import one_axis, put
+from jaxalign.training.record import Measure, Pooling, Reading, Record, Sample, reading, record_of
 
 
 @jax.tree_util.register_dataclass
@@ -61,19 +60,19 @@ class Probe:
                 f"take {fitting} of them, or leave out devices"
             )
         split, everywhere = NamedSharding(mesh, P(mesh.axis_names[0])), NamedSharding(mesh, P())
-        inputs, targets = jax.device_put((self.inputs, self.targets), split)
-        constant, read = jax.device_put((self.constant, self.reading), everywhere)
+        inputs, targets = put((self.inputs, self.targets), split)
+        constant, read = put((self.constant, self.reading), everywhere)
         return Probe(self.tap, inputs, targets, constant, replace(read, mesh=mesh))
 
     def __call__(self, state: Any) -> OrderedDict[str, Record]:
         return self.finish(self.sample(state))
 
-    def sample(self, state: Any) -> OrderedDict[str, Record | Moments]:
-        """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
+    def sample(self, state: Any) -> OrderedDict[str, Sample]:
+        """What has to be taken while the activations are there: the records, or, deferred, what they come from."""
         _, activations = self.tap(state, self.inputs)
         return self.reading.sample(activations, self.targets)
 
-    def finish(self, samples: OrderedDict[str, Record | Moments]) -> OrderedDict[str, Record]:
+    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Record]:
         """The records of samples; ``jax.vmap(probe.finish)`` solves those of many steps as one batch."""
         return OrderedDict([*self.constant.items(), *self.reading.finish(samples, len(self.targets)).items()])
 
@@ -87,6 +86,7 @@ def probe(
     grid: ArrayLike | None = None,
     measure: Measure = "exact",
     order: int = 16,
+    reduce: Pooling = "flatten",
 ) -> Probe:
     """Fix what is measured at each step: the alignment of the tapped layers on n inputs, beside that of the inputs.
 
@@ -97,16 +97,18 @@ def probe(
       thresholds: (m,) τ to record, in the units of the singular values, of which none exceeds √n.
       grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √n].
       measure: "exact": the whole spectrum of every layer; "quadrature": ``order`` products with each, a few times cheaper,
-        whose curve has about as many steps; "deferred": inside the step only sums of products are taken, and ``fit`` solves
-        those of a chunk as one batch, which an accelerator is better at than at one by one.
+        whose curve has about as many steps; "deferred": inside the step only sums of products are taken (of a layer wider than
+        n, its rows), and ``fit`` solves those of a chunk as one batch, which an accelerator is better at than at one by one.
       order: steps of the quadrature, or the width of a layer where that is smaller.
+      reduce: what becomes of the positions of a map (n, ..., c), as in ``prepare``: "flatten" makes each a feature of its own,
+        65,536 of the first maps of a ResNet, "mean" averages them to d = c, "cls" keeps the first. "input" is flattened.
 
     Returns:
       Probe, a callable pytree.
 
     Raises:
       ValueError: inputs and targets of different n; inputs, thresholds or grid not finite; thresholds or grid empty or of
-        the wrong rank; an unknown measure; an order under 1.
+        the wrong rank; an unknown measure or reduction; an order under 1.
 
     Example:
       >>> from flax import nnx
@@ -126,20 +128,9 @@ def probe(
     require_matrix(targets, "targets", "k")
     if inputs.ndim == 0 or len(inputs) != len(targets):
         raise ValueError(f"inputs and targets must have as many rows, found shapes {inputs.shape} and {targets.shape}")
-    read = reading(thresholds, grid, measure, order, len(inputs))
+    read = reading(thresholds, grid, measure, order, reduce, len(inputs))
     constant: OrderedDict[str, Record] = OrderedDict()
     if jnp.issubdtype(inputs.dtype, jnp.floating):
         require_finite(inputs, "inputs")
         constant[INPUT] = record_of(spectrum(prepare(inputs), targets), len(targets), read.thresholds, read.grid)
     return Probe(tap, inputs, targets, constant, read)
-
-
-def one_axis(mesh: Mesh) -> Mesh:
-    """The mesh, its axis of the kind over which the compiler splits work by itself.
-
-    Raises:
-      ValueError: a mesh of more axes than one.
-    """
-    if len(mesh.axis_names) != 1:
-        raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
-    return automatic(mesh)

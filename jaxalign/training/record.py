@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,10 @@ from jaxalign.sharded import sharded
 from jaxalign.spectrum import Spectrum, spectrum
 
 Measure = Literal["exact", "quadrature", "deferred"]
-MEASURES: tuple[Measure, ...] = ("exact", "quadrature", "deferred")
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+Pooling = Literal["flatten", "mean", "cls"]
+"""The reductions of ``prepare`` that leave one row a sample."""
 
 
 class Record(NamedTuple):
@@ -43,6 +46,10 @@ class Record(NamedTuple):
     null: Array | np.ndarray
 
 
+Sample: TypeAlias = Record | Moments | tuple[Array, Array]
+"""What is taken of a layer in the step: the record itself, or, deferred, the smaller of its moments and (Φ, Y)."""
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Reading:
@@ -53,6 +60,7 @@ class Reading:
       grid: (g,) τ of ``Record.curve``.
       measure: "exact", "quadrature" or "deferred".
       order: of the quadrature.
+      reduce: what becomes of the positions of a map: "flatten", "mean" or "cls".
       mesh: of one axis, over which the rows lie; None where they do not.
     """
 
@@ -60,20 +68,27 @@ class Reading:
     grid: Array
     measure: Measure = field(metadata={"static": True})
     order: int = field(metadata={"static": True})
+    reduce: Pooling = field(metadata={"static": True})
     mesh: Mesh | None = field(default=None, metadata={"static": True})
 
-    def sample(self, activations: Mapping[str, Array], targets: Array) -> OrderedDict[str, Record | Moments]:
-        """What has to be taken while the activations are there: the records, or, deferred, the moments they come from."""
-        return OrderedDict((name, self._sample(prepare(a), targets)) for name, a in activations.items())
+    def sample(self, activations: Mapping[str, Array], targets: Array) -> OrderedDict[str, Sample]:
+        """What has to be taken while the activations are there: the records, or, deferred, what they come from."""
+        return OrderedDict((name, self._sample(prepare(a, reduce=self.reduce), targets)) for name, a in activations.items())
 
-    def finish(self, samples: Mapping[str, Record | Moments], n: int) -> OrderedDict[str, Record]:
+    def finish(self, samples: Mapping[str, Sample], n: int) -> OrderedDict[str, Record]:
         """The records that samples of n rows come to."""
-        done = lambda s: record_of(spectrum(s), n, self.thresholds, self.grid) if isinstance(s, Moments) else s
-        return OrderedDict((name, done(sample)) for name, sample in samples.items())
+        return OrderedDict((name, self._finish(sample, n)) for name, sample in samples.items())
 
-    def _sample(self, features: Array, targets: Array) -> Record | Moments:
+    def _finish(self, sample: Sample, n: int) -> Record:
+        if isinstance(sample, Record):
+            return sample
+        found = spectrum(sample) if isinstance(sample, Moments) else spectrum(*sample)
+        return record_of(found, n, self.thresholds, self.grid)
+
+    def _sample(self, features: Array, targets: Array) -> Sample:
         if self.measure == "deferred":
-            return self._moments(features, targets)
+            n, d = features.shape
+            return (features, targets) if n < d and self.mesh is None else self._moments(features, targets)
         if self.measure == "exact":
             solve = spectrum if self.mesh is None else sharded(self.mesh, rows=self.mesh.axis_names[0])
             return record_of(solve(features, targets), len(targets), self.thresholds, self.grid)
@@ -102,14 +117,19 @@ def record_of(found: Spectrum, n: int, thresholds: Array, grid: Array) -> Record
     )
 
 
-def reading(thresholds: Sequence[float] | ArrayLike, grid: ArrayLike | None, measure: Measure, order: int, n: int) -> Reading:
+def reading(
+    thresholds: Sequence[float] | ArrayLike, grid: ArrayLike | None, measure: Measure, order: int, reduce: Pooling, n: int
+) -> Reading:
     """A Reading of n samples from what a user asks for, checked; the grid is by default 64 values evenly spaced on [0, √n]."""
     if measure not in MEASURES:
         raise ValueError(f"measure must be {', '.join(map(repr, MEASURES))}, found {measure!r}")
     if order < 1:
         raise ValueError(f"order must be at least 1, found {order}")
-    tau = _thresholds(thresholds, "thresholds")
-    return Reading(tau, _thresholds(np.linspace(0, n**0.5, 64) if grid is None else grid, "grid"), measure, order)
+    if reduce not in get_args(Pooling):
+        other = "; 'samples' makes several rows of a sample, which have no targets" if reduce == "samples" else ""
+        raise ValueError(f"reduce must be {', '.join(map(repr, get_args(Pooling)))}, found {reduce!r}{other}")
+    tau, values = _thresholds(thresholds, "thresholds"), np.linspace(0, n**0.5, 64) if grid is None else grid
+    return Reading(tau, _thresholds(values, "grid"), measure, order, reduce)
 
 
 def _thresholds(values: Sequence[float] | ArrayLike, name: str) -> Array:

@@ -1,6 +1,7 @@
 """A run on disk: config.json, history.jsonl (a row a step) and the curves as two plain arrays, readable while it runs."""
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +26,9 @@ class RunWriter:
     config.json holds ``config`` and, under "measured", the layers, thresholds, grid and ‖y‖². history.jsonl has one
     JSON object a step, {"step", "loss", metrics..., "layers": {name: {"area", "alignment"}}}, flushed after each chunk,
     with NaN spelt as Python's json spells it; a step that was not measured has no "layers". curves.npy and null.npy are
-    float32 (measured rows, layers, grid) and grow with them. Nothing is written before the first chunk, so a run that
-    fails to start leaves no trace.
+    float32 (measured rows, layers, grid) and grow with them. Of several models each value is a list of theirs, and the
+    curves are (measured rows, layers, models, grid). Nothing is written before the first chunk, so a run that fails to
+    start leaves no trace.
 
     Attributes:
       folder: the run folder.
@@ -41,6 +43,7 @@ class RunWriter:
 
     Raises:
       FileExistsError: the folder holds a run and neither is set, or files of a run's names and no run.
+      NotADirectoryError, PermissionError: the folder cannot be made, or written to.
       ValueError: both are set; a run to resume of another config (what it ran on, "environment" and "command", may differ);
         on the first write, rows that are missing before its first step.
 
@@ -52,6 +55,7 @@ class RunWriter:
             raise ValueError("overwrite deletes the run that resume would go on with; set one of them")
         self.folder, self.begun = Path(folder), False
         self._config, self._overwrite = dict(config), overwrite
+        _require_place(self.folder)
         held = [name for name in _FILES if (self.folder / name).exists()]
         self._resume = resume and CONFIG in held and ROWS in held
         if self._resume:
@@ -93,6 +97,7 @@ class RunWriter:
             "grid": part.grid.tolist(),
             "total": part.total,
             "metrics": list(part.metrics),
+            "models": part.models,
         }
         with open(self.folder / ROWS, "x", encoding="utf-8"):  # two runs at once: the second one stops here
             pass
@@ -156,18 +161,18 @@ def read_history(path: str | Path) -> History:
     rows = _read_rows(folder / ROWS)
     layers = measured["layers"]
     with_records = [row for row in rows if layers and "layers" in row]
-    count = len(with_records)
+    count, models = len(with_records), () if measured.get("models") is None else (measured["models"],)
     records = OrderedDict()
     for i, layer in enumerate(layers):
         found = [row["layers"][layer] for row in with_records]
-        alignment = _floats([f["alignment"] for f in found]).reshape(count, len(measured["thresholds"]))
+        alignment = _floats([f["alignment"] for f in found]).reshape(count, *models, len(measured["thresholds"]))
         curve, null = (np.array(np.load(folder / name, mmap_mode="r")[:count, i]) for name in (CURVES, NULL))
-        records[layer] = Record(_floats([f["area"] for f in found]), alignment, curve, null)
+        records[layer] = Record(_floats([f["area"] for f in found]).reshape(count, *models), alignment, curve, null)
     return History(
         step=np.array([row["step"] for row in rows], np.int32),
         measured=np.array([row["step"] for row in with_records], np.int32),
-        loss=_floats([row["loss"] for row in rows]),
-        metrics={name: _floats([row[name] for row in rows]) for name in measured["metrics"]},
+        loss=_floats([row["loss"] for row in rows]).reshape(len(rows), *models),
+        metrics={name: _floats([row[name] for row in rows]).reshape(len(rows), *models) for name in measured["metrics"]},
         layers=records,
         thresholds=_floats(measured["thresholds"]),
         grid=_floats(measured["grid"]),
@@ -189,12 +194,12 @@ def _rows(part: History):
 
 
 def _entry(record: Record, i: int) -> dict[str, Any]:
-    return {"area": _shortest(record.area[i]), "alignment": [_shortest(a) for a in record.alignment[i]]}
+    return {"area": _shortest(record.area[i]), "alignment": _shortest(record.alignment[i])}
 
 
-def _shortest(value: Any) -> float:
-    """A float that prints with as few digits as tell ``value`` from its neighbours in its own dtype."""
-    return float(str(value))
+def _shortest(values: Any) -> Any:
+    """Floats, nested as they are, that print with as few digits as tell each from its neighbours in its own dtype."""
+    return [_shortest(v) for v in values] if np.ndim(values) else float(str(values))
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
@@ -204,6 +209,15 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
             raise ValueError(f"line {number + 1} of {file} must be step {number}, found {row['step']}: rows were lost or mixed")
         rows.append(row)
     return rows
+
+
+def _require_place(folder: Path) -> None:
+    """Before hours of training, rather than after its first chunk."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"out folder {folder} cannot be made: {there} is a file; name another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"out folder {folder} cannot be written: {there} is read-only; name another one")
 
 
 def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ class Writer(Protocol):
 class TensorBoardWriter:
     """Rows as TensorBoard scalars: loss and metrics; where measured, "area/LAYER" and "alignment_τ/LAYER", over ‖y‖².
 
+    Of several models trained at once, each has its own scalars, whose names end in "/model_0", "/model_1", ...
+
     Args:
       folder: the log directory, made when needed.
 
@@ -74,6 +76,14 @@ class WandbWriter:
 
 def scalars(part: History) -> Iterator[tuple[int, dict[str, float]]]:
     """(step, {name: value}) of every row."""
+    if part.models is None:
+        yield from _scalars_of_one(part)
+        return
+    for rows in zip(*(_scalars_of_one(part.of(i)) for i in range(part.models)), strict=True):
+        yield rows[0][0], {f"{name}/model_{i}": value for i, (_, row) in enumerate(rows) for name, value in row.items()}
+
+
+def _scalars_of_one(part: History) -> Iterator[tuple[int, dict[str, float]]]:
     place = {int(step): i for i, step in enumerate(part.measured)}
     for t, step in enumerate(part.step.tolist()):
         values = {"loss": float(part.loss[t])} | {name: float(held[t]) for name, held in part.metrics.items()}

@@ -11,6 +11,7 @@ import pytest
 
 import jaxalign as ja
 from jaxalign.cli import main
+from jaxalign.cli.progress import TrainingDisplay
 
 SMALL = ["--samples", "200", "--width", "16", "--depth", "2", "--probe", "100"]
 
@@ -78,6 +79,8 @@ def test_a_diverged_run_ends_with_its_page(tmp_path):
         (["--batch-size", "500"], "batch_size must be at most the 200 rows"),
         (["--samples", "5000"], "--samples: count must be from 2 (the classes) to 1000"),
         (["--probe", "1"], "--probe: count must be from 2"),
+        (["--devices", "99"], "--devices must be at most the 4 there are"),
+        (["--devices", "3"], "batch_size must be a multiple of the mesh's 3 devices, found 64"),
         (["--data", "/nonexistent"], "/nonexistent has no train-images-idx3-ubyte"),
     ],
 )
@@ -93,7 +96,18 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, m
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--steps", "0"], ["--depth", "0"], ["--learning-rate", "nan"], ["--seed", "-1"], ["--overwrite"], ["--optimizer", "sdg"]],
+    [
+        ["--seeds", "0"],
+        ["--learning-rate", "0.1", "0.1"],
+        ["--coordinator", "host:1"],
+        ["--distributed"],
+        ["--steps", "0"],
+        ["--depth", "0"],
+        ["--learning-rate", "nan"],
+        ["--seed", "-1"],
+        ["--overwrite"],
+        ["--optimizer", "sdg"],
+    ],
 )
 def test_bad_values_name_their_option(capsys, arguments):
     with pytest.raises(SystemExit) as exit_:
@@ -121,6 +135,48 @@ def test_without_out_every_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
     for _ in range(2):
         assert main(["train", *SMALL, "--steps", "2"]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["train-1", "train-2"]
+
+
+def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path, capsys):
+    many = ["--seeds", "2", "--learning-rate", "1e-2", "1e-3", "--every", "5", "--measure", "quadrature"]
+    assert main(["train", *SMALL, *many, "--steps", "20", "--out", str(tmp_path)]) == 0
+    assert f"Picture: {tmp_path / 'learning_rates.png'}" in capsys.readouterr().out
+    for rate in ("0.01", "0.001"):
+        folder = tmp_path / f"learning-rate-{rate}"
+        history = ja.read_history(folder)
+        assert history.models == 2
+        assert len(json.loads((folder / "result.json").read_text())["test_accuracy"]) == 2
+        assert f"step size {rate}, batch 64, seeds 0 to 1" in (folder / "index.html").read_text(encoding="utf-8")
+    assert main(["show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "step size 0.01" in shown
+    assert "step size 0.001" in shown
+    assert main(["train", "--resume", str(tmp_path)]) == 0
+    assert "is finished" in " ".join(capsys.readouterr().out.split())
+    alone = tmp_path / "alone"
+    one = [*SMALL, "--seed", "1", "--every", "5", "--measure", "quadrature", "--steps", "20"]
+    assert main(["train", *one, "--out", str(alone)]) == 0
+    np.testing.assert_allclose(ja.read_history(alone).loss, history.loss[:, 1], rtol=1e-3)
+
+
+def test_a_sweep_goes_on(tmp_path, monkeypatch):
+    """Both folders, from one checkpoint."""
+    settings = [*SMALL, "--learning-rate", "1e-2", "1e-3", "--every", "5", "--steps", "150", "--checkpoint-every", "64"]
+    assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
+
+    def interrupted(display, part, update=TrainingDisplay.update):
+        update(display, part)
+        if part.step[-1] > 100:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingDisplay, "update", interrupted)
+        assert main(["train", *settings, "--out", str(tmp_path / "cut")]) == 130
+    assert main(["train", "--resume", str(tmp_path / "cut")]) == 0
+    for rate in ("0.01", "0.001"):
+        for file in ("history.jsonl", "curves.npy"):
+            whole, cut = (tmp_path / name / f"learning-rate-{rate}" / file for name in ("whole", "cut"))
+            assert whole.read_bytes() == cut.read_bytes()
 
 
 def test_show_explains_what_is_no_run(tmp_path, capsys):

@@ -1,4 +1,5 @@
 from collections import OrderedDict
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ def diverged(history) -> ja.History:
 
 
 @pytest.fixture
+def seeds(history) -> ja.History:
+    """Seven models: the run, with areas, curves and losses of 70 % to 130 %."""
+    scale = np.linspace(0.7, 1.3, 7).astype(np.float32)
+    return history.map(lambda x: np.moveaxis(np.multiply.outer(scale, x), 0, 1))
+
+
+@pytest.fixture
 def config() -> dict:
     return {
         "title": "Cats against <dogs>",
@@ -59,3 +67,36 @@ def config() -> dict:
         "data": {"source": "somewhere", "sha256": "0123456789abcdef0"},
         "environment": {"device": "1 × cpu", "versions": {"jax": "0.10"}, "started": "2026-01-01"},
     }
+
+
+class Checker(HTMLParser):
+    """Collects what a page would load from elsewhere, and tags that are closed without being open, or never."""
+
+    void = frozenset({"meta", "input", "br", "hr", "img", "link"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.faults = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.void:
+            self.open.append(tag)
+        if tag != "a":  # which loads nothing
+            self.faults += [v for k, v in attributes if k in ("src", "href") and v and not v.startswith(("#", "data:"))]
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"</{tag}>")
+
+
+@pytest.fixture
+def faults():
+    """``faults(page)``: what keeps a page from being self-contained and well-formed."""
+
+    def found(text: str) -> list[str]:
+        checker = Checker()
+        checker.feed(text)
+        checker.close()
+        return checker.faults + checker.open
+
+    return found

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from jaxalign.report.figures import alignment_by_step, all_figures, curve_by_layer, layer_colours, threshold_heat_map
+from jaxalign.report.summary import diverged
+from jaxalign.report.sweep_figure import sweep
 
 
 def lines(axes):
@@ -60,3 +62,34 @@ def test_one_layer_without_input(history):
     alone = history._replace(layers=type(history.layers)(hidden_1=history.layers["hidden_1"]))
     for figure in all_figures(alone).values():
         figure.savefig("/dev/null", format="png")
+
+
+def test_of_several_models_lines_are_medians_and_bands_their_intervals(history, seeds):
+    at_threshold, area = alignment_by_step(seeds).axes
+    for name, record in history.layers.items():
+        np.testing.assert_allclose(lines(area)[name].get_ydata(), record.area / 100, rtol=1e-6)
+    assert len(area.collections) == len(at_threshold.collections) == len(history.layers)
+    low, high = area.collections[0].get_paths()[0].vertices[:, 1].min(), area.collections[0].get_paths()[0].vertices[:, 1].max()
+    np.testing.assert_allclose([low, high], [0.7 * 20 / 100, 1.3 * 20 / 100], rtol=1e-5)  # the input's, which stays
+    for axes, single in zip(curve_by_layer(seeds).axes, curve_by_layer(history).axes, strict=True):
+        for name, line in lines(axes).items():
+            np.testing.assert_allclose(line.get_ydata(), lines(single)[name].get_ydata(), rtol=1e-6)
+    drawn, single = (threshold_heat_map(h).axes[0].collections[0].get_array() for h in (seeds, history))
+    np.testing.assert_allclose(drawn, single, rtol=1e-6)
+
+
+def test_a_model_that_diverged_is_left_out(history, seeds):
+    cut = seeds.map(np.array)
+    cut.loss[20:, 6] = np.nan
+    area = lines(alignment_by_step(cut).axes[1])["hidden_3"].get_ydata()
+    np.testing.assert_allclose(area, history.layers["hidden_3"].area / 100 * 0.95, rtol=1e-6)  # the median of 0.7, ..., 1.2
+    assert diverged(cut) == [6]
+
+
+def test_a_sweep_draws_the_ends_of_its_runs(history, seeds):
+    for runs in ([history, history], [seeds, seeds]):
+        loss, area = sweep([1e-2, 1e-3], runs).axes
+        assert loss.get_xscale() == "log"
+        np.testing.assert_allclose(lines(area)["hidden_3"].get_xdata(), [1e-3, 1e-2])
+        np.testing.assert_allclose(lines(area)["hidden_3"].get_ydata(), history.layers["hidden_3"].area[-1] / 100, rtol=1e-6)
+        np.testing.assert_allclose(loss.lines[0].get_ydata(), history.loss[-50:].mean(), rtol=1e-6)

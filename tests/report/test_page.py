@@ -1,6 +1,5 @@
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 
@@ -10,37 +9,12 @@ from jaxalign.report.page import page
 FINISHED = {"status": "finished", "train_accuracy": 1.0, "test_accuracy": 0.87, "steps_per_second": 150.0}
 
 
-class Checker(HTMLParser):
-    """Collects what a page loads from elsewhere, and whether tags are balanced."""
-
-    void = frozenset({"meta", "input", "br", "hr", "img", "link"})
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.outside, self.unbalanced = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        if tag not in self.void:
-            self.open.append(tag)
-        self.outside += [v for k, v in attributes if k in ("src", "href") and v and not v.startswith(("#", "data:"))]
-
-    def handle_endtag(self, tag):
-        if tag not in self.open:
-            self.unbalanced.append(tag)
-            return
-        while self.open and self.open.pop() != tag:
-            pass
-
-
 def make(history, config, result=FINISHED):
     return page(history, all_figures(history), config, result)
 
 
-def test_self_contained_and_well_formed(history, config):
-    checker = Checker()
-    checker.feed(make(history, config))
-    assert checker.outside == []
-    assert checker.unbalanced == []
+def test_self_contained_and_well_formed(history, config, faults):
+    assert faults(make(history, config)) == []
 
 
 def test_names_are_escaped(history, config):
@@ -84,3 +58,17 @@ def test_frames_hold_the_curves_as_strict_json(diverged, config):
     last = frames["layers"][-1]["curves"]
     assert set(last[-1]) == {None}
     np.testing.assert_allclose(last[0], diverged.layers["hidden_3"].curve[0] / 100, atol=1e-3)
+
+
+def test_of_several_seeds_it_tells_medians_and_intervals(seeds, config):
+    result = {**FINISHED, "train_accuracy": [1.0] * 7, "test_accuracy": [0.8, 0.81, 0.82, 0.87, 0.9, 0.91, 0.92]}
+    text = make(seeds, config, result)
+    assert "Medians of 7 models" in text
+    assert "100% · 87%" in text
+    assert "bands their 95 % intervals" in text
+    low, *_, high = area = np.sort(seeds.layers["hidden_3"].area[-1]) / np.float32(100)
+    assert f"{area[3]:.2f} [{low:.2f}, {high:.2f}]" in text
+    assert "one seed" not in text
+    cut = seeds.map(np.array)
+    cut.loss[20:, [2, 5]] = np.nan
+    assert "2 of 7 models diverged (counted from 0: 2, 5)" in make(cut, config, result)

@@ -7,11 +7,11 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 from jaxalign.studies.study import column, where
-from jaxalign.studies.transfer import STUDY, TransferConfig, cells, figure, measure, targets_of, verdict
+from jaxalign.studies.transfer import STUDY, Config, cells, figure, measure, targets_of, verdict
 from jaxalign.studies.transfer_gains import Gains, around_levels, correlation, exceeding, gains, null_correlations, signs
 from jaxalign.studies.transfer_heads import HEAD_RATE, read, train_head
 
-TINY = TransferConfig(
+TINY = Config(
     seeds=2,
     widths=(8, 8),
     steps=20,
@@ -88,15 +88,14 @@ def test_measuring_is_deterministic(tiny_rows):
     assert measure(TINY, {"problem": "peaks"}) == tiny_rows
 
 
-def test_a_network_that_was_not_trained_gains_nothing_over_itself(rng):
+def test_turning_a_representation_changes_nothing(rng):
     activations, test = rng.standard_normal((2, 30, 4)), rng.standard_normal((2, 20, 4))
     labels, test_labels = rng.integers(0, 2, (2, 30, 3)), rng.integers(0, 2, (20, 3))
-    one, same = (read(jnp.asarray(activations), jnp.asarray(test), labels, test_labels, 10) for _ in range(2))
+    found = read(jnp.asarray(activations), jnp.asarray(test), labels, test_labels, 10)
     turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     turned = read(jnp.asarray(activations @ turn), jnp.asarray(test @ turn), labels, test_labels, 10)
-    for a, b, c in zip(one, same, turned, strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_allclose(a, c, atol=1e-5)
+    for a, b in zip(found, turned, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_heads_of_several_targets_are_heads_of_each(rng):
@@ -104,10 +103,9 @@ def test_heads_of_several_targets_are_heads_of_each(rng):
     features = jnp.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), jnp.float32)
     labels = jnp.asarray(rng.integers(0, 2, (40, 3)), jnp.float32)
     weights, loss = train_head(features, labels, 50)
-    for j in range(3):
-        alone, alone_loss = train_head(features, labels[:, j : j + 1], 50)
-        np.testing.assert_allclose(weights[:, j], alone[:, 0], rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(loss[j], alone_loss[0], rtol=1e-5)
+    alone, alone_loss = train_head(features, labels[:, 1:2], 50)
+    np.testing.assert_allclose(weights[:, 1], alone[:, 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss[1], alone_loss[0], rtol=1e-5)
 
 
 def test_a_head_descends_to_logistic_regression(rng):

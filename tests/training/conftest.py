@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -15,6 +16,12 @@ class Task(NamedTuple):
     labels: np.ndarray
     model: Callable[..., nnx.Module]
     probe: Callable[..., ja.Probe]
+
+    def fit(self, models, optimizer=None, **settings) -> tuple[ja.TrainState, ja.History]:
+        """A short measured run of one model or several, by Adam unless told."""
+        first = models[0] if isinstance(models, list) else models
+        settings = {"steps": 20, "batch_size": 16, "chunk": 7, "probe": self.probe(first)} | settings
+        return ja.fit(models, optimizer or optax.adam(1e-2), self.inputs, self.labels, **settings)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign.models import CNN
 
 
 def test_records_are_the_measures_of_each_layer(task, x64):
@@ -43,6 +44,29 @@ def test_unknown_ways_to_measure_are_refused(task):
         task.probe(task.model(), measure="fast")
     with pytest.raises(ValueError, match="order must be at least 1, found 0"):
         task.probe(task.model(), measure="quadrature", order=0)
+
+
+@pytest.mark.parametrize("measure", ["exact", "deferred"])
+@pytest.mark.parametrize("reduce", ["flatten", "mean", "cls"])
+def test_maps_become_rows_as_asked(rng, measure, reduce):
+    """Of 40 images "flatten" makes layers wider than n, "mean" and "cls" narrower ones: both ways to defer."""
+    images = rng.random((40, 6, 6, 2)).astype(np.float32)
+    model = CNN((6, 6, 2), (3, 5), 4, 1, rngs=nnx.Rngs(0))
+    targets = ja.encode_targets(np.arange(40) % 2)
+    watch = ja.probe(ja.tap(model, model.post_activations), images, targets, measure=measure, reduce=reduce)
+    _, activations = watch.tap(nnx.state(model), images)
+    records = watch(nnx.state(model))
+    assert list(records) == ["input", "conv_1", "conv_2", "hidden"]
+    for name, activation in activations.items():
+        s = ja.spectrum(ja.prepare(activation, reduce=reduce), targets)
+        np.testing.assert_allclose(records[name].area, ja.alignment_area(s)[0], rtol=1e-4)
+    flat = ja.spectrum(ja.prepare(images), targets)
+    np.testing.assert_allclose(records["input"].area, ja.alignment_area(flat)[0], rtol=1e-4)
+
+
+def test_reductions_that_leave_several_rows_a_sample_are_refused(task):
+    with pytest.raises(ValueError, match="reduce must be 'flatten', 'mean', 'cls', found 'samples'; 'samples' makes several"):
+        task.probe(task.model(), reduce="samples")
 
 
 def test_several_targets_are_averaged(task):

@@ -1,4 +1,5 @@
 import json
+import resource
 
 import jax
 import numpy as np
@@ -10,11 +11,11 @@ import jaxalign as ja
 STEPS = 20
 
 
-def train(task, observe, optimizer=None, **settings):
-    """The history of a small measured run whose chunks go to ``observe``."""
+def train(task, observe, optimizer=None, models=None, **settings):
+    """The history of a small measured run, of one model unless told, whose chunks go to ``observe``."""
     model = task.model()
     settings = {"batch_size": 16, "probe": task.probe(model), "observe": observe} | settings
-    return ja.fit(model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
+    return ja.fit(models or model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def head(history, count):
 def test_what_was_written_is_read_back_bit_for_bit(run):
     folder, history = run
     assert_same(ja.read_history(folder), history)
+
+
+def test_several_models_are_read_back_too(task, tmp_path):
+    writer = ja.RunWriter(tmp_path / "run", {})
+    history = train(task, writer.write, models=[task.model(seed) for seed in (1, 2, 3)], steps=STEPS, chunk=6, every=3)
+    read = ja.read_history(tmp_path / "run")
+    assert read.models == 3
+    assert_same(read, history)
+    first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
+    assert first["loss"] == pytest.approx(history.loss[0].tolist())
+    assert np.load(tmp_path / "run" / "curves.npy").shape == (7, 3, 3, 64)
 
 
 def test_steps_that_were_not_measured_have_no_layers(task, tmp_path):
@@ -149,3 +161,39 @@ def test_a_run_that_measures_nothing_is_a_run(task, tmp_path):
     writer = ja.RunWriter(tmp_path, {})
     _, history = ja.fit(task.model(), optax.sgd(0.1), task.inputs, task.labels, steps=9, chunk=4, observe=writer.write)
     assert_same(ja.read_history(tmp_path), history)
+
+
+def test_a_full_disk_keeps_the_rows_before_and_the_run_goes_on(task, tmp_path):
+    """A limit on the size of files stands in for a disk that fills up in the middle of a write."""
+    settings = {"steps": 40, "chunk": 6, "every": 2}
+    whole = train(task, ja.RunWriter(tmp_path / "whole", {}).write, **settings)
+    folder, kept = tmp_path / "run", ja.Checkpoints(tmp_path / "kept", every=6)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "whole" / "history.jsonl").stat().st_size
+
+    writer = ja.RunWriter(folder, {})
+
+    def observe(part):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+        try:
+            writer.write(part)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with pytest.raises(OSError, match="too large"):
+        train(task, observe, checkpoints=kept, **settings)
+    seen = ja.read_history(folder)
+    assert 0 < len(seen.step) < 41
+    np.testing.assert_array_equal(seen.loss, whole.loss[: len(seen.step)])
+    train(task, ja.RunWriter(folder, {}, resume=True).write, checkpoints=kept, **settings)
+    for file in ("history.jsonl", "curves.npy", "null.npy"):
+        assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="file is a file"):
+        ja.RunWriter(tmp_path / "file" / "run", {})
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # whoever runs the tests may be allowed to write anywhere
+    with pytest.raises(PermissionError, match="is read-only; name another one"):
+        ja.RunWriter(tmp_path / "new" / "run", {})

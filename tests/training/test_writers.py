@@ -37,6 +37,19 @@ def test_rows_reach_a_run_in_order_and_complete(task):
     assert run.summary == {"status": "finished"}
 
 
+def test_each_of_several_models_has_its_own_scalars(task):
+    models = [task.model(seed) for seed in (1, 2)]
+    _, history = ja.fit(
+        models, optax.adam(1e-2), task.inputs, task.labels, steps=6, batch_size=16, every=3, probe=task.probe(models[0])
+    )
+    for i in range(2):
+        alone = list(scalars(history.of(i)))
+        for (step, values), (step_alone, values_alone) in zip(scalars(history), alone, strict=True):
+            assert step == step_alone
+            assert {name: values[f"{name}/model_{i}"] for name in values_alone} == values_alone
+            assert len(values) == 2 * len(values_alone)
+
+
 def test_tensorboard_reads_what_was_written(task, tmp_path):
     pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
     from tensorboardX.proto import event_pb2

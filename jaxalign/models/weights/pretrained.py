@@ -123,7 +123,7 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
     if name not in PUBLISHED:
         raise ValueError(f"name must be one of {', '.join(PUBLISHED)}, found {name!r}")
     published = PUBLISHED[name]
-    file = _installed(name, published) if path is None else Path(path)
+    file = published_file(name) if path is None else Path(path)
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if path is None and found != published.sha256:
         raise ValueError(
@@ -147,7 +147,13 @@ def _without_weights(build: Callable[[], nnx.Module]) -> nnx.Module:
     return model
 
 
-def _installed(name: str, published: Published) -> Path:
+def published_file(name: str) -> Path:
+    """The weights of a name in ``PUBLISHED`` in their installed package, which is not imported.
+
+    Raises:
+      ModuleNotFoundError: the package, or the file in it, is not there; the message says what to type.
+    """
+    published = PUBLISHED[name]
     try:
         distribution = metadata.distribution(published.package)
     except metadata.PackageNotFoundError:

@@ -1,0 +1,188 @@
+"""What share of a larger model's step is its measurement, on its own batches and on a fixed probe set?
+
+    python benchmarks/model_step_cost.py resnet18
+    python benchmarks/model_step_cost.py vit
+
+ResNet-18 of full width, its stem and eight blocks, maps averaged; a ViT 192-6-3 of patches of 4, its six blocks and last norm,
+the class token; images of 32 × 32 × 3, Adam. A step is that of ``fit``: its compiled chunk, without a probe and with a
+``batch_probe`` that measures every step, all in turn; medians over rounds, ratios within a round. Then the parts alone: the
+forward pass of a probe set, the measure on activations at hand, a row written to disk.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _results import save
+from flax import nnx
+from rich.console import Console
+from rich.table import Table
+
+import jaxalign as ja
+from jaxalign.models import ViT, resnet18
+from jaxalign.training import classification
+from jaxalign.training.chunk import Data, Recipe, TrainState, of_one
+from jaxalign.training.record import MEASURES, Measure, Pooling
+
+CLASSES = 10
+GOAL = 1.05
+
+
+class Case(NamedTuple):
+    """A model and how it is trained and measured."""
+
+    build: Callable[[], Any]
+    reduce: Pooling
+    batch: int
+    probe: int
+    steps: int  # of a chunk
+
+
+CASES = {
+    "resnet18": Case(lambda: resnet18(CLASSES, stem="cifar", rngs=nnx.Rngs(0)), "mean", 16, 128, 2),
+    "vit": Case(lambda: ViT(192, 6, 3, CLASSES, image=32, patch=4, rngs=nnx.Rngs(0)), "cls", 32, 1000, 4),
+}
+
+
+def encode(labels: jax.Array) -> jax.Array:
+    return ja.encode_targets(labels, classes=range(CLASSES))
+
+
+def images(count: int) -> tuple[jax.Array, jax.Array]:
+    rng = np.random.default_rng(0)
+    inputs = jnp.asarray(rng.standard_normal((count, 32, 32, 3)), jnp.float32)
+    return inputs, jnp.asarray(rng.integers(0, CLASSES, count))
+
+
+def trainer(case: Case, model: nnx.Module, probe: ja.BatchProbe | None) -> Callable[[], Any]:
+    """A call is a chunk of ``fit``; it goes on from where the last one stopped, and returns records."""
+    optimizer = optax.adam(1e-3)
+    recipe = Recipe(nnx.graphdef(model), optimizer, classification, steps=10**6)
+    parameters = nnx.filter_state(nnx.state(model), nnx.Param)
+    start = TrainState(jnp.zeros((), jnp.int32), nnx.state(model), optimizer.init(parameters))
+    data = Data(probe, *images(256))
+    chunk = jax.jit(of_one(recipe), donate_argnums=(0,))
+    rows = np.random.default_rng(1).integers(0, 256, (case.steps, 1, case.batch))
+    held = [jax.tree.map(jnp.copy, start)]
+
+    def run() -> Any:
+        held[0], (_, records) = jax.block_until_ready(chunk(held[0], rows, None, data))
+        return records
+
+    return run
+
+
+def parts(case: Case, model: nnx.Module, n: int) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The forward pass of n samples, and each measure on its activations."""
+    inputs, labels = images(n)
+    tap, state, targets = ja.tap(model, model.post_activations), nnx.state(model), encode(labels)
+    forward = jax.jit(lambda state, x: tap(state, x)[1])
+    activations = forward(state, inputs)
+    yield "forward", lambda: jax.block_until_ready(forward(state, inputs))
+    for measure in MEASURES:
+        watch = ja.batch_probe(tap, encode, n, measure=measure, reduce=case.reduce)
+        solve = jax.jit(lambda values, watch=watch: watch.finish(watch.reading.sample(values, targets)))
+        yield measure, lambda solve=solve: jax.block_until_ready(solve(activations))
+
+
+def written(records: Any, steps: int) -> float:
+    """Seconds a row of a chunk's records takes to get from the device to the disk."""
+    grid, thresholds = np.linspace(0, 1, 64, dtype=np.float32), np.ones(5, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        writer, times = ja.RunWriter(folder, {}), []
+        for chunk in range(20):
+            begin = time.perf_counter()
+            step = np.arange(chunk * steps, (chunk + 1) * steps, dtype=np.int32)
+            layers = jax.device_get(records)
+            loss = np.zeros(steps, np.float32)
+            writer.write(ja.History(step, step, loss, {"accuracy": loss}, layers, thresholds, grid, float(steps)))
+            times.append(time.perf_counter() - begin)
+    return float(np.median(times)) / steps
+
+
+def in_turn(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of each, (rounds, 2): on the clock, and of all processors together, which other programs disturb less."""
+    for run in runs.values():
+        run()  # compiles
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for i in range(rounds):
+        for name in list(runs) if i % 2 == 0 else list(runs)[::-1]:
+            clock, processors = time.perf_counter(), time.process_time()
+            runs[name]()
+            seconds[name].append((time.perf_counter() - clock, time.process_time() - processors))
+    return {name: np.array(times) for name, times in seconds.items()}
+
+
+def found(case: Case, model: nnx.Module, tap: ja.Tap, rounds: int) -> tuple[dict[str, list[float]], dict[str, dict]]:
+    """Seconds of the parts, and what each way to measure adds to a step; [on the clock, of processors] each."""
+    probes: dict[Measure | None, ja.BatchProbe | None] = {None: None}
+    probes |= {m: ja.batch_probe(tap, encode, case.batch, measure=m, reduce=case.reduce) for m in MEASURES}
+    trainers = {name or "plain": trainer(case, model, probe) for name, probe in probes.items()}
+    steps = {name: t / case.steps for name, t in in_turn(trainers, rounds).items()}
+    row = written(trainers["exact"](), case.steps)
+    on_batch, on_probe = (
+        {name: np.median(t, axis=0) for name, t in in_turn(dict(parts(case, model, n)), rounds).items()}
+        for n in (case.batch, case.probe)
+    )
+    step = np.median(steps["plain"], axis=0)
+    rows = {}
+    for measure in MEASURES:
+        ratios, once = steps[measure] / steps["plain"], on_probe["forward"] + on_probe[measure] + row
+        rows[measure] = {
+            "ratio": np.median(ratios, axis=0).tolist(),
+            "ratio_quartiles": np.quantile(ratios, (0.25, 0.75), axis=0).T.tolist(),
+            "measure_batch": on_batch[measure].tolist(),
+            "measure_probe": on_probe[measure].tolist(),
+            "ratio_of_parts": (1 + (on_batch[measure] + row) / step).tolist(),
+            "probe_every_step": (1 + once / step).tolist(),
+            "every_for_goal": np.ceil(once / (GOAL - 1) / step).astype(int).tolist(),
+        }
+    seconds = {"step": step, "forward_batch": on_batch["forward"], "forward_probe": on_probe["forward"]}
+    return {name: t.tolist() for name, t in seconds.items()} | {"row": [row, row]}, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=CASES)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    case = CASES[arguments.model]
+    model = case.build()
+    tap = ja.tap(model, model.post_activations)
+    seconds, rows = found(case, model, tap, arguments.rounds)
+    _, shapes = jax.eval_shape(tap, nnx.state(model), images(1)[0])
+    layers = {name: " × ".join(map(str, a.shape[1:])) for name, a in shapes.items()}
+    console = Console(width=120)
+    console.print(f"{arguments.model}, {len(layers)} layers, batch {case.batch}, probe set {case.probe}; ms on the clock:")
+    console.print(", ".join(f"{name} {1e3 * clock:.2f}" for name, (clock, _) in seconds.items()))
+    table = Table("measure", "step with / without", "by processor time", "by parts", "batch, ms", "probe set, ms", box=None)
+    table.add_column(f"probe set: {GOAL - 1:.0%} at every")
+    for measure, row in rows.items():
+        (clock, processors), ((low, high), _) = row["ratio"], row["ratio_quartiles"]
+        table.add_row(
+            measure,
+            f"{clock:.3f} ({low:.3f} ... {high:.3f})",
+            f"{processors:.3f}",
+            f"{row['ratio_of_parts'][0]:.3f}",
+            f"{1e3 * row['measure_batch'][0]:.2f}",
+            f"{1e3 * row['measure_probe'][0]:.2f}",
+            f"{row['every_for_goal'][0]} steps",
+        )
+    console.print(table)
+    settings = {"batch": case.batch, "probe": case.probe, "reduce": case.reduce, "layers": layers, "rounds": arguments.rounds}
+    content = {"model": arguments.model, **settings, "seconds": seconds, "measures": rows}
+    console.print(save(f"step-cost-{arguments.model}", content))
+
+
+if __name__ == "__main__":
+    main()

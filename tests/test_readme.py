@@ -1,0 +1,45 @@
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaxalign.cli.environment import environment
+from jaxalign.studies.run import run
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def tables():
+    """benchmarks/readme_table.py as a module."""
+    file = ROOT / "benchmarks" / "readme_table.py"
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_those_of_the_committed_results(tables):
+    committed = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tables.readme(committed) == committed
+
+
+def test_a_row_a_study_that_says_what_came_out_and_where_it_fails(tables, coins, tmp_path):
+    for name in ("speed", "depth"):
+        named = replace(coins, name=name, claim="Coins | notes are fair.")
+        run(named, "small", tmp_path / name, environment=environment())
+    text = "before\n<!-- throughput -->\nold\n<!-- end of throughput -->\n<!-- claims -->\nold\n<!-- end of claims -->\nafter\n"
+    found = tables.readme(text, tmp_path / "none", tmp_path)
+    assert tables.readme(found, tmp_path / "none", tmp_path) == found
+    assert found.startswith("before\n")
+    assert found.endswith("after\n")
+    assert "\nold\n" not in found
+    rows = [line for line in found.splitlines() if line.startswith("| [")]
+    assert [row.split("]")[0] for row in rows] == ["| [depth", "| [speed"]
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1:3] == ["Coins &#124; notes are fair.", "**holds in part**"]
+        assert cells[3].startswith("share of heads: 0.69")
+        assert cells[4] == "2 of 4 cells"
+    assert "*size small, 4 × cpu (cpu), " in found
