@@ -23,8 +23,8 @@ def figure(rows: Sequence[Row]) -> Figure:
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]
         for axes, problem in zip(panels, problems, strict=True):
             _panel(axes, where(rows, {"problem": problem}))
-            axes.set(title=problem, xlabel="hidden layers", ylim=(0, None))
-        panels[0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
+            axes.set(title=problem, xlabel="hidden layers")
+        panels[0].set(ylabel="area  ∫A dτ / (‖y‖²√n)", ylim=(0, None))  # once, when all that share the axis are drawn
         handles, labels = panels[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9)
     return drawing

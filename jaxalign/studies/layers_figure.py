@@ -1,9 +1,8 @@
-"""The picture of layers: area by position, trained and untrained, and the curves that may cross."""
+"""The picture of layers: area by position, trained and untrained, and below, in the same colours, the curves that may cross."""
 
 from collections.abc import Sequence
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -35,32 +34,34 @@ def figure(rows: Sequence[Row], seen: float) -> Figure:
                 panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
             panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
             panels[2 * i + 1, 0].set_ylabel("A(τ) / ‖y‖², trained")
-        panels[0, 0].legend(loc="upper left", fontsize=8.5)
-        panels[1, 0].legend(loc="upper right", fontsize=8.5)
+        keys = [key for axes in panels[:2, 0] for key in zip(*axes.get_legend_handles_labels(), strict=True)]
+        drawing.legend(*zip(*keys, strict=True), loc="outside lower center", ncols=len(keys), fontsize=9)
     return drawing
 
 
 def _areas(axes: Axes, rows: Sequence[Row]) -> None:
-    """Means over seeds with 95 % intervals, by position."""
+    """Means over seeds with 95 % intervals, by position; trained ones in the colours of the layers."""
     positions, seeds = (sorted(set(column(rows, name))) for name in ("position", "seed"))
-    for state, colour, fill in (("untrained", MUTED, "white"), ("trained", TRAINED, TRAINED)):
+    for state, colour in (("untrained", MUTED), ("trained", TRAINED)):
         share = {(row["seed"], row["position"]): row[state] for row in rows}
         at = mean_interval([[share[seed, position] for position in positions] for seed in seeds])
         spread = [at.value - at.low, at.high - at.value]
-        axes.errorbar(positions, at.value, yerr=spread, fmt="o-", ms=4.5, color=colour, mfc=fill, label=state)
+        axes.errorbar(positions, at.value, yerr=spread, fmt="o-", ms=4.5, color=colour, mfc="white", label=state)
+    colours = list(colours_by_depth(list(dict.fromkeys(column(rows, "layer")))).values())
+    axes.scatter(positions, at.value, c=colours, s=42, zorder=3)
     axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
     axes.set_xticks(positions)
 
 
 def _curves(axes: Axes, rows: Sequence[Row], seen: float) -> None:
-    """Of every layer, the mean over seeds, named by its position; shaded where each lies at or over the one before it."""
+    """Of every layer, the mean over seeds; shaded where each lies at or over the one before it."""
     layers = list(dict.fromkeys(column(rows, "layer")))
     tau, curves = mean_curves(rows)
     for position, (layer, colour) in enumerate(colours_by_depth(layers).items()):
         curve = curves[position]
         axes.plot(tau, curve, color=colour, **line_style(layer))
-        at = int(np.flatnonzero(curve > 0.5 - 0.04 * position)[-1])  # apart, so that numbers do not pile up
-        axes.annotate(str(position), (tau[at], curve[at]), xytext=(3, 2), textcoords="offset points", fontsize=8, color=colour)
     holds = deeper_is_higher(curves[1:], seen)
-    axes.fill_between(tau, 0, 1.02, where=holds, color=TRAINED, alpha=0.09, linewidth=0, label="every layer ≥ the one before")
+    axes.fill_between(
+        tau, 0, 1.02, where=holds, color=TRAINED, alpha=0.09, linewidth=0, label="shaded: every layer ≥ the one before"
+    )
     axes.set(xlabel="threshold  τ / √n", xlim=(0, 1), ylim=(0, 1.02))
