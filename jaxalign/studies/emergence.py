@@ -178,7 +178,7 @@ STUDY = Study(
     "and the optimizer.",
     source="Imani, Hu, White, Representation Alignment in Neural Networks (TMLR 2022)",
     sizes={
-        "small": Config(problems=(FASHION, DIABETES), optimizers=("momentum", "Adam", "Lion")),
+        "small": Config(),
         "paper": Config(seeds=10, samples=1000, side=28, steps=1000, batch_size=64),
     },
     cells=cells,
