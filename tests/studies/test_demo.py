@@ -19,6 +19,7 @@ def test_cifar_is_measured_where_the_environment_names_it(monkeypatch, tmp_path)
         STUDY.measure(TINY, {"data": "CIFAR-10"})
 
 
+@pytest.mark.slow
 def test_measuring_is_deterministic_and_whole():
     cell = {"data": "Fashion-MNIST"}
     rows = STUDY.measure(TINY, cell)

@@ -39,6 +39,7 @@ def test_the_cells_are_the_design():
     assert {cell["problem"] for cell in cells} == {FASHION, DIGITS, DIABETES}
 
 
+@pytest.mark.slow
 def test_measuring_is_deterministic_and_pairs_the_same_untrained_networks():
     (cell,) = STUDY.cells(CONFIG)
     rows = STUDY.measure(CONFIG, cell)

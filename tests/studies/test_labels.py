@@ -87,6 +87,7 @@ def test_true_labels_have_one_alignment_by_both_routes(tables, step):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_measuring_again_gives_the_same_rows(tables, monkeypatch):
     monkeypatch.setattr(labels, "ARCHITECTURES", (mlp("tiny", jax.nn.relu, (6,)),))
     assert STUDY.measure(TINY, CELL) == tables["random 1"]

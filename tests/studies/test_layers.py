@@ -38,6 +38,7 @@ def test_the_cells_are_the_design():
     assert STUDY.cells(config("ReLU MLP")) == [{"architecture": "ReLU MLP", "problem": DIGITS}]
 
 
+@pytest.mark.slow
 def test_measuring_is_deterministic_and_the_area_is_that_of_the_curve():
     (cell,) = STUDY.cells(CONFIG)
     rows = STUDY.measure(CONFIG, cell)

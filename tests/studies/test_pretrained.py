@@ -170,6 +170,7 @@ def test_rows_are_all_layers_of_all_networks_and_the_references(rows):
     assert [round(row["lead"], 6) for row in rows] == [round(best["area"] - row["area"], 6) for row in rows]
 
 
+@pytest.mark.slow
 def test_measuring_again_gives_the_same_rows(tiny, rows, monkeypatch):
     monkeypatch.setattr(pretrained, "network", lambda name: tiny)
     assert STUDY.measure(TINY, CELL) == rows

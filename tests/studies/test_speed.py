@@ -19,6 +19,7 @@ def test_cells_are_problems_by_families_that_take_them():
     assert {name for _, name in (tuple(c.values()) for c in STUDY.cells(STUDY.sizes["small"]))} == set(Config().architectures)
 
 
+@pytest.mark.slow
 def test_measuring_is_deterministic_and_whole():
     cell = STUDY.cells(TINY)[0]
     rows = STUDY.measure(TINY, cell)

@@ -84,6 +84,7 @@ def test_a_row_for_each_network_target_and_layer(tiny_rows):
     assert by_layer[0] == by_layer[1]
 
 
+@pytest.mark.slow
 def test_measuring_is_deterministic(tiny_rows):
     assert measure(TINY, {"problem": "peaks"}) == tiny_rows
 

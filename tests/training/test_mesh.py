@@ -39,6 +39,7 @@ def test_batches_and_probe_rows_over_devices(task, measure, every, axis):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_batches_measured_over_devices(task, mesh):
     watch = ja.batch_probe(
         ja.tap(task.model(), "hidden_*"), lambda y: ja.encode_targets(y, classes=(0, 1)), samples=16, measure="deferred"
@@ -47,6 +48,7 @@ def test_batches_measured_over_devices(task, mesh):
     assert_same_log(found, task.fit(task.model(), probe=watch, steps=10)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [SEEDS, 2], ids=["an order each", "one order"])
 def test_models_over_devices(task, mesh, seed):
     models = [task.model(s) for s in SEEDS]
@@ -56,6 +58,7 @@ def test_models_over_devices(task, mesh, seed):
     assert len(state.step.sharding.device_set) == 2  # what was trained apart lies apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_a_run_over_devices_goes_on_from_its_checkpoint(task, mesh, several, tmp_path):
     model = [task.model(s) for s in SEEDS] if several else task.model()
