@@ -52,7 +52,7 @@ SOURCE_FUNCTION = "ABC"
 
 
 @dataclass(frozen=True)
-class TransferConfig:
+class Config:
     """The design."""
 
     seeds: int = 20
@@ -87,12 +87,12 @@ class Target(NamedTuple):
     sample: Callable[..., Dataset]
 
 
-def cells(config: TransferConfig) -> list[Cell]:
+def cells(config: Config) -> list[Cell]:
     """A problem each."""
     return [{"problem": problem} for problem in ("hyperplane", "box", "peaks")]
 
 
-def targets_of(config: TransferConfig, problem: str) -> list[Target]:
+def targets_of(config: Config, problem: str) -> list[Target]:
     """The targets of a problem, the source task first."""
     if problem == "peaks":
         distance = partial(peaks_distance, SOURCE_FUNCTION)
@@ -101,7 +101,7 @@ def targets_of(config: TransferConfig, problem: str) -> list[Target]:
     return [Target(f"{dial:g}", dial, partial(task, dial=dial)) for dial in config.dials]
 
 
-def measure(config: TransferConfig, cell: Cell) -> list[Row]:
+def measure(config: Config, cell: Cell) -> list[Row]:
     """A row for each network, target and hidden layer."""
     targets = targets_of(config, str(cell["problem"]))
     source, source_labels = _points(targets[:1], config.source_samples, SOURCE_POINTS)
@@ -136,7 +136,7 @@ def measure(config: TransferConfig, cell: Cell) -> list[Row]:
     ]
 
 
-def _trained(config: TransferConfig, inputs: np.ndarray, labels: np.ndarray) -> tuple[list[MLP], Any]:
+def _trained(config: Config, inputs: np.ndarray, labels: np.ndarray) -> tuple[list[MLP], Any]:
     """The networks as they began, and the state of all of them, stacked, after the source task."""
     seeds = range(config.seeds)
     networks = [MLP(inputs.shape[1], config.widths, 1, bias=True, rngs=nnx.Rngs(seed)) for seed in seeds]
@@ -154,7 +154,7 @@ def _columns(whose: str, found: Reading, i: int, j: int) -> Row:
     return {f"{quantity}_{whose}": float(values[i, j]) for quantity, values in found._asdict().items()}
 
 
-def verdict(config: TransferConfig, rows: Sequence[Row]) -> Verdict:
+def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
     """Whether gains go together, and have both signs, in every problem, by either measure and over either reference."""
     found = findings(rows, config.resamples)
     corrected = holm([each.p for each in found])
@@ -178,7 +178,7 @@ def verdict(config: TransferConfig, rows: Sequence[Row]) -> Verdict:
     )
 
 
-def figure(config: TransferConfig, rows: Sequence[Row]) -> Figure:
+def figure(config: Config, rows: Sequence[Row]) -> Figure:
     """Alignment gain against transfer gain, a panel a cell."""
     return draw(findings(rows, config.resamples), column(rows, "layer")[-1])
 
@@ -217,8 +217,8 @@ STUDY = Study(
     claim="In classic synthetic problems alignment correlates with positive transfer to similar tasks and negative to others.",
     source="Imani, Hu, White (TMLR 2022), abstract; the tasks are ours, after Pratt (1993) and Caruana (1997)",
     sizes={
-        "small": TransferConfig(),
-        "paper": TransferConfig(
+        "small": Config(),
+        "paper": Config(
             seeds=50,
             widths=(128, 128, 128),
             steps=10_000,

@@ -58,6 +58,7 @@ SMALL = {
     "squeezenet": partial(SqueezeNet, 5),
     "efficientnet_lite": small_efficientnet_lite,
 }
+LONG_TO_COMPILE = ("resnet bottleneck", "squeezenet", "efficientnet_lite")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,9 @@ def images():
     return jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 24, 3)), jnp.float32)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_COMPILE else name for name in SMALL]
+)
 def test_jit_grad_and_vmap_over_batches(random_model, name, images):
     model = random_model(SMALL[name])
     model.eval()
