@@ -57,7 +57,7 @@ def over_models(history: History) -> Estimate:
     """
     if history.models is None:
         return Estimate(history, history, history, 1)
-    whole = [i for i in range(history.models) if i not in diverged(history)]
+    whole = np.setdiff1d(np.arange(history.models), diverged(history)).tolist()
     kept = history.of(whole) if whole else history
     leaves, tree = jax.tree.flatten((kept.loss, kept.metrics, kept.layers))
     found = [_median(x) for x in leaves]

@@ -17,7 +17,7 @@ import optax
 from jaxalign.representation import INPUT
 from jaxalign.statistics import Paired, holm, mean_interval, paired_effect
 from jaxalign.studies.emergence_figure import figure
-from jaxalign.studies.networks import ARCHITECTURES
+from jaxalign.studies.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.problems import Problem, diabetes, digits_parity, fashion_pair, resized
 from jaxalign.studies.seeds import one_of, train_seeds
 from jaxalign.studies.study import Cell, Row, Study, Verdict, column, where
@@ -69,7 +69,7 @@ def cells(config: Config) -> list[Cell]:
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """A row for each optimizer, seed and layer."""
-    architecture = next(one for one in ARCHITECTURES if one.name == cell["architecture"])
+    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
     problem, count = _problem(config, str(cell["problem"])), len(config.optimizers)
     history = train_seeds(
         architecture,

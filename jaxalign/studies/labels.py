@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -30,8 +29,9 @@ from jaxalign.representation import INPUT, prepare
 from jaxalign.spectrum import Spectrum, spectrum
 from jaxalign.statistics import holm, mean_interval, paired_effect
 from jaxalign.studies.labels_figure import figure
-from jaxalign.studies.networks import ARCHITECTURES
+from jaxalign.studies.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.problems import Problem, digits_parity, fashion_pair
+from jaxalign.studies.seeds import states_of
 from jaxalign.studies.study import Cell, Outcome, Row, Study, Verdict, column, where
 from jaxalign.training import History, TrainState, fit, probe
 
@@ -84,11 +84,11 @@ def measure(config: LabelsConfig, cell: Cell) -> list[Row]:
     original, draw = _problem(config, str(cell["problem"])), _draw(str(cell["labels"]))
     problem = original if draw == 0 else _relabelled(original, draw)
     seeds = range(draw * config.seeds, (draw + 1) * config.seeds)
-    architecture = next(a for a in ARCHITECTURES if a.name == cell["architecture"])
+    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
     networks = [architecture.build(problem, nnx.Rngs(seed)) for seed in seeds]
     tapped = architecture.tap(networks[0])
     state, history = _train(config, problem, tapped, networks, seeds)
-    before = jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
+    before = states_of(networks)
     forward = jax.jit(jax.vmap(tapped, in_axes=(0, None)))
     rows = _on_the_way(history)
     for step, states in ((0, before), (config.steps, state.model)):

@@ -18,7 +18,7 @@ from jaxalign.models import CNN
 from jaxalign.statistics import holm, mean_interval, page_trend
 from jaxalign.studies.layers_figure import figure
 from jaxalign.studies.layers_table import CURVE, areas, by_seed, deeper_is_higher, mean_curves, ranges
-from jaxalign.studies.networks import RESIDUAL, TRANSFORMER, Architecture, mlp
+from jaxalign.studies.networks import RESIDUAL, TRANSFORMER, Architecture, architecture_named, mlp
 from jaxalign.studies.problems import Problem, digits_parity, fashion_pair, resized
 from jaxalign.studies.seeds import train_seeds
 from jaxalign.studies.study import Cell, Row, Study, Verdict, column, where
@@ -59,7 +59,7 @@ def cells(config: Config) -> list[Cell]:
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """A row for each seed and layer, with the trained layer's curve."""
-    architecture = next(one for one in DEEP if one.name == cell["architecture"])
+    architecture = architecture_named(cell["architecture"], DEEP)
     problem = _problem(config, cell)
     history = train_seeds(
         architecture,

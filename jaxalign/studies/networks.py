@@ -1,7 +1,7 @@
 """The architectures that the studies train: small ones of each family, built for a problem."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -72,3 +72,8 @@ RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
 TRANSFORMER = Architecture("transformer", images=True, build=_transformer, representation=lambda tokens: tokens[:, 0])
 
 ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)
+
+
+def architecture_named(name: object, among: Sequence[Architecture]) -> Architecture:
+    """The one of these architectures that has the name."""
+    return next(one for one in among if one.name == name)

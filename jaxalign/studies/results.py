@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jaxalign.statistics import Estimate
 from jaxalign.studies.catalogue import STUDIES
 from jaxalign.studies.study import Size, Verdict
+from jaxalign.training.json_lines import replace_lines
 
 CELLS, TABLE, RESULT, FIGURE = "cells.jsonl", "table.csv", "result.json", "figure.png"
 
@@ -45,9 +46,7 @@ class Finished(NamedTuple):
 def write_result(finished: Finished, folder: Path) -> None:
     """Write result.json in one move: whoever reads meanwhile finds the old one or the new one."""
     told = {**finished._asdict(), "line": finished.verdict.line(), "verdict": as_json(finished.verdict)}
-    partial = folder / (RESULT + ".partial")
-    partial.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / RESULT)
+    replace_lines(folder / RESULT, [json.dumps(told, indent=1, ensure_ascii=False)])
 
 
 def read_result(folder: str | Path) -> Finished:

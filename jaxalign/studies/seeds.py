@@ -65,10 +65,9 @@ def train_seeds(
     )
     if every is not None:
         return history
-    before = jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
     return history._replace(
         measured=np.array([0, steps]),
-        layers=_records(watch, before, state.model),
+        layers=_records(watch, states_of(networks), state.model),
         thresholds=np.asarray(watch.reading.thresholds),
         grid=np.asarray(watch.reading.grid),
         total=watch.total,
@@ -86,6 +85,11 @@ def initial(architecture: Architecture, problem: Problem, seeds: Sequence[int]) 
     states = jax.device_get(jax.jit(lambda seeds: jax.lax.map(lambda seed: nnx.state(build(seed)), seeds))(jnp.asarray(seeds)))
     of_model = lambda i: jax.tree.map(lambda x: jnp.asarray(x[i]), states)
     return [nnx.merge(graph, of_model(i)) for i in range(len(seeds))]
+
+
+def states_of(networks: Sequence[nnx.Module]) -> nnx.State:
+    """The states of networks that differ in their arrays alone, as one with an axis of networks first."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
 
 
 def one_of(transformations: Sequence[optax.GradientTransformation]) -> Callable[[Any], optax.GradientTransformation]:

@@ -35,7 +35,7 @@ from jaxalign.capture import tap
 from jaxalign.representation import INPUT, prepare
 from jaxalign.statistics import Estimate
 from jaxalign.studies.descent import compared, spectrum64
-from jaxalign.studies.networks import ARCHITECTURES, Architecture
+from jaxalign.studies.networks import ARCHITECTURES, Architecture, architecture_named
 from jaxalign.studies.problems import Problem, diabetes, digits_parity, fashion_pair
 from jaxalign.studies.speed_figure import figure
 from jaxalign.studies.speed_table import NO_NETWORK, PERMUTED, TRUE, association, cells_of, within_networks
@@ -90,7 +90,7 @@ def cells(config: Config) -> list[Cell]:
 def measure(config: Config, cell: Cell) -> list[Row]:
     """A row a representation × labels; those of the inputs have the network −1."""
     problem = PROBLEMS[str(cell["problem"])](config.samples)
-    architecture = next(a for a in ARCHITECTURES if a.name == cell["architecture"])
+    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
     rows: list[Row] = []
     for where_from, activations in _representations(config, problem, architecture):
         shuffled = problem.targets[np.random.default_rng(max(where_from.network, 0)).permutation(len(problem.targets))]
