@@ -17,6 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
 from jax.extend.core import primitives
 
+from jaxalign.capture.jaxprs import bind, enter, equations, evaluate
 from jaxalign.capture.layers import Filter, as_filters, in_order, matches, require_all_found
 
 Wanted = Callable[[str], bool]
@@ -92,67 +93,37 @@ def reap(
 
 def _tags(jaxpr: core.Jaxpr, wanted: Wanted) -> Iterator[str]:
     """The wanted names in the order in which ``_evaluate`` finds their values."""
-    for equation in jaxpr.eqns:
+    for equation in equations(jaxpr):
         if equation.primitive is primitives.name_p and wanted(equation.params["name"]):
             yield equation.params["name"]
-        for inner in core.jaxprs_in_params(equation.params):
-            yield from _tags(inner, wanted)
 
 
 def _evaluate(jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any], wanted: Wanted) -> tuple[list, list]:
     """The outputs of a jaxpr, and the values of its wanted tags."""
-    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *arguments), strict=True))
-    read = lambda x: x.val if isinstance(x, core.Literal) else values[x]
     found: list[Any] = []
-    for equation in jaxpr.eqns:
-        inputs = [read(x) for x in equation.invars]
-        with equation.ctx.manager:
-            if next((name for j in core.jaxprs_in_params(equation.params) for name in _tags(j, wanted)), None) is None:
-                outputs = _bind(equation, inputs)
-                if equation.primitive is primitives.name_p and wanted(equation.params["name"]):
-                    found += outputs
-            else:
-                outputs, inner = _evaluate_inside(equation, inputs, wanted)
-                found += inner
-        values |= zip(equation.outvars, outputs, strict=True)
-    return [read(x) for x in jaxpr.outvars], found
 
+    def rule(equation: core.JaxprEqn, inputs: Sequence[Any]) -> list:
+        if next((name for j in core.jaxprs_in_params(equation.params) for name in _tags(j, wanted)), None) is None:
+            outputs = bind(equation, inputs)
+            inner = outputs if equation.primitive is primitives.name_p and wanted(equation.params["name"]) else []
+        else:
+            outputs, inner = _evaluate_inside(equation, inputs, wanted)
+        found.extend(inner)
+        return outputs
 
-def _bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> list:
-    outputs = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(equation.params))
-    return list(outputs) if equation.primitive.multiple_results else [outputs]
+    return evaluate(jaxpr, consts, arguments, rule), found
 
 
 def _evaluate_inside(equation: core.JaxprEqn, inputs: Sequence[Any], wanted: Wanted) -> tuple[list, list]:
     """As ``_evaluate``, of an equation that holds tags within."""
-    primitive, params = equation.primitive, equation.params
-    body = params.get("jaxpr", params.get("call_jaxpr"))
-    if body is not None:
-        inside = partial(_evaluate, getattr(body, "jaxpr", body), getattr(body, "consts", ()), wanted=wanted)
-    if primitive in (primitives.jit_p, primitives.closed_call_p, primitives.call_p):
-        return inside(inputs)
-    if primitive is primitives.remat_p:
-        return jax.checkpoint(lambda *x: inside(x), prevent_cse=params["prevent_cse"], policy=params["policy"])(*inputs)
-    if primitive in (primitives.custom_jvp_call_p, primitives.custom_vjp_call_p):
+    inside = partial(_evaluate, wanted=wanted)
+    if equation.primitive in (primitives.custom_jvp_call_p, primitives.custom_vjp_call_p):
         # The outputs keep their own derivative; the compiler merges what is computed twice.
-        return _bind(equation, inputs), inside(inputs)[1]
-    if primitive is primitives.scan_p:
-        return _evaluate_scan(params, inputs, inside)
-    name = next(name for j in core.jaxprs_in_params(params) for name in _tags(j, wanted))
-    raise ValueError(f"tag {name!r} is inside {primitive.name}, out of which no value can be handed; tag its result instead")
-
-
-def _evaluate_scan(params: dict[str, Any], inputs: Sequence[Any], inside: Callable) -> tuple[list, list]:
-    if "num_consts" in params:
-        consts, carried = params["num_consts"], params["num_carry"]
-    else:  # jax 0.12
-        consts, carried = (len(part.vals) for part in params["ft_in"].unpack()[:2])
-    own, start, rows = inputs[:consts], inputs[consts : consts + carried], inputs[consts + carried :]
-
-    def step(carry, row):
-        outputs, found = inside([*own, *carry, *row])
-        return outputs[:carried], (outputs[carried:], found)
-
-    settings = {name: params[name] for name in ("length", "reverse", "unroll")}
-    last, (stacked, found) = jax.lax.scan(step, list(start), list(rows), **settings)
-    return [*last, *stacked], found
+        body = equation.params["call_jaxpr"]
+        return bind(equation, inputs), inside(body.jaxpr, body.consts, inputs)[1]
+    entered = enter(equation, inputs, inside)
+    if entered is None:
+        name = next(name for j in core.jaxprs_in_params(equation.params) for name in _tags(j, wanted))
+        inside_of = equation.primitive.name
+        raise ValueError(f"tag {name!r} is inside {inside_of}, out of which no value can be handed; tag its result instead")
+    return entered
