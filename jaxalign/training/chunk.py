@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxalign.capture.nnx import record
 from jaxalign.training.batch_probe import BatchProbe
+from jaxalign.training.convolutions import fast_convolutions
 from jaxalign.training.probe import Probe
 
 Objective = Callable[[Any, Array], tuple[Array, dict[str, Array]]]
@@ -77,7 +78,7 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Callable[[Trai
     ``indices`` are (m, every, batch) row numbers: m times, the parameters are measured and ``every`` updates are made.
     """
 
-    def loss_of(parameters, rest, batch, answers, watch):
+    def loss_of(watch, parameters, rest, batch, answers):
         module = nnx.merge(recipe.graph, parameters, rest, copy=True)
         outputs, activations = (module(batch), {}) if watch is None else record(module, watch.tap.layers, watch.tap.at, batch)
         if not isinstance(outputs, jax.Array):
@@ -95,8 +96,9 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Callable[[Trai
             if split is not None:
                 batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
             parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
-            (loss, (metrics, new_rest, activations)), gradient = jax.value_and_grad(loss_of, has_aux=True)(
-                parameters, rest, batch, answers, watch
+            differentiated = jax.value_and_grad(partial(loss_of, watch), has_aux=True)
+            (loss, (metrics, new_rest, activations)), gradient = fast_convolutions(differentiated)(
+                parameters, rest, batch, answers
             )
             updates, new_optimizer = optimizer.update(gradient, state.optimizer, parameters)
             new = TrainState(state.step + 1, nnx.merge_state(optax.apply_updates(parameters, updates), new_rest), new_optimizer)
@@ -110,7 +112,7 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Callable[[Trai
                 state, (first, samples) = one_step(state, indices[0], probe)
                 state, (others, _) = jax.lax.scan(one_step, state, indices[1:])
                 return state, (jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, others), samples)
-            samples = OrderedDict() if probe is None else probe.sample(state.model)
+            samples = OrderedDict() if probe is None else fast_convolutions(probe.sample)(state.model)
             state, (rows, _) = jax.lax.scan(one_step, state, indices)
             return state, (rows, samples)
 

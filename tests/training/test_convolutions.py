@@ -1,0 +1,116 @@
+"""Convolutions in the order of the CPU's kernel: the same values, whatever they are and wherever they stand."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax import lax
+
+import jaxalign as ja
+from jaxalign.models import CNN
+from jaxalign.training import classification
+from jaxalign.training.chunk import Data, Recipe, of_one, of_several
+from jaxalign.training.convolutions import fast_convolutions
+
+CASES = {
+    "images": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {}),
+    "strided": ((2, 9, 8, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC"), {"window_strides": (2, 3)}),
+    "dilated": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {"rhs_dilation": (2, 1), "padding": "VALID"}),
+    "transposed": ((2, 5, 5, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC"), {"lhs_dilation": (2, 2), "padding": ((1, 2), (2, 1))}),
+    "channels first": ((2, 3, 9, 8), (4, 3, 3, 2), ("NCHW", "OIHW", "NCHW"), {}),
+    "mixed": ((3, 2, 8, 9), (3, 2, 3, 4), ("CNWH", "HWIO", "NHWC"), {}),
+    "a line": ((2, 9, 3), (3, 3, 4), ("NWC", "WIO", "NWC"), {}),
+    "a volume": ((2, 5, 4, 6, 3), (2, 3, 3, 3, 4), ("NDHWC", "DHWIO", "NDHWC"), {}),
+    "grouped": ((2, 9, 8, 4), (3, 2, 2, 6), ("NHWC", "HWIO", "NHWC"), {"feature_group_count": 2}),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request, rng):
+    images, kernel, numbers, settings = CASES[request.param]
+    strides = (1,) * (len(images) - 2)
+    settings = {"window_strides": strides, "padding": "SAME", "dimension_numbers": numbers, "precision": "highest"} | settings
+    convolution = lambda x, k: lax.conv_general_dilated(x, k, **settings)
+    return convolution, *(jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in (images, kernel))
+
+
+def differentiated(convolution):
+    return lambda x, k: (convolution(x, k), *jax.grad(lambda x, k: jnp.tanh(convolution(x, k)).sum(), (0, 1))(x, k))
+
+
+def same(found, expected):
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_values_and_gradients_eagerly_and_jitted(case, x64):
+    convolution, x, k = case
+    function = differentiated(convolution)
+    expected = function(x, k)
+    same(fast_convolutions(function)(x, k), expected)
+    same(jax.jit(fast_convolutions(function))(x, k), expected)
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None)])
+def test_batches_of_images_kernels_or_both(case, axes):
+    convolution, x, k = case
+    function = differentiated(convolution)
+    stack = lambda a, axis: a if axis is None else jnp.stack([a, -2 * a, a + 1])
+    arguments = stack(x, axes[0]), stack(k, axes[1])
+    expected = [function(*(a if axis is None else a[i] for a, axis in zip(arguments, axes, strict=True))) for i in range(3)]
+    found = jax.jit(jax.vmap(fast_convolutions(function), axes))(*arguments)
+    same(found, jax.tree.map(lambda *leaves: jnp.stack(leaves), *expected))
+
+
+def test_inside_jit_remat_and_scan_and_named_arguments(case):
+    convolution, x, k = case
+
+    def network(x, *, kernels):
+        layer = jax.checkpoint(jax.jit(lambda k: jnp.tanh(convolution(x, k))))
+        return lax.scan(lambda total, k: (total + layer(k).sum(), layer(k)), 0.0, kernels)
+
+    kernels = jnp.stack([k, -k])
+    function = lambda x, *, kernels: (network(x, kernels=kernels), jax.grad(lambda k: network(x, kernels=k)[0])(kernels))
+    same(jax.jit(fast_convolutions(function))(x, kernels=kernels), function(x, kernels=kernels))
+
+
+def test_what_holds_no_convolution_is_the_same_program(rng):
+    a = jnp.asarray(rng.standard_normal((7, 5)), jnp.float32)
+    function = lambda a: {"area": ja.alignment_area(ja.spectrum(a, a[:, :1])), "sum": a.sum()}
+    plain, evaluated = (jax.jit(f).lower(a).as_text() for f in (function, fast_convolutions(function)))
+    count = lambda text: sorted(re.findall(r"stablehlo\.\w+", text))
+    assert count(plain) == count(evaluated)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the kernel of XLA's CPU backend")
+@pytest.mark.parametrize("several", [False, True])
+def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several):
+    images, labels = jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32), jnp.asarray(rng.integers(0, 2, 16))
+    models = [CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed)) for seed in range(3)]
+    watch = ja.probe(ja.tap(models[0], models[0].post_activations), images, ja.encode_targets(labels), reduce="mean")
+    graph, optimizer = nnx.graphdef(models[0]), optax.adam(1e-3)
+    states = [nnx.state(model) for model in models]
+    states = [ja.TrainState(jnp.zeros((), jnp.int32), state, optimizer.init(state)) for state in states]
+    recipe = Recipe(graph, optimizer, classification, 9)
+    run = of_several(recipe, same_batches=True, hyperparameters=False) if several else of_one(recipe)
+    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if several else states[0]
+    text = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), None, Data(watch, images, labels)).compile().as_text()
+    convolutions = re.findall(r" convolution\(.*", text)
+    assert convolutions
+    assert all("dim_labels=b01f_01io->b01f" in one and "group_count" not in one for one in convolutions)
+
+
+def test_one_model_or_several_or_a_mesh_train_alike(rng):
+    images, labels = rng.standard_normal((32, 8, 8, 1)).astype(np.float32), rng.integers(0, 2, 32)
+    build = lambda seed: CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
+    train = lambda model, **settings: ja.fit(model, optax.adam(1e-2), images, labels, steps=5, batch_size=8, **settings)[1]
+    alone = [train(build(seed), seed=seed).loss for seed in range(2)]
+    np.testing.assert_allclose(train([build(0), build(1)], seed=range(2)).loss.T, alone, rtol=1e-4)
+    if len(jax.devices()) >= 2:
+        mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+        np.testing.assert_allclose(train(build(0), seed=0, mesh=mesh).loss, alone[0], rtol=1e-4)
