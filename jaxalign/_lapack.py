@@ -1,27 +1,40 @@
-"""Decompositions that may be batched: jax before 0.12 can deadlock in LAPACK calls on a CPU when several are batched."""
+"""Decompositions that may be batched: on a CPU, batches of LAPACK's are done side by side, where jax does one after another."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import Array, lax
 
-from jaxalign._looped import looped
+AT_ONCE = min(8 * (os.cpu_count() or 1), 64)
+"""Calls that are independent in a loop's body: XLA's CPU runtime takes another core for each 8 operations that could run."""
 
-_BATCHES_ARE_SAFE = jax.__version_info__ >= (0, 12)
 
+def _side_by_side(function: Callable) -> Callable:
+    """``function`` of a matrix, of which every ``vmap`` on a CPU is one loop over the whole batch, ``AT_ONCE`` calls a turn.
 
-def _one_by_one(function: Callable) -> Callable:
-    """``function`` of one array, whose batches on a CPU are a loop where batched calls are not safe.
-
-    There, a batched call waits for a share of the thread pool that it runs in itself: three in one program of a two-core host
-    wait for ever, and jax issue 39292 tells of a corrupted heap.
+    A batched call runs on one core. Before jax 0.12 it also waits for a share of the thread pool that it runs in itself: three
+    in one program of a two-core host wait for ever, and jax issue 39292 tells of a corrupted heap.
     """
-    return function if _BATCHES_ARE_SAFE else partial(jax.lax.platform_dependent, cpu=looped(function), default=function)
+
+    @jax.custom_batching.custom_vmap
+    def of_stack(matrices: Array):
+        return lax.scan(lambda _, matrix: (None, function(matrix)), None, matrices, unroll=min(AT_ONCE, len(matrices)))[1]
+
+    @of_stack.def_vmap
+    def of_stacks(axis_size, in_batched, matrices):
+        results = of_stack(matrices.reshape(-1, *matrices.shape[2:]))
+        results = jax.tree.map(lambda x: x.reshape(axis_size, -1, *x.shape[1:]), results)
+        return results, jax.tree.map(lambda _: True, results)
+
+    single = lambda matrix: jax.tree.map(lambda x: x[0], of_stack(matrix[None]))
+    return partial(lax.platform_dependent, cpu=single, default=function)
 
 
-eigh = _one_by_one(partial(jax.lax.linalg.eigh, symmetrize_input=False))
-svd = _one_by_one(partial(jnp.linalg.svd, full_matrices=False))
-cholesky = _one_by_one(partial(jax.lax.linalg.cholesky, symmetrize_input=False))
-orthonormal = _one_by_one(partial(jnp.linalg.qr, mode="reduced"))
-triangle_of = _one_by_one(partial(jnp.linalg.qr, mode="r"))
+eigh = _side_by_side(partial(lax.linalg.eigh, symmetrize_input=False))
+svd = _side_by_side(partial(jnp.linalg.svd, full_matrices=False))
+cholesky = _side_by_side(partial(lax.linalg.cholesky, symmetrize_input=False))
+orthonormal = _side_by_side(partial(jnp.linalg.qr, mode="reduced"))
+triangle_of = _side_by_side(partial(jnp.linalg.qr, mode="r"))

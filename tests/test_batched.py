@@ -7,6 +7,7 @@ import pytest
 
 import jaxalign as ja
 from jaxalign import batched
+from jaxalign._lapack import AT_ONCE
 
 
 @pytest.fixture
@@ -79,6 +80,16 @@ def test_many_batched_solvers_in_one_program_end(rng):
     for _ in range(3):
         found = areas(seeds).block_until_ready()
     np.testing.assert_allclose(found[7], 8 * found[0], rtol=1e-4)
+
+
+def test_batches_of_batches_are_one_loop_of_several_calls_a_turn(rng, x64):
+    stack = jnp.asarray(rng.standard_normal((3, 5, 7, 30, 6)), jnp.float32)
+    targets = jnp.ones((30, 2))
+    solve = jax.vmap(jax.vmap(jax.vmap(lambda phi: tuple(ja.spectrum(phi, targets)))))
+    scans = re.findall(r"scan\[.*?length=(\d+).*?unroll=(\d+)", str(jax.make_jaxpr(solve)(stack)), re.DOTALL)
+    assert ("105", str(min(AT_ONCE, 105))) in scans
+    for found, expected in zip(jax.jit(solve)(stack), ja.spectra(stack.reshape(-1, 30, 6), targets), strict=True):
+        np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bad_input_names_the_layer(layers, targets):
