@@ -12,6 +12,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
+from jaxalign._gram import products
 
 
 @pytest.fixture
@@ -24,6 +25,16 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol=1e-6):
     for x, y in zip(a, b, strict=True):
         assert x.dtype == y.dtype
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("width", [3, 399, 400, 1001])
+def test_products_are_those_of_float64_whatever_the_width(rng, width):
+    """Wide ones are put together from strips, above the diagonal and below it."""
+    features, targets = rng.standard_normal((1100, width)), rng.standard_normal((1100, 2))
+    rows = np.concatenate([features, np.ones((1100, 1)), targets], axis=1)
+    with jax.enable_x64(True):
+        found = np.asarray(jax.jit(products)([jnp.asarray(rows[:, :-2])], [jnp.asarray(targets)]))
+    np.testing.assert_allclose(found, rows[:, :-2].T @ rows, rtol=1e-12, atol=1e-10)
 
 
 @pytest.mark.parametrize("centered", [False, True])
