@@ -37,16 +37,21 @@ def thin_svd(phi: jax.Array, y: jax.Array) -> ja.Spectrum:
     return ja.Spectrum(sigma, jnp.matmul(left.T, y, precision="highest") ** 2, jnp.sum(y**2, axis=0))
 
 
+def curve(spectrum: ja.Spectrum) -> jax.Array:
+    return ja.alignment_curve(spectrum, GRID).sum()
+
+
 def curve_of(solve: Callable) -> Callable:
-    return lambda phi, y: ja.alignment_curve(solve(phi, y), GRID).sum()
+    return lambda phi, y: curve(solve(phi, y))
 
 
 MEASURES = {
     "probe forward": lambda phi, y: phi.sum(),
-    "+ moments (to be solved later)": lambda phi, y: ja.moments(phi, y).weight,
+    "+ moments": lambda phi, y: ja.moments(phi, y).weight,
     "+ quadrature (8), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=8, dtype="float32").spectrum),
     "+ quadrature (16), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16, dtype="float32").spectrum),
     "+ quadrature (16)": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16).spectrum),
+    "+ moments, spectra after the scan": ja.moments,
     "+ spectrum": curve_of(ja.spectrum),
     "+ jnp svd": curve_of(thin_svd),
 }
@@ -75,7 +80,13 @@ def ways() -> dict[str, Callable[[], object]]:
             updates, optimizer = adam.update(gradient, optimizer, state)
             return (optax.apply_updates(state, updates), optimizer), (loss, measured)
 
-        run = jax.jit(lambda carry: jax.lax.scan(step, carry, rows))
+        @jax.jit
+        def run(carry):
+            carry, (losses, measured) = jax.lax.scan(step, carry, rows)
+            if measure is ja.moments:
+                measured = [jax.vmap(lambda m: curve(ja.spectrum(m)))(layer) for layer in measured]
+            return carry, losses, measured
+
         return lambda: jax.block_until_ready(run((state, adam.init(state))))
 
     return {"train step": program(None), **{name: program(measure) for name, measure in MEASURES.items()}}
