@@ -32,7 +32,7 @@ from jaxalign.studies.demo_read import FALLS, LAYERS, READ, READING_ERROR, TAU
 from jaxalign.studies.networks import mlp
 from jaxalign.studies.problems import Problem, cifar_pair, fashion_pair
 from jaxalign.studies.seeds import train_seeds
-from jaxalign.studies.study import Cell, Outcome, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Outcome, Row, Study, Verdict, column, distinct, where
 
 FOLDER = "JAXALIGN_CIFAR10"
 FASHION, CIFAR = "Fashion-MNIST", "CIFAR-10"
@@ -105,7 +105,7 @@ class Comparison(NamedTuple):
 def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """With the untrained network and with random targets, at every τ of the table."""
     found = []
-    for data, than, tau in product(dict.fromkeys(column(rows, "data")), ("untrained", "chance_trained"), TAU):
+    for data, than, tau in product(distinct(rows, "data"), ("untrained", "chance_trained"), TAU):
         there = where(rows, {"data": data, "layer": LAST, "tau": tau})
         found.append(Comparison(data, tau, than, paired_effect(column(there, "trained"), column(there, than))))
     return found
@@ -113,7 +113,7 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
 
 def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
     """Holds when the trained last hidden layer lies above both at every τ, and CIFAR-10 gives what was read off the figure."""
-    made, data = comparisons(rows), list(dict.fromkeys(column(rows, "data")))
+    made, data = comparisons(rows), distinct(rows, "data")
     p = holm([c.effect.p for c in made])
     failing = [c.told() for c, q in zip(made, p, strict=True) if not (c.effect.difference.value > 0 and q < LEVEL)]
     tested = len(made)

@@ -11,14 +11,14 @@ from matplotlib.ticker import PercentFormatter
 
 from jaxalign.report.figures import MUTED, STYLE, colours_by_depth, line_style
 from jaxalign.studies.demo_read import FALLS, LAYERS, READ, TAU
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 COLOURS = colours_by_depth(LAYERS)
 
 
 def figure(config: Any, rows: Sequence[Row]) -> Figure:
     """A panel a data set, mean and range over seeds; the values read lie on CIFAR-10's, or have one of their own."""
-    data = list(dict.fromkeys(column(rows, "data")))
+    data = distinct(rows, "data")
     measured_read = "CIFAR-10" in data
     with matplotlib.rc_context(STYLE):
         drawn = Figure(figsize=(11, 4.9), layout="constrained")

@@ -19,11 +19,10 @@ from jaxalign.representation import INPUT, encode_targets
 from jaxalign.statistics import holm, mean_interval, page_trend, paired_effect
 from jaxalign.studies.depth_figure import figure
 from jaxalign.studies.networks import mlp
-from jaxalign.studies.problems import Problem, digits_parity, fashion_pair, resized
+from jaxalign.studies.problems import DIGITS, FASHION, Problem, problem_named
 from jaxalign.studies.seeds import train_seeds
-from jaxalign.studies.study import Cell, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Verdict, column, distinct, where
 
-FASHION, DIGITS = "Fashion-MNIST", "digits"
 REAL, RANDOM = "real", "random"
 
 
@@ -127,7 +126,7 @@ def by_seed(table: np.ndarray, depths: Sequence[int]) -> np.ndarray:
 
 def _table(rows: Sequence[Row], state: str) -> np.ndarray:
     """(seeds, depths): the mean of the layers there are."""
-    depths, seeds = (list(dict.fromkeys(column(rows, name))) for name in ("depth", "seed"))
+    depths, seeds = (distinct(rows, name) for name in ("depth", "seed"))
     mean = lambda seed, depth: np.mean(column(where(rows, {"seed": seed, "depth": depth}), state))
     return np.array([[mean(seed, depth) for depth in depths] for seed in seeds])
 
@@ -166,8 +165,7 @@ def _notes(config: Config, rows: Sequence[Row], problem: str) -> list[str]:
 
 
 def _problem(config: Config, cell: Cell) -> Problem:
-    name = cell["problem"]
-    problem = digits_parity(config.samples) if name == DIGITS else resized(fashion_pair(2, 4, config.samples), config.side)
+    problem = problem_named(cell["problem"], config.samples, config.side)
     if cell["labels"] == REAL:
         return problem
     labels = np.random.default_rng(0).permutation(problem.labels)

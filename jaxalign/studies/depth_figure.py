@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from jaxalign.report.figures import MUTED, STYLE
 from jaxalign.representation import INPUT
 from jaxalign.statistics import mean_interval
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 TRAINED, RANDOM = "#0072b2", "#d55e00"
 
 
 def figure(rows: Sequence[Row]) -> Figure:
     """A panel a data set: means over seeds with 95 % intervals."""
-    problems = list(dict.fromkeys(column(rows, "problem")))
+    problems = distinct(rows, "problem")
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=(5.4 * len(problems), 4.4), layout="constrained")
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]

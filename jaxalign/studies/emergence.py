@@ -18,9 +18,9 @@ from jaxalign.representation import INPUT
 from jaxalign.statistics import Paired, holm, mean_interval, paired_effect
 from jaxalign.studies.emergence_figure import figure
 from jaxalign.studies.networks import ARCHITECTURES, architecture_named
-from jaxalign.studies.problems import Problem, diabetes, digits_parity, fashion_pair, resized
+from jaxalign.studies.problems import DIABETES, DIGITS, FASHION, problem_named
 from jaxalign.studies.seeds import one_of, train_seeds
-from jaxalign.studies.study import Cell, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Verdict, column, distinct, outcome, where
 
 OPTIMIZERS = {
     "SGD": optax.sgd(0.1),
@@ -32,7 +32,6 @@ OPTIMIZERS = {
 }
 """One step size each, chosen for a loss that falls clearly on the digits; not tuned to a data set or an architecture."""
 
-FASHION, DIGITS, DIABETES = "Fashion-MNIST", "digits", "diabetes"
 FACTORS = ("architecture", "problem", "optimizer")
 
 
@@ -70,7 +69,7 @@ def cells(config: Config) -> list[Cell]:
 def measure(config: Config, cell: Cell) -> list[Row]:
     """A row for each optimizer, seed and layer."""
     architecture = architecture_named(cell["architecture"], ARCHITECTURES)
-    problem, count = _problem(config, str(cell["problem"])), len(config.optimizers)
+    problem, count = problem_named(cell["problem"], config.samples, config.side), len(config.optimizers)
     history = train_seeds(
         architecture,
         problem,
@@ -105,7 +104,7 @@ def measure(config: Config, cell: Cell) -> list[Row]:
 
 def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
     """Whether the last hidden layer's share rises in every cell that learned."""
-    losses = {factors: _loss(where(rows, factors_of(factors))) for factors in cells_of(rows)}
+    losses = {factors: _loss(where(rows, factors_of(factors))) for factors in distinct(rows, *FACTORS)}
     learned = [factors for factors, loss in losses.items() if loss < config.learned]  # NaN, of a diverged run, is not
     if not learned:
         raise ValueError(f"no network learned: no final loss is under {config.learned} of the first; take more steps")
@@ -117,7 +116,7 @@ def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
     how = lambda loss: f"loss {loss:.0%} of its first" if np.isfinite(loss) else "a seed diverged"
     slow = [f"{' · '.join(one)} ({how(loss)})" for one, loss in losses.items() if one not in learned]
     return Verdict(
-        "holds" if all(rising) else "holds in part" if any(rising) else "does not hold",
+        outcome(named(rising), len(learned)),
         mean_interval(np.mean([one.trained - one.untrained for one in inside], axis=0)),
         "area of the last hidden layer, ∫A dτ over ‖y‖²√n, trained − untrained, mean of cells over seeds",
         named(rising),
@@ -140,11 +139,6 @@ class Values(NamedTuple):
     inputs: np.ndarray
 
 
-def cells_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The levels of ``FACTORS`` that occur, in their order."""
-    return list(dict.fromkeys(tuple(str(row[name]) for name in FACTORS) for row in rows))
-
-
 def factors_of(levels: Sequence[str]) -> Cell:
     return dict(zip(FACTORS, levels, strict=True))
 
@@ -164,12 +158,6 @@ def _loss(rows: Sequence[Row]) -> float:
 def _significant(effects: Sequence[Paired], level: float) -> list[bool]:
     adjusted = holm([one.p for one in effects])
     return [one.difference.value > 0 and bool(p <= level) for one, p in zip(effects, adjusted, strict=True)]
-
-
-def _problem(config: Config, name: str) -> Problem:
-    if name == DIABETES:
-        return diabetes()
-    return digits_parity(config.samples) if name == DIGITS else resized(fashion_pair(2, 4, config.samples), config.side)
 
 
 STUDY = Study(

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from jaxalign.report.figures import FAINT, INK, MUTED, STYLE
 from jaxalign.representation import INPUT
 from jaxalign.statistics import mean_interval
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 BEFORE, AFTER = "#9aa3af", "#0072b2"
 
 
 def figure(rows: Sequence[Row]) -> Figure:
     """A panel a data set, a line a cell: the last hidden layer untrained and trained, mean and 95 % interval over seeds."""
-    problems = list(dict.fromkeys(column(rows, "problem")))
-    lines = list(dict.fromkeys(zip(column(rows, "architecture"), column(rows, "optimizer"), strict=True)))
-    lines.sort(key=lambda line: list(dict.fromkeys(column(rows, "architecture"))).index(line[0]))
+    problems = distinct(rows, "problem")
+    lines = distinct(rows, "architecture", "optimizer")
+    lines.sort(key=lambda line: distinct(rows, "architecture").index(line[0]))
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=(2.6 + 2.6 * len(problems), 1.3 + _line_height(lines) * len(lines)), layout="constrained")
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]

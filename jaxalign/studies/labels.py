@@ -32,12 +32,13 @@ from jaxalign.studies.labels_figure import figure
 from jaxalign.studies.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.problems import Problem, digits_parity, fashion_pair
 from jaxalign.studies.seeds import states_of
-from jaxalign.studies.study import Cell, Outcome, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Verdict, column, distinct, outcome, where
 from jaxalign.training import History, TrainState, fit, probe
 
 TRUE, RANDOM = "true", "random"
 OWN, FRESH, TRUTH = "trained on", "never trained on", "true"  # the labels asked about
 DIGITS = "even or odd digit"
+KIND = ("problem", "architecture")
 BATCH = 64
 
 
@@ -111,25 +112,19 @@ def verdict(config: LabelsConfig, rows: Sequence[Row]) -> Verdict:
     }
     effects = {
         (*kind, name): paired_effect(column(where(after, {"asked": OWN, **_kind(kind)}), "area"), _areas(held, kind))
-        for kind in kinds(random)
+        for kind in distinct(random, *KIND)
         for name, held in compared.items()
     }
     above = [effect.p / 2 if effect.difference.value > 0 else 1 - effect.p / 2 for effect in effects.values()]
     adjusted = zip(effects, holm(above).tolist(), strict=True)
     failing = [f"{network} on {problem!r}: not above {name}" for (problem, network, name), p in adjusted if p > config.level]
-    outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(effects) else "holds in part"
     gain = np.subtract(column(where(after, {"asked": OWN}), "area"), column(compared["untrained"], "area"))
     of = "area over ‖y‖²√n of the random labels trained on, last hidden layer, trained − untrained"
-    return Verdict(outcome, mean_interval(gain), of, failing, len(effects), _notes(config, rows))
-
-
-def kinds(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """(problem, architecture), in order, each once."""
-    return list(dict.fromkeys(zip(column(rows, "problem"), column(rows, "architecture"), strict=True)))
+    return Verdict(outcome(failing, len(effects)), mean_interval(gain), of, failing, len(effects), _notes(config, rows))
 
 
 def _kind(kind: tuple[str, str]) -> Cell:
-    return {"problem": kind[0], "architecture": kind[1]}
+    return dict(zip(KIND, kind, strict=True))
 
 
 def _areas(rows: Sequence[Row], kind: tuple[str, str]) -> list[float]:
@@ -152,7 +147,7 @@ def _notes(config: LabelsConfig, rows: Sequence[Row]) -> list[str]:
         f"the gain is {gains[False]:.3f} for random and {gains[True]:.3f} for true labels",
         f"in networks trained on random labels, the true ones have {held:.3f}, random ones never trained on "
         f"{np.mean([row['area'] for row in fresh if row['labels'] != TRUE]):.3f}",
-        *(_speed(config, where(last, {"asked": OWN, **_kind(kind)}), kind) for kind in kinds(rows)),
+        *(_speed(config, where(last, {"asked": OWN, **_kind(kind)}), kind) for kind in distinct(rows, *KIND)),
         f"networks are the unit; {config.seeds} share each permutation of the labels",
     ]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from jaxalign.report.figures import INK, MUTED, STYLE
 from jaxalign.statistics import mean_interval
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 TRUE, RANDOM = "#1b6ca8", "#c8553d"
 AREA = "∫A dτ / (‖y‖²√n)"
@@ -20,7 +20,7 @@ GUESSING = float(np.log(2))
 
 def figure(config: Any, rows: Sequence[Row]) -> Figure:
     """A column a problem and architecture: area by step, loss by step, area by layer; bands are intervals over networks."""
-    kinds = list(dict.fromkeys(zip(column(rows, "problem"), column(rows, "architecture"), strict=True)))
+    kinds = distinct(rows, "problem", "architecture")
     with matplotlib.rc_context(STYLE):
         drawn = Figure(figsize=(3.9 * len(kinds) + 0.6, 10.2), layout="constrained")
         panels = drawn.subplots(3, len(kinds), squeeze=False, sharey="row")
@@ -53,7 +53,7 @@ def _by_layer(axes: Axes, rows: Sequence[Row]) -> None:
     _band(axes, where(random, {"step": last, "asked": "trained on"}), "depth", "area", RANDOM, "-o")
     _band(axes, where(random, {"step": 0, "asked": "trained on"}), "depth", "area", RANDOM, "--")
     _band(axes, where(random, {"step": last, "asked": "never trained on"}), "depth", "area", MUTED, ":")
-    names = list(dict.fromkeys(column(rows, "layer")))
+    names = distinct(rows, "layer")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", color=INK)
 
 

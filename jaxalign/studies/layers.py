@@ -19,15 +19,14 @@ from jaxalign.statistics import holm, mean_interval, page_trend
 from jaxalign.studies.layers_figure import figure
 from jaxalign.studies.layers_table import CURVE, areas, by_seed, deeper_is_higher, mean_curves, ranges
 from jaxalign.studies.networks import RESIDUAL, TRANSFORMER, Architecture, architecture_named, mlp
-from jaxalign.studies.problems import Problem, digits_parity, fashion_pair, resized
+from jaxalign.studies.problems import DIGITS, FASHION, problem_named
 from jaxalign.studies.seeds import train_seeds
-from jaxalign.studies.study import Cell, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Verdict, column, outcome, where
 
 DEEP_CNN = Architecture(
     "CNN", images=True, build=lambda problem, rngs: CNN(problem.inputs.shape[1:], (8, 16, 32), 64, 1, rngs=rngs)
 )
 DEEP = (mlp("ReLU MLP", jax.nn.relu, (64,) * 5), DEEP_CNN, RESIDUAL, TRANSFORMER)
-FASHION, DIGITS = "Fashion-MNIST", "digits"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def cells(config: Config) -> list[Cell]:
 def measure(config: Config, cell: Cell) -> list[Row]:
     """A row for each seed and layer, with the trained layer's curve."""
     architecture = architecture_named(cell["architecture"], DEEP)
-    problem = _problem(config, cell)
+    problem = problem_named(cell["problem"], config.samples, config.side)
     history = train_seeds(
         architecture,
         problem,
@@ -99,7 +98,7 @@ def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
     rho = lambda state: mean_interval(np.mean([by_seed(part, state) for part in parts.values()], axis=0))
     null = rho("untrained")
     return Verdict(
-        "does not hold" if len(failing) == len(parts) else "holds in part" if failing else "holds",
+        outcome(failing, len(parts)),
         rho("trained"),
         "rank correlation of a layer's position and its area within a trained network, mean of cells over seeds",
         failing,
@@ -121,12 +120,6 @@ def _note(config: Config, rows: Sequence[Row]) -> str:
         f"every layer over the one before at τ/√n {ranges(tau, holds)}, in {holds.sum() / max(seen.sum(), 1):.0%} "
         f"of those up to {tau[seen].max(initial=0):.2f}; loss {loss:.0%} of its first"
     )
-
-
-def _problem(config: Config, cell: Cell) -> Problem:
-    if cell["problem"] == DIGITS:
-        return digits_parity(config.samples)
-    return resized(fashion_pair(2, 4, config.samples), config.side)
 
 
 STUDY = Study(

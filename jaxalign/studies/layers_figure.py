@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from jaxalign.report.figures import MUTED, STYLE, colours_by_depth, line_style
 from jaxalign.statistics import mean_interval
 from jaxalign.studies.layers_table import deeper_is_higher, mean_curves
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 TRAINED = "#0072b2"
 
@@ -21,7 +21,7 @@ def figure(rows: Sequence[Row], seen: float) -> Figure:
       rows: of the table.
       seen: the share that has to be left in the last layer, where curves are compared.
     """
-    architectures, problems = (list(dict.fromkeys(column(rows, name))) for name in ("architecture", "problem"))
+    architectures, problems = (distinct(rows, name) for name in ("architecture", "problem"))
     with matplotlib.rc_context(STYLE):
         size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
         drawing = Figure(figsize=size, layout="constrained")
@@ -47,7 +47,7 @@ def _areas(axes: Axes, rows: Sequence[Row]) -> None:
         at = mean_interval([[share[seed, position] for position in positions] for seed in seeds])
         spread = [at.value - at.low, at.high - at.value]
         axes.errorbar(positions, at.value, yerr=spread, fmt="o-", ms=4.5, color=colour, mfc="white", label=state)
-    colours = list(colours_by_depth(list(dict.fromkeys(column(rows, "layer")))).values())
+    colours = list(colours_by_depth(distinct(rows, "layer")).values())
     axes.scatter(positions, at.value, c=colours, s=42, zorder=3)
     axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
     axes.set_xticks(positions)
@@ -55,7 +55,7 @@ def _areas(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _curves(axes: Axes, rows: Sequence[Row], seen: float) -> None:
     """Of every layer, the mean over seeds; shaded where each lies at or over the one before it."""
-    layers = list(dict.fromkeys(column(rows, "layer")))
+    layers = distinct(rows, "layer")
     tau, curves = mean_curves(rows)
     for position, (layer, colour) in enumerate(colours_by_depth(layers).items()):
         curve = curves[position]

@@ -34,10 +34,11 @@ from jaxalign.spectrum import spectrum
 from jaxalign.statistics import Estimate, holm, jackknife, mean_interval
 from jaxalign.studies.pretrained_figure import figure
 from jaxalign.studies.published import TEXTS, UNPOOLED, features, network, untrained
-from jaxalign.studies.study import Cell, Outcome, Row, Study, Value, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Value, Verdict, column, distinct, outcome, where
 from jaxalign.studies.tasks import GROUPS, Task, digits_task, fashion_task, summary_task
 
 PUBLISHED, UNTRAINED, PERMUTED = "published", "untrained", "permuted labels"
+PAIR = ("network", "task")
 ANY_LAYER = "untrained, any layer"
 ALL_PAIRS = ((0, 6), (2, 4), (1, 3), (5, 7), (8, 9))
 
@@ -108,27 +109,22 @@ def verdict(config: PretrainedConfig, rows: Sequence[Row]) -> Verdict:
     images = [row for row in deciding if row["network"] != TEXTS]
     adjusted = _adjusted(images)
     failing = [f"{net} on {task!r}: not above {what}" for (net, task, what), p in adjusted.items() if p > config.level]
-    outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(adjusted) else "holds in part"
     of = "area over ‖y‖²√n, last layer − the best of untrained, raw and handcrafted, mean over networks"
     notes = [*_notes(rows, images), _of_texts(config, where(deciding, {"network": TEXTS}))]
-    return Verdict(outcome, _margin(images), of, failing, len(adjusted), notes)
+    return Verdict(outcome(failing, len(adjusted)), _margin(images), of, failing, len(adjusted), notes)
 
 
 def _adjusted(deciding: Sequence[Any]) -> dict[tuple[str, str, str], float]:
     """(network, task, reference) → the p-value of being above it, corrected among references, and among permuted labels."""
-    leads = {key: p for pair in _pairs(deciding) for key, p in _leads(*pair, where(deciding, _of_pair(pair)))}
+    pairs = distinct(deciding, *PAIR)
+    leads = {key: p for net, task in pairs for key, p in _leads(net, task, where(deciding, _of_pair((net, task))))}
     published: list[Any] = where(deciding, {"representation": PUBLISHED})
     nulls = {(row["network"], row["task"], PERMUTED): row["p_null"] for row in published}
     return {**_holm(leads), **_holm(nulls)}
 
 
-def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """(network, task), in order, each once."""
-    return list(dict.fromkeys(zip(column(rows, "network"), column(rows, "task"), strict=True)))
-
-
 def _of_pair(pair: tuple[str, str]) -> Cell:
-    return {"network": pair[0], "task": pair[1]}
+    return dict(zip(PAIR, pair, strict=True))
 
 
 def _image_tasks(config: PretrainedConfig) -> dict[str, Callable[[int], Task]]:
@@ -228,7 +224,7 @@ def _intervals(areas: np.ndarray, best: np.ndarray) -> dict[str, Value]:
 def _leads(net: str, task: str, deciding: Sequence[Row]) -> Iterator[tuple[tuple[str, str, str], float]]:
     """Of each reference, the p-value of the last layer being above it; of several seeds or layers the largest: above all."""
     last: list[Any] = where(deciding, {"decides": True})
-    for reference in dict.fromkeys(column(last, "representation")):
+    for reference in distinct(last, "representation"):
         if reference != PUBLISHED:
             yield (net, task, reference), max(column(where(last, {"representation": reference}), "p_lead"))
     yield (net, task, ANY_LAYER), max(column(where(deciding, {"representation": UNTRAINED}), "p_lead"))
@@ -249,13 +245,13 @@ def _margin(deciding: Sequence[Row]) -> Estimate:
 
 
 def _means(deciding: Sequence[Row], value: str) -> str:
-    names = dict.fromkeys(column(deciding, "representation"))
+    names = distinct(deciding, "representation")
     return ", ".join(f"{name} {np.mean(column(where(deciding, {'representation': name}), value)):.3f}" for name in names)
 
 
 def _notes(rows: Sequence[Row], deciding: Sequence[Any]) -> list[str]:
     wide = sum(row["width"] >= row["n"] for row in deciding)
-    pairs, last = _pairs(deciding), where(deciding, {"decides": True})
+    pairs, last = distinct(deciding, *PAIR), where(deciding, {"decides": True})
     rises = sum(_highest(where(rows, {**_of_pair(pair), "representation": PUBLISHED})) for pair in pairs)
     return [
         f"mean area over ‖y‖²√n, last layers: {_means(last, 'area')}",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxalign.report.figures import INK, MUTED, STYLE
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 COLOURS = {"published": "#1b6ca8", "untrained": "#8a8f98"}
 REFERENCES = ("#b58900", "#c8553d")  # raw, handcrafted
@@ -23,7 +23,7 @@ AREA = "area  ∫A dτ / (‖y‖²√n)"
 
 def figure(config: Any, rows: Sequence[Row]) -> Figure:
     """A column a network: above, layers on every task, thin, and their mean; below, what is compared, on every task."""
-    networks = list(dict.fromkeys(column(rows, "network")))
+    networks = distinct(rows, "network")
     tasks = [len(set(column(where(rows, {"network": name}), "task"))) for name in networks]
     with matplotlib.rc_context(STYLE):
         heights = (4.2, 0.75 * max(tasks) + 0.6)
@@ -100,15 +100,15 @@ def _mean(rows: Sequence[Row]) -> float:
 
 
 def _tasks(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(column(rows, "task")))
+    return distinct(rows, "task")
 
 
 def _levels(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
     """What has no layers: colour and line of the references, and of the untrained network unpooled."""
     held = where(rows, {"depth": 0, "decides": True})
-    names = [name for name in dict.fromkeys(column(held, "representation")) if not name.startswith("untrained")]
+    names = [name for name in distinct(held, "representation") if not name.startswith("untrained")]
     styles = {name: (colour, "--") for name, colour in zip(names, REFERENCES, strict=True)}
-    others = [name for name in dict.fromkeys(column(held, "representation")) if name not in styles]
+    others = [name for name in distinct(held, "representation") if name not in styles]
     return {**styles, **{name: (COLOURS["untrained"], "-.") for name in others}}
 
 

@@ -15,6 +15,8 @@ from jaxalign.data import cifar10, fashion_mnist
 from jaxalign.representation import encode_targets
 from jaxalign.training import classification
 
+FASHION, DIGITS, DIABETES = "Fashion-MNIST", "digits", "diabetes"
+
 
 class Problem(NamedTuple):
     """Data and what is to be learned of them.
@@ -66,6 +68,13 @@ def diabetes() -> Problem:
     y = ((held.target - held.target.mean()) / held.target.std())[:, None].astype(np.float32)
     x = held.data / held.data.std(axis=0)
     return Problem("diabetes (regression)", x.astype(np.float32), y, y, squared_error)
+
+
+def problem_named(name: object, n: int, side: int) -> Problem:
+    """Pullover against coat of side × side pixels, digits even against odd, n of either; or diabetes, all of it."""
+    if name == DIABETES:
+        return diabetes()
+    return digits_parity(n) if name == DIGITS else resized(fashion_pair(2, 4, n), side)
 
 
 def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:

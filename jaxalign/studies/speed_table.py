@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scipy import stats
 
 from jaxalign.statistics import Estimate, mean_interval, spearman
-from jaxalign.studies.study import Cell, Row, Value, column
+from jaxalign.studies.study import Cell, Row, Value, column, distinct
 
 TRUE, PERMUTED = "true", "permuted"
 NO_NETWORK = -1
@@ -14,8 +14,10 @@ NO_NETWORK = -1
 
 def cells_of(rows: Sequence[Row]) -> list[Cell]:
     """The cells of a table, in their order."""
-    pairs = dict.fromkeys((row["problem"], row["architecture"]) for row in rows)
-    return [{"problem": problem, "architecture": architecture} for problem, architecture in pairs]
+    return [
+        {"problem": problem, "architecture": architecture}
+        for problem, architecture in distinct(rows, "problem", "architecture")
+    ]
 
 
 def association(

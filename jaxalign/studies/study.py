@@ -61,6 +61,11 @@ class Verdict(NamedTuple):
         return f"in all of {self.cells} cells" if self.outcome == "holds" else "no single cell fails"
 
 
+def outcome(failing: Sequence[str], cells: int) -> Outcome:
+    """What it comes to where a claim is not met in these of so many cells."""
+    return "holds" if not failing else "does not hold" if len(failing) == cells else "holds in part"
+
+
 @dataclass(frozen=True)
 class Study(Generic[Config]):
     """A claim and how it is put to the test.
@@ -89,6 +94,12 @@ class Study(Generic[Config]):
 def column(rows: Sequence[Row], name: str) -> list[Any]:
     """One column of a table."""
     return [row[name] for row in rows]
+
+
+def distinct(rows: Sequence[Row], *names: str) -> list[Any]:
+    """What occurs in a column, or in several together, each once, in order."""
+    columns = [column(rows, name) for name in names]
+    return list(dict.fromkeys(columns[0] if len(columns) == 1 else zip(*columns, strict=True)))
 
 
 def where(rows: Sequence[Row], factors: Cell) -> list[Row]:

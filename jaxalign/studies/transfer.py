@@ -33,7 +33,7 @@ from jaxalign.data.synthetic import VARIABLES
 from jaxalign.models import MLP
 from jaxalign.representation import INPUT
 from jaxalign.statistics import holm
-from jaxalign.studies.study import Cell, Outcome, Row, Study, Verdict, column, where
+from jaxalign.studies.study import Cell, Row, Study, Verdict, column, distinct, outcome, where
 from jaxalign.studies.transfer_figure import draw
 from jaxalign.studies.transfer_gains import (
     MEASURES,
@@ -167,9 +167,8 @@ def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
         if reasons:
             failing.append(f"{each.name}: {'; '.join(reasons)}")
     weakest = min(found, key=lambda each: each.correlation.value)
-    outcome: Outcome = "holds" if not failing else "does not hold" if len(failing) == len(found) else "holds in part"
     return Verdict(
-        outcome=outcome,
+        outcome=outcome(failing, len(found)),
         effect=weakest.correlation,
         of=f"Spearman's ρ of alignment gain and transfer gain, where it is lowest ({weakest.name})",
         failing=failing,
@@ -206,7 +205,7 @@ def _of_measure(measure: str, found: Sequence[Finding]) -> str:
 
 def _of_layers(found: Sequence[Finding], rows: Sequence[Row]) -> str:
     told = []
-    for layer in dict.fromkeys(column(rows, "layer")):
+    for layer in distinct(rows, "layer"):
         rho = [rank_correlation(gains(rows, each.problem, layer, each.reference, each.measure)) for each in found]
         told.append(f"{layer} {min(rho):.2f} to {max(rho):.2f}")
     return f"ρ over the cells by layer: {', '.join(told)}."

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from jaxalign.statistics import Estimate, Paired, paired_effect, spearman
-from jaxalign.studies.study import Row, column, where
+from jaxalign.studies.study import Row, column, distinct, where
 
 Reference = Literal["input", "untrained"]
 Measure = Literal["speed", "accuracy"]
@@ -119,7 +119,7 @@ def gains(rows: Sequence[Row], problem: str, layer: str, reference: Reference, m
 
 def findings(rows: Sequence[Row], resamples: int) -> list[Finding]:
     """Of every problem, measure and reference, in the last layer."""
-    problems, last = list(dict.fromkeys(column(rows, "problem"))), column(rows, "layer")[-1]
+    problems, last = distinct(rows, "problem"), column(rows, "layer")[-1]
     return [finding(rows, *case, last, resamples) for case in itertools.product(problems, MEASURES, REFERENCES)]
 
 
