@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 import optax
 import tyro
 from flax import nnx
 
 from jaxalign.data import Dataset
 from jaxalign.models import MLP
+from jaxalign.training import one_of
 from jaxalign.training.record import Measure
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
@@ -39,6 +41,13 @@ WHERE = ("devices", "distributed", "coordinator", "processes", "process")
 _OF_A_CALL = ("out", "overwrite", "resume", *WHERE)
 
 
+class Variant(NamedTuple):
+    """What runs of one program differ in."""
+
+    optimizer: Optimizer
+    rate: float
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a network on Fashion-MNIST and log every layer's alignment with the labels at every step.
@@ -60,10 +69,10 @@ class Train:
     """Number of hidden layers."""
     activation: Activation = "relu"
     """Activation of the hidden layers."""
-    optimizer: Optimizer = "adam"
-    """The optax optimizer."""
+    optimizer: tuple[Optimizer, ...] = ("adam",)
+    """The optax optimizer, or several."""
     learning_rate: tuple[float, ...] = (1e-3,)
-    """Its step size; several are trained as one program, and leave a run folder each."""
+    """Its step size, or several; every optimizer with every step size is trained in one program, and leaves a run folder."""
     batch_size: int = 64
     """Images a step."""
     steps: int = 1563
@@ -111,11 +120,14 @@ elsewhere say --coordinator, --processes and --process."""
         for name in ("width", "depth", "batch_size", "steps", "probe", "every", "checkpoint_every", "seeds", "devices"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}; change {_flag(name)}")
+        if unknown := sorted(set(self.optimizer) - set(OPTIMIZERS)):
+            raise ValueError(f"optimizer must be among {', '.join(OPTIMIZERS)}, found {unknown}; change --optimizer")
         wrong = [rate for rate in self.learning_rate if not 0 < rate < float("inf")]
         if wrong or not self.learning_rate:
             raise ValueError(f"learning_rate must be positive and finite, found {wrong or 'none'}; change --learning-rate")
-        if len(set(self.learning_rate)) < len(self.learning_rate):
-            raise ValueError(f"learning_rate must be different ones, found {self.learning_rate}; change --learning-rate")
+        for name in ("optimizer", "learning_rate"):
+            if len(set(value := getattr(self, name))) < len(value):
+                raise ValueError(f"{name} must be different ones, found {value}; change {_flag(name)}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, found {self.seed}; change --seed")
         if self.overwrite and self.out is None:
@@ -134,7 +146,12 @@ elsewhere say --coordinator, --processes and --process."""
     @property
     def models(self) -> int:
         """How many networks are trained at once."""
-        return self.seeds * len(self.learning_rate)
+        return self.seeds * len(self.variants)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Every optimizer with every step size."""
+        return [Variant(optimizer, rate) for optimizer in self.optimizer for rate in self.learning_rate]
 
     def _changed(self, field: Field) -> bool:
         return getattr(self, field.name) != field.default
@@ -163,7 +180,7 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
 
 
 def build_models(config: Train, images: Dataset) -> list[MLP]:
-    """The networks, all seeds of one step size after those of another: one logit for two classes, one a class for more."""
+    """The networks, all seeds of one variant after those of another: one logit for two classes, one a class for more."""
     classes = len(images.class_names)
     return [
         MLP(
@@ -179,22 +196,30 @@ def build_models(config: Train, images: Dataset) -> list[MLP]:
 
 def seeds_of(config: Train) -> list[int]:
     """The seed of each network."""
-    return list(range(config.seed, config.seed + config.seeds)) * len(config.learning_rate)
+    return list(range(config.seed, config.seed + config.seeds)) * len(config.variants)
 
 
-def rates_of(config: Train) -> list[float]:
-    """The step size of each network."""
-    return [rate for rate in config.learning_rate for _ in range(config.seeds)]
+def optimizer_of(config: Train) -> tuple[Any, Any]:
+    """Optimizer and hyperparameters of ``fit``; of several networks the optimizer is a function of each one's own."""
+    each = [OPTIMIZERS[name] for name in config.optimizer]
+    if config.models == 1:
+        return each[0](config.learning_rate[0]), None
+    variants = [variant for variant in config.variants for _ in range(config.seeds)]
+    rates = np.array([variant.rate for variant in variants], np.float32)
+    if len(each) == 1:
+        return each[0], rates
+    numbers = np.array([config.optimizer.index(variant.optimizer) for variant in variants])
+    return lambda own: one_of([made(own["rate"]) for made in each])(own["number"]), {"number": numbers, "rate": rates}
 
 
-def describe(config: Train, images: Dataset, rate: float) -> dict[str, str]:
+def describe(config: Train, images: Dataset, variant: Variant) -> dict[str, str]:
     """The recipe for people: what, in a few words each."""
     names = images.class_names
     seeds = f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
     return {
         "images": f"{len(images):,} images of {' and '.join(names) if len(names) == 2 else f'{len(names)} classes'}",
         "network": f"MLP {'-'.join([str(config.width)] * config.depth)}, {config.activation}",
-        "optimizer": f"{config.optimizer}, step size {rate:g}, batch {config.batch_size}, {seeds}",
+        "optimizer": f"{variant.optimizer}, step size {variant.rate:g}, batch {config.batch_size}, {seeds}",
     }
 
 

@@ -1,4 +1,4 @@
-"""The run folders that one training program fills: one, or with several step sizes one for each."""
+"""The run folders that one training program fills: one, or one for each of several optimizers and step sizes."""
 
 import shlex
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxalign.cli.environment import environment
-from jaxalign.cli.recipe import Train, as_settings, describe, from_settings
+from jaxalign.cli.recipe import Train, Variant, as_settings, describe, from_settings
 from jaxalign.data import Dataset
 from jaxalign.report.figures import all_figures
 from jaxalign.report.page import page
@@ -21,7 +21,7 @@ from jaxalign.report.terminal import summary
 from jaxalign.training import History, RunWriter
 from jaxalign.training.run_folder import FIGURES, PAGE, read_config, read_history, read_result
 
-CHECKPOINTS, SWEEP = "checkpoints", "learning_rates.png"
+CHECKPOINTS, SWEEP = "checkpoints", "sweep.png"
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Run:
 
     Attributes:
       writer: fills the folder.
-      rate: the step size of its models.
+      variant: the optimizer and step size of its models.
       models: their places in the program's history; None of the only one.
     """
 
     writer: RunWriter
-    rate: float
+    variant: Variant
     models: int | list[int] | None
 
     @property
@@ -49,35 +49,36 @@ class Run:
 
 
 def open_runs(config: Train, folder: Path, images: Dataset, probed: Dataset, *, resume: bool) -> list[Run]:
-    """The runs of a configuration, each in ``folder``, or, of several step sizes, in a folder in it. Nothing is written yet."""
-    sizes, seeds = config.learning_rate, config.seeds
+    """The runs of a configuration, each in ``folder``, or, of several variants, in a folder in it. Nothing is written yet."""
+    seeds = config.seeds
 
     def models(i: int) -> int | list[int] | None:
         if config.models == 1:
             return None
         return i if seeds == 1 else list(range(i * seeds, (i + 1) * seeds))
 
-    def writer(rate: float) -> RunWriter:
-        place = folder if len(sizes) == 1 else folder / f"learning-rate-{rate:g}"
-        about = _description(config, rate, images, probed)
+    def writer(variant: Variant) -> RunWriter:
+        optimizer = f"{variant.optimizer}-" if len(config.optimizer) > 1 else ""
+        place = folder if len(config.variants) == 1 else folder / f"{optimizer}learning-rate-{variant.rate:g}"
+        about = _description(config, variant, images, probed)
         return RunWriter(place, about, overwrite=config.overwrite, resume=resume)
 
-    runs = [Run(writer(rate), rate, models(i)) for i, rate in enumerate(sizes)]
+    runs = [Run(writer(variant), variant, models(i)) for i, variant in enumerate(config.variants)]
     if config.overwrite:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return runs
 
 
 def folders(folder: Path) -> Sequence[Path]:
-    """The run folder itself, or those of its step sizes in it."""
-    return sorted(file.parent for file in folder.glob("learning-rate-*/config.json")) or [folder]
+    """The run folder itself, or those of its variants in it."""
+    return sorted(file.parent for file in folder.glob("*learning-rate-*/config.json")) or [folder]
 
 
 def begun(folder: Path) -> tuple[Train, bool]:
     """The configuration of the runs in a folder, to go on with, and whether all of them are finished."""
     held = folders(folder)
     config = from_settings(read_config(held[0])["train"], folder)
-    whole = len(held) == len(config.learning_rate)
+    whole = len(held) == len(config.variants)
     return config, whole and all(read_result(run).get("status") == "finished" for run in held)
 
 
@@ -95,7 +96,7 @@ def finish(runs: Sequence[Run], result: Mapping[str, Any], accuracies: Mapping[s
         console.print(summary(histories[-1], described, told))
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP
-        sweep([run.rate for run in runs], histories).savefig(picture, dpi=160)
+        sweep({run.variant: history for run, history in zip(runs, histories, strict=True)}).savefig(picture, dpi=160)
     return picture
 
 
@@ -109,9 +110,9 @@ def _write_report(folder: Path, history: History, described: dict[str, Any], res
     return folder / FIGURES / f"{next(iter(figures))}.png"
 
 
-def _description(config: Train, rate: float, images: Dataset, probed: Dataset) -> dict[str, Any]:
+def _description(config: Train, variant: Variant, images: Dataset, probed: Dataset) -> dict[str, Any]:
     """config.json: the settings, what they mean for people, and what they ran on."""
-    names, recipe = images.class_names, describe(config, images, rate)
+    names, recipe = images.class_names, describe(config, images, variant)
     return {
         "title": f"{names[0]} against {names[1]}" if len(names) == 2 else f"{len(names)} classes of Fashion-MNIST",
         "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['images']}",

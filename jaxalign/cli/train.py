@@ -20,7 +20,7 @@ from rich.console import Console
 from jaxalign.capture import tap
 from jaxalign.cli.devices import first_process, join_processes, mesh_of
 from jaxalign.cli.progress import TrainingDisplay
-from jaxalign.cli.recipe import OPTIMIZERS, WHERE, Train, build_models, rates_of, seeds_of
+from jaxalign.cli.recipe import WHERE, Train, build_models, optimizer_of, seeds_of
 from jaxalign.cli.runs import CHECKPOINTS, begun, finish, open_runs
 from jaxalign.data import Dataset, fashion_mnist
 from jaxalign.models import MLP
@@ -106,10 +106,11 @@ def _task(config: Train) -> Task:
 
 
 def _fit(config: Train, task: Task, mesh: Mesh | None, folder: Path, observe: Callable[[History], None]) -> TrainState:
-    one, optimizer = config.models == 1, OPTIMIZERS[config.optimizer]
+    one = config.models == 1
+    optimizer, hyperparameters = optimizer_of(config)
     state, _ = fit(
         task.models[0] if one else task.models,
-        optimizer(config.learning_rate[0]) if one else optimizer,
+        optimizer,
         task.images.inputs,
         task.images.labels,
         steps=config.steps,
@@ -117,7 +118,7 @@ def _fit(config: Train, task: Task, mesh: Mesh | None, folder: Path, observe: Ca
         every=config.every,
         batch_size=config.batch_size,
         seed=config.seed if one else seeds_of(config),
-        hyperparameters=None if one else np.array(rates_of(config), np.float32),
+        hyperparameters=hyperparameters,
         observe=observe,
         checkpoints=Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every),
         mesh=mesh,

@@ -1,6 +1,6 @@
-"""What a step size does: the last loss and every layer's area, side by side over all step sizes of a sweep."""
+"""What optimizer and step size do: the last loss and every layer's area, side by side over all runs of a sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -17,26 +17,44 @@ from jaxalign.training.history import History
 LAST = 50
 """Losses are means over so many steps at the end, for that of one batch says little."""
 
+LOSS, AREA = f"Training loss, mean of the last {LAST} steps", "Area under the whole curve  ∫A dτ / ‖y‖²"
 
-def sweep(rates: Sequence[float], histories: Sequence[History]) -> Figure:
-    """Two panels over the step size: the training loss at the end, and the area over ‖y‖² of every layer."""
+
+def sweep(runs: Mapping[tuple[str, float], History]) -> Figure:
+    """Of {(optimizer, step size): run}, over the step size: the training loss at the end, and every layer's area over ‖y‖².
+
+    Of one optimizer the two panels are side by side; several have a column each.
+    """
+    optimizers = list(dict.fromkeys(optimizer for optimizer, _ in runs))
+    several = len(optimizers) > 1
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
-        loss, area = figure.subplots(1, 2)
-        seeds = [over_models(history) for history in histories]
-        _over_rates(loss, rates, [_last_loss(history) for history in histories], {"color": INK})
-        for name, colour in layer_colours(histories[0]).items():
-            ends = [of_layer(s, name).map(lambda r: r.area[-1] / histories[0].total) for s in seeds]
-            _over_rates(area, rates, ends, {"color": colour, "label": name, **line_style(name)})
-        loss.set(title=f"Training loss, mean of the last {LAST} steps", ylim=(0, None))
-        area.set(title="Area under the whole curve  ∫A dτ / ‖y‖²", ylim=(0, None))
-        for axes in (loss, area):
-            axes.set(xlabel="step size", xscale="log")
-            axes.xaxis.set_major_locator(FixedLocator(list(rates)))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-        area.legend(loc="best", fontsize=9)
+        figure = Figure(figsize=(2.5 + 3.6 * len(optimizers), 7.2) if several else (10, 4.2), layout="constrained")
+        panels = figure.subplots(2, len(optimizers), sharey="row") if several else figure.subplots(1, 2)[:, None]
+        for optimizer, (loss, area) in zip(optimizers, panels.T, strict=True):
+            _over_rates(loss, area, {rate: run for (name, rate), run in sorted(runs.items()) if name == optimizer})
+            if several:
+                loss.set_title(optimizer)
+        for axes, told in zip(panels[:, 0], (LOSS, AREA), strict=True):
+            axes.set_ylim(bottom=0)
+            if several:
+                axes.set_ylabel(told)
+            else:
+                axes.set_title(told)
+        figure.legend(handles=panels[1, 0].lines, loc="outside right center", fontsize=9)
     return figure
+
+
+def _over_rates(loss: Axes, area: Axes, runs: Mapping[float, History]) -> None:
+    first, seeds = next(iter(runs.values())), [over_models(run) for run in runs.values()]
+    _line(loss, runs, [_last_loss(run) for run in runs.values()], {"color": INK})
+    for name, colour in layer_colours(first).items():
+        ends = [of_layer(s, name).map(lambda r: r.area[-1] / first.total) for s in seeds]
+        _line(area, runs, ends, {"color": colour, "label": name, **line_style(name)})
+    for axes in (loss, area):
+        axes.set(xlabel="step size", xscale="log")
+        axes.xaxis.set_major_locator(FixedLocator(list(runs)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
 
 
 def _last_loss(history: History) -> Estimate:
@@ -45,9 +63,8 @@ def _last_loss(history: History) -> Estimate:
     return median_interval(each) if len(each) and np.isfinite(each).all() else Estimate(np.nan, np.nan, np.nan, len(each))
 
 
-def _over_rates(axes: Axes, rates: Sequence[float], ends: Sequence[Estimate], style: dict[str, Any]) -> None:
+def _line(axes: Axes, rates: Iterable[float], ends: Sequence[Estimate], style: dict[str, Any]) -> None:
     """A line through the medians, with intervals where there are several seeds."""
-    order = np.argsort(rates)
-    x, y = np.array(rates)[order], [ends[i] for i in order]
-    axes.plot(x, [e.value for e in y], marker="o", markersize=4, **style)
-    axes.vlines(x, [e.low for e in y], [e.high for e in y], color=style["color"], alpha=0.5)
+    x = list(rates)
+    axes.plot(x, [e.value for e in ends], marker="o", markersize=4, **style)
+    axes.vlines(x, [e.low for e in ends], [e.high for e in ends], color=style["color"], alpha=0.5)

@@ -19,8 +19,9 @@ from jaxalign.statistics import Paired, holm, mean_interval, paired_effect
 from jaxalign.studies.emergence_figure import figure
 from jaxalign.studies.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.problems import DIABETES, DIGITS, FASHION, problem_named
-from jaxalign.studies.seeds import one_of, train_seeds
+from jaxalign.studies.seeds import train_seeds
 from jaxalign.studies.study import Cell, Row, Study, Verdict, column, distinct, outcome, where
+from jaxalign.training import one_of
 
 OPTIMIZERS = {
     "SGD": optax.sgd(0.1),

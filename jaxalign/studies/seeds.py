@@ -1,13 +1,12 @@
 """A network trained with several seeds, measured before and after, or all along: what most studies are made of."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax.typing import ArrayLike
 
@@ -90,34 +89,6 @@ def initial(architecture: Architecture, problem: Problem, seeds: Sequence[int]) 
 def states_of(networks: Sequence[nnx.Module]) -> nnx.State:
     """The states of networks that differ in their arrays alone, as one with an axis of networks first."""
     return jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
-
-
-def one_of(transformations: Sequence[optax.GradientTransformation]) -> Callable[[Any], optax.GradientTransformation]:
-    """An optimizer by its number, which may be traced: so that networks of one program can each have another.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import optax
-      >>> from jaxalign.studies.seeds import one_of
-      >>> second = one_of([optax.sgd(1.0), optax.sgd(0.5)])(1)
-      >>> second.update(jnp.ones(2), second.init(jnp.ones(2)))[0].tolist()
-      [-0.5, -0.5]
-
-    Source: ours.
-    """
-
-    def with_number(number: Any) -> optax.GradientTransformation:
-        def init(parameters: Any) -> Any:
-            return tuple(one.init(parameters) for one in transformations)
-
-        def update(gradient: Any, states: Any, parameters: Any = None) -> Any:
-            pairs = [one.update(gradient, state, parameters) for one, state in zip(transformations, states, strict=True)]
-            updates, states = zip(*pairs, strict=True)
-            return jax.tree.map(lambda *each: jnp.stack(each)[number], *updates), states
-
-        return optax.GradientTransformation(init, update)
-
-    return with_number
 
 
 def _records(watch: Probe, before: nnx.State, after: nnx.State) -> OrderedDict[str, Record]:

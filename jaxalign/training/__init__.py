@@ -7,6 +7,7 @@ from jaxalign.training.history import History
 from jaxalign.training.loop import fit
 from jaxalign.training.objective import classification
 from jaxalign.training.observe import Observed, observe
+from jaxalign.training.one_of import one_of
 from jaxalign.training.probe import Probe, probe
 from jaxalign.training.record import Record
 from jaxalign.training.run_folder import RunWriter, read_history
@@ -28,6 +29,7 @@ __all__ = [
     "classification",
     "fit",
     "observe",
+    "one_of",
     "probe",
     "read_history",
 ]

@@ -99,6 +99,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, m
     [
         ["--seeds", "0"],
         ["--learning-rate", "0.1", "0.1"],
+        ["--optimizer", "adam", "adam"],
         ["--coordinator", "host:1"],
         ["--distributed"],
         ["--steps", "0"],
@@ -140,7 +141,7 @@ def test_without_out_every_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path, capsys):
     many = ["--seeds", "2", "--learning-rate", "1e-2", "1e-3", "--every", "5", "--measure", "quadrature"]
     assert main(["train", *SMALL, *many, "--steps", "20", "--out", str(tmp_path)]) == 0
-    assert f"Picture: {tmp_path / 'learning_rates.png'}" in capsys.readouterr().out
+    assert f"Picture: {tmp_path / 'sweep.png'}" in capsys.readouterr().out
     for rate in ("0.01", "0.001"):
         folder = tmp_path / f"learning-rate-{rate}"
         history = ja.read_history(folder)
@@ -157,6 +158,24 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path,
     one = [*SMALL, "--seed", "1", "--every", "5", "--measure", "quadrature", "--steps", "20"]
     assert main(["train", *one, "--out", str(alone)]) == 0
     np.testing.assert_allclose(ja.read_history(alone).loss, history.loss[:, 1], rtol=1e-3)
+
+
+def test_optimizers_are_one_program_and_each_trains_as_alone(tmp_path, capsys):
+    shared = [*SMALL, "--every", "10", "--measure", "quadrature", "--steps", "20"]
+    many = ["--optimizer", "sgd", "lion", "--learning-rate", "1e-2", "1e-3"]
+    assert main(["train", *shared, *many, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "sweep.png").exists()
+    runs = sorted(path.name for path in tmp_path.glob("*-learning-rate-*"))
+    assert runs == [f"{optimizer}-learning-rate-{rate}" for optimizer in ("lion", "sgd") for rate in ("0.001", "0.01")]
+    assert main(["show", str(tmp_path)]) == 0
+    assert "lion, step size 0.001" in capsys.readouterr().out
+    assert main(["train", "--resume", str(tmp_path)]) == 0
+    assert "is finished" in " ".join(capsys.readouterr().out.split())
+    for optimizer in ("sgd", "lion"):
+        alone = tmp_path / optimizer
+        assert main(["train", *shared, "--optimizer", optimizer, "--learning-rate", "1e-2", "--out", str(alone)]) == 0
+        together = ja.read_history(tmp_path / f"{optimizer}-learning-rate-0.01")
+        np.testing.assert_allclose(ja.read_history(alone).loss, together.loss, rtol=1e-3)
 
 
 @pytest.mark.slow

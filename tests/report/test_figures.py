@@ -88,8 +88,19 @@ def test_a_model_that_diverged_is_left_out(history, seeds):
 
 def test_a_sweep_draws_the_ends_of_its_runs(history, seeds):
     for runs in ([history, history], [seeds, seeds]):
-        loss, area = sweep([1e-2, 1e-3], runs).axes
+        loss, area = sweep({("adam", 1e-2): runs[0], ("adam", 1e-3): runs[1]}).axes
         assert loss.get_xscale() == "log"
         np.testing.assert_allclose(lines(area)["hidden_3"].get_xdata(), [1e-3, 1e-2])
         np.testing.assert_allclose(lines(area)["hidden_3"].get_ydata(), history.layers["hidden_3"].area[-1] / 100, rtol=1e-6)
         np.testing.assert_allclose(loss.lines[0].get_ydata(), history.loss[-50:].mean(), rtol=1e-6)
+
+
+def test_a_sweep_over_optimizers_has_a_column_each(history):
+    faster = history._replace(loss=history.loss / 2)
+    drawn = sweep({("adam", 1e-2): history, ("sgd", 1e-1): faster, ("adam", 1e-3): faster, ("sgd", 1e-2): history})
+    for optimizer, loss, rates, halves in zip(
+        ("adam", "sgd"), drawn.axes[:2], ((1e-3, 1e-2), (1e-2, 1e-1)), ((2, 1), (1, 2)), strict=True
+    ):
+        assert loss.get_title(loc="left") == optimizer
+        np.testing.assert_allclose(loss.lines[0].get_xdata(), rates)
+        np.testing.assert_allclose(loss.lines[0].get_ydata(), history.loss[-50:].mean() / halves, rtol=1e-6)

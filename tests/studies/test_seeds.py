@@ -7,7 +7,8 @@ from flax import nnx
 
 from jaxalign.studies.networks import RELU, TRANSFORMER
 from jaxalign.studies.problems import fashion_pair, resized
-from jaxalign.studies.seeds import initial, one_of, train_seeds
+from jaxalign.studies.seeds import initial, train_seeds
+from jaxalign.training import one_of
 
 
 @pytest.fixture(scope="module")
