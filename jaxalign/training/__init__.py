@@ -3,6 +3,7 @@
 from jaxalign.training.batch_probe import BatchProbe, batch_probe
 from jaxalign.training.checkpoints import Checkpoints
 from jaxalign.training.chunk import TrainState
+from jaxalign.training.convolutions import fast_convolutions
 from jaxalign.training.history import History
 from jaxalign.training.loop import fit
 from jaxalign.training.objective import classification
@@ -27,6 +28,7 @@ __all__ = [
     "Writer",
     "batch_probe",
     "classification",
+    "fast_convolutions",
     "fit",
     "observe",
     "one_of",

@@ -24,9 +24,25 @@ CONVOLUTION = primitives.conv_general_dilated_p
 
 
 def fast_convolutions(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """``function`` of pytrees of arrays, already differentiated, with the same values; off the CPU the same program.
+    """``function`` with its convolutions in the order of the CPU's kernel, for use in a loop; elsewhere the same program.
 
-    A convolution inside ``cond``, ``while_loop`` or ``shard_map`` is left as it is.
+    Args:
+      function: of pytrees of arrays, differentiated already: a ``value_and_grad``, or a whole step. A convolution inside a
+        ``cond``, ``while_loop`` or ``shard_map`` of it is left as it is.
+
+    Returns:
+      A function of the same values, for every dtype and under every transformation but differentiation.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from jaxalign.training import fast_convolutions
+      >>> numbers = ("NHWC", "HWIO", "NHWC")
+      >>> loss = lambda kernel, x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers).sum()
+      >>> gradient = fast_convolutions(jax.grad(loss))
+      >>> step = lambda kernel, x: (kernel - gradient(kernel, x) / 16, None)
+      >>> jax.lax.scan(step, jnp.ones((1, 1, 2, 1)), jnp.ones((3, 1, 4, 4, 2)))[0].ravel().tolist()
+      [-2.0, -2.0]
 
     Source: ours.
     """
