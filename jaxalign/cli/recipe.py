@@ -120,8 +120,9 @@ elsewhere say --coordinator, --processes and --process."""
         for name in ("width", "depth", "batch_size", "steps", "probe", "every", "checkpoint_every", "seeds", "devices"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}; change {_flag(name)}")
-        if unknown := sorted(set(self.optimizer) - set(OPTIMIZERS)):
-            raise ValueError(f"optimizer must be among {', '.join(OPTIMIZERS)}, found {unknown}; change --optimizer")
+        unknown = sorted(set(self.optimizer) - set(OPTIMIZERS))
+        if unknown or not self.optimizer:
+            raise ValueError(f"optimizer must be among {', '.join(OPTIMIZERS)}, found {unknown or 'none'}; change --optimizer")
         wrong = [rate for rate in self.learning_rate if not 0 < rate < float("inf")]
         if wrong or not self.learning_rate:
             raise ValueError(f"learning_rate must be positive and finite, found {wrong or 'none'}; change --learning-rate")
@@ -170,9 +171,12 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
       ValueError: settings that this version does not know, or does not find.
     """
     known = {field.name for field in fields(Train)} - set(_OF_A_CALL)
-    if set(settings) != known:
-        wrong = ", ".join(sorted(known ^ set(settings)))
-        raise ValueError(f"{folder} was made by another version of jaxalign: {wrong} in one of them only; train anew")
+    wrong = known ^ set(settings) | {
+        name for name in ("optimizer", "learning_rate") if not isinstance(settings.get(name), list)
+    }
+    if wrong:
+        told = ", ".join(sorted(wrong))
+        raise ValueError(f"{folder} was made by another version of jaxalign, with other settings: {told}; train anew")
     held: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     if held["data"] is not None:
         held["data"] = Path(held["data"])

@@ -12,6 +12,7 @@ import pytest
 import jaxalign as ja
 from jaxalign.cli import main
 from jaxalign.cli.progress import TrainingDisplay
+from jaxalign.cli.recipe import Train, as_settings, from_settings
 
 SMALL = ["--samples", "200", "--width", "16", "--depth", "2", "--probe", "100"]
 
@@ -108,6 +109,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, m
         ["--seed", "-1"],
         ["--overwrite"],
         ["--optimizer", "sdg"],
+        ["--optimizer", "--steps", "3"],
     ],
 )
 def test_bad_values_name_their_option(capsys, arguments):
@@ -158,6 +160,14 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path,
     one = [*SMALL, "--seed", "1", "--every", "5", "--measure", "quadrature", "--steps", "20"]
     assert main(["train", *one, "--out", str(alone)]) == 0
     np.testing.assert_allclose(ja.read_history(alone).loss, history.loss[:, 1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "adam"}, {"rate": 1e-3}])
+def test_settings_of_another_version_are_refused_by_name(tmp_path, change):
+    settings = json.loads(json.dumps(as_settings(Train())))
+    assert from_settings(settings, tmp_path) == Train(out=tmp_path)
+    with pytest.raises(ValueError, match=f"made by another version of jaxalign, with other settings: {next(iter(change))}"):
+        from_settings({**settings, **change}, tmp_path)
 
 
 def test_optimizers_are_one_program_and_each_trains_as_alone(tmp_path, capsys):
