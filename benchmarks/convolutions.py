@@ -12,7 +12,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from _in_turn import in_turn
 from _results import save
 from flax import nnx
 from rich.console import Console
@@ -49,10 +49,6 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
     networks = [build(seed) for seed in range(models)]
     graph, optimizer = nnx.graphdef(networks[0]), optax.adam(1e-3)
 
-    def start(network: nnx.Module) -> ja.TrainState:
-        state = nnx.state(network)
-        return ja.TrainState(jnp.zeros((), jnp.int32), state, optimizer.init(nnx.filter_state(state, nnx.Param)))
-
     def loss_of(parameters, rest, batch, answers):
         network = nnx.merge(graph, parameters, rest, copy=True)
         return classification(network(batch), answers)[0], nnx.state(network, nnx.Not(nnx.Param))
@@ -64,9 +60,9 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
         model = nnx.merge_state(optax.apply_updates(parameters, updates), rest)
         return ja.TrainState(state.step + 1, model, moments), loss
 
-    each = [start(network) for network in networks]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     one, recipe = jax.jit(step), Recipe(graph, optimizer, classification, steps=10**6)
+    each = [recipe.start(network) for network in networks]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
 
     def loop() -> Any:
         losses = np.empty((STEPS, models))
@@ -94,20 +90,15 @@ def main() -> None:
     for network, build in NETWORKS.items():
         for models in (1, 4):
             held = ways(build, models)
-            losses = {name: run() for name, run in held.items()}  # compiles
-            seconds: dict[str, list[float]] = {name: [] for name in held}
-            for _ in range(arguments.rounds):
-                for name, run in held.items():
-                    begin = time.perf_counter()
-                    run()
-                    seconds[name].append((time.perf_counter() - begin) / STEPS)
+            losses = {name: run() for name, run in held.items()}
+            seconds = {name: t[:, 0] / STEPS for name, t in in_turn(held, arguments.rounds).items()}
             for name, t in seconds.items():
                 row = {
                     "network": network,
                     "models": models,
                     "way": name,
                     "milliseconds": 1e3 * float(np.median(t)),
-                    "over_own_loop": float(np.median(np.array(t) / np.array(seconds["own loop"]))),
+                    "over_own_loop": float(np.median(t / seconds["own loop"])),
                     "loss_difference": float(np.abs(losses[name] / losses["own loop"] - 1).max()),
                 }
                 results.append(row)

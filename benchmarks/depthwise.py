@@ -7,7 +7,6 @@ pass and of the gradients by images and kernel, ratios within a round. The whole
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 from unittest import mock
@@ -15,6 +14,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _in_turn import in_turn
 from _results import save
 from flax import nnx
 from rich.console import Console
@@ -60,16 +60,9 @@ def network(batch: int) -> dict[str, Program]:
 
 def race(programs: dict[str, Program], rounds: int) -> dict[str, float]:
     """Median milliseconds of each way, and the median ratio within a round."""
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for run in programs.values():
-        jax.block_until_ready(run())
-    for _ in range(rounds):
-        for name, run in programs.items():
-            begin = time.perf_counter()
-            jax.block_until_ready(run())
-            times[name].append(1e3 * (time.perf_counter() - begin))
+    times = {name: 1e3 * t[:, 0] for name, t in in_turn(programs, rounds).items()}
     medians = {f"{name}_milliseconds": float(np.median(t)) for name, t in times.items()}
-    return {**medians, "times_as_fast": float(np.median(np.array(times["xla"]) / times["shifted"]))}
+    return {**medians, "times_as_fast": float(np.median(times["xla"] / times["shifted"]))}
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from _in_turn import in_turn
 from _results import save
 from flax import nnx
 from rich.console import Console
@@ -31,7 +32,7 @@ from rich.table import Table
 import jaxalign as ja
 from jaxalign.models import ViT, resnet18
 from jaxalign.training import classification
-from jaxalign.training.chunk import Data, Recipe, TrainState, of_one
+from jaxalign.training.chunk import Data, Recipe, of_one
 from jaxalign.training.record import MEASURES, Measure, Pooling
 
 CLASSES = 10
@@ -66,14 +67,11 @@ def images(count: int) -> tuple[jax.Array, jax.Array]:
 
 def trainer(case: Case, model: nnx.Module, probe: ja.BatchProbe | None) -> Callable[[], Any]:
     """A call is a chunk of ``fit``; it goes on from where the last one stopped, and returns records."""
-    optimizer = optax.adam(1e-3)
-    recipe = Recipe(nnx.graphdef(model), optimizer, classification, steps=10**6)
-    parameters = nnx.filter_state(nnx.state(model), nnx.Param)
-    start = TrainState(jnp.zeros((), jnp.int32), nnx.state(model), optimizer.init(parameters))
+    recipe = Recipe(nnx.graphdef(model), optax.adam(1e-3), classification, steps=10**6)
     data = Data(probe, *images(256))
     chunk = jax.jit(of_one(recipe), donate_argnums=(0,))
     rows = np.random.default_rng(1).integers(0, 256, (case.steps, 1, case.batch))
-    held = [jax.tree.map(jnp.copy, start)]
+    held = [jax.tree.map(jnp.copy, recipe.start(model))]
 
     def run() -> Any:
         held[0], (_, records) = jax.block_until_ready(chunk(held[0], rows, None, data))
@@ -108,19 +106,6 @@ def written(records: Any, steps: int) -> float:
             writer.write(ja.History(step, step, loss, {"accuracy": loss}, layers, thresholds, grid, float(steps)))
             times.append(time.perf_counter() - begin)
     return float(np.median(times)) / steps
-
-
-def in_turn(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each, (rounds, 2): on the clock, and of all processors together, which other programs disturb less."""
-    for run in runs.values():
-        run()  # compiles
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for i in range(rounds):
-        for name in list(runs) if i % 2 == 0 else list(runs)[::-1]:
-            clock, processors = time.perf_counter(), time.process_time()
-            runs[name]()
-            seconds[name].append((time.perf_counter() - clock, time.process_time() - processors))
-    return {name: np.array(times) for name, times in seconds.items()}
 
 
 def found(case: Case, model: nnx.Module, tap: ja.Tap, rounds: int) -> tuple[dict[str, list[float]], dict[str, dict]]:

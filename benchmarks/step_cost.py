@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from _in_turn import in_turn
 from _results import save
 from flax import nnx
 from rich.console import Console
@@ -87,7 +88,7 @@ def ways() -> dict[str, Callable[[], object]]:
                 measured = [jax.vmap(lambda m: curve(ja.spectrum(m)))(layer) for layer in measured]
             return carry, losses, measured
 
-        return lambda: jax.block_until_ready(run((state, adam.init(state))))
+        return lambda: run((state, adam.init(state)))
 
     return {"train step": program(None), **{name: program(measure) for name, measure in MEASURES.items()}}
 
@@ -110,22 +111,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    held = ways()
-    for run in held.values():
-        run()
-    seconds: dict[str, list[float]] = {name: [] for name in held}
-    for _ in range(arguments.rounds):
-        for name, run in held.items():
-            begin = time.perf_counter()
-            run()
-            seconds[name].append((time.perf_counter() - begin) / STEPS)
-
-    base = np.array(seconds["probe forward"])
-    layers = {name: (np.array(t) - base) / 4 for name, t in seconds.items()}
+    seconds = {name: t[:, 0] / STEPS for name, t in in_turn(ways(), arguments.rounds).items()}
+    base = seconds["probe forward"]
+    layers = {name: (t - base) / 4 for name, t in seconds.items()}
     rows = {
         name: {
             "milliseconds": 1e3 * float(np.median(t)),
-            "over_step_and_forward": float(np.median(np.array(t) / base)),
+            "over_step_and_forward": float(np.median(t / base)),
             "faster_than_svd": float(np.median(layers["+ jnp svd"] / layers[name])) if name.startswith("+") else None,
         }
         for name, t in seconds.items()

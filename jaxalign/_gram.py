@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -75,13 +75,13 @@ def _products_in_blocks(own: int, *columns: Array) -> Array:
         total, _ = jax.lax.scan(lambda so_far, rows: (add(so_far, block(rows)), None), total, blocks)
     if whole < n:
         total = add(total, block([c[whole:] for c in columns]))
-    return jnp.concatenate([_row(total[: i + 1], *edges[i]) for i in range(strips)])
+    return jnp.concatenate([_row(total[: i + 1], edges[: i + 1]) for i in range(strips)])
 
 
-def _row(strips: list[Array], start: int, stop: int) -> Array:
-    """Rows of the whole matrix: the last of these strips, and left of it what the ones before have in these columns."""
-    begins = [0, *accumulate(len(strip) for strip in strips[:-1])]
-    above = [strip[:, start - begin : stop - begin].T for strip, begin in zip(strips[:-1], begins, strict=False)]
+def _row(strips: list[Array], edges: list[tuple[int, int]]) -> Array:
+    """Rows of the whole matrix: the last of these strips, and left of it what the ones before have in its columns."""
+    start, stop = edges[-1]
+    above = [strip[:, start - begin : stop - begin].T for strip, (begin, _) in zip(strips[:-1], edges[:-1], strict=True)]
     return jnp.concatenate([*above, strips[-1]], axis=1)
 
 

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-AT_ONCE = min(8 * (os.cpu_count() or 1), 64)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+AT_ONCE = min(8 * CORES, 64)
 """Calls that are independent in a loop's body: XLA's CPU runtime takes another core for each 8 operations that could run."""
 
 

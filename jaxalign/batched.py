@@ -1,6 +1,5 @@
 """Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,10 @@ from jax.typing import ArrayLike
 
 from jaxalign import _host
 from jaxalign._checks import as_matrices, as_real_floats, as_target_matrix, is_on_host, require_finite
+from jaxalign._lapack import CORES
 from jaxalign._routes import Method, device_of, platform_of, route_for
 from jaxalign.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WORTH_A_CALL = 1 << 23  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 from jax.extend import core
 from jax.extend.core import primitives
 
@@ -13,6 +14,21 @@ Rule: TypeAlias = Callable[[core.JaxprEqn, Sequence[Any]], Sequence[Any]]
 
 Inside: TypeAlias = Callable[[core.Jaxpr, Sequence[Any], Sequence[Any]], tuple[list, Any]]
 """The outputs of an inner jaxpr from its constants and arguments, and a pytree of what else is handed out."""
+
+
+def traced(function: Callable, arguments: Sequence[Any], settings: dict[str, Any]) -> tuple[core.ClosedJaxpr, list, Any]:
+    """The jaxpr of a call, the arrays it takes, and the tree of what it returns; what is no array stays what it is."""
+    leaves, tree = jax.tree.flatten((arguments, settings))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array | np.ndarray)]
+
+    def of_arrays(*arrays):
+        held = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
+        positional, named = jax.tree.unflatten(tree, [held[i] for i in range(len(leaves))])
+        return function(*positional, **named)
+
+    arrays = [leaves[i] for i in places]
+    closed, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+    return closed, arrays, jax.tree.structure(shape)
 
 
 def evaluate(jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any], rule: Rule) -> list:

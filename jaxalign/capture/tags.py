@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
 from jax.extend.core import primitives
 
-from jaxalign.capture.jaxprs import bind, enter, equations, evaluate
+from jaxalign.capture.jaxprs import bind, enter, equations, evaluate, traced
 from jaxalign.capture.layers import Filter, as_filters, in_order, matches, require_all_found
 
 Wanted = Callable[[str], bool]
@@ -70,23 +69,14 @@ def reap(
     filters = as_filters(names)
 
     def reaped(*args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Array]]:
-        leaves, tree = jax.tree.flatten((args, kwargs))
-        places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array | np.ndarray)]
-
-        def of_arrays(*arrays):
-            held = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
-            arguments, settings = jax.tree.unflatten(tree, [held[i] for i in range(len(leaves))])
-            return function(*arguments, **settings)
-
-        arrays = [leaves[i] for i in places]
-        closed, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+        closed, arrays, tree = traced(function, args, kwargs)
         there_are = list(_tags(closed.jaxpr, lambda name: True))
         require_all_found(filters, dict.fromkeys(there_are), "were asked for and are not among the tags")
         wanted = lambda name: matches(name, None, filters)
         outputs, found = _evaluate(closed.jaxpr, closed.consts, arrays, wanted)
         names = list(_tags(closed.jaxpr, wanted))
         values = {name: [x for other, x in zip(names, found, strict=True) if other == name] for name in names}
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs), in_order(names, values)
+        return jax.tree.unflatten(tree, outputs), in_order(names, values)
 
     return reaped
 

@@ -18,8 +18,8 @@ BEFORE, AFTER = "#9aa3af", "#0072b2"
 def figure(rows: Sequence[Row]) -> Figure:
     """A panel a data set, a line a cell: the last hidden layer untrained and trained, mean and 95 % interval over seeds."""
     problems = distinct(rows, "problem")
-    lines = distinct(rows, "architecture", "optimizer")
-    lines.sort(key=lambda line: distinct(rows, "architecture").index(line[0]))
+    lines, architectures = distinct(rows, "architecture", "optimizer"), distinct(rows, "architecture")
+    lines.sort(key=lambda line: architectures.index(line[0]))
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=(2.6 + 2.6 * len(problems), 1.3 + _line_height(lines) * len(lines)), layout="constrained")
         panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]

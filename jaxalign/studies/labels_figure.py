@@ -31,9 +31,7 @@ def figure(config: Any, rows: Sequence[Row]) -> Figure:
             loss.axhline(GUESSING, color=MUTED, linestyle=":", linewidth=1.2)
             _by_layer(layers, held)
             area.set_title(f"{architecture}\n{problem}")
-        for axes, label in zip(
-            panels[:, 0], (f"last hidden layer\n{AREA}", "training loss, nats", f"each layer\n{AREA}"), strict=True
-        ):
+        for axes, label in zip(panels[:, 0], LABELS, strict=True):
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         _name_lines(*panels[:, 0])

@@ -63,6 +63,12 @@ class Recipe(NamedTuple):
         """The optimizer with its hyperparameters, if it has any."""
         return self.optimizer if isinstance(self.optimizer, optax.GradientTransformation) else self.optimizer(hyperparameters)
 
+    def start(self, module: nnx.Module, hyperparameters: Any = None) -> TrainState:
+        """The state of a module before its first update."""
+        variables = nnx.state(module)
+        parameters = nnx.filter_state(variables, nnx.Param)
+        return TrainState(jnp.zeros((), jnp.int32), variables, self.transformation(hyperparameters).init(parameters))
+
 
 class Data(NamedTuple):
     """What stays the same in all chunks and for all models."""

@@ -15,7 +15,7 @@ from jax.extend import core
 from jax.extend.core import primitives
 
 from jaxalign._looped import looped
-from jaxalign.capture.jaxprs import bind, enter, equations, evaluate
+from jaxalign.capture.jaxprs import bind, enter, equations, evaluate, traced
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -48,15 +48,9 @@ def fast_convolutions(function: Callable[Arguments, Result]) -> Callable[Argumen
     """
 
     def evaluated(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        leaves, tree = jax.tree.flatten((args, kwargs))
-
-        def of_leaves(*leaves: Array) -> Result:
-            arguments, named = jax.tree.unflatten(tree, leaves)
-            return function(*arguments, **named)
-
-        closed, shape = jax.make_jaxpr(of_leaves, return_shape=True)(*leaves)
-        outputs, _ = _evaluate(closed.jaxpr, closed.consts, leaves)
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+        closed, arrays, tree = traced(function, args, kwargs)
+        outputs, _ = _evaluate(closed.jaxpr, closed.consts, arrays)
+        return jax.tree.unflatten(tree, outputs)
 
     return evaluated
 

@@ -109,7 +109,7 @@ def fit(
     lying = layout(mesh, len(models) if several else None, same, batch_size)
     plan = schedule(len(inputs), batch_size, steps, every, chunk)
     recipe = Recipe(nnx.graphdef(models[0]), optimizer, objective, steps)
-    starts = [_start(recipe, module, _entry(hyperparameters, i)) for i, module in enumerate(models)]
+    starts = [recipe.start(module, _entry(hyperparameters, i)) for i, module in enumerate(models)]
     # Arrays of our own, each its own: the chunks donate their state, the user's model must keep its arrays, and an
     # optimizer may have kept the parameters themselves.
     state = jax.tree.map(lambda *x: jnp.stack(x), *starts) if several else jax.tree.map(jnp.copy, starts[0])
@@ -158,12 +158,6 @@ def fit(
     if checkpoints is not None:
         checkpoints.save(steps, lying.whole(state), settings)
     return state, concatenate(parts)
-
-
-def _start(recipe: Recipe, module: nnx.Module, hyperparameters: Any) -> TrainState:
-    variables = nnx.state(module)
-    parameters = nnx.filter_state(variables, nnx.Param)
-    return TrainState(jnp.zeros((), jnp.int32), variables, recipe.transformation(hyperparameters).init(parameters))
 
 
 def _entry(tree: Any, i: int) -> Any:

@@ -93,10 +93,8 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
     images, labels = jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32), jnp.asarray(rng.integers(0, 2, 16))
     models = [CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed)) for seed in range(3)]
     watch = ja.probe(ja.tap(models[0], models[0].post_activations), images, ja.encode_targets(labels), reduce="mean")
-    graph, optimizer = nnx.graphdef(models[0]), optax.adam(1e-3)
-    states = [nnx.state(model) for model in models]
-    states = [ja.TrainState(jnp.zeros((), jnp.int32), state, optimizer.init(state)) for state in states]
-    recipe = Recipe(graph, optimizer, classification, 9)
+    recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification, 9)
+    states = [recipe.start(model) for model in models]
     run = of_several(recipe, same_batches=True, hyperparameters=False) if several else of_one(recipe)
     state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if several else states[0]
     text = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), None, Data(watch, images, labels)).compile().as_text()
