@@ -1,4 +1,6 @@
-"""Time several programs fairly: in turn, so that whatever else the machine does falls on all of them alike."""
+"""Time several programs fairly: in turn, so that whatever else the machine does falls on all of
+them alike.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,9 +10,11 @@ import numpy as np
 
 
 def in_turn(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each, (rounds, 2): on the clock, and of all processors together, which other programs disturb less.
+    """Seconds of each, (rounds, 2): on the clock, and of all processors together, which other
+    programs disturb less.
 
-    Every second round goes backwards. Each is called once before, to compile; what it returns is waited for.
+    Every second round goes backwards. Each is called once before, to compile; what it returns is
+    waited for.
     """
     for run in runs.values():
         jax.block_until_ready(run())

@@ -15,5 +15,7 @@ def save(question: str, content: dict[str, Any]) -> Path:
     device = re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower())
     file = Path(__file__).parent / "results" / f"{device}-{question}.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**content, "environment": environment()}, indent=2) + "\n", encoding="utf-8")
+    file.write_text(
+        json.dumps({**content, "environment": environment()}, indent=2) + "\n", encoding="utf-8"
+    )
     return file

@@ -1,10 +1,12 @@
-"""Does ``fit`` train a convolutional network as fast as a loop of one's own, alone and several at once?
+"""Does ``fit`` train a convolutional network as fast as a loop of one's own, alone and several at
+once?
 
     python benchmarks/convolutions.py
 
-A small CNN and a small ResNet on images of 28 × 28, Adam, batches of 64, no probe. A jitted step called from a Python loop, the
-same step in a ``lax.scan``, and the chunk of ``fit``, in turn. Several models: one after another in the loop, vmapped in scan
-and chunk. Medians over rounds, ratios within a round, and how far losses are from those of the loop.
+A small CNN and a small ResNet on images of 28 × 28, Adam, batches of 64, no monitor. A jitted step
+called from a Python loop, the same step in a ``lax.scan``, and the chunk of ``fit``, in turn.
+Several models: one after another in the loop, vmapped in scan and chunk. Medians over rounds,
+ratios within a round, and how far losses are from those of the loop.
 """
 
 import argparse
@@ -27,9 +29,9 @@ from rich.table import Table
 
 import jaxalign as ja
 from jaxalign.models import CNN, ResNet
-from jaxalign.models.resnet import BasicBlock
+from jaxalign.models._resnet import BasicBlock
 from jaxalign.training import classification
-from jaxalign.training.chunk import Data, Recipe, of_one, of_several
+from jaxalign.training._chunk import Data, Recipe, of_one, of_several
 
 STEPS, BATCH, IMAGES = 4, 64, 256
 NETWORKS: dict[str, Callable[[int], nnx.Module]] = {
@@ -55,7 +57,9 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
 
     def step(state, row):
         parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
-        (loss, rest), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters, rest, inputs[row], labels[row])
+        (loss, rest), gradient = jax.value_and_grad(loss_of, has_aux=True)(
+            parameters, rest, inputs[row], labels[row]
+        )
         updates, moments = optimizer.update(gradient, state.optimizer, parameters)
         model = nnx.merge_state(optax.apply_updates(parameters, updates), rest)
         return ja.TrainState(state.step + 1, model, moments), loss
@@ -72,20 +76,37 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
         return losses
 
     scan = jax.jit(jax.vmap(lambda state: jax.lax.scan(step, state, rows)[1]))
-    chunk = jax.jit(of_several(recipe, same_batches=True, hyperparameters=False) if models > 1 else of_one(recipe))
+    chunk = jax.jit(
+        of_several(recipe, same_batches=True, hyperparameters=False)
+        if models > 1
+        else of_one(recipe)
+    )
     state, data = stacked if models > 1 else each[0], Data(None, inputs, labels)
     return {
         "own loop": loop,
         "scan": lambda: np.asarray(scan(stacked)).T,
-        "fit": lambda: np.asarray(chunk(state, rows[:, None], None, data)[1][0].loss).reshape(STEPS, models),
+        "fit": lambda: np.asarray(chunk(state, rows[:, None], None, data)[1][0].loss).reshape(
+            STEPS, models
+        ),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    table = Table("network", "models", "way", "ms a step", "times the loop", "losses differ by", box=None, header_style="bold")
+    table = Table(
+        "network",
+        "models",
+        "way",
+        "ms a step",
+        "times the loop",
+        "losses differ by",
+        box=None,
+        header_style="bold",
+    )
     results = []
     for network, build in NETWORKS.items():
         for models in (1, 4):
@@ -102,11 +123,20 @@ def main() -> None:
                     "loss_difference": float(np.abs(losses[name] / losses["own loop"] - 1).max()),
                 }
                 results.append(row)
-                numbers = (f"{row['milliseconds']:.1f}", f"{row['over_own_loop']:.2f}", f"{row['loss_difference']:.1e}")
+                numbers = (
+                    f"{row['milliseconds']:.1f}",
+                    f"{row['over_own_loop']:.2f}",
+                    f"{row['loss_difference']:.1e}",
+                )
                 table.add_row(network, str(models), name, *numbers)
     console = Console(width=100)
     console.print(table)
-    console.print(save("convolutions", {"rounds": arguments.rounds, "steps": STEPS, "batch": BATCH, "rows": results}))
+    console.print(
+        save(
+            "convolutions",
+            {"rounds": arguments.rounds, "steps": STEPS, "batch": BATCH, "rows": results},
+        )
+    )
 
 
 if __name__ == "__main__":

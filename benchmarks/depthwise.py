@@ -2,8 +2,9 @@
 
     python benchmarks/depthwise.py
 
-The shapes are those of EfficientNet-Lite0's blocks at 224 pixels. Both ways take turns; medians over the rounds of the forward
-pass and of the gradients by images and kernel, ratios within a round. The whole of Lite0's forward pass comes last.
+The shapes are those of EfficientNet-Lite0's blocks at 224 pixels. Both ways take turns; medians
+over the rounds of the forward pass and of the gradients by images and kernel, ratios within a
+round. The whole of Lite0's forward pass comes last.
 """
 
 import argparse
@@ -23,13 +24,23 @@ from rich.table import Table
 from jaxalign.models import depthwise, efficientnet_lite
 
 # Side of the images, channels, side of the kernel, stride.
-SHAPES = ((112, 32, 3, 1), (112, 96, 3, 2), (56, 144, 5, 2), (28, 240, 5, 1), (28, 240, 3, 2), (14, 672, 5, 1), (7, 1152, 3, 1))
+SHAPES = (
+    (112, 32, 3, 1),
+    (112, 96, 3, 2),
+    (56, 144, 5, 2),
+    (28, 240, 5, 1),
+    (28, 240, 3, 2),
+    (14, 672, 5, 1),
+    (7, 1152, 3, 1),
+)
 WAYS = {"xla": depthwise.xla_convolution, "shifted": depthwise.shifted_sum}
 
 Program = Callable[[], object]
 
 
-def convolutions(batch: int, side: int, channels: int, size: int, stride: int) -> dict[str, dict[str, Program]]:
+def convolutions(
+    batch: int, side: int, channels: int, size: int, stride: int
+) -> dict[str, dict[str, Program]]:
     """{forward, gradient: {way: program}}."""
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.standard_normal((batch, side, side, channels)), jnp.float32)
@@ -37,12 +48,18 @@ def convolutions(batch: int, side: int, channels: int, size: int, stride: int) -
 
     def program(convolve: Callable, differentiate: bool) -> Program:
         forward = partial(convolve, stride=stride, padding="SAME")
-        loss = lambda images, kernel: (forward(images, kernel) ** 2).sum()
+
+        def loss(images, kernel):
+            return (forward(images, kernel) ** 2).sum()
+
         run = jax.jit(jax.grad(loss, (0, 1)) if differentiate else forward)
         return lambda: run(images, kernel)
 
     kinds = {"forward": False, "gradient": True}
-    return {kind: {name: program(way, differentiate) for name, way in WAYS.items()} for kind, differentiate in kinds.items()}
+    return {
+        kind: {name: program(way, differentiate) for name, way in WAYS.items()}
+        for kind, differentiate in kinds.items()
+    }
 
 
 def network(batch: int) -> dict[str, Program]:
@@ -50,11 +67,17 @@ def network(batch: int) -> dict[str, Program]:
     model = efficientnet_lite(0, rngs=nnx.Rngs(0))
     model.eval()
     graph, state = nnx.split(model)
-    images = jnp.asarray(np.random.default_rng(0).standard_normal((batch, 224, 224, 3)), jnp.float32)
+    images = jnp.asarray(
+        np.random.default_rng(0).standard_normal((batch, 224, 224, 3)), jnp.float32
+    )
     compiled = {}
     for name, way in WAYS.items():
         with mock.patch.object(depthwise, "depthwise_convolution", partial(way, padding="SAME")):
-            compiled[name] = jax.jit(lambda state, images: nnx.merge(graph, state)(images)).lower(state, images).compile()
+            compiled[name] = (
+                jax.jit(lambda state, images: nnx.merge(graph, state)(images))
+                .lower(state, images)
+                .compile()
+            )
     return {name: partial(run, state, images) for name, run in compiled.items()}
 
 
@@ -66,7 +89,9 @@ def race(programs: dict[str, Program], rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=8)
     arguments = parser.parse_args()
@@ -76,10 +101,22 @@ def main() -> None:
         name = f"{side}×{side}×{channels}, {size}×{size}, stride {stride}"
         for kind, programs in convolutions(arguments.batch, *shape).items():
             rows.append({"what": name, "pass": kind, **race(programs, arguments.rounds)})
-    rows.append({"what": "EfficientNet-Lite0", "pass": "forward", **race(network(arguments.batch), arguments.rounds)})
+    rows.append(
+        {
+            "what": "EfficientNet-Lite0",
+            "pass": "forward",
+            **race(network(arguments.batch), arguments.rounds),
+        }
+    )
 
     table = Table(
-        f"batch of {arguments.batch}", "pass", "XLA, ms", "shifted sum, ms", "times as fast", box=None, header_style="bold"
+        f"batch of {arguments.batch}",
+        "pass",
+        "XLA, ms",
+        "shifted sum, ms",
+        "times as fast",
+        box=None,
+        header_style="bold",
     )
     for row in rows:
         numbers = (row["xla_milliseconds"], row["shifted_milliseconds"], row["times_as_fast"])

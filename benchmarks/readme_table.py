@@ -1,4 +1,5 @@
-"""The tables in README, from committed results: speeds and errors of throughput.py, verdicts of `jaxalign study`.
+"""The tables in README, from committed results: speeds and errors of throughput.py, verdicts of
+`jaxalign study`.
 
 python benchmarks/readme_table.py
 """
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jaxalign.studies.results import FIGURE, Finished, read_results
+from jaxalign.studies.framework.results import FIGURE, Finished, read_results
 
 ROOT = Path(__file__).parent.parent
 RESULTS, STUDIES = ROOT / "benchmarks" / "results", ROOT / "studies"
@@ -19,7 +20,13 @@ OTHERS = ("numpy svd", "jnp svd", "torch svd", "sklearn randomized (50)")
 def throughput(file: Path) -> str:
     held = json.loads(file.read_text(encoding="utf-8"))
     versions, device = held["environment"]["versions"], held["environment"]["device"]
-    heading = ["n × d, or a batch", "ms", *(f"over {other}" for other in OTHERS), "over one GEMM ΦᵀΦ", "σ_min: ours / jnp svd"]
+    heading = [
+        "n × d, or a batch",
+        "ms",
+        *(f"over {other}" for other in OTHERS),
+        "over one GEMM ΦᵀΦ",
+        "σ_min: ours / jnp svd",
+    ]
     where = f"{device}, {held['environment']['host']}, jax {versions['jax']}, {held['date']}"
     image = file.with_suffix(".png").relative_to(ROOT)
     note = f"*{where}; [all numbers]({file.relative_to(ROOT)}), [picture]({image}).*"
@@ -34,17 +41,32 @@ def throughput_row(result: dict[str, Any]) -> list[str]:
         return f"{ours['speedup'] / solvers[other]['speedup']:.1f} ×" if other in solvers else "–"
 
     milliseconds = 1e3 * min(ours["seconds"].values())
-    error = lambda name: f"{solvers[name]['errors']['sigma_min']:.0e}" if name in solvers else "–"
-    cells = [result["shape"], f"{milliseconds:,.3g}" if milliseconds < 100 else f"{milliseconds:,.0f}"]
+
+    def error(name):
+        return f"{solvers[name]['errors']['sigma_min']:.0e}" if name in solvers else "–"
+
+    cells = [
+        result["shape"],
+        f"{milliseconds:,.3g}" if milliseconds < 100 else f"{milliseconds:,.0f}",
+    ]
     cells += [times_faster(other) for other in OTHERS]
     return [*cells, f"{ours['time_over_gemm']:.1f}", f"{error('jaxalign')} / {error('jnp svd')}"]
 
 
 def claims(results: dict[str, Finished]) -> str:
     heading = ["study", "claim", "verdict", "effect [interval]", "fails in"]
-    rows = ([f"[{name}](studies/{name}/{FIGURE})", *claims_row(found)] for name, found in results.items())
+    rows = (
+        [f"[{name}](studies/{name}/{FIGURE})", *claims_row(found)]
+        for name, found in results.items()
+    )
     told = [
-        (f"size {r.size}", r.environment["device"], r.environment["host"], f"jax {r.environment['versions']['jax']}", r.date)
+        (
+            f"size {r.size}",
+            r.environment["device"],
+            r.environment["host"],
+            f"jax {r.environment['versions']['jax']}",
+            r.date,
+        )
         for r in results.values()
     ]
     where = ", ".join(" and ".join(dict.fromkeys(column)) for column in zip(*told, strict=True))
@@ -54,7 +76,12 @@ def claims(results: dict[str, Finished]) -> str:
 def claims_row(found: Finished) -> list[str]:
     verdict = found.verdict
     effect = f"{verdict.of}: {verdict.estimate()}, n = {verdict.effect.n}"
-    return [found.claim, f"**{verdict.outcome}**", effect, f"{len(verdict.failing)} of {verdict.cells} cells"]
+    return [
+        found.claim,
+        f"**{verdict.outcome}**",
+        effect,
+        f"{len(verdict.failing)} of {verdict.cells} cells",
+    ]
 
 
 def table(heading: list[str], rows: Iterable[list[str]]) -> str:
@@ -72,7 +99,9 @@ def between_marks(text: str, name: str, tables: Iterable[str]) -> str:
 
 def readme(text: str, results: Path = RESULTS, studies: Path = STUDIES) -> str:
     """README with its tables as committed results give them."""
-    text = between_marks(text, "throughput", map(throughput, sorted(results.glob("*-throughput.json"))))
+    text = between_marks(
+        text, "throughput", map(throughput, sorted(results.glob("*-throughput.json")))
+    )
     held = read_results(studies)
     return between_marks(text, "claims", [claims(held)] if held else [])
 

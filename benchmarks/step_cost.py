@@ -2,9 +2,10 @@
 
     python benchmarks/step_cost.py
 
-An MLP 64-128-128-128-128-1, batch 64, Adam; a probe of 1000 samples, all four hidden layers, the whole curve. Each way is one
-jitted scan of 64 steps, all in turn; medians over the rounds, ratios within a round. The last lines are the recipe of `jaxalign
-train` by `fit`, with the rows fetched, from its first chunk to its last.
+An MLP 64-128-128-128-128-1, batch 64, Adam; a monitor of 1000 samples, all four hidden layers, the
+whole curve. Each way is one jitted scan of 64 steps, all in turn; medians over the rounds, ratios
+within a round. The last lines are the recipe of `jaxalign train` by `fit`, with the rows fetched,
+from its first chunk to its last.
 """
 
 import argparse
@@ -29,13 +30,15 @@ import jaxalign as ja
 from jaxalign.data import fashion_mnist
 from jaxalign.models import MLP
 
-STEPS, PROBE, BATCH = 64, 1000, 64
-GRID = jnp.linspace(0, PROBE**0.5, 64)
+STEPS, MONITORED, BATCH = 64, 1000, 64
+GRID = jnp.linspace(0, MONITORED**0.5, 64)
 
 
 def thin_svd(phi: jax.Array, y: jax.Array) -> ja.Spectrum:
     left, sigma, _ = jnp.linalg.svd(phi, full_matrices=False)
-    return ja.Spectrum(sigma, jnp.matmul(left.T, y, precision="highest") ** 2, jnp.sum(y**2, axis=0))
+    return ja.Spectrum(
+        sigma, jnp.matmul(left.T, y, precision="highest") ** 2, jnp.sum(y**2, axis=0)
+    )
 
 
 def curve(spectrum: ja.Spectrum) -> jax.Array:
@@ -47,10 +50,14 @@ def curve_of(solve: Callable) -> Callable:
 
 
 MEASURES = {
-    "probe forward": lambda phi, y: phi.sum(),
+    "monitor forward": lambda phi, y: phi.sum(),
     "+ moments": lambda phi, y: ja.moments(phi, y).weight,
-    "+ quadrature (8), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=8, dtype="float32").spectrum),
-    "+ quadrature (16), float32": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16, dtype="float32").spectrum),
+    "+ quadrature (8), float32": curve_of(
+        lambda phi, y: ja.quadrature(phi, y, order=8, dtype="float32").spectrum
+    ),
+    "+ quadrature (16), float32": curve_of(
+        lambda phi, y: ja.quadrature(phi, y, order=16, dtype="float32").spectrum
+    ),
     "+ quadrature (16)": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16).spectrum),
     "+ moments, spectra after the scan": ja.moments,
     "+ spectrum": curve_of(ja.spectrum),
@@ -60,16 +67,18 @@ MEASURES = {
 
 def ways() -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.standard_normal((PROBE, 64)), jnp.float32)
+    x = jnp.asarray(rng.standard_normal((MONITORED, 64)), jnp.float32)
     y = ja.encode_targets(np.asarray(x[:, 0] * x[:, 1] > 0))
-    rows = jnp.asarray(rng.integers(0, PROBE, (STEPS, BATCH)))
+    rows = jnp.asarray(rng.integers(0, MONITORED, (STEPS, BATCH)))
     model = MLP(64, (128,) * 4, 1, rngs=nnx.Rngs(0))
     graph, state = nnx.split(model)
     tap = ja.tap(model, "hidden_*")
     adam = optax.adam(1e-3)
 
     def loss_of(state, batch, goal):
-        return optax.sigmoid_binary_cross_entropy(nnx.merge(graph, state)(batch), (goal + 1) / 2).mean()
+        return optax.sigmoid_binary_cross_entropy(
+            nnx.merge(graph, state)(batch), (goal + 1) / 2
+        ).mean()
 
     def program(measure: Callable | None) -> Callable[[], object]:
         def step(carry, row):
@@ -90,35 +99,53 @@ def ways() -> dict[str, Callable[[], object]]:
 
         return lambda: run((state, adam.init(state)))
 
-    return {"train step": program(None), **{name: program(measure) for name, measure in MEASURES.items()}}
+    return {
+        "train step": program(None),
+        **{name: program(measure) for name, measure in MEASURES.items()},
+    }
 
 
 def recipe(measure: str | None, every: int = 1, steps: int = 511, chunk: int = 64) -> float:
-    """Milliseconds a step of ``fit`` between the first chunk that reaches the host and the last but one."""
+    """Milliseconds a step of ``fit`` between the first chunk that reaches the host and the last but
+    one.
+    """
     images = fashion_mnist(classes=(2, 4)).train
     model = MLP(784, (128, 128, 128), 1, rngs=nnx.Rngs(0))
     tap, targets = ja.tap(model, "hidden_*"), ja.encode_targets(images.labels)
-    probe = None if measure is None else ja.probe(tap, images.inputs, targets, measure=measure)
+    monitor = None if measure is None else ja.monitor(tap, images.inputs, targets, measure=measure)
     times: list[float] = []
-    observe = lambda part: times.append(time.perf_counter())
-    settings = {"steps": steps, "probe": probe, "every": every, "chunk": chunk, "observe": observe}
+
+    def callback(part):
+        return times.append(time.perf_counter())
+
+    settings = {
+        "steps": steps,
+        "monitor": monitor,
+        "every": every,
+        "chunk": chunk,
+        "callback": callback,
+    }
     ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, **settings)
     # The host is one chunk behind: the last two arrivals belong to one wait.
     return 1e3 * (times[-2] - times[0]) / (chunk * (len(times) - 2))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     seconds = {name: t[:, 0] / STEPS for name, t in in_turn(ways(), arguments.rounds).items()}
-    base = seconds["probe forward"]
+    base = seconds["monitor forward"]
     layers = {name: (t - base) / 4 for name, t in seconds.items()}
     rows = {
         name: {
             "milliseconds": 1e3 * float(np.median(t)),
             "over_step_and_forward": float(np.median(t / base)),
-            "faster_than_svd": float(np.median(layers["+ jnp svd"] / layers[name])) if name.startswith("+") else None,
+            "faster_than_svd": float(np.median(layers["+ jnp svd"] / layers[name]))
+            if name.startswith("+")
+            else None,
         }
         for name, t in seconds.items()
     }
@@ -126,15 +153,26 @@ def main() -> None:
     kinds |= {measure: (measure, 1) for measure in ("quadrature", "deferred")}
     fits = [[recipe(*kind) for kind in kinds.values()] for _ in range(arguments.rounds // 2 + 1)]
     recipes = dict(zip(kinds, np.median(fits, axis=0).tolist(), strict=True))
-    table = Table("a step", "ms", "over step + forward", "measure: times as fast as jnp svd", box=None, header_style="bold")
+    table = Table(
+        "a step",
+        "ms",
+        "over step + forward",
+        "measure: times as fast as jnp svd",
+        box=None,
+        header_style="bold",
+    )
     for name, row in rows.items():
         faster = "" if row["faster_than_svd"] is None else f"{row['faster_than_svd']:.1f}"
-        table.add_row(name, f"{row['milliseconds']:.3f}", f"{row['over_step_and_forward']:.2f}", faster)
+        table.add_row(
+            name, f"{row['milliseconds']:.3f}", f"{row['over_step_and_forward']:.2f}", faster
+        )
     console = Console(width=100)
     console.print(table)
     listed = ", ".join(f"{kind} {milliseconds:.2f}" for kind, milliseconds in recipes.items())
     console.print(f"jaxalign train's recipe, rows fetched, ms a step: {listed}")
-    console.print(save("step-cost", {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes}))
+    console.print(
+        save("step-cost", {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes})
+    )
 
 
 if __name__ == "__main__":

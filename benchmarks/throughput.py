@@ -1,8 +1,10 @@
-"""How fast, and how right, are label spectra beside the SVDs one would call instead? The same as `jaxalign benchmark`.
+"""How fast, and how right, are label spectra beside the SVDs one would call instead? The same as
+`jaxalign benchmark`.
 
     python benchmarks/throughput.py --large
 
-Writes benchmarks/results/<device>-throughput.json and .png; torch and scikit-learn take part where they are installed.
+Writes benchmarks/results/<device>-throughput.json and .png; torch and scikit-learn take part where
+they are installed.
 """
 
 import sys

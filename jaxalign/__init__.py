@@ -1,90 +1,136 @@
-"""Representation alignment in JAX: how much of the target lies along the top singular directions of each layer."""
+"""Representation alignment in JAX: how much of the target lies along the top singular directions of
+each layer.
 
-from jaxalign.accuracy import SpectrumInfo, spectrum_and_info
-from jaxalign.alignment import aligned_rank, alignment, alignment_area, alignment_curve, predicted_convergence
-from jaxalign.baselines import Permuted, bootstrap_curves, permutation_curves, permutation_null, random_label_curve
-from jaxalign.batched import spectra
-from jaxalign.capture import Tap, reap, tag, tap
-from jaxalign.losses import label_alignment_loss, label_alignment_weights, smooth_alignment
-from jaxalign.moments import Basis, Moments, basis, moments
-from jaxalign.quadrature import Quadrature, quadrature, quadrature_bounds
-from jaxalign.representation import WidthWarning, encode_targets, prepare
-from jaxalign.sharded import sharded, sum_over_processes
-from jaxalign.spectrum import Spectrum, spectrum
-from jaxalign.streaming import accumulate, stream_spectrum
-from jaxalign.training import (
-    BatchProbe,
-    Checkpoints,
-    History,
-    Observed,
-    Probe,
-    Record,
-    RunWriter,
-    TensorBoardWriter,
-    TrainState,
-    WandbWriter,
-    Writer,
-    batch_probe,
-    fit,
-    observe,
-    probe,
-    read_history,
-)
-from jaxalign.triangular import Triangle, triangle
+Names are imported when they are first used, so that ``import jaxalign`` takes little longer than
+``import jax``.
+"""
 
-__all__ = [
-    "Basis",
-    "BatchProbe",
-    "Checkpoints",
-    "History",
-    "Moments",
-    "Observed",
-    "Permuted",
-    "Probe",
-    "Quadrature",
-    "Record",
-    "RunWriter",
-    "Spectrum",
-    "SpectrumInfo",
-    "Tap",
-    "TensorBoardWriter",
-    "TrainState",
-    "Triangle",
-    "WandbWriter",
-    "WidthWarning",
-    "Writer",
-    "accumulate",
-    "aligned_rank",
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxalign import (
+        alignment,
+        capture,
+        data,
+        inspection,
+        learning,
+        models,
+        monitoring,
+        runs,
+        statistics,
+        training,
+    )
+    from jaxalign._features import WidthWarning, encode_targets, prepare
+    from jaxalign._spectrum.accuracy import SpectrumInfo, spectrum_and_info
+    from jaxalign._spectrum.batched import spectra
+    from jaxalign._spectrum.moments import Basis, Moments, basis, moments
+    from jaxalign._spectrum.quadrature import Quadrature, quadrature, quadrature_bounds
+    from jaxalign._spectrum.sharded import sharded, sum_over_processes
+    from jaxalign._spectrum.spectrum import spectrum
+    from jaxalign._spectrum.streaming import accumulate, stream_spectrum
+    from jaxalign._spectrum.triangle import Triangle, triangle
+    from jaxalign._spectrum.types import Spectrum
+    from jaxalign.alignment import (
+        Permuted,
+        aligned_rank,
+        alignment_area,
+        alignment_curve,
+        bootstrap_curves,
+        label_alignment_loss,
+        label_alignment_weights,
+        permutation_curves,
+        permutation_null,
+        random_label_curve,
+        smooth_alignment,
+    )
+    from jaxalign.capture import Tap, reap, tag, tap
+    from jaxalign.learning import predicted_convergence
+    from jaxalign.monitoring import (
+        BatchMonitor,
+        Monitor,
+        Observed,
+        Record,
+        batch_monitor,
+        monitor,
+        observe,
+    )
+    from jaxalign.runs import (
+        History,
+        RunWriter,
+        TensorBoardWriter,
+        WandbWriter,
+        Writer,
+        read_history,
+    )
+    from jaxalign.training import Checkpoints, TrainState, fit
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "_features": ("WidthWarning", "encode_targets", "prepare"),
+    "_spectrum.accuracy": ("SpectrumInfo", "spectrum_and_info"),
+    "_spectrum.batched": ("spectra",),
+    "_spectrum.moments": ("Basis", "Moments", "basis", "moments"),
+    "_spectrum.quadrature": ("Quadrature", "quadrature", "quadrature_bounds"),
+    "_spectrum.sharded": ("sharded", "sum_over_processes"),
+    "_spectrum.spectrum": ("spectrum",),
+    "_spectrum.streaming": ("accumulate", "stream_spectrum"),
+    "_spectrum.triangle": ("Triangle", "triangle"),
+    "_spectrum.types": ("Spectrum",),
+    "alignment": (
+        "Permuted",
+        "aligned_rank",
+        "alignment_area",
+        "alignment_curve",
+        "bootstrap_curves",
+        "label_alignment_loss",
+        "label_alignment_weights",
+        "permutation_curves",
+        "permutation_null",
+        "random_label_curve",
+        "smooth_alignment",
+    ),
+    "capture": ("Tap", "reap", "tag", "tap"),
+    "learning": ("predicted_convergence",),
+    "monitoring": (
+        "BatchMonitor",
+        "Observed",
+        "Monitor",
+        "Record",
+        "batch_monitor",
+        "observe",
+        "monitor",
+    ),
+    "runs": ("History", "RunWriter", "TensorBoardWriter", "WandbWriter", "Writer", "read_history"),
+    "training": ("Checkpoints", "TrainState", "fit"),
+}
+_NAMESPACES = (
     "alignment",
-    "alignment_area",
-    "alignment_curve",
-    "basis",
-    "batch_probe",
-    "bootstrap_curves",
-    "encode_targets",
-    "fit",
-    "label_alignment_loss",
-    "label_alignment_weights",
-    "moments",
-    "observe",
-    "permutation_curves",
-    "permutation_null",
-    "predicted_convergence",
-    "prepare",
-    "probe",
-    "quadrature",
-    "quadrature_bounds",
-    "random_label_curve",
-    "read_history",
-    "reap",
-    "sharded",
-    "smooth_alignment",
-    "spectra",
-    "spectrum",
-    "spectrum_and_info",
-    "stream_spectrum",
-    "sum_over_processes",
-    "tag",
-    "tap",
-    "triangle",
-]
+    "capture",
+    "data",
+    "inspection",
+    "learning",
+    "models",
+    "monitoring",
+    "runs",
+    "statistics",
+    "training",
+)
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted([*_HOMES, *_NAMESPACES])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMESPACES:
+        return import_module(f"jaxalign.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jaxalign' has no attribute {name!r}")
+    value = getattr(import_module(f"jaxalign.{_HOMES[name]}"), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,6 +1,6 @@
 """`python -m jaxalign`."""
 
-from jaxalign.cli import main
+from jaxalign.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,6 +1,8 @@
-"""Estimates with intervals: over seeds, over pairs, of rank correlations, and what is left of p-values when there are many.
+"""Estimates with intervals: over seeds, over pairs, of rank correlations, and what is left of
+p-values when there are many.
 
-scipy.stats takes half a second to import, so only what cannot do without it does, when it is called.
+scipy.stats takes half a second to import, so only what cannot do without it does, when it is
+called.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -97,8 +99,8 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
 
     Args:
       values: (n, ...) of n ≥ 1 independent repetitions.
-      confidence: of the interval, in (0, 1), and at least that; where n is too small for it (under 6 for 0.95) the
-        interval is the range, whose confidence is 1 − 2^{1−n}.
+      confidence: of the interval, in (0, 1), and at least that; where n is too small for it (under
+        6 for 0.95) the interval is the range, whose confidence is 1 − 2^{1−n}.
 
     Raises:
       ValueError: no values, a value that is not finite, a confidence outside (0, 1).
@@ -111,13 +113,18 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """
     x = np.sort(_sample(values, "values", confidence, at_least=1), axis=0)
     n = len(x)
-    below = special.bdtr(np.arange(n), n, 0.5)  # the chance that at most so many lie under the median
-    first = max(int(np.count_nonzero(below <= (1 - confidence) / 2)) - 1, 0)  # so many on either side are left out
+    below = special.bdtr(
+        np.arange(n), n, 0.5
+    )  # the chance that at most so many lie under the median
+    first = max(
+        int(np.count_nonzero(below <= (1 - confidence) / 2)) - 1, 0
+    )  # so many on either side are left out
     return _estimate(np.median(x, axis=0), x[first], x[n - 1 - first], n)
 
 
 def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.95) -> Paired:
-    """What a change did to pairs: mean difference with interval, d_z, and the p-value of a paired t test.
+    """What a change did to pairs: mean difference with interval, d_z, and the p-value of a paired t
+    test.
 
     Args:
       after: (n,) values with it.
@@ -134,27 +141,37 @@ def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.
 
     Source: Student's paired t test; d_z of Lakens (Frontiers in Psychology 2013).
     """
-    x, y = (_sample(v, name, confidence, at_least=2) for v, name in ((after, "after"), (before, "before")))
+    x, y = (
+        _sample(v, name, confidence, at_least=2)
+        for v, name in ((after, "after"), (before, "before"))
+    )
     if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"after and before must be of one length, (n,), found shapes {x.shape} and {y.shape}")
+        raise ValueError(
+            f"after and before must be of one length, (n,), found shapes {x.shape} and {y.shape}"
+        )
     gain = x - y
     spread = gain.std(ddof=1)
     if spread == 0:
         size, p = (0.0, 1.0) if gain[0] == 0 else (np.inf * np.sign(gain[0]), 0.0)
     else:
-        size, p = gain.mean() / spread, 2 * special.stdtr(len(gain) - 1, -abs(gain.mean()) / spread * np.sqrt(len(gain)))
+        size, p = (
+            gain.mean() / spread,
+            2 * special.stdtr(len(gain) - 1, -abs(gain.mean()) / spread * np.sqrt(len(gain))),
+        )
     return Paired(mean_interval(gain, confidence=confidence), float(size), float(p))
 
 
 def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> Jackknifed:
-    """A smooth statistic θ of samples, θ ± t_{g−1}·s with s² = (g−1)/g · Σ(θ_j − mean θ)², θ_j being θ without group j.
+    """A smooth statistic θ of samples, θ ± t_{g−1}·s with s² = (g−1)/g · Σ(θ_j − mean θ)², θ_j
+    being θ without group j.
 
-    No sample is taken twice. In a bootstrap, repeated samples share their label, which no measure of how labels lie in more
-    dimensions than samples can tell from alignment.
+    No sample is taken twice. In a bootstrap, repeated samples share their label, which no measure
+    of how labels lie in more dimensions than samples can tell from alignment.
 
     Args:
       whole: θ of all samples.
-      without: (g,) θ without each of g ≥ 2 groups of equal size, drawn at random or one of every kind.
+      without: (g,) θ without each of g ≥ 2 groups of equal size, drawn at random or one of every
+        kind.
       confidence: of the interval.
 
     Raises:
@@ -164,7 +181,8 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
       >>> jackknife(2.0, [2.5, 2.0, 1.5])  # the mean of 1, 2, 3, each left out once
       Jackknifed(estimate=Estimate(value=2.0, low=-0.48..., high=4.48..., n=3), p=0.037...)
 
-    Source: Efron, Stein (Annals of Statistics 1981); Shao, Wu (Annals of Statistics 1989) for groups.
+    Source: Efron, Stein (Annals of Statistics 1981); Shao, Wu (Annals of Statistics 1989) for
+      groups.
     """
     x = _sample(without, "without", confidence, at_least=2)
     theta = _sample([whole], "whole", confidence, at_least=1)[0]
@@ -184,19 +202,21 @@ def spearman(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Spearman's rank correlation ρ with a percentile bootstrap interval, whole clusters drawn at once.
+    """Spearman's rank correlation ρ with a percentile bootstrap interval, whole clusters drawn at
+    once.
 
     Args:
       x: (n,) values.
       y: (n,) values.
-      clusters: what each pair belongs to, when pairs of one cluster (a seed, a network) are not independent; by default each
-        is its own. ``Estimate.n`` counts pairs.
+      clusters: what each pair belongs to, when pairs of one cluster (a seed, a network) are not
+        independent; by default each is its own. ``Estimate.n`` counts pairs.
       confidence: of the interval.
       resamples: bootstrap samples.
       seed: of the draws.
 
     Raises:
-      ValueError: different lengths, under three pairs, under two clusters, a value that is not finite, all x or all y equal.
+      ValueError: different lengths, under three pairs, under two clusters, a value that is not
+        finite, all x or all y equal.
 
     Example:
       >>> spearman([1, 2, 3, 4, 5, 6], [1, 3, 2, 4, 6, 5]).value
@@ -206,12 +226,18 @@ def spearman(
     """
     x, y = (_sample(v, name, confidence, at_least=3) for v, name in ((x, "x"), (y, "y")))
     if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"x and y must be of one length, (n,), found shapes {x.shape} and {y.shape}")
+        raise ValueError(
+            f"x and y must be of one length, (n,), found shapes {x.shape} and {y.shape}"
+        )
     if np.ptp(x) == 0 or np.ptp(y) == 0:
-        raise ValueError("x and y must each hold two different values at least; a constant has no rank correlation")
+        raise ValueError(
+            "x and y must each hold two different values at least; a constant has no rank correlation"
+        )
     belongs = list(range(len(x))) if clusters is None else list(clusters)
     if len(belongs) != len(x):
-        raise ValueError(f"clusters must name one for each of the {len(x)} pairs, found {len(belongs)}")
+        raise ValueError(
+            f"clusters must name one for each of the {len(x)} pairs, found {len(belongs)}"
+        )
     members: dict[Hashable, list[int]] = {}
     for i, name in enumerate(belongs):
         members.setdefault(name, []).append(i)
@@ -225,7 +251,8 @@ def spearman(
 
 
 def page_trend(table: ArrayLike) -> Trend:
-    """Page's test of whether values rise from the first column to the last, rows being independent repetitions.
+    """Page's test of whether values rise from the first column to the last, rows being independent
+    repetitions.
 
     Args:
       table: (n, k), n ≥ 2 repetitions of k ≥ 3 ordered conditions.
@@ -241,7 +268,9 @@ def page_trend(table: ArrayLike) -> Trend:
     """
     x = _sample(table, "table", 0.95, at_least=2)
     if x.ndim != 2 or x.shape[1] < 3:
-        raise ValueError(f"table must be of (repetitions, 3 or more conditions), found shape {x.shape}")
+        raise ValueError(
+            f"table must be of (repetitions, 3 or more conditions), found shape {x.shape}"
+        )
     from scipy.stats import page_trend_test
 
     found = page_trend_test(x)
@@ -249,7 +278,8 @@ def page_trend(table: ArrayLike) -> Trend:
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """p-values adjusted so that the chance of any false rejection stays under the level: Holm's steps down.
+    """p-values adjusted so that the chance of any false rejection stays under the level: Holm's
+    steps down.
 
     Args:
       p: (m,) p-values.
@@ -272,7 +302,8 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
-    """p-values adjusted so that the expected share of false rejections among all stays under the level.
+    """p-values adjusted so that the expected share of false rejections among all stays under the
+    level.
 
     Args:
       p: (m,) p-values, independent or positively dependent.
@@ -306,7 +337,10 @@ def _resample(groups: Sequence[np.ndarray], draw: np.random.Generator) -> np.nda
 
 def _estimate(value: Any, low: Any, high: Any, n: int) -> Estimate:
     """Numbers as Python's, so that a table or JSON takes them."""
-    plain = lambda v: float(v) if np.ndim(v) == 0 else v
+
+    def plain(v):
+        return float(v) if np.ndim(v) == 0 else v
+
     return Estimate(plain(value), plain(low), plain(high), n)
 
 
@@ -324,5 +358,7 @@ def _sample(values: ArrayLike, name: str, confidence: float, at_least: int) -> n
     if x.ndim == 0 or len(x) < at_least:
         raise ValueError(f"{name} must hold at least {at_least} repetitions, found shape {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError(f"{name} must be finite, found {np.count_nonzero(~np.isfinite(x))} values that are not")
+        raise ValueError(
+            f"{name} must be finite, found {np.count_nonzero(~np.isfinite(x))} values that are not"
+        )
     return x

@@ -1,6 +1,8 @@
-"""Cut the embedded subset of Fashion-MNIST: the first 500 training and 100 test images of each class, in their order.
+"""Cut the embedded subset of Fashion-MNIST: the first 500 training and 100 test images of each
+class, in their order.
 
-On Debian, `apt-get install dataset-fashion-mnist` puts the four IDX files into /usr/share/datasets/fashion-mnist:
+On Debian, `apt-get install dataset-fashion-mnist` puts the four IDX files into
+/usr/share/datasets/fashion-mnist:
 
     python scripts/cut_fashion_mnist.py /usr/share/datasets/fashion-mnist
 """
@@ -11,16 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxalign.data.fashion_mnist import EMBEDDED, read_folder
+from jaxalign.data._fashion_mnist import EMBEDDED, read_folder
 
 
-def first_of_each_class(images: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def first_of_each_class(
+    images: np.ndarray, labels: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     rows = np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c in np.unique(labels)]))
     return images[rows], labels[rows]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the four IDX files are")
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     arguments = parser.parse_args()

@@ -1,4 +1,6 @@
-"""Run notebooks from top to bottom and keep their outputs: ``python scripts/run_notebooks.py notebooks/*.ipynb``."""
+"""Run notebooks from top to bottom and keep their outputs: ``python scripts/run_notebooks.py
+notebooks/*.ipynb``.
+"""
 
 import sys
 from pathlib import Path
@@ -8,9 +10,16 @@ from nbclient import NotebookClient
 
 
 def run(file: Path, seconds: int) -> nbformat.NotebookNode:
-    """The notebook in ``file`` with the outputs of a fresh kernel in its folder; a cell that fails raises."""
+    """The notebook in ``file`` with the outputs of a fresh kernel in its folder; a cell that fails
+    raises.
+    """
     notebook = nbformat.read(file, as_version=4)
-    client = NotebookClient(notebook, timeout=seconds, record_timing=False, resources={"metadata": {"path": str(file.parent)}})
+    client = NotebookClient(
+        notebook,
+        timeout=seconds,
+        record_timing=False,
+        resources={"metadata": {"path": str(file.parent)}},
+    )
     return client.execute()
 
 

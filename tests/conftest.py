@@ -1,10 +1,23 @@
 import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
+# Nearly all of the time of the tests goes into compiling programs that run for milliseconds.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
+
+import jaxalign as ja
+from jaxalign.models import MLP
 
 jax.config.update("jax_num_cpu_devices", 4)
 
@@ -38,25 +51,31 @@ def matrix_of(rng):
 
 @pytest.fixture(scope="session")
 def reference():
-    """``reference(Φ, Y)``: (σ, energy) by numpy's float64 SVD, energy under the rank tolerance of Φ's dtype set to 0."""
+    """``reference(Φ, Y)``: (σ, energy) by numpy's float64 SVD, energy under the rank tolerance of
+    Φ's dtype set to 0.
+    """
 
     def solve(features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u, sigma, _ = np.linalg.svd(np.asarray(features, float), full_matrices=False)
         tolerance = sigma[0] * np.finfo(features.dtype).eps * max(features.shape)
-        return sigma, np.where(sigma[:, None] > tolerance, (u.T @ np.asarray(targets, float)) ** 2, 0)
+        return sigma, np.where(
+            sigma[:, None] > tolerance, (u.T @ np.asarray(targets, float)) ** 2, 0
+        )
 
     return solve
 
 
 @pytest.fixture
 def coins():
-    """A made-up study that takes no time: coins fall on heads in half of the throws, but for a loaded one."""
+    """A made-up study that takes no time: coins fall on heads in half of the throws, but for a
+    loaded one.
+    """
     from dataclasses import dataclass
 
     from matplotlib.figure import Figure
 
     from jaxalign.statistics import mean_interval
-    from jaxalign.studies.study import Study, Verdict, column, where
+    from jaxalign.studies.framework.study import Study, Verdict, column, where
 
     @dataclass(frozen=True)
     class Coins:
@@ -67,15 +86,26 @@ def coins():
         return [{"metal": metal, "chance": p} for metal in ("gold", "tin") for p in config.chances]
 
     def measure(config, cell):
-        share = lambda seed: float(np.random.default_rng(seed).binomial(100, cell["chance"])) / 100
+        def share(seed):
+            return float(np.random.default_rng(seed).binomial(100, cell["chance"])) / 100
+
         return [{**cell, "seed": seed, "heads": share(seed)} for seed in range(config.seeds)]
 
     def verdict(config, rows):
-        failing = [c for c in cells(config) if abs(np.mean(column(where(rows, c), "heads")) - 0.5) > 0.1]
+        failing = [
+            c for c in cells(config) if abs(np.mean(column(where(rows, c), "heads")) - 0.5) > 0.1
+        ]
         names = [f"a {c['metal']} coin of chance {c['chance']}" for c in failing]
         outcome = "holds in part" if failing else "holds"
         effect = mean_interval(column(rows, "heads"))
-        return Verdict(outcome, effect, "share of heads", names, len(cells(config)), ("Tails & <edges> count as not heads.",))
+        return Verdict(
+            outcome,
+            effect,
+            "share of heads",
+            names,
+            len(cells(config)),
+            ("Tails & <edges> count as not heads.",),
+        )
 
     def figure(config, rows):
         drawn = Figure(figsize=(4, 2))
@@ -84,3 +114,43 @@ def coins():
 
     sizes = {"small": Coins(), "paper": Coins(seeds=200)}
     return Study("emergence", "Coins are fair.", "ours", sizes, cells, measure, verdict, figure)
+
+
+class Task(NamedTuple):
+    inputs: np.ndarray
+    labels: np.ndarray
+    model: Callable[..., nnx.Module]
+    monitor: Callable[..., ja.Monitor]
+
+    def fit(self, models, optimizer=None, **settings) -> tuple[ja.TrainState, ja.History]:
+        """A short measured run of one model or several, by Adam unless told."""
+        first = models[0] if isinstance(models, list) else models
+        settings = {
+            "steps": 20,
+            "batch_size": 16,
+            "chunk": 7,
+            "monitor": self.monitor(first),
+        } | settings
+        return ja.fit(models, optimizer or optax.adam(1e-2), self.inputs, self.labels, **settings)
+
+
+@pytest.fixture
+def task(rng) -> Task:
+    """A small two-class problem that an MLP learns in tens of steps: 90 points, the label a product
+    of signs.
+    """
+    inputs = rng.standard_normal((90, 6)).astype(np.float32)
+    labels = (inputs[:, 0] * inputs[:, 1] > 0).astype(np.int32)
+
+    def model(seed: int = 0, outputs: int = 1) -> nnx.Module:
+        return MLP(6, (16, 12), outputs, bias=True, rngs=nnx.Rngs(seed))
+
+    def monitor(model: nnx.Module, layers="hidden_*", **settings) -> ja.Monitor:
+        return ja.monitor(
+            ja.tap(model, layers),
+            inputs[:40],
+            ja.encode_targets(jnp.asarray(labels[:40])),
+            **settings,
+        )
+
+    return Task(inputs, labels, model, monitor)

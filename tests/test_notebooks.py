@@ -18,10 +18,20 @@ def code_cells(file):
 def test_is_kept_as_it_ran_from_top_to_bottom_with_pictures(file):
     cells = code_cells(file)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    kinds = [kind for cell in cells for output in cell.outputs for kind in output.get("data", {output.output_type: ""})]
+    kinds = [
+        kind
+        for cell in cells
+        for output in cell.outputs
+        for kind in output.get("data", {output.output_type: ""})
+    ]
     assert kinds.count("image/png") >= 3
     assert "error" not in kinds
-    assert not [o.text for cell in cells for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not [
+        o.text
+        for cell in cells
+        for o in cell.outputs
+        if o.output_type == "stream" and o.name == "stderr"
+    ]
 
 
 @pytest.mark.slow
@@ -32,5 +42,8 @@ def test_runs_in_a_fresh_kernel(file, tmp_path):
     copy = tmp_path / file.name
     copy.write_bytes(file.read_bytes())
     cells = [cell for cell in run(copy, seconds=300).cells if cell.cell_type == "code"]
-    shown = lambda cells: [sorted(kind for o in cell.outputs for kind in o.get("data", ())) for cell in cells]
+
+    def shown(cells):
+        return [sorted(kind for o in cell.outputs for kind in o.get("data", ())) for cell in cells]
+
     assert shown(cells) == shown(code_cells(file))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaxalign.cli.environment import environment
-from jaxalign.studies.run import run
+from jaxalign.studies.framework.run import run
 
 ROOT = Path(__file__).parent.parent
 

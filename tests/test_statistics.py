@@ -1,4 +1,6 @@
-"""Intervals cover what they should as often as they should, and p-values survive their corrections in the known ways."""
+"""Intervals cover what they should as often as they should, and p-values survive their corrections
+in the known ways.
+"""
 
 import numpy as np
 import pytest
@@ -46,7 +48,11 @@ def test_the_median_interval_of_few_is_their_range():
 def test_columns_are_estimated_apart(x):
     together = median_interval(x)
     for j in range(3):
-        assert median_interval(x[:, j])[:3] == (together.value[j], together.low[j], together.high[j])
+        assert median_interval(x[:, j])[:3] == (
+            together.value[j],
+            together.low[j],
+            together.high[j],
+        )
 
 
 def test_a_paired_effect_does_not_see_what_pairs_share():
@@ -110,7 +116,10 @@ def test_a_jackknife_of_means_is_the_interval_and_the_test_of_a_mean(rng):
 
 def test_a_jackknife_over_groups_covers_a_correlation_as_often_as_it_says():
     draw = np.random.default_rng(0)
-    z = lambda x, y: np.arctanh(np.corrcoef(x, y)[0, 1])
+
+    def z(x, y):
+        return np.arctanh(np.corrcoef(x, y)[0, 1])
+
     covered = 0
     for _ in range(400):
         x = draw.standard_normal(60)
@@ -141,13 +150,22 @@ def test_holm_rejects_what_stepping_down_rejects(p):
     [
         (lambda: mean_interval([1.0]), "values must hold at least 2 repetitions"),
         (lambda: mean_interval([1.0, np.nan]), "values must be finite, found 1"),
-        (lambda: median_interval([1.0], confidence=95), "confidence must lie between 0 and 1, found 95"),
+        (
+            lambda: median_interval([1.0], confidence=95),
+            "confidence must lie between 0 and 1, found 95",
+        ),
         (lambda: jackknife(1.0, [1.0]), "without must hold at least 2 repetitions"),
         (lambda: jackknife(np.inf, [1.0, 2.0]), "whole must be finite, found 1"),
         (lambda: paired_effect([1, 2, 3], [1, 2]), r"of one length, \(n,\), found shapes"),
         (lambda: spearman([1, 1, 1], [1, 2, 3]), "a constant has no rank correlation"),
-        (lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 1]), "one for each of the 3 pairs, found 2"),
-        (lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 0, 0]), "clusters must be two at least"),
+        (
+            lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 1]),
+            "one for each of the 3 pairs, found 2",
+        ),
+        (
+            lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 0, 0]),
+            "clusters must be two at least",
+        ),
         (lambda: page_trend([[1, 2], [1, 2]]), r"3 or more conditions\), found shape \(2, 2\)"),
         (lambda: holm([]), r"p must be \(m,\) p-values"),
         (lambda: benjamini_hochberg([0.5, 1.5]), r"p must be \(m,\) p-values"),

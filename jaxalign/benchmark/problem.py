@@ -13,7 +13,9 @@ _BLOCK = 1 << 24  # numbers in a block of rows
 
 @dataclass(frozen=True)
 class Shape:
-    """``batch`` matrices (n, d), with TARGETS target columns each; batch 0 means one matrix that is no batch."""
+    """``batch`` matrices (n, d), with TARGETS target columns each; batch 0 means one matrix that is
+    no batch.
+    """
 
     n: int
     d: int
@@ -32,7 +34,9 @@ class Shape:
             )
         *batch, n, d = map(int, text.split("x"))
         if n < d:
-            raise ValueError(f"shapes must have at least as many rows as columns, found {text!r}; exchange the two")
+            raise ValueError(
+                f"shapes must have at least as many rows as columns, found {text!r}; exchange the two"
+            )
         return Shape(n, d, *batch)
 
     def __str__(self) -> str:
@@ -50,7 +54,9 @@ class Shape:
 
 
 def example(shape: Shape, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 Φ (..., n, d) of singular values from 1 to 1e-6, evenly in the logarithm, and Gaussian Y (..., n, k)."""
+    """Float32 Φ (..., n, d) of singular values from 1 to 1e-6, evenly in the logarithm, and
+    Gaussian Y (..., n, k).
+    """
     if shape.batch:
         each = [example(Shape(shape.n, shape.d), seed + i) for i in range(shape.batch)]
         return np.stack([x for x, _ in each]), np.stack([y for _, y in each])
@@ -58,15 +64,22 @@ def example(shape: Shape, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     features = rng.standard_normal((shape.n, shape.d), dtype=np.float32)
     gram = sum(block.T @ block for block in _blocks(features))
     right = np.linalg.qr(rng.standard_normal((shape.d, shape.d)))[0]
-    # Gaussian columns are well conditioned, so their Gram matrix makes them orthonormal to many digits.
-    mixing = np.linalg.inv(np.linalg.cholesky(gram)).T * np.geomspace(1, 1 / CONDITION, shape.d) @ right.T
+    # Gaussian columns are well conditioned, so their Gram matrix makes them orthonormal to many
+    # digits.
+    mixing = (
+        np.linalg.inv(np.linalg.cholesky(gram)).T
+        * np.geomspace(1, 1 / CONDITION, shape.d)
+        @ right.T
+    )
     for start, block in zip(_starts(features), _blocks(features), strict=False):
         features[start : start + len(block)] = block @ mixing
     return features, rng.standard_normal((shape.n, TARGETS), dtype=np.float32)
 
 
 def exact(features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(σ (..., d), energy (..., d, k)) by Householder QR, block by block, and the SVD of R, all in float64."""
+    """(σ (..., d), energy (..., d, k)) by Householder QR, block by block, and the SVD of R, all in
+    float64.
+    """
     if features.ndim == 3:
         each = [exact(x, y) for x, y in zip(features, targets, strict=True)]
         return np.stack([sigma for sigma, _ in each]), np.stack([energy for _, energy in each])
@@ -83,9 +96,11 @@ class Errors:
     """How far an answer is from the exact one; of a batch, the worst of it.
 
     Attributes:
-      sigma_min: |σ_d/exact − 1| of the smallest singular value; None for an answer of another number of them.
+      sigma_min: |σ_d/exact − 1| of the smallest singular value; None for an answer of another
+        number of them.
       curve: largest |A(τ) − exact|/‖y‖² over thresholds between singular values.
-      area: largest relative error of ∫A dτ = Σ σ_i e_i, of directions over the rank tolerance of float32 data.
+      area: largest relative error of ∫A dτ = Σ σ_i e_i, of directions over the rank tolerance of
+        float32 data.
     """
 
     sigma_min: float | None
@@ -93,17 +108,28 @@ class Errors:
     area: float
 
 
-def errors(found: tuple[np.ndarray, np.ndarray], answer: tuple[np.ndarray, np.ndarray], targets: np.ndarray) -> Errors:
+def errors(
+    found: tuple[np.ndarray, np.ndarray], answer: tuple[np.ndarray, np.ndarray], targets: np.ndarray
+) -> Errors:
     """The errors of ``found`` (σ (..., r), energy (..., r, k)), both descending."""
     if targets.ndim == 3:
-        each = [errors(f, a, y) for f, a, y in zip(zip(*found, strict=True), zip(*answer, strict=True), targets, strict=True)]
+        each = [
+            errors(f, a, y)
+            for f, a, y in zip(
+                zip(*found, strict=True), zip(*answer, strict=True), targets, strict=True
+            )
+        ]
         sigma_min = None if each[0].sigma_min is None else max(e.sigma_min or 0.0 for e in each)
         return Errors(sigma_min, max(e.curve for e in each), max(e.area for e in each))
-    (sigma, energy), (exact_sigma, exact_energy) = ((np.asarray(s, float), np.asarray(e, float)) for s, e in (found, answer))
+    (sigma, energy), (exact_sigma, exact_energy) = (
+        (np.asarray(s, float), np.asarray(e, float)) for s, e in (found, answer)
+    )
     # Below the rank tolerance there is nothing to agree on.
     tolerance = exact_sigma[0] * np.finfo(np.float32).eps * max(len(targets), len(exact_sigma))
     known = exact_sigma[exact_sigma > tolerance]
-    area, exact_area = ((s * (s > tolerance)) @ e for s, e in ((sigma, energy), (exact_sigma, exact_energy)))
+    area, exact_area = (
+        (s * (s > tolerance)) @ e for s, e in ((sigma, energy), (exact_sigma, exact_energy))
+    )
     thresholds = np.append(np.sqrt(known[:-1] * known[1:]), known[-1] * (1 - 1e-4))
     gap = _curve(sigma, energy, thresholds) - _curve(exact_sigma, exact_energy, thresholds)
     return Errors(

@@ -1,4 +1,6 @@
-"""Racing: all solvers in turn, round after round, in one process for each number of cores and BLAS threads."""
+"""Racing: all solvers in turn, round after round, in one process for each number of cores and BLAS
+threads.
+"""
 
 import multiprocessing
 import os
@@ -25,7 +27,9 @@ PATIENCE = 1800  # seconds for one call
 
 @dataclass(frozen=True)
 class Lane:
-    """What a process may use: some of the cores, and as many BLAS threads; no ``cores`` for an accelerator's process."""
+    """What a process may use: some of the cores, and as many BLAS threads; no ``cores`` for an
+    accelerator's process.
+    """
 
     cores: int | None
     blas: int
@@ -58,14 +62,21 @@ def device_here() -> Device:
     """The device jax computes on by default."""
     device = jax.devices()[0]
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device(device.platform, device.device_kind, (device.memory_stats() or {}).get("bytes_limit", host))
+    return Device(
+        device.platform, device.device_kind, (device.memory_stats() or {}).get("bytes_limit", host)
+    )
 
 
 def race(
-    shape: Shape, lanes: Sequence[Lane], seconds: float, observe: Callable[[str], None] = lambda what: None
+    shape: Shape,
+    lanes: Sequence[Lane],
+    seconds: float,
+    callback: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Times]:
-    """The times of all solvers on matrices of one shape; rounds go on for about ``seconds``, three at least."""
-    observe(f"{shape}: reference")
+    """The times of all solvers on matrices of one shape; rounds go on for about ``seconds``, three
+    at least.
+    """
+    callback(f"{shape}: reference")
     features, targets = example(shape)
     answer = exact(features, targets)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -77,7 +88,7 @@ def race(
         found = {name: Times() for name in next(iter(runners.values())).ask("names")}
         for name, times in found.items():
             for label, runner in runners.items():
-                observe(f"{shape}: first call of {name}, {label}")
+                callback(f"{shape}: first call of {name}, {label}")
                 with _failing(times, label):
                     first = runner.ask("answer", name)
                     times.seconds[label] = []
@@ -88,7 +99,7 @@ def race(
             rounds += 1
             for name, times in found.items():
                 for label in list(times.seconds):
-                    observe(f"{shape}: round {rounds}, {name}, {label}")
+                    callback(f"{shape}: round {rounds}, {name}, {label}")
                     with _failing(times, label):
                         times.seconds[label].append(runners[label].ask("time", name))
     return found
@@ -105,7 +116,9 @@ def _failing(times: Times, label: str) -> Iterator[None]:
 
 
 class _Runner:
-    """A process that makes the calls of a lane; one that ends or hangs fails its call and is replaced."""
+    """A process that makes the calls of a lane; one that ends or hangs fails its call and is
+    replaced.
+    """
 
     def __init__(self, lane: Lane, shape: Shape, files: Sequence[Path]):
         self._lane, self._shape, self._files = lane, shape, files
@@ -113,9 +126,16 @@ class _Runner:
     def __enter__(self) -> "_Runner":
         context = multiprocessing.get_context("spawn")
         self._connection, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, self._lane.cores, self._shape, self._files), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(there, self._lane.cores, self._shape, self._files), daemon=True
+        )
         threads = str(self._lane.blas)
-        with _environment({name: threads for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}):
+        with _environment(
+            {
+                name: threads
+                for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+            }
+        ):
             self._process.start()
         there.close()
         return self
@@ -135,7 +155,11 @@ class _Runner:
         except (EOFError, OSError) as error:
             self.__exit__()
             self.__enter__()
-            reason = f"took over {PATIENCE} s" if isinstance(error, TimeoutError) else "ended its process; was memory short?"
+            reason = (
+                f"took over {PATIENCE} s"
+                if isinstance(error, TimeoutError)
+                else "ended its process; was memory short?"
+            )
             raise RuntimeError(reason) from None
         if failed:
             raise RuntimeError(content)
@@ -158,7 +182,11 @@ def _serve(connection: Connection, cores: int | None, shape: Shape, files: Seque
             calls[name] = known[name](data)
             first = calls[name]()
             if what == "answer":
-                return None if name.split(",")[0] in PRODUCTS else tuple(np.asarray(x) for x in first[:2])
+                return (
+                    None
+                    if name.split(",")[0] in PRODUCTS
+                    else tuple(np.asarray(x) for x in first[:2])
+                )
         return _seconds_a_call(calls[name])
 
     while True:
@@ -170,7 +198,9 @@ def _serve(connection: Connection, cores: int | None, shape: Shape, files: Seque
 
 
 def _seconds_a_call(call: Callable[[], object]) -> float:
-    """Of a short call the mean over ENOUGH time, after one that brings its data back into the caches."""
+    """Of a short call the mean over ENOUGH time, after one that brings its data back into the
+    caches.
+    """
     begin = time.perf_counter()
     call()
     if (took := time.perf_counter() - begin) > ENOUGH:

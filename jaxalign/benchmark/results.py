@@ -14,7 +14,7 @@ from rich.table import Table
 from jaxalign.benchmark.problem import Shape
 from jaxalign.benchmark.race import Times
 from jaxalign.benchmark.solvers import GEMM, JAX, NUMPY, OURS, PRODUCTS
-from jaxalign.report.figures import INK, MUTED, STYLE
+from jaxalign.style.figures import INK, MUTED, STYLE
 
 ONE_CORE = "1 core"
 
@@ -22,12 +22,15 @@ ONE_CORE = "1 core"
 def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
     """The numbers of one shape; ``speedup`` is over ``reference``, each solver where it is fastest.
 
-    Seconds are medians over rounds; speed-ups are medians of the ratios within rounds. GFLOP/s count 2nd² a matrix, as if
-    ΦᵀΦ were all there is to compute.
+    Seconds are medians over rounds; speed-ups are medians of the ratios within rounds. GFLOP/s
+    count 2nd² a matrix, as if ΦᵀΦ were all there is to compute.
     """
     ran = {name: t for name, t in times.items() if t.seconds}
     reference = NUMPY if NUMPY in ran else JAX
-    medians = {name: {lane: float(np.median(held)) for lane, held in t.seconds.items()} for name, t in ran.items()}
+    medians = {
+        name: {lane: float(np.median(held)) for lane, held in t.seconds.items()}
+        for name, t in ran.items()
+    }
     best = {name: min(held, key=held.__getitem__) for name, held in medians.items()}
     gemms = [name for name in ran if name.split(",")[0] == GEMM]
 
@@ -61,7 +64,11 @@ def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
             }
         return figures | ({} if found.errors is None else {"errors": asdict(found.errors)})
 
-    return {"shape": str(shape), "reference": reference, "solvers": {name: row(name, found) for name, found in times.items()}}
+    return {
+        "shape": str(shape),
+        "reference": reference,
+        "solvers": {name: row(name, found) for name, found in times.items()},
+    }
 
 
 def table(result: Mapping[str, Any]) -> Table:
@@ -70,11 +77,14 @@ def table(result: Mapping[str, Any]) -> Table:
     with_cores = any("one_core" in row for row in rows.values())
     batched = result["shape"].count("×") == 2  # of one matrix, matrices a second say what ms say
     made = Table(
-        header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left"
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        caption_justify="left",
     )
-    made.title = (
-        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area[/]"
-    )
+    made.title = f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area[/]"
     made.add_column(style="bold", no_wrap=True)
     for heading in (
         "ms",
@@ -88,7 +98,9 @@ def table(result: Mapping[str, Any]) -> Table:
         "area",
     ):
         made.add_column(heading, justify="right", no_wrap=True)
-    for name in sorted(rows, key=lambda name: (name.split(",")[0] in PRODUCTS, -rows[name]["matrices_per_second"])):
+    for name in sorted(
+        rows, key=lambda name: (name.split(",")[0] in PRODUCTS, -rows[name]["matrices_per_second"])
+    ):
         row = rows[name]
         wrong = row.get("errors", {})
         made.add_row(
@@ -102,7 +114,9 @@ def table(result: Mapping[str, Any]) -> Table:
             *(_number(wrong.get(kind), ".0e") for kind in ("sigma_min", "curve", "area")),
             style="dim" if name.split(",")[0] in PRODUCTS else "",
         )
-    made.caption = "\n".join(f"{name}: {row['failure']}" for name, row in result["solvers"].items() if "failure" in row)
+    made.caption = "\n".join(
+        f"{name}: {row['failure']}" for name, row in result["solvers"].items() if "failure" in row
+    )
     return made
 
 
@@ -116,7 +130,11 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 def picture(results: Sequence[Mapping[str, Any]], device: str) -> Figure:
     """A panel a shape, a mark a solver: how fast upward, how wrong to the right."""
-    names = [name for name in dict.fromkeys(n for r in results for n in r["solvers"]) if name.split(",")[0] not in PRODUCTS]
+    names = [
+        name
+        for name in dict.fromkeys(n for r in results for n in r["solvers"])
+        if name.split(",")[0] not in PRODUCTS
+    ]
     marks = _marks(names)
     columns = min(len(results), 3 if len(results) < 7 else 4)
     rows = -(-len(results) // columns)
@@ -137,10 +155,21 @@ def picture(results: Sequence[Mapping[str, Any]], device: str) -> Figure:
         panels[0].yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
         panels[0].yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
         panels[0].yaxis.set_minor_formatter(NullFormatter())
-        figure.legend([Line2D([], [], **mark) for mark in marks.values()], names, loc="outside right upper", fontsize=9)
+        figure.legend(
+            [Line2D([], [], **mark) for mark in marks.values()],
+            names,
+            loc="outside right upper",
+            fontsize=9,
+        )
         figure.supylabel(f"speed over {results[0]['reference']}", fontsize=10, color=INK)
         figure.supxlabel("largest error of A(τ)/‖y‖², at condition 10⁶", fontsize=10, color=INK)
-        figure.suptitle(f"Faster is up, more accurate is left ({device})", x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(
+            f"Faster is up, more accurate is left ({device})",
+            x=0.01,
+            ha="left",
+            fontsize=12,
+            fontweight="bold",
+        )
     return figure
 
 
@@ -151,5 +180,11 @@ def _marks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     cold = matplotlib.colormaps["viridis"](np.linspace(0.1, 0.75, len(ours)))
     warm = matplotlib.colormaps["YlOrRd"](np.linspace(0.9, 0.4, len(theirs)))
     colour = dict(zip(ours + theirs, [*cold, *warm], strict=True))
-    shape = {name: ("*", 12) if name == OURS else ("o", 7) if name in ours else ("s", 6) for name in names}
-    return {n: {"color": colour[n], "marker": shape[n][0], "markersize": shape[n][1], "linestyle": ""} for n in names}
+    shape = {
+        name: ("*", 12) if name == OURS else ("o", 7) if name in ours else ("s", 6)
+        for name in names
+    }
+    return {
+        n: {"color": colour[n], "marker": shape[n][0], "markersize": shape[n][1], "linestyle": ""}
+        for n in names
+    }

@@ -1,10 +1,9 @@
-"""The command line: `jaxalign train | inspect MODEL | layers MODEL | show RUN | benchmark | study NAME`."""
+"""The command line: `jaxalign train | inspect MODEL | layers MODEL | show RUN | benchmark | study
+NAME`.
+"""
 
 import os
 
-# Before anything loads the BLAS that jax calls on CPU: with more threads its small eigenproblems are slower, not faster.
+# Before anything loads the BLAS that jax calls on CPU: with more threads its small eigenproblems
+# are slower, not faster.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-from jaxalign.cli.main import main
-
-__all__ = ["main"]

@@ -1,4 +1,6 @@
-"""`jaxalign benchmark`: how fast, and how right, label spectra are on this machine, beside the SVDs one would call instead."""
+"""`jaxalign benchmark`: how fast, and how right, label spectra are on this machine, beside the SVDs
+one would call instead.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ LARGE = ("60000x784", "100000x1024", "1000000x256")
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Time label spectra against numpy, jax, torch and scikit-learn, in turn, with the error beside every time."""
+    """Time label spectra against numpy, jax, torch and scikit-learn, in turn, with the error beside
+    every time.
+    """
 
     shapes: tuple[str, ...] = SHAPES
     """Rows x columns of one matrix, or number x rows x columns of a batch."""
@@ -35,7 +39,9 @@ class Benchmark:
     out: Path = Path("benchmark")
     """Folder for the numbers (JSON) and the picture, named after the device."""
     cores: tuple[int, ...] = ()
-    """Numbers of CPU cores to try, the fastest of which counts; by default 1 and all. An accelerator takes none."""
+    """Numbers of CPU cores to try, the fastest of which counts; by default 1 and all. An
+    accelerator takes none.
+    """
 
 
 def benchmark(config: Benchmark, console: Console) -> int:
@@ -43,25 +49,38 @@ def benchmark(config: Benchmark, console: Console) -> int:
     shapes = [Shape.parse(text) for text in (*config.shapes, *(LARGE if config.large else ()))]
     if not shapes:
         raise ValueError("--shapes must name at least one shape, such as 1000x129")
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # in this process jax would keep an accelerator's memory
+    with ProcessPoolExecutor(
+        1, get_context("spawn")
+    ) as pool:  # in this process jax would keep an accelerator's memory
         described, device = pool.submit(environment).result(), pool.submit(device_here).result()
     lanes = _lanes(config.cores) if device.platform == "cpu" else [Lane(None, 1)]
     file = config.out / f"{re.sub(r'[^a-z0-9]+', '-', device.kind.lower())}-throughput.json"
     config.out.mkdir(parents=True, exist_ok=True)
-    console.print(f"[bold]{device.kind}[/], {described['host']}: {', '.join(map(str, lanes))}", highlight=False)
-    console.print(f"[dim]float32 data of condition {CONDITION:g}, {TARGETS} targets; a time is the median of its rounds[/]\n")
+    console.print(
+        f"[bold]{device.kind}[/], {described['host']}: {', '.join(map(str, lanes))}",
+        highlight=False,
+    )
+    console.print(
+        f"[dim]float32 data of condition {CONDITION:g}, {TARGETS} targets; a time is the median of its rounds[/]\n"
+    )
     results: list[dict[str, Any]] = []
     status = 0
     try:
         for shape in shapes:
             if (need := shape.bytes * COPIES * len(lanes)) > device.memory:
-                console.print(f"{shape}: left out, it takes {need / 2**30:.0f} GiB of {device.memory / 2**30:.0f}\n")
+                console.print(
+                    f"{shape}: left out, it takes {need / 2**30:.0f} GiB of {device.memory / 2**30:.0f}\n"
+                )
                 continue
             with console.status(f"{shape}") as line:
                 times = race(shape, lanes, config.seconds, line.update)
             results.append(summarize(shape, times))
             console.print(table(results[-1]), "")
-            content = {"date": datetime.now(UTC).date().isoformat(), "results": results, "environment": described}
+            content = {
+                "date": datetime.now(UTC).date().isoformat(),
+                "results": results,
+                "environment": described,
+            }
             file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         console.print("Interrupted: what is finished is kept.\n")
@@ -69,13 +88,17 @@ def benchmark(config: Benchmark, console: Console) -> int:
     if not results:
         return status or 1
     picture(results, device.kind).savefig(file.with_suffix(".png"), dpi=160)
-    console.print(f"Picture: {file.with_suffix('.png')}\nNumbers: {file}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Picture: {file.with_suffix('.png')}\nNumbers: {file}", highlight=False, soft_wrap=True
+    )
     return status
 
 
 def _lanes(cores: tuple[int, ...]) -> list[Lane]:
     here = len(os.sched_getaffinity(0))
     if wrong := [c for c in cores if not 1 <= c <= here]:
-        raise ValueError(f"--cores must be from 1 to {here}, as many as this process may use, found {wrong[0]}")
+        raise ValueError(
+            f"--cores must be from 1 to {here}, as many as this process may use, found {wrong[0]}"
+        )
     chosen = sorted({*cores} or {1, here})
     return [Lane(c, blas) for c in chosen for blas in sorted({1, c})]

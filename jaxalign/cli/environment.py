@@ -15,7 +15,10 @@ def environment() -> dict[str, Any]:
     return {
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("jaxalign", "jax", "jaxlib", "flax", "optax", "numpy")},
+            **{
+                name: version(name)
+                for name in ("jaxalign", "jax", "jaxlib", "flax", "optax", "numpy")
+            },
         },
         "device": f"{len(devices)} × {devices[0].device_kind} ({devices[0].platform})",
         "host": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",

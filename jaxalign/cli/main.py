@@ -8,11 +8,11 @@ import tyro
 from rich.console import Console
 
 from jaxalign.cli.benchmark import Benchmark, benchmark
-from jaxalign.cli.inspect import Inspect, inspect_model
-from jaxalign.cli.layers import Layers, layers
+from jaxalign.cli.inspect.command import Inspect, inspect_model
+from jaxalign.cli.inspect.layers import Layers, layers
 from jaxalign.cli.show import Show, show
-from jaxalign.cli.study import Study, study
-from jaxalign.cli.train import Train, train
+from jaxalign.cli.study.command import Study, study
+from jaxalign.cli.train.command import Train, train
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -25,7 +25,9 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 1 bad input, 130 interrupted; 2 is tyro's, for usage)."""
+    """Run one command; returns the exit status (0 done, 1 bad input, 130 interrupted; 2 is tyro's,
+    for usage).
+    """
     console = Console()
     try:
         command = tyro.cli(

@@ -1,4 +1,6 @@
-"""`jaxalign show RUN`: the summary of a run, also while it runs, of those of a sweep, or of an inspection."""
+"""`jaxalign show RUN`: the summary of a run, also while it runs, of those of a sweep, or of an
+inspection.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +8,13 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxalign.cli.runs import folders
+from jaxalign.cli.train.runs import folders
 from jaxalign.inspection import read_inspection
-from jaxalign.inspection.folder import LAYERS
-from jaxalign.report.inspected_terminal import inspected_table
-from jaxalign.report.terminal import summary
-from jaxalign.training.run_folder import PAGE, read_config, read_history, read_result
+from jaxalign.inspection._folder import LAYERS
+from jaxalign.report.inspection.terminal import inspected_table
+from jaxalign.report.run.terminal import summary
+from jaxalign.runs import read_history
+from jaxalign.runs._folder import PAGE, read_config, read_result
 
 
 @dataclass(frozen=True)

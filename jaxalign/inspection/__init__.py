@@ -1,9 +1,11 @@
-"""The measure of a model somebody already has: every layer's label spectrum over a data set, in constant memory."""
+"""The measure of a model somebody already has: every layer's label spectrum over a data set, in
+constant memory.
+"""
 
-from jaxalign.inspection.folder import Inspected, read_inspection, save
-from jaxalign.inspection.inspect import Inspection, inspect
-from jaxalign.inspection.numbers import LayerCurves, LayerNumbers, curves, numbers
-from jaxalign.inspection.plan import LayerPlan, Plan, plan
+from jaxalign.inspection._folder import Inspected, read_inspection, save
+from jaxalign.inspection._inspect import Inspection, inspect
+from jaxalign.inspection._numbers import LayerCurves, LayerNumbers, curves, numbers
+from jaxalign.inspection._plan import LayerPlan, Plan, plan
 
 __all__ = [
     "Inspected",

@@ -1,15 +1,17 @@
-"""Flax models of the field, built so that ``tap`` sees post-activations: ``tap(model, model.post_activations)``."""
+"""Flax models of the field, built so that ``tap`` sees post-activations: ``tap(model,
+model.post_activations)``.
+"""
 
-from jaxalign.models.bert import BERT, bert_base, embed, minilm_l6
-from jaxalign.models.cnn import CNN
-from jaxalign.models.decoder import Decoder
-from jaxalign.models.efficientnet_lite import EfficientNetLite, efficientnet_lite
-from jaxalign.models.mlp import MLP
-from jaxalign.models.resnet import ResNet, resnet18, resnet34, resnet50
-from jaxalign.models.sentences import SentenceEncoder, sentence_encoder
-from jaxalign.models.squeezenet import SqueezeNet
-from jaxalign.models.vgg import VGG, vgg11, vgg16
-from jaxalign.models.vit import ViT, vit_b_16, vit_s_16
+from jaxalign.models._bert import BERT, bert_base, embed, minilm_l6
+from jaxalign.models._cnn import CNN
+from jaxalign.models._decoder import Decoder
+from jaxalign.models._efficientnet_lite import EfficientNetLite, efficientnet_lite
+from jaxalign.models._mlp import MLP
+from jaxalign.models._resnet import ResNet, resnet18, resnet34, resnet50
+from jaxalign.models._sentences import SentenceEncoder, sentence_encoder
+from jaxalign.models._squeezenet import SqueezeNet
+from jaxalign.models._vgg import VGG, vgg11, vgg16
+from jaxalign.models._vit import ViT, vit_b_16, vit_s_16
 
 __all__ = [
     "BERT",

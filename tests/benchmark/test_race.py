@@ -50,7 +50,10 @@ def test_table_and_picture_hold_every_solver(times):
     assert names == [OURS, NUMPY, GEMM]  # fastest first, products last
     assert made.caption == "torch svd: RuntimeError: no memory"
     figure = picture([result, summarize(Shape(50, 5), times)], "cpu")
-    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == ["8×1000×100", "50×5"]
+    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == [
+        "8×1000×100",
+        "50×5",
+    ]
     first = [(line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines[1:]]
     assert first == [(1e-9, 4.0), (1e-9, 1.0)]
 

@@ -8,7 +8,9 @@ from jaxalign.benchmark.solvers import OURS, PRODUCTS, Data, solvers
 
 @pytest.mark.parametrize("shape", [Shape(80, 6), Shape(80, 20), Shape(80, 6, 3)], ids=str)
 def test_everyone_answers_the_same_question(shape):
-    """Every racer gives σ and (UᵀY)² of these matrices, as well as float32 can at this condition; ours as float64 can."""
+    """Every racer gives σ and (UᵀY)² of these matrices, as well as float32 can at this condition;
+    ours as float64 can.
+    """
     features, targets = example(shape)
     answer = exact(features, targets)
     known = solvers(shape, jax.default_backend())
@@ -21,7 +23,9 @@ def test_everyone_answers_the_same_question(shape):
         if "quadrature" in name:  # 16 points stand for 20 values
             assert wrong.area < 0.1, name
             continue
-        assert wrong.curve < (1e-6 if name in (OURS, f"{OURS}, in jit", f"{OURS}, refined") else 1e-2), name
+        assert wrong.curve < (
+            1e-6 if name in (OURS, f"{OURS}, in jit", f"{OURS}, refined") else 1e-2
+        ), name
         if name == f"{OURS}, refined":
             assert wrong.sigma_min < 1e-7
 

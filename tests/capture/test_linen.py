@@ -42,7 +42,11 @@ def started(model, x, *args):
 def test_names_come_in_the_order_layers_run_also_through_jit(x):
     model, variables = started(Net(), x)
     parts = (".Dense_0", ".BatchNorm_0", ".Dropout_0", "")
-    expected = [f"block_{i}{part}" for i in range(11, -1, -1) for part in parts] + ["shared", "shared#2", "head"]
+    expected = [f"block_{i}{part}" for i in range(11, -1, -1) for part in parts] + [
+        "shared",
+        "shared#2",
+        "head",
+    ]
     tap = ja.tap(model)
     for way in (tap, jax.jit(tap)):
         output, activations = way(variables, x)
@@ -55,10 +59,14 @@ def test_names_come_in_the_order_layers_run_also_through_jit(x):
 def test_training_mode_takes_what_apply_takes_and_drops_the_updates(x):
     model, variables = started(Net(), x)
     before = jax.tree.map(jnp.copy, variables)
-    _, activations = ja.tap(model, "block_3")(variables, x, train=True, rngs={"dropout": jax.random.key(1)})
+    _, activations = ja.tap(model, "block_3")(
+        variables, x, train=True, rngs={"dropout": jax.random.key(1)}
+    )
     assert float((activations["block_3"] == 0).mean()) > 0.4
     jax.tree.map(np.testing.assert_array_equal, before, variables)
-    gradient = jax.grad(lambda v: (ja.tap(model, "block_3")(v, x)[1]["block_3"] ** 2).sum())(variables)
+    gradient = jax.grad(lambda v: (ja.tap(model, "block_3")(v, x)[1]["block_3"] ** 2).sum())(
+        variables
+    )
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
 
 
@@ -79,7 +87,9 @@ def test_filters(x, layers, expected):
 @pytest.mark.parametrize("layers", ["conv*", nn.Conv])
 def test_a_layer_that_is_not_there_raises_with_the_names_there_are(x, layers):
     model, variables = started(Net(), x)
-    with pytest.raises(ValueError, match=r"(conv\*|Conv).*were asked for and .*never computed.*shared, head"):
+    with pytest.raises(
+        ValueError, match=r"(conv\*|Conv).*were asked for and .*never computed.*shared, head"
+    ):
         ja.tap(model, ["head", layers])(variables, x)
 
 
@@ -92,7 +102,9 @@ def scanned(axes):
     class Scanned(nn.Module):
         @nn.compact
         def __call__(self, x):
-            layers = nn.scan(Layer, variable_axes={"params": 0, **axes}, split_rngs={"params": True}, length=3)
+            layers = nn.scan(
+                Layer, variable_axes={"params": 0, **axes}, split_rngs={"params": True}, length=3
+            )
             return nn.Dense(1)(layers(name="stack")(x, None)[0])
 
     return Scanned()
@@ -101,14 +113,22 @@ def scanned(axes):
 def test_a_scan_stacks_what_its_layers_give(x):
     model, variables = started(scanned({"intermediates": 0}), x)
     _, activations = jax.jit(ja.tap(model))(variables, x)
-    assert {name: a.shape for name, a in activations.items()} == {"stack.Dense_0": (3, 6, 4), "Dense_0": (6, 1)}
+    assert {name: a.shape for name, a in activations.items()} == {
+        "stack.Dense_0": (3, 6, 4),
+        "Dense_0": (6, 1),
+    }
     kernel, bias = (variables["params"]["stack"]["Dense_0"][part][0] for part in ("kernel", "bias"))
-    np.testing.assert_allclose(activations["stack.Dense_0"][0], x @ kernel + bias, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        activations["stack.Dense_0"][0], x @ kernel + bias, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_scan_that_drops_what_is_sown_raises_with_the_remedy(x):
     model, variables = started(scanned({}), x)
-    with pytest.raises(ValueError, match=r"'stack.Dense_0'.* inside a flax.linen scan .*variable_axes=\{'intermediates': 0\}"):
+    with pytest.raises(
+        ValueError,
+        match=r"'stack.Dense_0'.* inside a flax.linen scan .*variable_axes=\{'intermediates': 0\}",
+    ):
         ja.tap(model)(variables, x)
     assert list(ja.tap(model, "Dense_0")(variables, x)[1]) == ["Dense_0"]
 
@@ -124,7 +144,9 @@ def test_remat_and_jit_inside(x, lift):
     expected = ["block.Dense_0", "block.BatchNorm_0", "block.Dropout_0", "block", "head"]
     for _ in range(2):  # the second time nn.jit has traced it already
         assert set(ja.tap(model)(variables, x)[1]) == set(expected)
-    gradient = jax.jit(jax.grad(lambda v: (ja.tap(model, "block")(v, x)[1]["block"] ** 2).sum()))(variables)
+    gradient = jax.jit(jax.grad(lambda v: (ja.tap(model, "block")(v, x)[1]["block"] ** 2).sum()))(
+        variables
+    )
     assert float(jnp.abs(gradient["params"]["block"]["Dense_0"]["kernel"]).sum()) > 0
 
 

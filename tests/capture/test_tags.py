@@ -30,7 +30,9 @@ def network(w, x, *, depth=2):
     for _ in range(depth):
         x = jax.jit(lambda x: ja.tag(jnp.tanh(x @ w), "hidden"))(x)
     x = jax.checkpoint(lambda x: ja.tag(jnp.sin(x), "rematted") + 1)(x)
-    x, _ = jax.lax.scan(lambda c, row: (ja.tag(c * row, "scanned"), None), x, jnp.arange(1, 4, dtype=x.dtype))
+    x, _ = jax.lax.scan(
+        lambda c, row: (ja.tag(c * row, "scanned"), None), x, jnp.arange(1, 4, dtype=x.dtype)
+    )
     return {"sum": scaled(clipped(x)).sum()}
 
 
@@ -53,7 +55,9 @@ def test_output_values_and_order(arguments, x64):
         np.testing.assert_allclose(found["rematted"], jnp.sin(hidden), rtol=1e-5, atol=1e-6)
         start = jnp.sin(hidden) + 1
         np.testing.assert_allclose(found["scanned"], [start, 2 * start, 6 * start], rtol=1e-5)
-        np.testing.assert_allclose(found["scaled"], 2 * jnp.clip(6 * start, -1, 1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            found["scaled"], 2 * jnp.clip(6 * start, -1, 1), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_settings_that_are_no_arrays_stay_what_they_are(arguments):
@@ -76,7 +80,10 @@ def test_the_gradient_of_a_captured_value(arguments):
 
 def test_vmap_inside_and_outside(arguments):
     w, x = arguments
-    row = lambda w, x: ja.tag(jnp.tanh(x @ w), "row")
+
+    def row(w, x):
+        return ja.tag(jnp.tanh(x @ w), "row")
+
     inside = ja.reap(lambda w, x: jax.vmap(row, (None, 0))(w, x))(w, x)[1]["row"]
     outside = jax.vmap(ja.reap(row), (None, 0))(w, x)[1]["row"]
     np.testing.assert_allclose(inside, jnp.tanh(x @ w), rtol=1e-5, atol=1e-6)
@@ -84,25 +91,40 @@ def test_vmap_inside_and_outside(arguments):
 
 
 def test_reversed_scans_stack_by_row():
-    body = lambda c, row: (ja.tag(c + row, "sum"), row)
-    outputs, found = ja.reap(lambda rows: jax.lax.scan(body, 0.0, rows, reverse=True))(jnp.arange(3.0))
+    def body(c, row):
+        return (ja.tag(c + row, "sum"), row)
+
+    outputs, found = ja.reap(lambda rows: jax.lax.scan(body, 0.0, rows, reverse=True))(
+        jnp.arange(3.0)
+    )
     np.testing.assert_array_equal(found["sum"], [3, 3, 2])
     np.testing.assert_array_equal(outputs[1], [0, 1, 2])
 
 
 def test_tags_where_no_value_can_be_handed_out_are_refused(arguments):
     _, x = arguments
-    branch = lambda x: jax.lax.cond(x.sum() > 0, lambda x: ja.tag(x, "branch"), lambda x: x, ja.tag(x, "before"))
+
+    def branch(x):
+        return jax.lax.cond(
+            x.sum() > 0, lambda x: ja.tag(x, "branch"), lambda x: x, ja.tag(x, "before")
+        )
+
     with pytest.raises(ValueError, match=r"tag .branch. is inside cond, .* tag its result instead"):
         ja.reap(branch)(x)
     assert list(ja.reap(branch, "before")(x)[1]) == ["before"]
-    loop = lambda x: jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: ja.tag(x + 1, "turn"), x)
+
+    def loop(x):
+        return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: ja.tag(x + 1, "turn"), x)
+
     with pytest.raises(ValueError, match="tag 'turn' is inside while"):
         ja.reap(loop)(x)
 
 
 def test_a_name_that_is_not_there_raises_with_those_that_are(arguments):
-    with pytest.raises(ValueError, match=r"layers \['conv\*'\] were asked for .*; the names there are: hidden, rematted"):
+    with pytest.raises(
+        ValueError,
+        match=r"layers \['conv\*'\] were asked for .*; the names there are: hidden, rematted",
+    ):
         ja.reap(network, ["hidden", "conv*"])(*arguments)
 
 
@@ -114,14 +136,23 @@ def test_tap_of_a_function(arguments):
 
 
 def test_unused_tags_and_captures_cost_nothing(arguments):
-    plain = lambda w, x: jnp.tanh(jnp.tanh(x @ w) @ w).sum()
-    tagged = lambda w, x: ja.tag(jnp.tanh(ja.tag(jnp.tanh(x @ w), "first") @ w), "second").sum()
+    def plain(w, x):
+        return jnp.tanh(jnp.tanh(x @ w) @ w).sum()
+
+    def tagged(w, x):
+        return ja.tag(jnp.tanh(ja.tag(jnp.tanh(x @ w), "first") @ w), "second").sum()
 
     def program(function):
         text = jax.jit(function).lower(*arguments).compile().as_text()
-        return [line.split("metadata")[0].split(" = ")[1] for line in text.splitlines() if " = " in line]
+        return [
+            line.split("metadata")[0].split(" = ")[1] for line in text.splitlines() if " = " in line
+        ]
 
-    assert len(program(plain)) == len(program(tagged)) == len(program(lambda w, x: ja.reap(tagged)(w, x)[0]))
+    assert (
+        len(program(plain))
+        == len(program(tagged))
+        == len(program(lambda w, x: ja.reap(tagged)(w, x)[0]))
+    )
 
 
 def test_equinox_models(rng):
@@ -134,7 +165,9 @@ def test_equinox_models(rng):
         def __call__(self, x):
             return self.last(ja.tag(jax.nn.relu(self.first(x)), "hidden"))
 
-    model = Net(eqx.nn.Linear(4, 3, key=jax.random.key(0)), eqx.nn.Linear(3, 1, key=jax.random.key(1)))
+    model = Net(
+        eqx.nn.Linear(4, 3, key=jax.random.key(0)), eqx.nn.Linear(3, 1, key=jax.random.key(1))
+    )
     x = jnp.asarray(rng.standard_normal((6, 4)), jnp.float32)
     output, found = ja.tap(lambda model, x: jax.vmap(model)(x))(model, x)
     np.testing.assert_allclose(output, jax.vmap(model)(x), rtol=1e-6)
@@ -143,7 +176,9 @@ def test_equinox_models(rng):
 
 def test_haiku_models(rng):
     hk = pytest.importorskip("haiku", reason="haiku is not installed")
-    forward = hk.without_apply_rng(hk.transform(lambda x: hk.Linear(1)(ja.tag(jax.nn.relu(hk.Linear(3)(x)), "hidden"))))
+    forward = hk.without_apply_rng(
+        hk.transform(lambda x: hk.Linear(1)(ja.tag(jax.nn.relu(hk.Linear(3)(x)), "hidden")))
+    )
     x = jnp.asarray(rng.standard_normal((6, 4)), jnp.float32)
     parameters = forward.init(jax.random.key(0), x)
     output, found = jax.jit(ja.tap(forward.apply))(parameters, x)

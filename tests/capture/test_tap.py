@@ -21,7 +21,9 @@ class Block(nnx.Module):
 
 
 class Net(nnx.Module):
-    """Attributes are deliberately not in the order in which they run; ``shared`` runs three times, in three ways."""
+    """Attributes are deliberately not in the order in which they run; ``shared`` runs three times,
+    in three ways.
+    """
 
     def __init__(self, rngs):
         self.head = nnx.Linear(4, 1, rngs=rngs)
@@ -50,7 +52,9 @@ def x(rng):
 
 def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
     tap, state = ja.tap(net), nnx.state(net)
-    expected = [f"blocks.{i}{part}" for i in range(11) for part in (".linear", ".norm", ".dropout", "")]
+    expected = [
+        f"blocks.{i}{part}" for i in range(11) for part in (".linear", ".norm", ".dropout", "")
+    ]
     expected += ["shared", "shared#2", "shared#3", "head"]
     for way in (tap, jax.jit(tap)):
         _, activations = way(state, x)
@@ -59,7 +63,9 @@ def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
 
 
 def test_output_and_activations_are_those_of_the_model(x, x64):
-    model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 2, rngs=nnx.Rngs(1)))
+    model = nnx.Sequential(
+        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 2, rngs=nnx.Rngs(1))
+    )
     first, last = model.layers[0], model.layers[2]
     hidden = first(x)
     output, outputs = ja.tap(model)(nnx.state(model), x)
@@ -68,7 +74,9 @@ def test_output_and_activations_are_those_of_the_model(x, x64):
     np.testing.assert_array_equal(outputs["layers.2"], last(nnx.relu(hidden)))
     _, inputs = ja.tap(model, at="input")(nnx.state(model), x)
     np.testing.assert_array_equal(inputs["layers.0"], x)
-    np.testing.assert_array_equal(inputs["layers.2"], nnx.relu(hidden))  # a functional relu, seen from the next layer
+    np.testing.assert_array_equal(
+        inputs["layers.2"], nnx.relu(hidden)
+    )  # a functional relu, seen from the next layer
 
 
 def test_keyword_inputs_are_captured():
@@ -103,7 +111,8 @@ def test_filters_by_name_type_and_predicate(net, x, layers, expected):
 
 def test_a_layer_that_is_not_there_raises_with_the_names_there_are(net):
     with pytest.raises(
-        ValueError, match=r"layers \['conv\*'\] are not layers of the model; the names there are: .*head.*shared"
+        ValueError,
+        match=r"layers \['conv\*'\] are not layers of the model; the names there are: .*head.*shared",
     ):
         ja.tap(net, ["head", "conv*"])
 
@@ -111,7 +120,8 @@ def test_a_layer_that_is_not_there_raises_with_the_names_there_are(net):
 def test_a_layer_that_is_never_called_raises_with_the_names_that_are(net, x):
     tap = ja.tap(net, ["head", "unused"])
     with pytest.raises(
-        ValueError, match=r"layers \['unused'\] were asked for .* never computed, or is no array; the names there are: head"
+        ValueError,
+        match=r"layers \['unused'\] were asked for .* never computed, or is no array; the names there are: head",
     ):
         tap(nnx.state(net), x)
 
@@ -131,18 +141,25 @@ def test_layers_that_return_no_array_are_left_out(x):
     model = Model()
     assert list(ja.tap(model)(nnx.state(model), x)[1]) == ["last"]
     assert list(ja.tap(model, at="input")(nnx.state(model), x)[1]) == ["pair", "last"]
-    with pytest.raises(ValueError, match=r"\['pair'\] were asked for and their output was never computed, or is no array"):
+    with pytest.raises(
+        ValueError,
+        match=r"\['pair'\] were asked for and their output was never computed, or is no array",
+    ):
         ja.tap(model, "pair")(nnx.state(model), x)
 
 
 def test_other_bad_arguments_are_explained(net):
     with pytest.raises(ValueError, match="at must be 'output' or 'input', found 'middle'"):
         ja.tap(net, at="middle")
-    with pytest.raises(TypeError, match=r"model must be a flax.nnx or flax.linen module, or a function, found int"):
+    with pytest.raises(
+        TypeError, match=r"model must be a flax.nnx or flax.linen module, or a function, found int"
+    ):
         ja.tap(3)
     with pytest.raises(TypeError, match=r"model must be an instance, found the class Net"):
         ja.tap(Net)
-    with pytest.raises(TypeError, match=r"glob patterns, types or predicates of \(name, layer\), found 3"):
+    with pytest.raises(
+        TypeError, match=r"glob patterns, types or predicates of \(name, layer\), found 3"
+    ):
         ja.tap(net, ["head", 3])
     with pytest.raises(ValueError, match="at least one layer"):
         ja.tap(net, [])
@@ -163,9 +180,17 @@ def test_pure_and_leaves_the_model_and_its_classes_alone(net, x):
 
 def test_vmap_over_seeds_and_grad(x):
     def state_of(seed):
-        return nnx.state(nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(seed)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(seed))))
+        return nnx.state(
+            nnx.Sequential(
+                nnx.Linear(4, 3, rngs=nnx.Rngs(seed)),
+                nnx.relu,
+                nnx.Linear(3, 1, rngs=nnx.Rngs(seed)),
+            )
+        )
 
-    model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(0)))
+    model = nnx.Sequential(
+        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(0))
+    )
     tap = ja.tap(model)
     states = [state_of(seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
@@ -174,7 +199,9 @@ def test_vmap_over_seeds_and_grad(x):
         np.testing.assert_allclose(together["layers.0"][i], tap(state, x)[1]["layers.0"], rtol=1e-6)
 
     gradient = jax.jit(jax.grad(lambda s: (tap(s, x)[1]["layers.0"] ** 2).sum()))(states[0])
-    expected = jax.grad(lambda s: (nnx.merge(nnx.graphdef(model), s).layers[0](x) ** 2).sum())(states[0])
+    expected = jax.grad(lambda s: (nnx.merge(nnx.graphdef(model), s).layers[0](x) ** 2).sum())(
+        states[0]
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), gradient, expected)
 
 
@@ -190,7 +217,9 @@ def test_inside_grad_with_batch_norm_in_training_mode(net, x):
 
 
 def test_an_unused_capture_costs_nothing(x):
-    model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(1)))
+    model = nnx.Sequential(
+        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(1))
+    )
     graph, state = nnx.split(model)
     tap = ja.tap(model)
 
@@ -198,12 +227,17 @@ def test_an_unused_capture_costs_nothing(x):
         text = jax.jit(function).lower(state, x).compile().as_text()
         return [line.split("metadata")[0] for line in text.splitlines() if " = " in line]
 
-    assert len(program(lambda s, x: tap(s, x)[0])) == len(program(lambda s, x: nnx.merge(graph, s)(x)))
+    assert len(program(lambda s, x: tap(s, x)[0])) == len(
+        program(lambda s, x: nnx.merge(graph, s)(x))
+    )
 
 
 def test_threads_may_trace_at_once(net, x):
     tap, state, found = ja.tap(net), nnx.state(net), []
-    threads = [threading.Thread(target=lambda: found.append(len(jax.jit(tap)(state, x)[1]))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.append(len(jax.jit(tap)(state, x)[1])))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -219,7 +253,9 @@ class Stacked(nnx.Module):
         self.head = nnx.Linear(4, 1, rngs=rngs)
 
     def __call__(self, x):
-        step = nnx.scan(lambda x, layer: nnx.tanh(layer(x)), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+        step = nnx.scan(
+            lambda x, layer: nnx.tanh(layer(x)), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry
+        )
         return self.head(step(x, self.layers))
 
 
@@ -228,9 +264,14 @@ def test_a_scan_stacks_what_its_layers_give(x):
     state = nnx.state(model)
     output, activations = jax.jit(ja.tap(model))(state, x)
     np.testing.assert_allclose(output, model(x), rtol=1e-6)
-    assert {name: a.shape for name, a in activations.items()} == {"layers": (3, 6, 4), "head": (6, 1)}
+    assert {name: a.shape for name, a in activations.items()} == {
+        "layers": (3, 6, 4),
+        "head": (6, 1),
+    }
     kernel, bias = model.layers.kernel[...], model.layers.bias[...]
-    np.testing.assert_allclose(activations["layers"][0], x @ kernel[0] + bias[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        activations["layers"][0], x @ kernel[0] + bias[0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_rows_over_devices(net, x):
@@ -239,6 +280,11 @@ def test_rows_over_devices(net, x):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     rows, everywhere = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
     tap = ja.tap(net, "blocks.10")
-    both = lambda state, x: tap(state, x)[1]["blocks.10"]
+
+    def both(state, x):
+        return tap(state, x)[1]["blocks.10"]
+
     split = jax.jit(jax.shard_map(both, mesh=mesh, in_specs=(everywhere, rows), out_specs=rows))
-    np.testing.assert_allclose(split(nnx.state(net), x), both(nnx.state(net), x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        split(nnx.state(net), x), both(nnx.state(net), x), rtol=1e-5, atol=1e-6
+    )

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
-from jaxalign.cli import main
-from jaxalign.cli.progress import TrainingDisplay
-from jaxalign.cli.recipe import Train, as_settings, from_settings
+from jaxalign.cli.main import main
+from jaxalign.cli.train.progress import TrainingDisplay
+from jaxalign.cli.train.recipe import Train, as_settings, from_settings
 
-SMALL = ["--samples", "200", "--width", "16", "--depth", "2", "--probe", "100"]
+SMALL = ["--samples", "200", "--width", "16", "--depth", "2", "--monitor-size", "100"]
 
 
 def test_train_leaves_a_complete_run(tmp_path, capsys):
@@ -31,7 +31,15 @@ def test_train_leaves_a_complete_run(tmp_path, capsys):
 
     config = json.loads((folder / "config.json").read_text())
     assert config["train"]["seed"] == 3
-    assert set(config["environment"]["versions"]) >= {"python", "jaxalign", "jax", "jaxlib", "flax", "optax", "numpy"}
+    assert set(config["environment"]["versions"]) >= {
+        "python",
+        "jaxalign",
+        "jax",
+        "jaxlib",
+        "flax",
+        "optax",
+        "numpy",
+    }
     assert re.fullmatch("[0-9a-f]{64}", config["data"]["sha256"])
     assert "cpu" in config["environment"]["device"]
     result = json.loads((folder / "result.json").read_text())
@@ -52,9 +60,7 @@ def test_same_seed_same_rows(tmp_path):
 
 def test_all_ten_classes_and_every_choice(tmp_path):
     folder = tmp_path / "run"
-    choices = (
-        "--classes all --activation tanh --optimizer momentum --learning-rate 0.01 --layers hidden_1 logits --thresholds 2 4"
-    )
+    choices = "--classes all --activation tanh --optimizer momentum --learning-rate 0.01 --layers hidden_1 logits --thresholds 2 4"
     assert main(["train", *SMALL, *choices.split(), "--steps", "10", "--out", str(folder)]) == 0
     history = ja.read_history(folder)
     assert list(history.layers) == ["input", "hidden_1", "logits"]
@@ -79,7 +85,7 @@ def test_a_diverged_run_ends_with_its_page(tmp_path):
         (["--thresholds", "1", "nan"], "thresholds must be finite"),
         (["--batch-size", "500"], "batch_size must be at most the 200 rows"),
         (["--samples", "5000"], "--samples: count must be from 2 (the classes) to 1000"),
-        (["--probe", "1"], "--probe: count must be from 2"),
+        (["--monitor-size", "1"], "--monitor-size: count must be from 2"),
         (["--devices", "99"], "--devices must be at most the 4 there are"),
         (["--devices", "3"], "batch_size must be a multiple of the mesh's 3 devices, found 64"),
         (["--data", "/nonexistent"], "/nonexistent has no train-images-idx3-ubyte"),
@@ -141,7 +147,17 @@ def test_without_out_every_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path, capsys):
-    many = ["--seeds", "2", "--learning-rate", "1e-2", "1e-3", "--every", "5", "--measure", "quadrature"]
+    many = [
+        "--seeds",
+        "2",
+        "--learning-rate",
+        "1e-2",
+        "1e-3",
+        "--every",
+        "5",
+        "--measure",
+        "quadrature",
+    ]
     assert main(["train", *SMALL, *many, "--steps", "20", "--out", str(tmp_path)]) == 0
     assert f"Picture: {tmp_path / 'sweep.png'}" in capsys.readouterr().out
     for rate in ("0.01", "0.001"):
@@ -149,7 +165,9 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path,
         history = ja.read_history(folder)
         assert history.models == 2
         assert len(json.loads((folder / "result.json").read_text())["test_accuracy"]) == 2
-        assert f"step size {rate}, batch 64, seeds 0 to 1" in (folder / "index.html").read_text(encoding="utf-8")
+        assert f"step size {rate}, batch 64, seeds 0 to 1" in (folder / "index.html").read_text(
+            encoding="utf-8"
+        )
     assert main(["show", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "step size 0.01" in shown
@@ -166,7 +184,10 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(tmp_path,
 def test_settings_of_another_version_are_refused_by_name(tmp_path, change):
     settings = json.loads(json.dumps(as_settings(Train())))
     assert from_settings(settings, tmp_path) == Train(out=tmp_path)
-    with pytest.raises(ValueError, match=f"made by another version of jaxalign, with other settings: {next(iter(change))}"):
+    with pytest.raises(
+        ValueError,
+        match=f"made by another version of jaxalign, with other settings: {next(iter(change))}",
+    ):
         from_settings({**settings, **change}, tmp_path)
 
 
@@ -176,14 +197,32 @@ def test_optimizers_are_one_program_and_each_trains_as_alone(tmp_path, capsys):
     assert main(["train", *shared, *many, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "sweep.png").exists()
     runs = sorted(path.name for path in tmp_path.glob("*-learning-rate-*"))
-    assert runs == [f"{optimizer}-learning-rate-{rate}" for optimizer in ("lion", "sgd") for rate in ("0.001", "0.01")]
+    assert runs == [
+        f"{optimizer}-learning-rate-{rate}"
+        for optimizer in ("lion", "sgd")
+        for rate in ("0.001", "0.01")
+    ]
     assert main(["show", str(tmp_path)]) == 0
     assert "lion, step size 0.001" in capsys.readouterr().out
     assert main(["train", "--resume", str(tmp_path)]) == 0
     assert "is finished" in " ".join(capsys.readouterr().out.split())
     for optimizer in ("sgd", "lion"):
         alone = tmp_path / optimizer
-        assert main(["train", *shared, "--optimizer", optimizer, "--learning-rate", "1e-2", "--out", str(alone)]) == 0
+        assert (
+            main(
+                [
+                    "train",
+                    *shared,
+                    "--optimizer",
+                    optimizer,
+                    "--learning-rate",
+                    "1e-2",
+                    "--out",
+                    str(alone),
+                ]
+            )
+            == 0
+        )
         together = ja.read_history(tmp_path / f"{optimizer}-learning-rate-0.01")
         np.testing.assert_allclose(ja.read_history(alone).loss, together.loss, rtol=1e-3)
 
@@ -191,7 +230,18 @@ def test_optimizers_are_one_program_and_each_trains_as_alone(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_sweep_goes_on(tmp_path, monkeypatch):
     """Both folders, from one checkpoint."""
-    settings = [*SMALL, "--learning-rate", "1e-2", "1e-3", "--every", "5", "--steps", "150", "--checkpoint-every", "64"]
+    settings = [
+        *SMALL,
+        "--learning-rate",
+        "1e-2",
+        "1e-3",
+        "--every",
+        "5",
+        "--steps",
+        "150",
+        "--checkpoint-every",
+        "64",
+    ]
     assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
 
     def interrupted(display, part, update=TrainingDisplay.update):
@@ -205,7 +255,9 @@ def test_a_sweep_goes_on(tmp_path, monkeypatch):
     assert main(["train", "--resume", str(tmp_path / "cut")]) == 0
     for rate in ("0.01", "0.001"):
         for file in ("history.jsonl", "curves.npy"):
-            whole, cut = (tmp_path / name / f"learning-rate-{rate}" / file for name in ("whole", "cut"))
+            whole, cut = (
+                tmp_path / name / f"learning-rate-{rate}" / file for name in ("whole", "cut")
+            )
             assert whole.read_bytes() == cut.read_bytes()
 
 
@@ -217,11 +269,24 @@ def test_show_explains_what_is_no_run(tmp_path, capsys):
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "jaxalign", "train", *SMALL, "--steps", "1000000", "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "jaxalign",
+        "train",
+        *SMALL,
+        "--steps",
+        "1000000",
+        "--out",
+        str(folder),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
     try:
         deadline = time.monotonic() + 120
-        while not (folder / "history.jsonl").exists() or (folder / "history.jsonl").stat().st_size == 0:
+        while (
+            not (folder / "history.jsonl").exists()
+            or (folder / "history.jsonl").stat().st_size == 0
+        ):
             assert time.monotonic() < deadline, "no row after two minutes"
             assert process.poll() is None
             time.sleep(0.1)
@@ -242,7 +307,18 @@ def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(tmp_path):
 def test_benchmark_prints_a_table_and_keeps_numbers_and_picture(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxalign.benchmark.race.ROUNDS", (3, 3))
     monkeypatch.setenv("COLUMNS", "80")
-    command = ["benchmark", "--shapes", "40x5", "2x40x5", "--seconds", "0", "--cores", "1", "--out", str(tmp_path)]
+    command = [
+        "benchmark",
+        "--shapes",
+        "40x5",
+        "2x40x5",
+        "--seconds",
+        "0",
+        "--cores",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "2×40×5" in printed
@@ -285,9 +361,12 @@ def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(tmp_path):
     settings = [*SMALL, "--steps", "300", "--checkpoint-every", "30", "--every", "3"]
     assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
     folder, rng = tmp_path / "killed", np.random.default_rng(0)
-    start = lambda *arguments: subprocess.Popen(
-        [sys.executable, "-m", "jaxalign", "train", *arguments], stdout=subprocess.DEVNULL
-    )
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "jaxalign", "train", *arguments], stdout=subprocess.DEVNULL
+        )
+
     running, kills = start(*settings, "--out", str(folder)), 0
     rows = folder / "history.jsonl"
     while kills < 3:
@@ -313,7 +392,9 @@ def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(tmp_path, 
     assert main(["train", *SMALL, "--steps", "10", "--out", str(folder)]) == 0
     before = (folder / "history.jsonl").read_bytes()
     assert main(["train", "--resume", str(folder)]) == 0
-    assert "is finished: there is nothing to go on with" in " ".join(capsys.readouterr().out.split())
+    assert "is finished: there is nothing to go on with" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert (folder / "history.jsonl").read_bytes() == before
     with pytest.raises(SystemExit):
         main(["train", "--resume", str(folder), "--steps", "20"])

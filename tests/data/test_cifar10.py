@@ -14,7 +14,7 @@ NAMES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     """Files of a dozen images in place of ten thousand."""
-    monkeypatch.setattr(sys.modules["jaxalign.data.cifar10"], "IMAGES", COUNT)
+    monkeypatch.setattr(sys.modules["jaxalign.data._cifar10"], "IMAGES", COUNT)
 
 
 def written(folder, seed=0):
@@ -23,13 +23,19 @@ def written(folder, seed=0):
     for name in NAMES:
         images = rng.integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
         labels = rng.permutation(np.arange(COUNT) % 10).astype(np.uint8)
-        records = (bytes([y]) + b"".join(x[..., c].tobytes() for c in range(3)) for x, y in zip(images, labels, strict=True))
+        records = (
+            bytes([y]) + b"".join(x[..., c].tobytes() for c in range(3))
+            for x, y in zip(images, labels, strict=True)
+        )
         (folder / name).write_bytes(b"".join(records))
         held.append((images, labels))
     return held
 
 
-@given(seed=st.integers(0, 99), classes=st.none() | st.lists(st.integers(0, 9), min_size=2, max_size=10, unique=True))
+@given(
+    seed=st.integers(0, 99),
+    classes=st.none() | st.lists(st.integers(0, 9), min_size=2, max_size=10, unique=True),
+)
 @settings(max_examples=15)
 def test_reads_what_was_written(tmp_path_factory, seed, classes):
     folder = tmp_path_factory.mktemp("cifar")
@@ -57,7 +63,10 @@ def test_the_folder_above_will_do(tmp_path):
 def test_truncated_files_are_noticed(tmp_path, left, name):
     written(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:left])
-    with pytest.raises(ValueError, match=f"{name} must hold 12 images of 3073 bytes, 36,876 bytes in all, found {left:,}"):
+    with pytest.raises(
+        ValueError,
+        match=f"{name} must hold 12 images of 3073 bytes, 36,876 bytes in all, found {left:,}",
+    ):
         cifar10(tmp_path)
 
 
@@ -70,7 +79,8 @@ def test_foreign_labels_are_noticed(tmp_path):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"no data_batch_1.bin; unpack cifar-10-binary.*data_batch_5.bin, test_batch.bin"
+        FileNotFoundError,
+        match=r"no data_batch_1.bin; unpack cifar-10-binary.*data_batch_5.bin, test_batch.bin",
     ):
         cifar10(tmp_path)
     (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}.")
@@ -80,5 +90,7 @@ def test_missing_files_are_named(tmp_path):
 
 @pytest.mark.parametrize("classes", [(), (1,), (1, 1), (0, 10), (-1, 0)])
 def test_classes_are_two_or_more_different_ones(tmp_path, classes):
-    with pytest.raises(ValueError, match=r"classes must be two or more different numbers among 0\.\.\.9"):
+    with pytest.raises(
+        ValueError, match=r"classes must be two or more different numbers among 0\.\.\.9"
+    ):
         cifar10(tmp_path, classes)

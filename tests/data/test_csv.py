@@ -23,8 +23,14 @@ def written(folder, text: str):
 @settings(max_examples=40)
 def test_reads_what_was_written(tmp_path_factory, columns, rows, separator, end, header, seed):
     rng = np.random.default_rng(seed)
-    values, labels = rng.standard_normal((rows, columns)).astype(np.float32), rng.integers(0, 9, rows)
-    lines = [separator.join([*map(str, row.tolist()), str(label)]) for row, label in zip(values, labels, strict=True)]
+    values, labels = (
+        rng.standard_normal((rows, columns)).astype(np.float32),
+        rng.integers(0, 9, rows),
+    )
+    lines = [
+        separator.join([*map(str, row.tolist()), str(label)])
+        for row, label in zip(values, labels, strict=True)
+    ]
     if header:
         lines.insert(0, separator.join(f"c{i}" for i in range(columns + 1)))
     found = read_csv(written(tmp_path_factory.mktemp("csv"), end.join(lines) + end))

@@ -5,7 +5,12 @@ from jaxalign.data import Dataset
 
 
 def dataset(labels):
-    return Dataset(np.arange(len(labels), dtype=np.float32)[:, None], np.array(labels, np.int32), ("a", "b"), "test")
+    return Dataset(
+        np.arange(len(labels), dtype=np.float32)[:, None],
+        np.array(labels, np.int32),
+        ("a", "b"),
+        "test",
+    )
 
 
 def test_first_keeps_balance_and_order():
@@ -16,7 +21,9 @@ def test_first_keeps_balance_and_order():
 
 @pytest.mark.parametrize("count", [1, 9])
 def test_first_explains_impossible_counts(count):
-    with pytest.raises(ValueError, match=rf"count must be from 2 \(the classes\) to 8 .*, found {count}"):
+    with pytest.raises(
+        ValueError, match=rf"count must be from 2 \(the classes\) to 8 .*, found {count}"
+    ):
         dataset([0, 0, 0, 0, 1, 0, 1, 1]).first(count)
 
 

@@ -7,19 +7,28 @@ import numpy as np
 import pytest
 
 from jaxalign.data import fashion_mnist
-from jaxalign.data.fashion_mnist import CLASSES
+from jaxalign.data._fashion_mnist import CLASSES
 
-module = importlib.import_module("jaxalign.data.fashion_mnist")
+module = importlib.import_module("jaxalign.data._fashion_mnist")
 
 
 def write_idx(path: Path, array: np.ndarray, pack=gzip.compress) -> None:
-    path.write_bytes(pack(bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()))
+    path.write_bytes(
+        pack(
+            bytes([0, 0, 8, array.ndim])
+            + struct.pack(f">{array.ndim}I", *array.shape)
+            + array.tobytes()
+        )
+    )
 
 
 @pytest.fixture
 def folder(tmp_path, rng):
     for prefix, n in (("train", 40), ("t10k", 20)):
-        write_idx(tmp_path / f"{prefix}-images-idx3-ubyte.gz", rng.integers(0, 256, (n, 28, 28), dtype=np.uint8))
+        write_idx(
+            tmp_path / f"{prefix}-images-idx3-ubyte.gz",
+            rng.integers(0, 256, (n, 28, 28), dtype=np.uint8),
+        )
         write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte.gz", (np.arange(n) % 10).astype(np.uint8))
     return tmp_path
 
@@ -40,8 +49,12 @@ def test_a_pair_is_the_demo_s_thousand_points():
     assert len(split.train) == 1000
     assert split.train.class_names == ("Coat", "Pullover")
     whole = fashion_mnist().train
-    np.testing.assert_array_equal(split.train.inputs[split.train.labels == 0], whole.inputs[whole.labels == 4])
-    np.testing.assert_array_equal(split.train.inputs[split.train.labels == 1], whole.inputs[whole.labels == 2])
+    np.testing.assert_array_equal(
+        split.train.inputs[split.train.labels == 0], whole.inputs[whole.labels == 4]
+    )
+    np.testing.assert_array_equal(
+        split.train.inputs[split.train.labels == 1], whole.inputs[whole.labels == 2]
+    )
 
 
 def test_the_licence_comes_along():
@@ -71,18 +84,25 @@ def test_reads_a_folder_of_idx_files_gzipped_or_not(folder):
 
 def test_a_missing_file_is_named_with_all_there_should_be(folder):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no t10k-labels-idx1-ubyte .* must hold train-images-idx3-ubyte"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no t10k-labels-idx1-ubyte .* must hold train-images-idx3-ubyte"
+    ):
         fashion_mnist(folder)
 
 
 def test_foreign_contents_are_refused(folder, rng):
     write_idx(folder / "train-labels-idx1-ubyte.gz", np.full(40, 11, np.uint8))
-    with pytest.raises(ValueError, match=r"40 numbers 0...9, one an image, found shape \(40,\) with values up to 11"):
+    with pytest.raises(
+        ValueError,
+        match=r"40 numbers 0...9, one an image, found shape \(40,\) with values up to 11",
+    ):
         fashion_mnist(folder)
     write_idx(folder / "train-labels-idx1-ubyte.gz", np.zeros(39, np.uint8))
     with pytest.raises(ValueError, match=r"found shape \(39,\)"):
         fashion_mnist(folder)
-    write_idx(folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (40, 32, 32), dtype=np.uint8))
+    write_idx(
+        folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (40, 32, 32), dtype=np.uint8)
+    )
     with pytest.raises(ValueError, match=r"must have shape \(n, 28, 28\), found \(40, 32, 32\)"):
         fashion_mnist(folder)
 

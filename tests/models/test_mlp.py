@@ -18,7 +18,9 @@ def test_default_capture_is_the_post_activation(rng, activation):
     assert list(found) == ["hidden_1", "hidden_2", "logits"]
     np.testing.assert_allclose(found["hidden_1"], first, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["hidden_2"], second, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(output, second @ model.logits.kernel[...] + model.logits.bias[...], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        output, second @ model.logits.kernel[...] + model.logits.bias[...], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_demo_network_has_biases_at_the_output_only():

@@ -11,7 +11,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.models import VGG, SqueezeNet, efficientnet_lite, resnet18, resnet50
-from jaxalign.models.vgg import VGG16
+from jaxalign.models._vgg import VGG16
 
 TORCH_NAMES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 
@@ -27,7 +27,11 @@ def torch_reference():
 
 def weights_of(tensors):
     """(path, shape) → array of a torch state dict in flax's layout, and what was not asked for."""
-    left = {name: np.asarray(t) for name, t in tensors.items() if not name.endswith("num_batches_tracked")}
+    left = {
+        name: np.asarray(t)
+        for name, t in tensors.items()
+        if not name.endswith("num_batches_tracked")
+    }
 
     def array_of(path, shape):
         *owner, leaf = path
@@ -70,7 +74,10 @@ def test_every_layer_is_that_of_torch(torch_reference, filled, rng, name):
     # Containers apart, every call that torch made was found here.
     containers = {name for name in calls if name not in activations}
     assert compared == sum(len(made) for name, made in calls.items() if name not in containers)
-    assert all(isinstance(reference.get_submodule(name), torch_reference.nn.Sequential) for name in containers)
+    assert all(
+        isinstance(reference.get_submodule(name), torch_reference.nn.Sequential)
+        for name in containers
+    )
 
 
 def relative_error(ours, theirs):

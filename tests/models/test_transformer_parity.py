@@ -1,4 +1,6 @@
-"""The transformers match torch's layer for layer, on random weights and under every layout of names."""
+"""The transformers match torch's layer for layer, on random weights and under every layout of
+names.
+"""
 
 import importlib.util
 import re
@@ -10,9 +12,9 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign.models import BERT
-from jaxalign.models.bert import OLD_NAMES
-from jaxalign.models.vit import TIMM_NAMES, TORCHVISION_NAMES, ViT
+from jaxalign.models import BERT, ViT
+from jaxalign.models._bert import OLD_NAMES
+from jaxalign.models._vit import TIMM_NAMES, TORCHVISION_NAMES
 from jaxalign.models.weights import assign
 
 IMAGE, PATCH, HEADS = 32, 8, 4
@@ -75,7 +77,11 @@ def test_vit_is_that_of_torch(torch_reference, rng, layout, names):
     images = rng.standard_normal((2, IMAGE, IMAGE, 3)).astype(np.float32)
     expected, blocks = torch_reference.vit_outputs(reference, images)
     model = ViT(32, 3, HEADS, 10, image=IMAGE, patch=PATCH, rngs=nnx.Rngs(0))
-    assign(model, layout({name: tensor.numpy() for name, tensor in reference.state_dict().items()}), rename=names)
+    assign(
+        model,
+        layout({name: tensor.numpy() for name, tensor in reference.state_dict().items()}),
+        rename=names,
+    )
     output, activations = jax.jit(ja.tap(model, model.post_activations))(nnx.state(model), images)
     assert relative_error(output, expected) < 1e-4
     assert list(activations) == list(blocks) == list(model.post_activations)
@@ -103,17 +109,33 @@ def bert_tensors(rng):
     }
     for i in range(3):
         for name, shape in linear.items():
-            shapes |= {f"encoder.layer.{i}.{name}.weight": shape, f"encoder.layer.{i}.{name}.bias": shape[:1]}
+            shapes |= {
+                f"encoder.layer.{i}.{name}.weight": shape,
+                f"encoder.layer.{i}.{name}.bias": shape[:1],
+            }
         for name in ("attention.output.LayerNorm", "output.LayerNorm"):
             shapes |= {f"encoder.layer.{i}.{name}.{kind}": (width,) for kind in ("weight", "bias")}
     return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def to_first_bert(tensors):
-    """Today's names → those of checkpoints of pre-training, with a head and a counter beside the encoder."""
-    old = renamed(tensors, (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"), ("^", "bert.")))
+    """Today's names → those of checkpoints of pre-training, with a head and a counter beside the
+    encoder.
+    """
+    old = renamed(
+        tensors,
+        (
+            ("LayerNorm.weight", "LayerNorm.gamma"),
+            ("LayerNorm.bias", "LayerNorm.beta"),
+            ("^", "bert."),
+        ),
+    )
     more = {"bert.embeddings.position_ids": np.arange(12)[None]}
-    return old | more | {f"cls.predictions.{name}": np.ones(40, np.float32) for name in ("bias", "decoder.bias")}
+    return (
+        old
+        | more
+        | {f"cls.predictions.{name}": np.ones(40, np.float32) for name in ("bias", "decoder.bias")}
+    )
 
 
 @pytest.mark.parametrize("layout", [dict, to_first_bert])
@@ -123,9 +145,13 @@ def test_bert_is_that_of_torch(torch_reference, rng, bert_tensors, layout):
     expected, pooled = torch_reference.bert_outputs(bert_tensors, HEADS, ids, mask)
     model = BERT(40, 16, 3, HEADS, positions=12, hidden=48, rngs=nnx.Rngs(0))
     assign(model, layout(bert_tensors), rename=OLD_NAMES)
-    output, activations = jax.jit(ja.tap(model, model.post_activations))(nnx.state(model), ids, mask)
+    output, activations = jax.jit(ja.tap(model, model.post_activations))(
+        nnx.state(model), ids, mask
+    )
     assert len(activations) == len(expected) == 4
-    for found, theirs in zip((*activations.values(), output.tokens), (*expected, expected[-1]), strict=True):
+    for found, theirs in zip(
+        (*activations.values(), output.tokens), (*expected, expected[-1]), strict=True
+    ):
         assert relative_error(found[mask], theirs[mask]) < 1e-5
     assert relative_error(output.pooled, pooled) < 1e-5
 

@@ -6,7 +6,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.models import BERT, Decoder, ViT, bert_base, embed, minilm_l6, vit_b_16, vit_s_16
-from jaxalign.models.attention import attend
+from jaxalign.models._attention import attend
 
 TOKENS = np.array([[1, 7, 2, 0], [3, 4, 5, 6]])
 MASK = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
@@ -38,20 +38,32 @@ def test_attention_of_one_head_is_its_formula(rng):
 
 def test_heads_are_stretches_of_features_that_do_not_mix(rng):
     query, key, value = rng.standard_normal((3, 2, 5, 6)).astype(np.float32)
-    apart = [attend(query[..., i : i + 2], key[..., i : i + 2], value[..., i : i + 2], 1) for i in (0, 2, 4)]
-    np.testing.assert_allclose(attend(query, key, value, 3), np.concatenate(apart, axis=-1), rtol=1e-5, atol=1e-6)
+    apart = [
+        attend(query[..., i : i + 2], key[..., i : i + 2], value[..., i : i + 2], 1)
+        for i in (0, 2, 4)
+    ]
+    np.testing.assert_allclose(
+        attend(query, key, value, 3), np.concatenate(apart, axis=-1), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_masked_positions_are_as_good_as_absent(rng):
     query, key, value = rng.standard_normal((3, 1, 5, 4)).astype(np.float32)
     mask = np.array([[1, 1, 1, 0, 0]])
     found = attend(query, key, value, 2, mask=mask)
-    np.testing.assert_allclose(found, attend(query, key[:, :3], value[:, :3], 2), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        found, attend(query, key[:, :3], value[:, :3], 2), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("build", "parameters"),
-    [(vit_s_16, 22_050_664), (vit_b_16, 86_567_656), (bert_base, 109_482_240), (minilm_l6, 22_713_216)],
+    [
+        (vit_s_16, 22_050_664),
+        (vit_b_16, 86_567_656),
+        (bert_base, 109_482_240),
+        (minilm_l6, 22_713_216),
+    ],
 )
 def test_published_models_have_their_published_size(build, parameters):
     state = nnx.state(shapes(lambda: build(rngs=nnx.Rngs(0))), nnx.Param)
@@ -98,7 +110,10 @@ def test_a_token_of_the_decoder_sees_none_that_follow():
 
 def test_the_decoder_learns_and_is_tied():
     model = small_decoder()
-    loss = lambda model: -jax.nn.log_softmax(model(TOKENS[:, :-1]))[:, jnp.arange(3), TOKENS[1, 1:]].mean()
+
+    def loss(model):
+        return -jax.nn.log_softmax(model(TOKENS[:, :-1]))[:, jnp.arange(3), TOKENS[1, 1:]].mean()
+
     gradient = nnx.jit(nnx.grad(loss))(model)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
     assert not any("head" in str(path) for path, _ in nnx.to_flat_state(nnx.state(model)))
@@ -116,8 +131,12 @@ def test_padding_does_not_change_an_embedding():
 def test_segments_count_and_the_pooler_can_be_left_out():
     model = small_bert(depth=1, pooler=False)
     assert model(TOKENS).pooled is None
-    assert not np.allclose(model(TOKENS).tokens, model(TOKENS, segments=np.ones_like(TOKENS)).tokens)
-    np.testing.assert_array_equal(model(TOKENS).tokens, model(TOKENS, np.ones_like(TOKENS), np.zeros_like(TOKENS)).tokens)
+    assert not np.allclose(
+        model(TOKENS).tokens, model(TOKENS, segments=np.ones_like(TOKENS)).tokens
+    )
+    np.testing.assert_array_equal(
+        model(TOKENS).tokens, model(TOKENS, np.ones_like(TOKENS), np.zeros_like(TOKENS)).tokens
+    )
 
 
 @pytest.mark.parametrize("build", [small_bert, small_decoder])

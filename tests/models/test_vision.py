@@ -1,4 +1,6 @@
-"""What all image models have in common: published sizes, post-activations in order, train and eval mode, transforms."""
+"""What all image models have in common: published sizes, post-activations in order, train and eval
+mode, transforms.
+"""
 
 import importlib
 import math
@@ -13,10 +15,22 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign.models import CNN, VGG, ResNet, SqueezeNet, efficientnet_lite, resnet18, resnet34, resnet50, vgg11, vgg16
-from jaxalign.models.efficientnet_lite import STAGES, Block, EfficientNetLite, Scaling
-from jaxalign.models.resnet import BasicBlock, Bottleneck
-from jaxalign.models.vgg import AdaptiveAveragePool
+from jaxalign.models import (
+    CNN,
+    VGG,
+    EfficientNetLite,
+    ResNet,
+    SqueezeNet,
+    efficientnet_lite,
+    resnet18,
+    resnet34,
+    resnet50,
+    vgg11,
+    vgg16,
+)
+from jaxalign.models._efficientnet_lite import STAGES, Block, Scaling
+from jaxalign.models._resnet import BasicBlock, Bottleneck
+from jaxalign.models._vgg import AdaptiveAveragePool
 
 PUBLISHED = {
     "resnet18": (resnet18, 11_689_512),
@@ -44,7 +58,9 @@ def test_number_of_parameters_is_the_published_one(name):
 
 def small_efficientnet_lite(*, rngs):
     """Four blocks, of both kernels, with and without expansion, stride and shortcut."""
-    module = importlib.import_module("jaxalign.models.efficientnet_lite")  # models has a function of that name
+    module = importlib.import_module(
+        "jaxalign.models._efficientnet_lite"
+    )  # models has a function of that name
     with mock.patch.object(module, "STAGES", STAGES[:3]):
         return EfficientNetLite(Scaling(0.5, 0.5, 24, 0.2), 5, rngs=rngs)
 
@@ -67,7 +83,11 @@ def images():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_COMPILE else name for name in SMALL]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_COMPILE else name
+        for name in SMALL
+    ],
 )
 def test_jit_grad_and_vmap_over_batches(random_model, name, images):
     model = random_model(SMALL[name])
@@ -144,7 +164,10 @@ def test_post_activations_come_in_order_with_their_shapes(name):
 def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(random_model, name, images):
     model = random_model(SMALL[name])
     forward = nnx.jit(lambda model: model(images))
-    averages = lambda: jax.tree.leaves(nnx.state(model, nnx.BatchStat))
+
+    def averages():
+        return jax.tree.leaves(nnx.state(model, nnx.BatchStat))
+
     model.eval()
     before, first = averages(), forward(model)
     np.testing.assert_array_equal(forward(model), first)
@@ -174,16 +197,26 @@ def test_fit_trains_a_model_with_batch_norm_and_dropout(random_model, images):
     before = nnx.state(model, nnx.BatchStat)
     state, history = ja.fit(model, optax.sgd(1e-3), images, np.arange(4), steps=2, batch_size=4)
     assert np.isfinite(history.loss).all()
-    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), nnx.filter_state(state.model, nnx.BatchStat), before)
+    moved = jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max()),
+        nnx.filter_state(state.model, nnx.BatchStat),
+        before,
+    )
     assert min(jax.tree.leaves(moved)) > 0
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (partial(ResNet, BasicBlock, (1, 1, 1, 1), 5, stem="mnist"), "stem must be 'imagenet' or 'cifar', found 'mnist'"),
+        (
+            partial(ResNet, BasicBlock, (1, 1, 1, 1), 5, stem="mnist"),
+            "stem must be 'imagenet' or 'cifar', found 'mnist'",
+        ),
         (partial(efficientnet_lite, 5), "version must be 0 to 4, found 5"),
-        (partial(CNN, (8, 3, 1), (4, 4), 5, 5), r"image \(8, 3, 1\) must have at least 4 pixels a side"),
+        (
+            partial(CNN, (8, 3, 1), (4, 4), 5, 5),
+            r"image \(8, 3, 1\) must have at least 4 pixels a side",
+        ),
     ],
 )
 def test_bad_arguments_are_explained(build, message):
@@ -203,6 +236,8 @@ def test_adaptive_windows_share_the_image(rng):
     pooled = AdaptiveAveragePool(7)(image)
     rows = image.reshape(2, 7, 2, 3, 5).mean(2)
     columns = [slice(i * 3 // 7, -(-(i + 1) * 3 // 7)) for i in range(7)]
-    np.testing.assert_allclose(pooled, jnp.stack([rows[:, :, c].mean(2) for c in columns], 2), atol=1e-6)
+    np.testing.assert_allclose(
+        pooled, jnp.stack([rows[:, :, c].mean(2) for c in columns], 2), atol=1e-6
+    )
     same = jnp.asarray(rng.standard_normal((1, 7, 7, 2)), jnp.float32)
     np.testing.assert_array_equal(AdaptiveAveragePool(7)(same), same)

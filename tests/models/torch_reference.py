@@ -1,4 +1,6 @@
-"""The published image models in torch, written from the papers with the names and forward passes of torchvision."""
+"""The published image models in torch, written from the papers with the names and forward passes of
+torchvision.
+"""
 
 import pytest
 
@@ -11,7 +13,9 @@ def conv(inputs, outputs, size, stride=1):
 
 
 class Residual(nn.Module):
-    """BasicBlock of two 3×3 convolutions, or Bottleneck of 1×1, 3×3, 1×1 with the stride on the 3×3."""
+    """BasicBlock of two 3×3 convolutions, or Bottleneck of 1×1, 3×3, 1×1 with the stride on the
+    3×3.
+    """
 
     def __init__(self, inputs, width, stride, bottleneck):
         super().__init__()
@@ -28,7 +32,9 @@ class Residual(nn.Module):
         self.relu = nn.ReLU()
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(
+                conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x):
         y = x
@@ -104,11 +110,29 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     def __init__(self):
         super().__init__()
-        pool = lambda: nn.MaxPool2d(3, 2, ceil_mode=True)
-        layers = [nn.Conv2d(3, 64, 3, 2), nn.ReLU(), pool(), Fire(64, 16, 64), Fire(128, 16, 64), pool()]
-        layers += [Fire(128, 32, 128), Fire(256, 32, 128), pool(), Fire(256, 48, 192), Fire(384, 48, 192)]
+
+        def pool():
+            return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+        layers = [
+            nn.Conv2d(3, 64, 3, 2),
+            nn.ReLU(),
+            pool(),
+            Fire(64, 16, 64),
+            Fire(128, 16, 64),
+            pool(),
+        ]
+        layers += [
+            Fire(128, 32, 128),
+            Fire(256, 32, 128),
+            pool(),
+            Fire(256, 48, 192),
+            Fire(384, 48, 192),
+        ]
         self.features = nn.Sequential(*layers, Fire(384, 64, 256), Fire(512, 64, 256))
-        self.classifier = nn.Sequential(nn.Dropout(), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.classifier = nn.Sequential(
+            nn.Dropout(), nn.Conv2d(512, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+        )
 
     def forward(self, x):
         return self.classifier(self.features(x)).flatten(1)
@@ -119,7 +143,8 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x):
         missing = [
-            max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+            max((-(-n // s) - 1) * s + k - n, 0)
+            for n, k, s in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
         ]
         down, across = missing
         x = nn.functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
@@ -130,7 +155,10 @@ class MBConv(nn.Module):
     def __init__(self, inputs, outputs, size, stride, expansion):
         super().__init__()
         width = inputs * expansion
-        norm = lambda channels: nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+        def norm(channels):
+            return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
         self._expand_conv = None
         if expansion != 1:
             self._expand_conv = SameConv(inputs, width, 1, bias=False)
@@ -153,7 +181,14 @@ class EfficientNetLite0(nn.Module):
     # One block a row: kernel, stride, expansion, channels out.
     BLOCKS = (
         *[(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40)],
-        *[(3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80), (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112)],
+        *[
+            (3, 2, 6, 80),
+            (3, 1, 6, 80),
+            (3, 1, 6, 80),
+            (5, 1, 6, 112),
+            (5, 1, 6, 112),
+            (5, 1, 6, 112),
+        ],
         *[(5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)],
     )
 
@@ -193,7 +228,9 @@ MODELS = {
 
 
 def random_model(name, seed=0):
-    """In eval mode; the statistics and scales of batch norms are random too, or they would hide mistakes."""
+    """In eval mode; the statistics and scales of batch norms are random too, or they would hide
+    mistakes.
+    """
     torch.manual_seed(seed)
     model = MODELS[name]().eval()
     for layer in model.modules():
@@ -206,12 +243,19 @@ def random_model(name, seed=0):
 
 
 def outputs_of_layers(model, images):
-    """(output, {name: outputs of its calls, in order}) for images (n, h, w, 3), as numpy arrays of NHWC layout."""
+    """(output, {name: outputs of its calls, in order}) for images (n, h, w, 3), as numpy arrays of
+    NHWC layout.
+    """
     calls = {}
-    as_numpy = lambda t: (t.permute(0, 2, 3, 1) if t.ndim == 4 else t).numpy()
+
+    def as_numpy(t):
+        return (t.permute(0, 2, 3, 1) if t.ndim == 4 else t).numpy()
+
     for name, layer in model.named_modules():
         if name and not isinstance(layer, nn.ModuleList):
-            layer.register_forward_hook(lambda _, __, out, name=name: calls.setdefault(name, []).append(as_numpy(out)))
+            layer.register_forward_hook(
+                lambda _, __, out, name=name: calls.setdefault(name, []).append(as_numpy(out))
+            )
     with torch.no_grad():
         output = model(torch.tensor(images).permute(0, 3, 1, 2))
     return output.numpy(), calls

@@ -1,4 +1,6 @@
-"""Transformers made of torch.nn's own attention and encoder layers, under the published names of their weights."""
+"""Transformers made of torch.nn's own attention and encoder layers, under the published names of
+their weights.
+"""
 
 import pytest
 
@@ -13,7 +15,11 @@ class Block(nn.Module):
         self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(0.0), nn.Linear(4 * width, width), nn.Dropout(0.0)
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Dropout(0.0),
+            nn.Linear(4 * width, width),
+            nn.Dropout(0.0),
         )
 
     def forward(self, x):
@@ -63,7 +69,10 @@ def random_vit(width, depth, heads, classes, image, patch):
 def vit_outputs(model, images):
     """(logits, {block or last norm: output}) of NHWC images."""
     found = {}
-    keep = lambda name: lambda module, _, output: found.update({name: output.numpy()})
+
+    def keep(name):
+        return lambda module, _, output: found.update({name: output.numpy()})
+
     for name, module in model.named_modules():
         if isinstance(module, Block) or name == "encoder.ln":
             module.register_forward_hook(keep(name))
@@ -73,13 +82,21 @@ def vit_outputs(model, images):
 
 
 def bert_outputs(tensors, heads, ids, mask):
-    """[(n, t, d) embeddings, block 0, block 1, ...] and the pooled (n, d) of BERT with weights under Hugging Face's names."""
+    """[(n, t, d) embeddings, block 0, block 1, ...] and the pooled (n, d) of BERT with weights
+    under Hugging Face's names.
+    """
     w = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
     ids, padding = torch.from_numpy(ids).long(), torch.from_numpy(mask) == 0
     x = w["embeddings.word_embeddings.weight"][ids]
-    x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]] + w["embeddings.token_type_embeddings.weight"][0]
+    x = (
+        x
+        + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        + w["embeddings.token_type_embeddings.weight"][0]
+    )
     width = x.shape[-1]
-    x = nn.functional.layer_norm(x, (width,), w["embeddings.LayerNorm.weight"], w["embeddings.LayerNorm.bias"], 1e-12)
+    x = nn.functional.layer_norm(
+        x, (width,), w["embeddings.LayerNorm.weight"], w["embeddings.LayerNorm.bias"], 1e-12
+    )
     outputs = [x]
     while any(name.startswith(f"encoder.layer.{len(outputs) - 1}.") for name in w):
         layer = _encoder_layer(w, f"encoder.layer.{len(outputs) - 1}.", width, heads)
@@ -93,7 +110,9 @@ def bert_outputs(tensors, heads, ids, mask):
 def _encoder_layer(w, prefix, width, heads):
     hidden = len(w[prefix + "intermediate.dense.bias"])
     # In training mode, without dropout, as the fast path of eval mode cuts padding off.
-    layer = nn.TransformerEncoderLayer(width, heads, hidden, 0.0, "gelu", 1e-12, batch_first=True, norm_first=False)
+    layer = nn.TransformerEncoderLayer(
+        width, heads, hidden, 0.0, "gelu", 1e-12, batch_first=True, norm_first=False
+    )
     names = {
         "self_attn.out_proj": "attention.output.dense",
         "norm1": "attention.output.LayerNorm",
@@ -101,7 +120,11 @@ def _encoder_layer(w, prefix, width, heads):
         "linear2": "output.dense",
         "norm2": "output.LayerNorm",
     }
-    state = {f"{ours}.{kind}": w[f"{prefix}{theirs}.{kind}"] for ours, theirs in names.items() for kind in ("weight", "bias")}
+    state = {
+        f"{ours}.{kind}": w[f"{prefix}{theirs}.{kind}"]
+        for ours, theirs in names.items()
+        for kind in ("weight", "bias")
+    }
     for kind in ("weight", "bias"):
         parts = [w[f"{prefix}attention.self.{name}.{kind}"] for name in ("query", "key", "value")]
         state[f"self_attn.in_proj_{kind}"] = torch.cat(parts)

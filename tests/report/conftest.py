@@ -17,7 +17,9 @@ def history() -> ja.History:
         def curve(tau):
             return (100 / (1 + np.exp(2 * (tau - reach[:, None])))).astype(np.float32)
 
-        return ja.Record(10 * reach.astype(np.float32), curve(thresholds), curve(grid), curve(grid) / 50)
+        return ja.Record(
+            10 * reach.astype(np.float32), curve(thresholds), curve(grid), curve(grid) / 50
+        )
 
     layers = OrderedDict(input=record(np.full(41, 2.0)))
     layers |= {f"hidden_{i}": record(1.5 + i * steps / 20) for i in (1, 2, 3)}
@@ -43,7 +45,8 @@ def diverged(history) -> ja.History:
         return x
 
     layers = OrderedDict(
-        (name, record if name == "input" else ja.Record(*map(cut, record))) for name, record in history.layers.items()
+        (name, record if name == "input" else ja.Record(*map(cut, record)))
+        for name, record in history.layers.items()
     )
     return history._replace(loss=cut(history.loss), layers=layers)
 
@@ -63,14 +66,16 @@ def config() -> dict:
         "command": "jaxalign train",
         "steps": 40,
         "recipe": {"network": "MLP"},
-        "probe": {"size": 100, "notes": ["A note & more."]},
+        "monitor": {"size": 100, "notes": ["A note & more."]},
         "data": {"source": "somewhere", "sha256": "0123456789abcdef0"},
         "environment": {"device": "1 × cpu", "versions": {"jax": "0.10"}, "started": "2026-01-01"},
     }
 
 
 class Checker(HTMLParser):
-    """Collects what a page would load from elsewhere, and tags that are closed without being open, or never."""
+    """Collects what a page would load from elsewhere, and tags that are closed without being open,
+    or never.
+    """
 
     void = frozenset({"meta", "input", "br", "hr", "img", "link"})
 
@@ -82,7 +87,11 @@ class Checker(HTMLParser):
         if tag not in self.void:
             self.open.append(tag)
         if tag != "a":  # which loads nothing
-            self.faults += [v for k, v in attributes if k in ("src", "href") and v and not v.startswith(("#", "data:"))]
+            self.faults += [
+                v
+                for k, v in attributes
+                if k in ("src", "href") and v and not v.startswith(("#", "data:"))
+            ]
 
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:

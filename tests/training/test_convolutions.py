@@ -1,4 +1,6 @@
-"""Convolutions in the order of the CPU's kernel: the same values, whatever they are and wherever they stand."""
+"""Convolutions in the order of the CPU's kernel: the same values, whatever they are and wherever
+they stand.
+"""
 
 import re
 
@@ -12,15 +14,24 @@ from jax import lax
 
 import jaxalign as ja
 from jaxalign.models import CNN
-from jaxalign.training import classification
-from jaxalign.training.chunk import Data, Recipe, of_one, of_several
-from jaxalign.training.convolutions import fast_convolutions
+from jaxalign.training import classification, fast_convolutions
+from jaxalign.training._chunk import Data, Recipe, of_one, of_several
 
 CASES = {
     "images": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {}),
     "strided": ((2, 9, 8, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC"), {"window_strides": (2, 3)}),
-    "dilated": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {"rhs_dilation": (2, 1), "padding": "VALID"}),
-    "transposed": ((2, 5, 5, 3), (3, 3, 3, 4), ("NHWC", "HWIO", "NHWC"), {"lhs_dilation": (2, 2), "padding": ((1, 2), (2, 1))}),
+    "dilated": (
+        (2, 9, 8, 3),
+        (3, 2, 3, 4),
+        ("NHWC", "HWIO", "NHWC"),
+        {"rhs_dilation": (2, 1), "padding": "VALID"},
+    ),
+    "transposed": (
+        (2, 5, 5, 3),
+        (3, 3, 3, 4),
+        ("NHWC", "HWIO", "NHWC"),
+        {"lhs_dilation": (2, 2), "padding": ((1, 2), (2, 1))},
+    ),
     "channels first": ((2, 3, 9, 8), (4, 3, 3, 2), ("NCHW", "OIHW", "NCHW"), {}),
     "mixed": ((3, 2, 8, 9), (3, 2, 3, 4), ("CNWH", "HWIO", "NHWC"), {}),
     "a line": ((2, 9, 3), (3, 3, 4), ("NWC", "WIO", "NWC"), {}),
@@ -33,13 +44,26 @@ CASES = {
 def case(request, rng):
     images, kernel, numbers, settings = CASES[request.param]
     strides = (1,) * (len(images) - 2)
-    settings = {"window_strides": strides, "padding": "SAME", "dimension_numbers": numbers, "precision": "highest"} | settings
-    convolution = lambda x, k: lax.conv_general_dilated(x, k, **settings)
-    return convolution, *(jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in (images, kernel))
+    settings = {
+        "window_strides": strides,
+        "padding": "SAME",
+        "dimension_numbers": numbers,
+        "precision": "highest",
+    } | settings
+
+    def convolution(x, k):
+        return lax.conv_general_dilated(x, k, **settings)
+
+    return convolution, *(
+        jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in (images, kernel)
+    )
 
 
 def differentiated(convolution):
-    return lambda x, k: (convolution(x, k), *jax.grad(lambda x, k: jnp.tanh(convolution(x, k)).sum(), (0, 1))(x, k))
+    return lambda x, k: (
+        convolution(x, k),
+        *jax.grad(lambda x, k: jnp.tanh(convolution(x, k)).sum(), (0, 1))(x, k),
+    )
 
 
 def same(found, expected):
@@ -60,9 +84,15 @@ def test_values_and_gradients_eagerly_and_jitted(case, x64):
 def test_batches_of_images_kernels_or_both(case, axes):
     convolution, x, k = case
     function = differentiated(convolution)
-    stack = lambda a, axis: a if axis is None else jnp.stack([a, -2 * a, a + 1])
+
+    def stack(a, axis):
+        return a if axis is None else jnp.stack([a, -2 * a, a + 1])
+
     arguments = stack(x, axes[0]), stack(k, axes[1])
-    expected = [function(*(a if axis is None else a[i] for a, axis in zip(arguments, axes, strict=True))) for i in range(3)]
+    expected = [
+        function(*(a if axis is None else a[i] for a, axis in zip(arguments, axes, strict=True)))
+        for i in range(3)
+    ]
     found = jax.jit(jax.vmap(fast_convolutions(function), axes))(*arguments)
     same(found, jax.tree.map(lambda *leaves: jnp.stack(leaves), *expected))
 
@@ -75,38 +105,74 @@ def test_inside_jit_remat_and_scan_and_named_arguments(case):
         return lax.scan(lambda total, k: (total + layer(k).sum(), layer(k)), 0.0, kernels)
 
     kernels = jnp.stack([k, -k])
-    function = lambda x, *, kernels: (network(x, kernels=kernels), jax.grad(lambda k: network(x, kernels=k)[0])(kernels))
+
+    def function(x, *, kernels):
+        return (
+            network(x, kernels=kernels),
+            jax.grad(lambda k: network(x, kernels=k)[0])(kernels),
+        )
+
     same(jax.jit(fast_convolutions(function))(x, kernels=kernels), function(x, kernels=kernels))
 
 
 def test_what_holds_no_convolution_is_the_same_program(rng):
     a = jnp.asarray(rng.standard_normal((7, 5)), jnp.float32)
-    function = lambda a: {"area": ja.alignment_area(ja.spectrum(a, a[:, :1])), "sum": a.sum()}
-    plain, evaluated = (jax.jit(f).lower(a).as_text() for f in (function, fast_convolutions(function)))
-    count = lambda text: sorted(re.findall(r"stablehlo\.\w+", text))
+
+    def function(a):
+        return {"area": ja.alignment_area(ja.spectrum(a, a[:, :1])), "sum": a.sum()}
+
+    plain, evaluated = (
+        jax.jit(f).lower(a).as_text() for f in (function, fast_convolutions(function))
+    )
+
+    def count(text):
+        return sorted(re.findall(r"stablehlo\.\w+", text))
+
     assert count(plain) == count(evaluated)
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the kernel of XLA's CPU backend")
 @pytest.mark.parametrize("several", [False, True])
 def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several):
-    images, labels = jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32), jnp.asarray(rng.integers(0, 2, 16))
+    images, labels = (
+        jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32),
+        jnp.asarray(rng.integers(0, 2, 16)),
+    )
     models = [CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed)) for seed in range(3)]
-    watch = ja.probe(ja.tap(models[0], models[0].post_activations), images, ja.encode_targets(labels), reduce="mean")
+    watch = ja.monitor(
+        ja.tap(models[0], models[0].post_activations),
+        images,
+        ja.encode_targets(labels),
+        reduce="mean",
+    )
     recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification, 9)
     states = [recipe.start(model) for model in models]
-    run = of_several(recipe, same_batches=True, hyperparameters=False) if several else of_one(recipe)
+    run = (
+        of_several(recipe, same_batches=True, hyperparameters=False) if several else of_one(recipe)
+    )
     state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if several else states[0]
-    text = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), None, Data(watch, images, labels)).compile().as_text()
+    text = (
+        jax.jit(run)
+        .lower(state, jnp.zeros((2, 1, 8), int), None, Data(watch, images, labels))
+        .compile()
+        .as_text()
+    )
     convolutions = re.findall(r" convolution\(.*", text)
     assert convolutions
-    assert all("dim_labels=b01f_01io->b01f" in one and "group_count" not in one for one in convolutions)
+    assert all(
+        "dim_labels=b01f_01io->b01f" in one and "group_count" not in one for one in convolutions
+    )
 
 
 def test_one_model_or_several_or_a_mesh_train_alike(rng):
     images, labels = rng.standard_normal((32, 8, 8, 1)).astype(np.float32), rng.integers(0, 2, 32)
-    build = lambda seed: CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
-    train = lambda model, **settings: ja.fit(model, optax.adam(1e-2), images, labels, steps=5, batch_size=8, **settings)[1]
+
+    def build(seed):
+        return CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
+
+    def train(model, **settings):
+        return ja.fit(model, optax.adam(1e-2), images, labels, steps=5, batch_size=8, **settings)[1]
+
     alone = [train(build(seed), seed=seed).loss for seed in range(2)]
     np.testing.assert_allclose(train([build(0), build(1)], seed=range(2)).loss.T, alone, rtol=1e-4)
     if len(jax.devices()) >= 2:

@@ -1,4 +1,6 @@
-"""Over a mesh of devices: batches and probe rows of one model, or several models, with the same log as on one device."""
+"""Over a mesh of devices: batches and monitored rows of one model, or several models, with the same log
+as on one device.
+"""
 
 import jax
 import numpy as np
@@ -17,21 +19,29 @@ def mesh():
 
 
 def assert_same_log(found: ja.History, expected: ja.History):
-    """To rounding before the first update; then sums in another order are carried on, and grow with the steps."""
+    """To rounding before the first update; then sums in another order are carried on, and grow with
+    the steps.
+    """
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         scale = float(np.abs(y).max(initial=0))
-        np.testing.assert_allclose(x[:1], y[:1], rtol=1e-6, atol=1e-6 * scale) if np.ndim(y) else None
+        np.testing.assert_allclose(x[:1], y[:1], rtol=1e-6, atol=1e-6 * scale) if np.ndim(
+            y
+        ) else None
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize(
     ("measure", "every", "axis"),
-    [("exact", 1, AxisType.Auto), ("deferred", 3, AxisType.Explicit), ("quadrature", 2, AxisType.Auto)],
+    [
+        ("exact", 1, AxisType.Auto),
+        ("deferred", 3, AxisType.Explicit),
+        ("quadrature", 2, AxisType.Auto),
+    ],
 )
-def test_batches_and_probe_rows_over_devices(task, measure, every, axis):
+def test_batches_and_monitored_rows_over_devices(task, measure, every, axis):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(axis,))
-    settings = {"probe": task.probe(task.model(), measure=measure), "every": every, "steps": 10}
+    settings = {"monitor": task.monitor(task.model(), measure=measure), "every": every, "steps": 10}
     state, found = task.fit(task.model(), mesh=mesh, **settings)
     alone, expected = task.fit(task.model(), **settings)
     assert_same_log(found, expected)
@@ -41,18 +51,26 @@ def test_batches_and_probe_rows_over_devices(task, measure, every, axis):
 
 @pytest.mark.slow
 def test_batches_measured_over_devices(task, mesh):
-    watch = ja.batch_probe(
-        ja.tap(task.model(), "hidden_*"), lambda y: ja.encode_targets(y, classes=(0, 1)), samples=16, measure="deferred"
+    watch = ja.batch_monitor(
+        ja.tap(task.model(), "hidden_*"),
+        lambda y: ja.encode_targets(y, classes=(0, 1)),
+        samples=16,
+        defer=True,
     )
-    _, found = task.fit(task.model(), probe=watch, steps=10, mesh=mesh)
-    assert_same_log(found, task.fit(task.model(), probe=watch, steps=10)[1])
+    _, found = task.fit(task.model(), monitor=watch, steps=10, mesh=mesh)
+    assert_same_log(found, task.fit(task.model(), monitor=watch, steps=10)[1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [SEEDS, 2], ids=["an order each", "one order"])
 def test_models_over_devices(task, mesh, seed):
     models = [task.model(s) for s in SEEDS]
-    settings = {"optimizer": optax.sgd, "hyperparameters": np.array([0.1, 0.3]), "seed": seed, "steps": 10}
+    settings = {
+        "optimizer": optax.sgd,
+        "hyperparameters": np.array([0.1, 0.3]),
+        "seed": seed,
+        "steps": 10,
+    }
     state, found = task.fit(models, mesh=mesh, **settings)
     assert_same_log(found, task.fit(models, **settings)[1])
     assert len(state.step.sharding.device_set) == 2  # what was trained apart lies apart
@@ -71,15 +89,15 @@ def test_a_run_over_devices_goes_on_from_its_checkpoint(task, mesh, several, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        task.fit(model, checkpoints=kept, observe=stop, **settings)
+        task.fit(model, checkpoints=kept, callback=stop, **settings)
     _, rest = task.fit(model, checkpoints=kept, **settings)
     assert rest.step[0] > 0
     np.testing.assert_array_equal(rest.loss, whole.loss[rest.step[0] :])
 
 
 def test_one_sum_a_layer_crosses_between_devices(task, mesh):
-    """The probe's rows stay where they are."""
-    watch = task.probe(task.model(), measure="deferred").over(mesh)
+    """The monitor's rows stay where they are."""
+    watch = task.monitor(task.model(), defer=True).over(mesh)
     state = ja.fit(task.model(), optax.sgd(0.1), task.inputs, task.labels, steps=1)[0].model
     text = jax.jit(watch.sample).lower(state).compile().as_text()
     assert text.count(" all-reduce(") + text.count(" all-reduce-start(") <= 2
@@ -97,19 +115,26 @@ def test_one_sum_a_layer_crosses_between_devices(task, mesh):
             {"models": 3},
             "the number of models must be a multiple of the mesh's 2 devices, found 3; take 2 or 4, or fewer devices",
         ),
-        ({"probe": 39}, "the probe's 39 rows must be a multiple of the mesh's 2 devices; take 38 of them"),
+        (
+            {"monitor": 39},
+            "the monitor's 39 rows must be a multiple of the mesh's 2 devices; take 38 of them",
+        ),
     ],
 )
 def test_what_the_devices_do_not_divide_is_refused(task, mesh, settings, message):
     models = [task.model(s) for s in range(settings.pop("models", 0))] or task.model()
-    if "probe" in settings:
-        rows = settings["probe"]
+    if "monitor" in settings:
+        rows = settings["monitor"]
         targets = ja.encode_targets(task.labels[:rows])
-        settings = {"probe": ja.probe(ja.tap(task.model(), "hidden_*"), task.inputs[:rows], targets)}
+        settings = {
+            "monitor": ja.monitor(ja.tap(task.model(), "hidden_*"), task.inputs[:rows], targets)
+        }
     with pytest.raises(ValueError, match=message):
         task.fit(models, mesh=mesh, **settings)
 
 
 def test_a_mesh_of_two_axes_is_refused(task):
     with pytest.raises(ValueError, match="mesh must have one axis, found 'a', 'b'"):
-        task.fit(task.model(), mesh=jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2))
+        task.fit(
+            task.model(), mesh=jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+        )

@@ -11,7 +11,9 @@ def test_binary_and_softmax_agree(rng, x64):
     logits = jnp.asarray(rng.standard_normal((20, 1)), jnp.float32)
     labels = jnp.asarray(rng.integers(0, 2, 20))
     loss, metrics = jax.jit(classification)(logits, labels)
-    other, other_metrics = classification(jnp.concatenate([jnp.zeros_like(logits), logits], axis=1), labels)
+    other, other_metrics = classification(
+        jnp.concatenate([jnp.zeros_like(logits), logits], axis=1), labels
+    )
     np.testing.assert_allclose(loss, other, rtol=1e-5)
     assert metrics["accuracy"] == other_metrics["accuracy"]
     assert loss.dtype == jnp.float32
@@ -23,7 +25,9 @@ def test_known_values():
     assert metrics["accuracy"] == 0.5
 
 
-@pytest.mark.parametrize(("outputs", "labels"), [((4,), (4,)), ((4, 2), (3,)), ((4, 2), (4, 2)), ((4, 2, 2), (4,))])
+@pytest.mark.parametrize(
+    ("outputs", "labels"), [((4,), (4,)), ((4, 2), (3,)), ((4, 2), (4, 2)), ((4, 2, 2), (4,))]
+)
 def test_shapes_that_do_not_fit_are_explained(outputs, labels):
     with pytest.raises(ValueError, match=r"needs outputs \(n, c\) and labels \(n,\)"):
         classification(jnp.zeros(outputs), jnp.zeros(labels, jnp.int32))

@@ -15,15 +15,17 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=2e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("measure", "every"), [("deferred", 4), pytest.param("quadrature", 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("measure", "every"), [("deferred", 4), pytest.param("quadrature", 3, marks=pytest.mark.slow)]
+)
 def test_each_model_runs_as_it_would_alone(task, measure, every):
     models = [task.model(seed) for seed in SEEDS]
-    probe = task.probe(models[0], measure=measure)
-    states, together = task.fit(models, seed=SEEDS, probe=probe, every=every)
+    monitor = task.monitor(models[0], measure=measure)
+    states, together = task.fit(models, seed=SEEDS, monitor=monitor, every=every)
     assert together.loss.shape == (21, 3)
     assert together.layers["hidden_2"].curve.shape == (len(together.measured), 3, 64)
     assert together.step.shape == (21,)
-    state, alone = task.fit(task.model(SEEDS[1]), seed=SEEDS[1], probe=probe, every=every)
+    state, alone = task.fit(task.model(SEEDS[1]), seed=SEEDS[1], monitor=monitor, every=every)
     assert_close(together.of(1), alone)
     assert_close(jax.tree.map(lambda x: x[1], states.model), state.model)
 
@@ -38,13 +40,18 @@ def test_one_seed_for_all_is_one_order_for_all(task):
 @pytest.mark.slow
 def test_a_sweep_of_step_sizes(task):
     rates = np.array([1e-3, 1e-2, 1e-1], np.float32)
-    _, together = task.fit([task.model()] * 3, lambda rate: optax.adamw(rate), hyperparameters=rates)
+    _, together = task.fit(
+        [task.model()] * 3, lambda rate: optax.adamw(rate), hyperparameters=rates
+    )
     assert_close(together.of(2), task.fit(task.model(), optax.adamw(float(rates[2])))[1])
 
 
 def test_a_sweep_of_two_hyperparameters(task):
     settings = {"rate": np.array([0.1, 0.1]), "momentum": np.array([0.0, 0.9])}
-    optimizer = lambda h: optax.sgd(h["rate"], momentum=h["momentum"])
+
+    def optimizer(h):
+        return optax.sgd(h["rate"], momentum=h["momentum"])
+
     _, together = task.fit([task.model()] * 2, optimizer, hyperparameters=settings)
     assert_close(together.of(1), task.fit(task.model(), optax.sgd(0.1, momentum=0.9))[1])
     assert not np.allclose(together.loss[-1, 0], together.loss[-1, 1])
@@ -61,7 +68,7 @@ def test_several_go_on_from_a_checkpoint(task, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        task.fit(models, seed=SEEDS, steps=27, checkpoints=kept, observe=stop)
+        task.fit(models, seed=SEEDS, steps=27, checkpoints=kept, callback=stop)
     _, rest = task.fit(models, seed=SEEDS, steps=27, checkpoints=kept)
     assert rest.step[0] > 0
     np.testing.assert_array_equal(rest.loss, whole.loss[rest.step[0] :])
@@ -83,8 +90,14 @@ def test_one_of_them_may_diverge(task):
         ({"seed": (1, 2)}, "one for each of the 3 models, found 2"),
         ({"hyperparameters": np.ones(3)}, "need an optimizer that is a function of them"),
         ({"optimizer": optax.sgd}, "needs hyperparameters"),
-        ({"optimizer": optax.sgd, "hyperparameters": np.ones(2)}, r"as many as the list of models, found \(2,\)"),
-        ({"optimizer": optax.sgd, "hyperparameters": 0.1}, r"as many as the list of models, found \(\)"),
+        (
+            {"optimizer": optax.sgd, "hyperparameters": np.ones(2)},
+            r"as many as the list of models, found \(2,\)",
+        ),
+        (
+            {"optimizer": optax.sgd, "hyperparameters": 0.1},
+            r"as many as the list of models, found \(\)",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(task, settings, message):

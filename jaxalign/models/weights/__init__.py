@@ -1,7 +1,9 @@
-"""Published weights: read without the framework that wrote them, put into a model, or found in a package with their model."""
+"""Published weights: read without the framework that wrote them, put into a model, or found in a
+package with their model.
+"""
 
-from jaxalign.models.weights.assign import assign
-from jaxalign.models.weights.pretrained import Pretrained, pretrained
-from jaxalign.models.weights.read import read
+from jaxalign.models.weights._assign import assign
+from jaxalign.models.weights._pretrained import Pretrained, pretrained
+from jaxalign.models.weights._read import read
 
 __all__ = ["Pretrained", "assign", "pretrained", "read"]

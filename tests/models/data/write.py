@@ -1,4 +1,6 @@
-"""``python tests/models/data/write.py`` writes the files beside it, with torch 2.13; all hold ``tensors()``."""
+"""``python tests/models/data/write.py`` writes the files beside it, with torch 2.13; all hold
+``tensors()``.
+"""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -35,20 +37,32 @@ def main() -> None:
     from safetensors.torch import save_file
 
     weight = (torch.arange(24).reshape(2, 3, 4) / 8).float()
-    views = {"conv.weight": torch.nn.Parameter(weight), "conv.turned": weight.T, "conv.part": weight[:, 1::2, 1:3]}
+    views = {
+        "conv.weight": torch.nn.Parameter(weight),
+        "conv.turned": weight.T,
+        "conv.part": weight[:, 1::2, 1:3],
+    }
     others = {
-        name: torch.from_numpy(array.astype(np.float32)).bfloat16() if name == "bn.brain" else torch.from_numpy(array)
+        name: torch.from_numpy(array.astype(np.float32)).bfloat16()
+        if name == "bn.brain"
+        else torch.from_numpy(array)
         for name, array in tensors().items()
         if name not in views
     }
     state = OrderedDict(views | others)
     state._metadata = OrderedDict({"": {"version": 1}})
-    wrapped = {"epoch": 3, "state_dict": OrderedDict({f"module.{name}": value for name, value in state.items()})}
+    wrapped = {
+        "epoch": 3,
+        "state_dict": OrderedDict({f"module.{name}": value for name, value in state.items()}),
+    }
     torch.save(state, HERE / "zip.pth")
     torch.save(wrapped, HERE / "zip_checkpoint.pth")
     torch.save(state, HERE / "legacy.pth", _use_new_zipfile_serialization=False)
     torch.save(wrapped, HERE / "legacy_checkpoint.pth", _use_new_zipfile_serialization=False)
-    save_file({name: value.detach().contiguous().clone() for name, value in state.items()}, HERE / "plain.safetensors")
+    save_file(
+        {name: value.detach().contiguous().clone() for name, value in state.items()},
+        HERE / "plain.safetensors",
+    )
 
 
 if __name__ == "__main__":

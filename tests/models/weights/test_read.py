@@ -10,7 +10,13 @@ from safetensors.numpy import save_file
 from jaxalign.models.weights import read
 
 DATA = Path(__file__).parents[1] / "data"
-FILES = ["zip.pth", "zip_checkpoint.pth", "legacy.pth", "legacy_checkpoint.pth", "plain.safetensors"]
+FILES = [
+    "zip.pth",
+    "zip_checkpoint.pth",
+    "legacy.pth",
+    "legacy_checkpoint.pth",
+    "plain.safetensors",
+]
 
 
 def written():
@@ -42,12 +48,24 @@ def test_the_name_of_a_file_says_nothing(tmp_path, file):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_reads_what_this_torch_writes(tmp_path, rng, zipped):
-    torch = pytest.importorskip("torch", reason="torch is not installed: only the files it wrote before are read")
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2).double())
-    model[0].weight.data = torch.from_numpy(rng.standard_normal((3, 4, 3, 3)).astype(np.float32)).transpose(0, 1)
-    saved = {"model": model.state_dict(), "optimizer": torch.optim.Adam(model.parameters()).state_dict(), "epoch": 3}
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: only the files it wrote before are read"
+    )
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2).double()
+    )
+    model[0].weight.data = torch.from_numpy(
+        rng.standard_normal((3, 4, 3, 3)).astype(np.float32)
+    ).transpose(0, 1)
+    saved = {
+        "model": model.state_dict(),
+        "optimizer": torch.optim.Adam(model.parameters()).state_dict(),
+        "epoch": 3,
+    }
     torch.save(saved, tmp_path / "file", _use_new_zipfile_serialization=zipped)
-    assert_same(read(tmp_path / "file"), {name: value.numpy() for name, value in model.state_dict().items()})
+    assert_same(
+        read(tmp_path / "file"), {name: value.numpy() for name, value in model.state_dict().items()}
+    )
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -68,8 +86,16 @@ def test_reads_pickles_of_arrays_of_every_protocol(tmp_path, protocol):
         "half": np.ones((2, 0), np.float16),
     }
     (tmp_path / "file").write_bytes(pickle.dumps(layers, protocol))
-    wanted = {"conv1.0": kernel, "conv1.1": np.arange(3.0), "norm.scale": kernel, "norm.flags": np.array([[True]])}
-    assert_same(read(tmp_path / "file"), wanted | {"step": np.array(1.5, np.float16), "half": np.ones((2, 0), np.float16)})
+    wanted = {
+        "conv1.0": kernel,
+        "conv1.1": np.arange(3.0),
+        "norm.scale": kernel,
+        "norm.flags": np.array([[True]]),
+    }
+    assert_same(
+        read(tmp_path / "file"),
+        wanted | {"step": np.array(1.5, np.float16), "half": np.ones((2, 0), np.float16)},
+    )
 
 
 def test_reads_python_2_pickles_of_numpy_1(tmp_path):
@@ -83,18 +109,32 @@ def test_reads_python_2_pickles_of_numpy_1(tmp_path):
     assert_same(read(tmp_path / "file"), {"conv1": np.array([1, -4], np.float32)})
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [("FloatStorage", np.float32), ("BFloat16Storage", ml_dtypes.bfloat16)])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("FloatStorage", np.float32), ("BFloat16Storage", ml_dtypes.bfloat16)]
+)
 def test_reads_what_big_endian_machines_wrote(made, tmp_path, kind, dtype):
     numbers = np.arange(6).astype(dtype)
-    body = made.program(made.mapping({"w": made.tensor(made.storage(kind, "0", 6), 0, (2, 3), (3, 1))}))
-    path = made.write_zip(tmp_path / "file", body, {"0": numbers.view(f"u{numbers.itemsize}").byteswap().tobytes()}, b"big")
+    body = made.program(
+        made.mapping({"w": made.tensor(made.storage(kind, "0", 6), 0, (2, 3), (3, 1))})
+    )
+    path = made.write_zip(
+        tmp_path / "file",
+        body,
+        {"0": numbers.view(f"u{numbers.itemsize}").byteswap().tobytes()},
+        b"big",
+    )
     assert_same(read(path), {"w": numbers.reshape(2, 3)})
 
 
 def test_tensors_of_one_storage_share_its_memory(made, tmp_path):
     of = made.storage("FloatStorage", "0", 6)
     body = made.program(
-        made.mapping({"rows": made.tensor(of, 0, (2, 3), (3, 1)), "columns": made.tensor(of, 1, (2, 2), (1, 3))})
+        made.mapping(
+            {
+                "rows": made.tensor(of, 0, (2, 3), (3, 1)),
+                "columns": made.tensor(of, 1, (2, 2), (1, 3)),
+            }
+        )
     )
     numbers = np.arange(6, dtype=np.float32)
     for path in (
@@ -133,12 +173,17 @@ def test_damage_is_an_error_of_the_file_and_never_another(tmp_path, file, rng):
     wanted = written()
     changed = 0
     for place in rng.integers(0, len(raw), 150):
-        (tmp_path / "file").write_bytes(raw[:place] + bytes([raw[place] ^ (1 << rng.integers(8))]) + raw[place + 1 :])
+        (tmp_path / "file").write_bytes(
+            raw[:place] + bytes([raw[place] ^ (1 << rng.integers(8))]) + raw[place + 1 :]
+        )
         try:
             found = read(tmp_path / "file")
         except ValueError:
             continue
-        changed += any(name not in found or found[name].tobytes() != array.tobytes() for name, array in wanted.items())
+        changed += any(
+            name not in found or found[name].tobytes() != array.tobytes()
+            for name, array in wanted.items()
+        )
     assert changed == 0 or not file.startswith("zip")
 
 

@@ -1,0 +1,47 @@
+"""Arrays onto a mesh of one axis, which may reach over several processes."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding
+
+
+def automatic(mesh: Mesh) -> Mesh:
+    """The mesh with axes over which the compiler splits by itself: Explicit ones type every array
+    by its sharding, which would refuse rows that lie elsewhere.
+    """
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
+def one_axis(mesh: Mesh) -> Mesh:
+    """The mesh, its axis of the kind over which the compiler splits work by itself.
+
+    Raises:
+      ValueError: a mesh of more axes than one.
+    """
+    if len(mesh.axis_names) != 1:
+        raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
+    return automatic(mesh)
+
+
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """A tree of arrays, the same ones in every process, where the sharding says."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda x: _across_processes(x, sharding), tree)
+
+
+def is_key(x: Any) -> bool:
+    """Whether these are jax's typed random keys, which numpy cannot hold."""
+    return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _across_processes(x: Array, sharding: NamedSharding) -> Array:
+    """By way of the host: CPU devices of several processes exchange no arrays of their own accord."""
+    if is_key(x):
+        return jax.random.wrap_key_data(
+            _across_processes(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x)
+        )
+    return jax.device_put(np.asarray(x), sharding)

@@ -1,0 +1,1 @@
+"""From Φ and Y to the label spectrum."""

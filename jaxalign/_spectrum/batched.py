@@ -1,0 +1,200 @@
+"""Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import (
+    as_matrices,
+    as_real_floats,
+    as_target_matrix,
+    is_on_host,
+    require_finite,
+)
+from jaxalign._core.linalg import CORES
+from jaxalign._spectrum.routes import host
+from jaxalign._spectrum.routes.table import Method, device_of, platform_of, route_for
+from jaxalign._spectrum.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
+
+WORTH_A_CALL = (
+    1 << 23
+)  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
+
+
+def spectra(
+    features: Mapping[str, ArrayLike] | Sequence[ArrayLike] | Array,
+    targets: ArrayLike,
+    *,
+    method: Method = "auto",
+    centered: bool = False,
+) -> Any:
+    """The label spectrum of each of several representations of the same targets, all at once.
+
+    On an accelerator, representations of similar width make one batch, filled up with columns of
+    zeros, which add singular values of zero and nothing else: one batched eigensolver a width
+    class, no loop on the host. On a CPU they are spread over its cores (eager calls).
+
+    Args:
+      features: {name: (n, d_l)}, [(n, d_l), ...], of any widths; or (b, n, d).
+      targets: (n, k) Y, or (n,) floats; for (b, n, d) features also (b, n, k), one for each.
+      method: as in ``spectrum``.
+      centered: as in ``spectrum``.
+
+    Returns:
+      {name: Spectrum} in the same order, [Spectrum, ...], or one Spectrum of leading axis b.
+
+    Raises:
+      as ``spectrum``, naming the representation.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> found = ja.spectra({"first": jnp.eye(4)[:, :3], "second": 2 * jnp.eye(4)}, jnp.ones((4, 1)))
+      >>> {name: s.singular_values.tolist() for name, s in found.items()}
+      {'first': [1.0, 1.0, 1.0], 'second': [2.0, 2.0, 2.0, 2.0]}
+
+    Source: ours.
+    """
+    if isinstance(features, Mapping):
+        each = [(f"features[{name!r}]", x, targets) for name, x in features.items()]
+        return dict(zip(features, _solve(each, method, centered), strict=True))
+    if isinstance(features, list | tuple):
+        return _solve(
+            [(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered
+        )
+    return _solve_stack(jnp.asarray(features), jnp.asarray(targets), method, centered)
+
+
+def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum:
+    if x.ndim != 3:
+        raise ValueError(
+            f"features must be (b, n, d), a list or a mapping of (n, d), found an array of shape {x.shape}"
+        )
+    if y.ndim < 3:
+        y = as_target_matrix(y)
+        y = jnp.broadcast_to(y, (len(x), *y.shape))
+    if x.shape[:2] != y.shape[:2]:
+        raise ValueError(
+            f"features (b, n, d) and targets (b, n, k) must agree in b and n, found {x.shape} and {y.shape}"
+        )
+    if 0 in (*x.shape, y.shape[2]):
+        raise ValueError(
+            f"features and targets must not be empty, found shapes {x.shape} and {y.shape}"
+        )
+    x, y = as_real_floats(x, "features"), as_real_floats(y, "targets")
+    require_finite(x, "features")
+    require_finite(y, "targets")
+    y = y.astype(x.dtype)
+    route = route_for(method, x)
+    _, n, d = x.shape
+    if not (route in host.ROUTES and is_on_host(x, y)) or n * d * min(n, d) < WORTH_A_CALL:
+        return converged(_in_one_program(x, y, route, centered))
+    pairs = zip(np.asarray(x), np.asarray(y), strict=True)
+    each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
+    return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
+    return jax.vmap(partial(solve, route=route, centered=centered))(x, y)
+
+
+def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
+    """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no
+    better batches on a CPU.
+
+    None of them may run a program of XLA: two at once share one pool of threads, for which they can
+    wait for ever.
+    """
+    found: dict[int, Spectrum] = {}
+    waiting = deque(enumerate(calls))
+
+    def work(_) -> None:
+        while waiting:
+            try:
+                i, call = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            found[i] = call()
+
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(work, range(min(CORES, len(calls)))))
+    return [found[i] for i in range(len(calls))]
+
+
+def _solve(
+    each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool
+) -> list[Spectrum]:
+    pairs = [_checked(*one) for one in each]
+    routes = [route_for(method, x) for x, _ in pairs]
+    if not all(is_on_host(*pair) for pair in pairs):
+        return converged(_in_classes(pairs, method, centered))
+    if not set(routes) <= set(host.ROUTES):
+        return converged(
+            [solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)]
+        )
+    as_numpy = [(np.asarray(x), np.asarray(y)) for x, y in pairs]
+    calls = [
+        partial(solve_on_host, x, y, route, centered)
+        for (x, y), route in zip(as_numpy, routes, strict=True)
+    ]
+    return converged(_on_all_cores(calls), device_of(pairs[0][0]) if pairs else None)
+
+
+def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
+    """A batched eigensolver for each class of width."""
+    if centered:
+        pairs = [(x - x.mean(axis=0), y - y.mean(axis=0)) for x, y in pairs]
+    found: dict[int, Spectrum] = {}
+
+    def kind(i):
+        return (
+            _class_of(pairs[i][0], method),
+            pairs[i][0].shape[0],
+            pairs[i][1].shape[1],
+            pairs[i][0].dtype.name,
+        )
+
+    for (width, *_), members in groupby(sorted(range(len(pairs)), key=kind), kind):
+        chosen = list(members)
+        padded = jnp.stack(
+            [jnp.pad(pairs[i][0], ((0, 0), (0, width - pairs[i][0].shape[1]))) for i in chosen]
+        )
+        targets = jnp.stack([pairs[i][1] for i in chosen])
+        sizes = jnp.array([max(pairs[i][0].shape) for i in chosen], jnp.float32)
+        route = route_for(method, pairs[chosen[0]][0])
+        batch = jax.vmap(lambda x, y, size, route=route: spectrum_of(x, y, size, route))(
+            padded, targets, sizes
+        )
+        for place, i in enumerate(chosen):
+            sigma, energy, total = (part[place] for part in batch)
+            rank = min(pairs[i][0].shape)
+            found[i] = Spectrum(sigma[:rank], energy[:rank], total)
+    return [found[i] for i in range(len(pairs))]
+
+
+def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    try:
+        return as_matrices(features, targets)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _class_of(features: Array, method: Method) -> int:
+    """The width to fill up to: d on a CPU, which gains nothing from batches; else the next of 2^j
+    and 3·2^j.
+    """
+    d = features.shape[1]
+    if platform_of(features) == "cpu" or route_for(method, features) != "moments":
+        return d
+    power = 1 << (d - 1).bit_length()
+    return power * 3 // 4 if d <= power * 3 // 4 else power

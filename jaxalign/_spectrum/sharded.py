@@ -1,0 +1,190 @@
+"""Representations over many devices and hosts: rows split with one sum on the wire, or batches
+split with nothing on it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import as_matrices
+from jaxalign._core.mesh import automatic
+from jaxalign._spectrum.moments import Moments, basis, moments
+from jaxalign._spectrum.routes.table import Method, require_method, route_for
+from jaxalign._spectrum.spectrum import Spectrum, spectrum
+from jaxalign._spectrum.triangle import Triangle, triangle
+
+
+def sharded(
+    mesh: Mesh,
+    *,
+    rows: str | None = None,
+    batch: str | None = None,
+    method: Method = "auto",
+    centered: bool = False,
+) -> Callable[[ArrayLike, ArrayLike], Spectrum]:
+    """``spectrum`` over a mesh: a function of (features, targets), jitted, of the same result on
+    every device.
+
+    With ``rows``, every device takes the moments of its rows, and a sum of (d + 2)(d + 1 + k)
+    float64 is all that is exchanged (a second one for "refined"; one gathering of the triangular
+    factors for "triangular"). With ``batch``, every device solves its share of the batch and
+    nothing is exchanged. Works on arrays of any placement, over several hosts on global arrays,
+    inside jit, and for numbers of rows or batches that the mesh does not divide.
+
+    Args:
+      mesh: any jax mesh.
+      rows: name of the mesh axis that rows of (n, d) features and (n, k) targets are split over; or
+      batch: name of the mesh axis that (b, n, d) features and (b, n, k) targets are split over.
+      method: as in ``spectrum``; with rows not "svd".
+      centered: as in ``spectrum``.
+
+    Returns:
+      (features, targets) -> Spectrum, replicated; with batch, of leading axis b, split like the
+      features.
+
+    Raises:
+      ValueError: not exactly one of rows and batch, or none of the mesh's axes; an unknown method;
+        "svd" with rows; on the call as ``spectrum``.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> solve = ja.sharded(jax.make_mesh((jax.device_count(),), ("data",)), rows="data")
+      >>> solve(jnp.eye(4), jnp.ones((4, 1))).singular_values.tolist()
+      [1.0, 1.0, 1.0, 1.0]
+
+    Source: ours.
+    """
+    axis = rows if batch is None else batch
+    if axis is None or (rows is not None and batch is not None):
+        raise ValueError(
+            f"name one mesh axis, as rows or as batch, found rows={rows!r} and batch={batch!r}"
+        )
+    require_method(method)
+    if axis not in mesh.shape:
+        raise ValueError(
+            f"the mesh has no axis {axis!r}; its axes are {', '.join(map(repr, mesh.shape))}"
+        )
+    if rows is not None and method == "svd":
+        raise ValueError(
+            "rows over devices have no plain SVD without gathering them; pass 'moments', 'refined' or 'triangular'"
+        )
+    split = NamedSharding(automatic(mesh), P(axis))
+    if batch is not None:
+        return partial(
+            _over_batch,
+            _mapped(
+                jax.vmap(partial(spectrum, method=method, centered=centered)), split, split.spec
+            ),
+            split,
+        )
+    whole = partial(_of_rows, axis=axis, method=method, centered=centered)
+    return partial(_over_rows, _mapped(whole, split, P()), split)
+
+
+Sum = TypeVar("Sum", Moments, Triangle)
+
+
+def sum_over_processes(local: Sum) -> Sum:
+    """The moments (or triangle) of all processes' rows together, from those of each process's own:
+    every process gets the sum.
+
+    For streams: each host reads its own files into ``accumulate``, in any number of batches; one (d
+    + 2, d + 1 + k) matrix a process is exchanged at the end. Every process has to call it. In one
+    process it does nothing.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> ja.spectrum(ja.sum_over_processes(ja.moments(jnp.eye(4), jnp.ones((4, 1))))).singular_values.tolist()
+      [1.0, 1.0, 1.0, 1.0]
+
+    Source: ours.
+    """
+    if jax.process_count() == 1:
+        return local
+    first_of = {device.process_index: device for device in reversed(jax.devices())}
+    mesh = Mesh(np.array([first_of[i] for i in range(jax.process_count())]), ("processes",))
+    everywhere = NamedSharding(mesh, P())
+
+    def gather(x: Array) -> Array:
+        split = jax.make_array_from_process_local_data(
+            NamedSharding(mesh, P("processes")), np.asarray(x)[None]
+        )
+        return jnp.asarray(
+            jax.jit(lambda whole: whole, out_shardings=everywhere)(split).addressable_data(0)
+        )
+
+    with jax.enable_x64(True):
+        stacked = jax.tree.map(gather, local)
+    return stacked.sum()
+
+
+def _mapped(function: Callable, split: NamedSharding, out_specs: P) -> Callable:
+    # Replication of the result is by psum and all_gather of everything it depends on; the checker
+    # knows only the first.
+    return jax.jit(
+        jax.shard_map(
+            function, mesh=split.mesh, in_specs=split.spec, out_specs=out_specs, check_vma=False
+        )
+    )
+
+
+def _of_rows(
+    features: Array,
+    targets: Array,
+    weights: Array | None,
+    *,
+    axis: str,
+    method: Method,
+    centered: bool,
+) -> Spectrum:
+    route = route_for(method, features)
+    if route == "triangular":
+        return spectrum(triangle(features, targets, weights).over(axis), centered=centered)
+    first = jax.lax.psum(moments(features, targets, weights), axis)
+    if route == "moments":
+        return spectrum(first, centered=centered)
+    better = basis(first, centered=centered)
+    return spectrum(
+        jax.lax.psum(moments(features, targets, weights, basis=better), axis), basis=better
+    )
+
+
+def _over_rows(
+    solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
+) -> Spectrum:
+    phi, y = as_matrices(features, targets)
+    n, d = phi.shape
+    weights = (
+        None if n % split.mesh.shape[split.spec[0]] == 0 else _placed(jnp.ones(n, phi.dtype), split)
+    )
+    sigma, energy, total = solve(_placed(phi, split), _placed(y, split), weights)
+    return Spectrum(sigma[: min(n, d)], energy[: min(n, d)], total)
+
+
+def _over_batch(
+    solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
+) -> Spectrum:
+    phi, y = jnp.asarray(features), jnp.asarray(targets)
+    if phi.ndim != 3 or y.ndim != 3 or len(phi) != len(y):
+        raise ValueError(
+            f"features must be (b, n, d) and targets (b, n, k), found {phi.shape} and {y.shape}"
+        )
+    found = solve(_placed(phi, split), _placed(y, split))
+    return jax.tree.map(lambda x: x if len(x) == len(phi) else x[: len(phi)], found)
+
+
+def _placed(x: Array, split: NamedSharding) -> Array:
+    """``x`` on the mesh, with as many rows of zeros as make its length a multiple of the devices'."""
+    missing = -len(x) % split.mesh.shape[split.spec[0]]
+    filled = x if missing == 0 else jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)))
+    return jax.device_put(filled, split)

@@ -1,0 +1,121 @@
+"""The triangular factor: what moments are where there is no float64 to square in. It too merges
+over batches and devices.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import as_weighted_rows
+from jaxalign._spectrum.routes import triangular
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=("factor",), meta_fields=("width",))
+@dataclass(frozen=True)
+class Triangle:
+    """R and QᵀY of [1 Φ] = QR, in the features' dtype: what Moments are, yet nothing was squared. A
+    monoid under ``+``.
+
+    ``spectrum(t)`` finishes it, ``spectrum(t, centered=True)`` about the mean: the ones are the
+    first column. A pytree; over devices it is merged by ``t.over(axis)``.
+
+    Attributes:
+      factor: (d + 2, d + 1 + k): R and QᵀY side by side, and in the last row zeros and the norms of
+        Y − QQᵀY.
+      width: d, the number of features.
+    """
+
+    factor: Array
+    width: int
+
+    def __add__(self, other: "Triangle") -> "Triangle":
+        """The factor of both sets of rows together: one QR of the two on top of each other.
+
+        Raises:
+          ValueError: another number of features or targets, or features of another dtype.
+        """
+        if not isinstance(other, Triangle):
+            return NotImplemented
+        for what, mine, theirs in (
+            ("features", self.width, other.width),
+            ("targets", self._targets, other._targets),
+            ("dtype", self.factor.dtype, other.factor.dtype),
+        ):
+            if mine != theirs:
+                raise ValueError(
+                    f"triangles that are added must agree in {what}, found {mine} and {theirs}"
+                )
+        return replace(self, factor=jnp.stack([self.factor, other.factor])).sum()
+
+    def sum(self) -> "Triangle":
+        """A batch of factors (a leading axis, as vmap makes it) merged into one."""
+        return replace(self, factor=_merged(self.factor, self.width))
+
+    def over(self, axis: str) -> "Triangle":
+        """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange nothing
+        but their factors.
+        """
+        return replace(self, factor=jax.lax.all_gather(self.factor, axis)).sum()
+
+    @property
+    def weight(self) -> Array:
+        """() Σ_i w_i: the number of rows, if none has a weight."""
+        return self.factor[..., 0, 0] ** 2
+
+    @property
+    def _targets(self) -> int:
+        return self.factor.shape[-1] - 1 - self.width
+
+
+def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None) -> Triangle:
+    """The triangular factor R of diag(√w)[1 Φ] = QR of one batch of rows, and QᵀY, by Householder
+    reflections.
+
+    In float32 it resolves singular values down to 1e-7·σ_1, where float32 moments would end at
+    3e-4; float64 moments (``moments``) are more accurate and faster wherever float64 exists.
+
+    Args:
+      features: (n, d) rows of Φ; the factor has their dtype, float32 at least.
+      targets: (n, k) rows of Y; (n,) floats count as one column.
+      weights: (n,) w_i ≥ 0, as in ``moments``.
+
+    Returns:
+      Triangle; ``a + b`` merges, ``spectrum(t)`` finishes.
+
+    Raises:
+      ValueError: as ``moments``.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> a = ja.triangle([[3.0, 0.0]], [[1.0]])
+      >>> b = ja.triangle([[0.0, 1.0], [0.0, 0.0]], [[1.0], [1.0]])
+      >>> ja.spectrum(a + b).singular_values.round().tolist()
+      [3.0, 1.0]
+
+    Source: ours, on the tall-skinny QR of Demmel, Grigori, Hoemmen, Langou (2012).
+    """
+    features, targets, weights = as_weighted_rows(features, targets, weights)
+    return Triangle(_of_rows(features, targets, weights), features.shape[1])
+
+
+@jax.jit
+def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
+    rows = jnp.pad(features, ((0, 0), (1, 0)), constant_values=1)
+    if weights is not None:
+        root = jnp.sqrt(weights.astype(rows.dtype))[:, None]
+        rows, targets = rows * root, targets * root
+    return triangular.reduce(rows, targets)
+
+
+@partial(jax.jit, static_argnums=(1,))
+def _merged(factors: Array, width: int) -> Array:
+    """One factor of a batch of them (b, d + 2, d + 1 + k)."""
+    own = width + 1
+    rows = factors[:, :-1].reshape(-1, factors.shape[-1])
+    merged = triangular.reduce(rows[:, :own], rows[:, own:])
+    left_of_each = jnp.sum(factors[:, -1] ** 2, axis=0)
+    return merged.at[-1].set(jnp.sqrt(merged[-1] ** 2 + left_of_each))

@@ -1,0 +1,90 @@
+"""The measures that read a label spectrum: curve, value at a threshold, area, aligned rank, and how
+fast a head learns.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import is_concrete, require_finite
+from jaxalign._core.linalg import matmul
+from jaxalign._spectrum.spectrum import Spectrum
+
+
+def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
+    """A(τ) = Σ_{i: σ_i ≥ τ} (u_iᵀ y)² at every threshold, and A(τ ≤ 0) = ‖y‖²; it falls from ‖y‖²
+    to 0 as τ grows.
+
+    Args:
+      spectrum: of one representation, with k targets.
+      thresholds: (t,) values of τ, or one, in the units of the singular values.
+
+    Returns:
+      (t, k), or (k,) for one threshold, in the units of y²; NaN for a spectrum that holds NaN.
+
+    Raises:
+      ValueError: thresholds neither () nor (t,), or not finite (eager calls).
+
+    Example:
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.alignment_curve(s, [0.0, 0.5, 1.0, 2.0, 5.0]).ravel().tolist()
+      [6.0, 5.0, 5.0, 4.0, 0.0]
+      >>> ja.alignment_curve(s, 2.0).tolist()
+      [4.0]
+
+    Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
+    """
+    tau = jnp.asarray(thresholds, spectrum.singular_values.dtype)
+    if tau.ndim > 1:
+        raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
+    require_finite(tau, "thresholds")
+    above = (spectrum.singular_values >= tau[..., None]).astype(spectrum.energy.dtype)
+    inside = matmul(above, spectrum.energy)
+    return jnp.where(tau[..., None] <= 0, spectrum.total, inside)
+
+
+def alignment_area(spectrum: Spectrum) -> Array:
+    """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: (k,), the whole curve in one number, between 0 and
+    σ_1‖y‖².
+
+    Example:
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.alignment_area(s).tolist()
+      [13.0]
+
+    Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
+    """
+    return matmul(spectrum.singular_values, spectrum.energy)
+
+
+def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
+    """min{m: Σ_{i≤m} (u_iᵀ y)² ≥ energy · Σ_i (u_iᵀ y)²}: how many top directions hold that share
+    of y in the span.
+
+    Args:
+      spectrum: of one representation, with k targets.
+      energy: the share, in (0, 1].
+
+    Returns:
+      (k,) int32; 0 where no part of y lies in the column space, −1 where the spectrum holds NaN.
+
+    Raises:
+      ValueError: the share is not in (0, 1] (eager values).
+
+    Example:
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.aligned_rank(s, 0.5).tolist(), ja.aligned_rank(s, 0.9).tolist()
+      ([1], [2])
+
+    Source: ours; with norms for energies, 1 − (1 − ε)² its relation to k(ε) of Imani et al. (JMLR
+      2024), as released.
+    """
+    if is_concrete(energy) and not 0 < energy <= 1:
+        raise ValueError(f"energy must be a share in (0, 1], found {energy}")
+    reached = jnp.cumsum(spectrum.energy, axis=0)
+    inside = reached[-1]
+    rank = jnp.sum(reached < energy * inside, axis=0, dtype=jnp.int32) + (inside > 0)
+    return jnp.where(jnp.isnan(inside), -1, rank)

@@ -1,0 +1,83 @@
+"""The flax.nnx adapter: activations are sown by a subclass that each layer of a throw-away copy is
+moved to.
+
+Only instances of the copy change class, never the user's classes, so any thread may trace. Sown
+values are module state, so they pass through nnx.jit and nnx.remat inside the model as no Python
+list would.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxalign.capture._filters import Filters, in_order, matches, require_all_found
+
+
+class Activation(nnx.Intermediate):
+    """The variable type activations are sown under; the model's own Intermediates stay apart."""
+
+
+_SOWN = "activation"
+
+
+def nnx_forward(
+    model: nnx.Module, filters: Filters, at: str
+) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``(state, *args) -> (output, activations)`` of the layers of ``model`` that fit the filters."""
+    require_all_found(filters, _layers(model), "are not layers of the model")
+    graph = nnx.graphdef(model)
+
+    def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        return record(nnx.merge(graph, state, copy=True), filters, at, *args, **kwargs)
+
+    return forward
+
+
+def record(
+    copy: nnx.Module, filters: Filters, at: str, *args: Any, **kwargs: Any
+) -> tuple[Any, OrderedDict[str, Any]]:
+    """Call a module that is about to be thrown away: (output, activations). Its state is then that
+    after the call.
+    """
+    calls: list[str] = []  # names only: a traced value kept here would leak out of nnx.jit
+    tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
+    for name, layer in tapped.items():
+        layer.__class__ = _recording(type(layer), name, at, calls)
+    output, sown = nnx.capture(copy, Activation)(*args, **kwargs)
+    values = {
+        _dotted(path[:-1]): variable.get_value() for path, variable in nnx.to_flat_state(sown)
+    }
+    computed = {name: layer for name, layer in tapped.items() if name in values}
+    require_all_found(
+        filters, computed, f"were asked for and their {at} was never computed, or is no array"
+    )
+    return output, in_order(calls, values)
+
+
+def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
+    return {
+        _dotted(path): layer for path, layer in nnx.iter_modules(model) if path and callable(layer)
+    }
+
+
+def _recording(layer: type, name: str, at: str, calls: list[str]) -> type:
+    """A subclass of ``layer`` that sows what its ``__call__`` returns, or the first argument it is
+    given.
+    """
+
+    def __call__(self, *args, **kwargs):
+        output = layer.__call__(self, *args, **kwargs)
+        value = output if at == "output" else next(iter((*args, *kwargs.values())), None)
+        if isinstance(value, jax.Array):
+            calls.append(name)
+            self.sow(Activation, _SOWN, value)
+        return output
+
+    return type(layer.__name__, (layer,), {"__call__": __call__, "__module__": layer.__module__})
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    return ".".join(map(str, path))

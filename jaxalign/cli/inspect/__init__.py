@@ -1,0 +1,1 @@
+"""`jaxalign inspect` and `jaxalign layers`."""

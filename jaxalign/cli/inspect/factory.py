@@ -1,0 +1,125 @@
+"""A model of the user's own: `path/to/module.py:factory`, loaded from its file."""
+
+import inspect
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import flax.linen
+from flax import nnx
+
+RETURNS = "a flax.nnx.Module, or a pair (flax.linen.Module, variables)"
+
+
+class Made(NamedTuple):
+    """A model as ``tap`` takes it, and its state."""
+
+    model: Any
+    state: Any
+
+
+def is_factory(text: str) -> bool:
+    """Whether a model is given as path/to/module.py:factory."""
+    return ".py:" in text or text.endswith(".py")
+
+
+def make(text: str) -> Made:
+    """The model that the factory at `path/to/module.py:factory` returns when it is called without
+    arguments.
+
+    The name may also be that of a module class without arguments, or of a model itself.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: no factory is named or none of that name is there; it needs arguments; importing
+        or calling it raises; it returns something else.
+    """
+    path, _, name = text.rpartition(":")
+    if not name.isidentifier():
+        raise ValueError(
+            f"{text} names no factory; write path/to/module.py:factory, whose factory() returns {RETURNS}"
+        )
+    module = _load(Path(path))
+    if not hasattr(module, name):
+        there_are = [
+            k
+            for k, v in vars(module).items()
+            if callable(v) and getattr(v, "__module__", "") == module.__name__
+        ]
+        raise ValueError(
+            f"{path} has no {name!r}; what can be called in it: {', '.join(there_are) or 'nothing'}"
+        )
+    held = getattr(module, name)
+    if not isinstance(held, nnx.Module | tuple):
+        held = _call(held, text, Path(path))
+    return _as_made(held, text)
+
+
+def _as_made(held: Any, text: str) -> Made:
+    if isinstance(held, nnx.Module):
+        held.eval()
+        return Made(held, nnx.state(held))
+    if isinstance(held, tuple) and len(held) == 2 and isinstance(held[0], flax.linen.Module):
+        return Made(*held)
+    if isinstance(held, flax.linen.Module):
+        raise ValueError(f"{text} returned a linen module without variables; return {RETURNS}")
+    found = [type(x).__name__ for x in held] if isinstance(held, tuple) else type(held).__name__
+    raise ValueError(f"{text} must return {RETURNS}, found {found}")
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is no file; a model of your own is given as path/to/module.py:factory"
+        )
+    name = f"_jaxalign_model_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up
+    sys.path.insert(
+        0, str(path.resolve().parent)
+    )  # its neighbours are importable, as when it is run
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"importing {path} raised {told(error, path)}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def _call(factory: Any, text: str, path: Path) -> Any:
+    if not callable(factory):
+        raise ValueError(
+            f"{text} must be callable and return {RETURNS}, found {type(factory).__name__}"
+        )
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"{text} must be callable without arguments ({error}); give them defaults"
+        ) from None
+    try:
+        return factory()
+    except Exception as error:
+        raise ValueError(f"{text} raised {told(error, path)}") from error
+
+
+def told(error: Exception, path: Path | None = None) -> str:
+    """An exception in a line: type, first line of its message, and where in a file it came from."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if path and Path(frame.filename) == path
+    ]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    message = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {message}" + (
+        f" (line {lines[-1]} of {path})" if lines else ""
+    )

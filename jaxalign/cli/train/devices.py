@@ -1,0 +1,49 @@
+"""Where a training run takes place: this process or several, one device or a mesh of them."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxalign.cli.train.recipe import Train
+
+
+def join_processes(config: Train) -> None:
+    """With --distributed, wait until all processes of the run have found each other.
+
+    Raises:
+      ValueError: nothing tells where the others are.
+    """
+    if not config.distributed or jax.distributed.is_initialized():
+        return
+    try:
+        jax.distributed.initialize(config.coordinator, config.processes, config.process)
+    except (ValueError, RuntimeError) as error:
+        told = str(error).splitlines()[0]
+        raise ValueError(
+            f"the other processes of --distributed could not be found ({told}); under SLURM, MPI, Kubernetes and on TPU pods "
+            "they are, elsewhere pass --coordinator HOST:PORT --processes N --process I to each"
+        ) from None
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes and prints."""
+    return jax.process_index() == 0
+
+
+def mesh_of(config: Train) -> Mesh | None:
+    """The devices to split the run over, or None to leave it on one.
+
+    Raises:
+      ValueError: --devices are more than there are, or, with --distributed, not all of them.
+    """
+    there = jax.device_count()
+    if config.devices is not None:
+        count = config.devices
+    elif config.distributed:
+        count = there
+    else:
+        count = max(c for c in range(1, there + 1) if config.models % c == 0)
+    if count > there or (config.distributed and count != there):
+        allowed = f"all {there}" if config.distributed else f"at most the {there} there are"
+        raise ValueError(f"--devices must be {allowed}, found {count}")
+    return None if count == 1 else Mesh(np.array(jax.devices()[:count]), ("data",))

@@ -1,0 +1,123 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017; MIT licence): 5000 + 1000 images come with the
+package, all by path.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jaxalign.data._dataset import Dataset, Split
+from jaxalign.data._idx import read_idx
+
+CLASSES = (
+    "T-shirt",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+EMBEDDED = Path(__file__).with_name("fashion_mnist.npz")
+EMBEDDED_SHA256 = "1064eff4cef408fe773c6040772d7cb7c114c2d2b60accb705d268cbecb8d44e"
+
+Part = Literal["train", "test"]
+_FILES: dict[Part, str] = {"train": "train", "test": "t10k"}
+
+
+def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None = None) -> Split:
+    """Fashion-MNIST, pixels scaled to [−1, 1] as (x/255 − 0.5)/0.5: the embedded 5000 + 1000
+    images, or all by path.
+
+    Args:
+      path: a folder with the four original IDX files, gzipped or not; by default the embedded
+        subset, whose sha256 is checked. All ten classes are balanced in both.
+      classes: which of the classes 0...9 to keep; by default all.
+
+    Returns:
+      Split of two Datasets, inputs (n, 28, 28) float32, labels (n,) the positions in ``classes``.
+
+    Raises:
+      FileNotFoundError: a file is missing; the message lists the four there should be.
+      ValueError: a truncated, foreign or changed file; classes that are not two or more different
+        ones of 0...9.
+
+    Example:
+      >>> from jaxalign.data import fashion_mnist
+      >>> split = fashion_mnist(classes=(2, 4))
+      >>> split.train.inputs.shape, split.test.inputs.shape, split.train.class_names
+      ((1000, 28, 28), (200, 28, 28), ('Pullover', 'Coat'))
+
+    Source: Xiao, Rasul, Vollgraf (arXiv 1708.07747); the scaling is that of the authors' demo
+      notebook.
+    """
+    chosen = tuple(range(len(CLASSES))) if classes is None else tuple(classes)
+    if (
+        len(chosen) < 2
+        or len(set(chosen)) < len(chosen)
+        or not set(chosen) <= set(range(len(CLASSES)))
+    ):
+        raise ValueError(
+            f"classes must be two or more different numbers among 0...9, found {chosen}"
+        )
+    parts = _read_embedded() if path is None else {part: read_folder(path, part) for part in _FILES}
+    source = "Fashion-MNIST, embedded subset" if path is None else "Fashion-MNIST"
+    return Split(*(_dataset(*parts[part], chosen, f"{source}, {part}") for part in _FILES))
+
+
+def read_folder(folder: str | Path, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """(images (n, 28, 28), labels (n,)), bytes, of one part of the original distribution."""
+    images = read_idx(_find(Path(folder), f"{_FILES[part]}-images-idx3-ubyte"))
+    labels = read_idx(_find(Path(folder), f"{_FILES[part]}-labels-idx1-ubyte"))
+    if images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"the {part} images in {folder} must have shape (n, 28, 28), found {images.shape}"
+        )
+    if labels.shape != images.shape[:1] or labels.size == 0 or labels.max() >= len(CLASSES):
+        raise ValueError(
+            f"the {part} labels in {folder} must be {len(images)} numbers 0...9, one an image, found shape {labels.shape}"
+            + (f" with values up to {labels.max()}" if labels.size else "")
+        )
+    return images, labels
+
+
+def _find(folder: Path, name: str) -> Path:
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate
+    wanted = ", ".join(
+        f"{part}-{kind}"
+        for part in _FILES.values()
+        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    )
+    raise FileNotFoundError(
+        f"{folder} has no {name} (nor {name}.gz); the folder must hold {wanted}, gzipped or not"
+    )
+
+
+def _read_embedded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    raw = EMBEDDED.read_bytes()
+    found = hashlib.sha256(raw).hexdigest()
+    if found != EMBEDDED_SHA256:
+        raise ValueError(
+            f"{EMBEDDED} has changed: sha256 {found}, not {EMBEDDED_SHA256}; install jaxalign again"
+        )
+    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+        return {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in _FILES}
+
+
+def _dataset(
+    images: np.ndarray, labels: np.ndarray, classes: Sequence[int], source: str
+) -> Dataset:
+    position = np.full(len(CLASSES), -1, np.int32)
+    position[list(classes)] = np.arange(len(classes))
+    kept = position[labels] >= 0
+    pixels = (images[kept].astype(np.float32) / 255 - 0.5) / 0.5
+    return Dataset(pixels, position[labels[kept]], tuple(CLASSES[c] for c in classes), source)

@@ -1,0 +1,92 @@
+"""A small convolutional network whose layers are its post-activations: the MLP's sibling for
+images.
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import jax
+from flax import nnx
+from jax import Array
+
+from jaxalign.models._layers import MaxPool
+from jaxalign.models._mlp import Dense
+
+
+class ConvBlock(nnx.Conv):
+    """A 3×3 convolution with its activation inside, φ(x ∗ W + b)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, activation: Callable[[Array], Array], *, rngs: nnx.Rngs
+    ):
+        super().__init__(inputs, outputs, (3, 3), padding=1, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
+        return self.activation(super().__call__(inputs, out_sharding))
+
+
+class CNN(nnx.Module):
+    """3×3 convolutions, each followed by a 2×2 pool, a hidden linear layer, a linear layer of
+    outputs.
+
+    The layers are ``conv_1``, ``pool_1``, ``conv_2``, ..., ``hidden``, ``logits``.
+
+    Args:
+      image: (height, width, channels) of one image; inputs of other ranks are reshaped to it.
+      widths: channels of each convolution.
+      hidden: units of the hidden layer.
+      outputs: number of outputs, linear.
+      activation: of the convolutions and the hidden layer.
+      rngs: the source of the initial weights (LeCun normal).
+
+    Raises:
+      ValueError: an image of which the pools leave nothing.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.models import CNN
+      >>> model = CNN((28, 28, 1), (8, 16), 32, 10, rngs=nnx.Rngs(0))
+      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((5, 28, 28)))
+      >>> {name: a.shape for name, a in activations.items()}
+      {'conv_1': (5, 28, 28, 8), 'conv_2': (5, 14, 14, 16), 'hidden': (5, 32)}
+
+    Source: LeCun et al., Gradient-based learning applied to document recognition (1998), with
+      today's layers.
+    """
+
+    post_activations = ("conv_*", "hidden")
+
+    def __init__(
+        self,
+        image: tuple[int, int, int],
+        widths: Sequence[int],
+        hidden: int,
+        outputs: int,
+        *,
+        activation: Callable[[Array], Array] = jax.nn.relu,
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = image
+        self.image = tuple(image)
+        self.depth = len(widths)
+        if min(height, width) < 2**self.depth:
+            raise ValueError(
+                f"image {self.image} must have at least {2**self.depth} pixels a side for the {self.depth} pools of widths"
+            )
+        sizes = (channels, *widths)
+        for i in range(self.depth):
+            setattr(self, f"conv_{i + 1}", ConvBlock(sizes[i], sizes[i + 1], activation, rngs=rngs))
+            setattr(self, f"pool_{i + 1}", MaxPool(2, 2))
+        flat = prod((height >> self.depth, width >> self.depth, sizes[-1]))
+        self.hidden = Dense(flat, hidden, activation, bias=True, rngs=rngs)
+        self.logits = nnx.Linear(hidden, outputs, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        x = x.reshape(x.shape[0], *self.image)
+        for i in range(self.depth):
+            x = getattr(self, f"pool_{i + 1}")(getattr(self, f"conv_{i + 1}")(x))
+        return self.logits(self.hidden(x.reshape(x.shape[0], -1)))

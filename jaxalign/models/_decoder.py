@@ -1,0 +1,98 @@
+"""A small decoder-only transformer: the language model of the field in its plainest form."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign.models._attention import PreNormBlock, dropout_layer, layer_norm
+from jaxalign.models._tokens import check_tokens
+
+EPSILON = 1e-5
+
+
+class Decoder(nnx.Module):
+    """Token and position embeddings, causal pre-norm blocks, a norm, logits by the token
+    embeddings: (n, t) → (n, t, v).
+
+    Args:
+      vocabulary: v, number of different tokens.
+      width: d, features of a token.
+      depth: number of blocks.
+      heads: of the attention, a divisor of d.
+      positions: the greatest number of tokens of a text.
+      hidden: units of the blocks' MLPs; by default 4 d.
+      dropout: the share of values dropped in training mode (attention weights never are).
+      rngs: the source of the initial weights (LeCun normal; positions 0.02) and of dropout.
+
+    Raises:
+      ValueError: heads that do not divide the width; when called, what is no batch of ids.
+      TypeError: when called, ids that are not integers.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.models import Decoder
+      >>> model = nnx.eval_shape(lambda: Decoder(50, 8, 2, 2, positions=16, rngs=nnx.Rngs(0)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> logits, activations = jax.eval_shape(tap, nnx.state(model), jnp.zeros((4, 5), int))  # shapes alone
+      >>> logits.shape, {name: a.shape for name, a in activations.items()}  # for prepare(reduce="samples")
+      ((4, 5, 50), {'blocks.0': (4, 5, 8), 'blocks.1': (4, 5, 8), 'ln': (4, 5, 8)})
+
+    Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019), with the
+      exact GELU.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        depth: int,
+        heads: int,
+        *,
+        positions: int = 256,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.vocabulary = vocabulary
+        self.positions = positions
+        self.depth = depth
+        self.token_embedding = nnx.Embed(vocabulary, width, rngs=rngs)
+        self.position_embedding = nnx.Embed(
+            positions, width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs
+        )
+        self.dropout = dropout_layer(dropout, rngs=rngs)
+        self.blocks = nnx.List(
+            [
+                PreNormBlock(
+                    width,
+                    heads,
+                    hidden or 4 * width,
+                    epsilon=EPSILON,
+                    causal=True,
+                    dropout=dropout,
+                    rngs=rngs,
+                )
+                for _ in range(depth)
+            ]
+        )
+        self.ln = layer_norm(width, EPSILON, rngs=rngs)
+
+    @property
+    def post_activations(self) -> tuple[str, ...]:
+        """The outputs of the blocks, and the last norm's, which the logits are made of: each (n, t,
+        d).
+        """
+        return (*(f"blocks.{i}" for i in range(self.depth)), "ln")
+
+    def __call__(self, tokens: ArrayLike) -> Array:
+        tokens = jnp.asarray(tokens)
+        check_tokens(tokens, self.vocabulary, self.positions)
+        x = self.token_embedding(tokens) + self.position_embedding(jnp.arange(tokens.shape[1]))
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.token_embedding.attend(self.ln(x))

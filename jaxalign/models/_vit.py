@@ -1,0 +1,185 @@
+"""Vision transformers with the layer names of torchvision's vit_b_16; tables of other checkpoints'
+names for them.
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from jaxalign.models._attention import PreNormBlock, dropout_layer, layer_norm
+from jaxalign.models._layers import check_images
+
+TORCHVISION_NAMES = (
+    (r"\.in_proj_(weight|bias)$", r".in_proj.\1"),
+    (r"\.mlp\.linear_1\.", r".mlp.0."),
+    (r"\.mlp\.linear_2\.", r".mlp.3."),
+)
+"""(regex, replacement) from the names in torchvision's ViT files, old and new ones, to those of
+``ViT``.
+"""
+
+TIMM_NAMES = (
+    (r"^cls_token$", r"class_token"),
+    (r"^pos_embed$", r"encoder.pos_embedding"),
+    (r"^patch_embed\.proj\.", r"conv_proj."),
+    (r"^blocks\.(\d+)\.norm([12])\.", r"encoder.layers.encoder_layer_\1.ln_\2."),
+    (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.encoder_layer_\1.self_attention.in_proj."),
+    (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
+    (r"^blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layers.encoder_layer_\1.mlp.0."),
+    (r"^blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layers.encoder_layer_\1.mlp.3."),
+    (r"^norm\.", r"encoder.ln."),
+    (r"^head\.", r"heads.head."),
+)
+"""(regex, replacement) from timm's names (vit_small_patch16_224, vit_base_patch16_224 and the like)
+to those of ``ViT``.
+"""
+
+EPSILON = 1e-6
+
+
+class Encoder(nnx.Module):
+    """Positions, pre-norm blocks, a last norm: (n, t, d) → (n, t, d)."""
+
+    def __init__(
+        self,
+        length: int,
+        width: int,
+        depth: int,
+        heads: int,
+        hidden: int,
+        *,
+        dropout: float,
+        rngs: nnx.Rngs,
+    ):
+        self.pos_embedding = nnx.Param(
+            nnx.initializers.normal(0.02)(rngs.params(), (1, length, width))
+        )
+        self.depth = depth
+        self.dropout = dropout_layer(dropout, rngs=rngs)
+        blocks = (
+            PreNormBlock(width, heads, hidden, epsilon=EPSILON, dropout=dropout, rngs=rngs)
+            for _ in range(depth)
+        )
+        self.layers = nnx.Dict({f"encoder_layer_{i}": block for i, block in enumerate(blocks)})
+        self.ln = layer_norm(width, EPSILON, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        x = self.dropout(x + self.pos_embedding[...])
+        for i in range(self.depth):
+            x = self.layers[f"encoder_layer_{i}"](x)
+        return self.ln(x)
+
+
+class ViT(nnx.Module):
+    """Square patches as tokens, a class token before them, pre-norm blocks, a linear layer on the
+    class token.
+
+    Args:
+      width: d, features of a token.
+      depth: number of blocks.
+      heads: of the attention, a divisor of d.
+      classes: number of outputs.
+      image: rows and columns of the images, for which the positions are made.
+      patch: rows and columns of a patch, a divisor of ``image``.
+      channels: of the images.
+      hidden: units of the blocks' MLPs; by default 4 d.
+      dropout: the share of values dropped in training mode (attention weights never are); 0 as
+        published.
+      rngs: the source of the initial weights (LeCun normal) and of dropout.
+
+    Raises:
+      ValueError: a patch that does not divide the image, heads that do not divide the width; when
+        called, what is no batch of images (n, image, image, channels).
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> import jaxalign as ja
+      >>> from jaxalign.models._vit import ViT
+      >>> model = nnx.eval_shape(lambda: ViT(16, 2, 2, 10, image=32, patch=8, rngs=nnx.Rngs(0)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((5, 32, 32, 3)))  # shapes alone
+      >>> {name: a.shape for name, a in activations.items()}  # for prepare(reduce="cls") or "mean"
+      {'encoder.layers.encoder_layer_0': (5, 17, 16), 'encoder.layers.encoder_layer_1': (5, 17, 16),
+      'encoder.ln': (5, 17, 16)}
+
+    Source: Dosovitskiy et al., An Image is Worth 16x16 Words (ICLR 2021); names of torchvision.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        heads: int,
+        classes: int,
+        *,
+        image: int = 224,
+        patch: int = 16,
+        channels: int = 3,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        if patch < 1 or image % patch:
+            raise ValueError(f"patch must divide image = {image}, found {patch}")
+        self.image, self.channels = image, channels
+        self.depth = depth
+        self.conv_proj = nnx.Conv(
+            channels, width, (patch, patch), strides=patch, padding="VALID", rngs=rngs
+        )
+        self.class_token = nnx.Param(jnp.zeros((1, 1, width)))
+        length = (image // patch) ** 2 + 1
+        self.encoder = Encoder(
+            length, width, depth, heads, hidden or 4 * width, dropout=dropout, rngs=rngs
+        )
+        self.heads = nnx.Dict(head=nnx.Linear(width, classes, rngs=rngs))
+
+    @property
+    def post_activations(self) -> tuple[str, ...]:
+        """The outputs of the blocks, and the last norm's, which the head reads: each (n, tokens,
+        d), the class token first.
+        """
+        return (*(f"encoder.layers.encoder_layer_{i}" for i in range(self.depth)), "encoder.ln")
+
+    def __call__(self, x: Array) -> Array:
+        check_images(x, self.channels)
+        if x.shape[1:3] != (self.image, self.image):
+            raise ValueError(
+                f"images must have {self.image} × {self.image} pixels, for which the positions are, found "
+                f"{x.shape[1]} × {x.shape[2]}; resize them, or build the model with image={x.shape[1]}"
+            )
+        patches = self.conv_proj(x)
+        patches = patches.reshape(len(x), -1, patches.shape[-1])
+        first = jnp.broadcast_to(self.class_token[...], (len(x), 1, patches.shape[-1]))
+        return self.heads.head(self.encoder(jnp.concatenate([first, patches], axis=1))[:, 0])
+
+
+def vit_s_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:
+    """ViT-S/16, see ``ViT``: 22,050,664 parameters.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxalign.models import vit_s_16
+      >>> model = nnx.eval_shape(lambda: vit_s_16(rngs=nnx.Rngs(0)))
+      >>> model.encoder.pos_embedding.shape
+      (1, 197, 384)
+
+    Source: Touvron et al., Training data-efficient image transformers (ICML 2021).
+    """
+    return ViT(384, 12, 6, classes, image=image, dropout=dropout, rngs=rngs)
+
+
+def vit_b_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:
+    """ViT-B/16, see ``ViT``: 86,567,656 parameters.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxalign.models import vit_b_16
+      >>> model = nnx.eval_shape(lambda: vit_b_16(rngs=nnx.Rngs(0)))
+      >>> model.encoder.pos_embedding.shape
+      (1, 197, 768)
+
+    Source: Dosovitskiy et al. (ICLR 2021).
+    """
+    return ViT(768, 12, 12, classes, image=image, dropout=dropout, rngs=rngs)

@@ -1,0 +1,1 @@
+"""An inspection's figure, page and table."""

@@ -1,0 +1,1 @@
+"""Data, networks and runs that several studies use."""

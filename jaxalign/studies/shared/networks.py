@@ -1,0 +1,95 @@
+"""The architectures that the studies train: small ones of each family, built for a problem."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+from flax import nnx
+from jax import Array
+
+from jaxalign.capture import Tap, tap
+from jaxalign.models import CNN, MLP, ResNet, ViT
+from jaxalign.models._resnet import BasicBlock
+from jaxalign.studies.shared.problems import Problem
+
+
+class Architecture(NamedTuple):
+    """A family of networks.
+
+    Attributes:
+      name: for tables.
+      images: whether it takes images only.
+      build: of (problem, rngs): the network, of one output; its ``post_activations`` are the layers
+        to measure.
+      representation: what of a layer's output is measured; by default all of it.
+    """
+
+    name: str
+    images: bool
+    build: Callable[[Problem, nnx.Rngs], Any]
+    representation: Callable[[Array], Array] = lambda activation: activation
+
+    def tap(self, network: Any) -> Tap:
+        """The layers of a network that it built."""
+        whole = tap(network, network.post_activations)
+
+        def forward(state: Any, inputs: Array) -> tuple[Any, OrderedDict[str, Array]]:
+            outputs, activations = whole(state, inputs)
+            return outputs, OrderedDict(
+                (name, self.representation(a)) for name, a in activations.items()
+            )
+
+        return replace(whole, forward=forward)
+
+
+def mlp(
+    name: str, activation: Callable[[Array], Array], widths: tuple[int, ...] = (64, 64, 64)
+) -> Architecture:
+    """A multilayer perceptron."""
+
+    def build(problem: Problem, rngs: nnx.Rngs) -> MLP:
+        return MLP(problem.inputs[0].size, widths, 1, activation=activation, rngs=rngs)
+
+    return Architecture(name, images=False, build=build)
+
+
+def _cnn(problem: Problem, rngs: nnx.Rngs) -> CNN:
+    return CNN(problem.inputs.shape[1:], (8, 16), 64, 1, rngs=rngs)
+
+
+def _resnet(problem: Problem, rngs: nnx.Rngs) -> ResNet:
+    return ResNet(
+        BasicBlock,
+        (1, 1, 1, 1),
+        1,
+        channels=problem.inputs.shape[-1],
+        stem="cifar",
+        width=8,
+        rngs=rngs,
+    )
+
+
+def _transformer(problem: Problem, rngs: nnx.Rngs) -> ViT:
+    side, channels = problem.inputs.shape[1], problem.inputs.shape[-1]
+    return ViT(32, 3, 4, 1, image=side, patch=side // 4, channels=channels, rngs=rngs)
+
+
+LINEAR = mlp("linear MLP", lambda x: x)
+RELU = mlp("ReLU MLP", jax.nn.relu)
+TANH = mlp("tanh MLP", jax.numpy.tanh)
+CONVOLUTIONAL = Architecture("CNN", images=True, build=_cnn)
+RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
+# The head reads the class token; the last block's other tokens lead nowhere, so nothing trains
+# them.
+TRANSFORMER = Architecture(
+    "transformer", images=True, build=_transformer, representation=lambda tokens: tokens[:, 0]
+)
+
+ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)
+
+
+def architecture_named(name: object, among: Sequence[Architecture]) -> Architecture:
+    """The one of these architectures that has the name."""
+    return next(one for one in among if one.name == name)

@@ -1,0 +1,1 @@
+"""How everything that this project draws or shows looks."""

@@ -1,0 +1,61 @@
+"""In which order the training rows come: fresh permutations, one after the other, cut into batches
+and chunks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Schedule(NamedTuple):
+    """How a run of steps + 1 rows is cut.
+
+    Attributes:
+      rows: n, training samples.
+      batch_size: samples a step.
+      steps: updates.
+      every: steps between two measurements.
+      length: steps of a chunk, a multiple of ``every``: all chunks have one length, the last one is
+        padded by going on.
+    """
+
+    rows: int
+    batch_size: int
+    steps: int
+    every: int
+    length: int
+
+    def batches(self, seed: int, done: int) -> Iterator[np.ndarray]:
+        """(length/every, every, batch_size) row numbers, a chunk at a time, from step ``done`` on."""
+
+        def permutation(epoch):
+            return np.random.default_rng((seed, epoch)).permutation(self.rows).astype(np.int32)
+
+        epoch, offset = divmod(done * self.batch_size, self.rows)
+        pool, size = permutation(epoch)[offset:], self.length * self.batch_size
+        for _ in range(done, self.steps + 1, self.length):
+            while len(pool) < size:
+                epoch += 1
+                pool = np.concatenate([pool, permutation(epoch)])
+            yield pool[:size].reshape(-1, self.every, self.batch_size)
+            pool = pool[size:]
+
+    def batches_of(self, seeds: Sequence[int], done: int) -> Iterator[np.ndarray]:
+        """The same for several runs at once: (seeds, length/every, every, batch_size)."""
+        return map(np.stack, zip(*(self.batches(seed, done) for seed in seeds), strict=True))
+
+
+def schedule(rows: int, batch_size: int, steps: int, every: int, chunk: int) -> Schedule:
+    """The Schedule whose chunks are at most about ``chunk`` steps long, of as equal length as can
+    be.
+
+    Example:
+      >>> from jaxalign.training._batches import schedule
+      >>> schedule(rows=90, batch_size=16, steps=20, every=1, chunk=8).length
+      7
+    """
+    every = min(every, steps + 1)
+    measured = -(-(steps + 1) // every)
+    chunks = -(-measured // max(chunk // every, 1))
+    return Schedule(rows, batch_size, steps, every, -(-measured // chunks) * every)

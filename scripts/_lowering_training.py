@@ -1,0 +1,163 @@
+"""What a training run compiles, for ``lower_everywhere.py``: records and a chunk of ``fit``."""
+
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _lowering_cases import Case, device_mesh
+from flax import nnx
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import jaxalign as ja
+from jaxalign.models import MLP
+from jaxalign.training import classification
+
+MEASURES = ("exact", "quadrature", "deferred")
+BATCH = 16
+
+
+class Problem(NamedTuple):
+    """A model with training data, and which of its layers are measured."""
+
+    model: nnx.Module
+    inputs: jax.Array
+    labels: jax.Array
+    layers: Any
+
+
+def perceptron() -> Problem:
+    inputs = jax.random.normal(jax.random.key(0), (120, 20))
+    model = MLP(20, (16, 12), 1, rngs=nnx.Rngs(0))
+    return Problem(model, inputs, (inputs[:, 0] > 0).astype(int), "hidden_*")
+
+
+def convolutions() -> Problem:
+    """A network with batch normalisation, whose averages are state without a gradient."""
+    inputs = jax.random.normal(jax.random.key(0), (60, 8, 8, 1))
+    rngs = nnx.Rngs(0)
+    model = nnx.Sequential(
+        nnx.Conv(1, 4, (3, 3), rngs=rngs),
+        nnx.BatchNorm(4, rngs=rngs),
+        nnx.relu,
+        nnx.Conv(4, 6, (3, 3), strides=2, rngs=rngs),
+        nnx.relu,
+        partial(jnp.mean, axis=(1, 2)),
+        nnx.Linear(6, 2, rngs=rngs),
+    )
+    return Problem(model, inputs, (inputs[:, 0, 0, 0] > 0).astype(int), nnx.Conv)
+
+
+def two_classes(labels):
+    return ja.encode_targets(labels, classes=(0, 1))
+
+
+def probe_of(problem: Problem, measure: str):
+    """What measures a fixed set of inputs at each step."""
+    tap = ja.tap(problem.model, problem.layers)
+    targets = two_classes(problem.labels)
+    return ja.probe(tap, problem.inputs, targets, measure=measure, order=4, reduce="mean")
+
+
+def batch_probe_of(problem: Problem, measure: str):
+    """What measures each training batch."""
+    tap = ja.tap(problem.model, problem.layers)
+    return ja.batch_probe(tap, two_classes, BATCH, measure=measure, order=4, reduce="mean")
+
+
+def training_cases() -> Iterator[Case]:
+    yield from record_cases()
+    yield from fit_chunk_cases()
+
+
+def records(probe, state):
+    return probe(state)
+
+
+def record_cases() -> Iterator[Case]:
+    problem = perceptron()
+    state = shapes(nnx.state(problem.model))
+    for measure in MEASURES:
+        probe = shapes(probe_of(problem, measure))
+        yield Case(f"probe records[{measure}]", records, (probe, state))
+
+
+def fit_chunk_cases() -> Iterator[Case]:
+    """A chunk of steps as ``fit`` compiles it.
+
+    ``fit`` does not hand out its program. Only this function knows the module that builds it.
+    Without that module a case named "fit chunk" fails with the error of the import.
+    """
+    try:
+        from jaxalign.training import chunk
+    except ImportError as error:
+        yield Case("fit chunk", partial(fail, error), ())
+        return
+    plain = perceptron()
+    images = convolutions()
+    for measure in MEASURES:
+        name = f"fit chunk MLP, batch probe[{measure}]"
+        yield chunk_case(chunk, name, plain, batch_probe_of(plain, measure))
+        fixed = probe_of(plain, measure)
+        yield chunk_case(chunk, f"fit chunk MLP[{measure}]", plain, fixed)
+        yield two_models_case(chunk, f"fit chunk two MLPs[{measure}]", plain, fixed)
+        yield chunk_case(chunk, f"fit chunk CNN[{measure}]", images, probe_of(images, measure))
+    yield mesh_case(chunk, "fit chunk MLP on a mesh", plain, probe_of(plain, "exact"))
+
+
+def fail(error: Exception):
+    raise error
+
+
+def recipe_of(chunk: ModuleType, problem: Problem):
+    """How the model is trained."""
+    return chunk.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification, steps=10)
+
+
+def chunk_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+    recipe = recipe_of(chunk, problem)
+    state = recipe.start(problem.model)
+    data = chunk.Data(probe, problem.inputs, problem.labels)
+    run = partial(four_steps, chunk.of_one(recipe))
+    return Case(name, run, (shapes(state), shapes(data)))
+
+
+def two_models_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+    recipe = recipe_of(chunk, problem)
+    state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(problem.model))
+    data = chunk.Data(probe, problem.inputs, problem.labels)
+    program = chunk.of_several(recipe, same_batches=True, hyperparameters=False)
+    return Case(name, partial(four_steps, program), (shapes(state), shapes(data)))
+
+
+def mesh_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+    mesh = device_mesh()
+    recipe = recipe_of(chunk, problem)
+    arrays = (recipe.start(problem.model), problem.inputs, problem.labels)
+    state, inputs, labels = jax.device_put(arrays, NamedSharding(mesh, P()))
+    data = chunk.Data(probe.over(mesh), inputs, labels)
+    program = chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
+    arguments = (placed_shapes(state), placed_shapes(data))
+    return Case(name, partial(four_steps, program), arguments)
+
+
+def four_steps(run, state, data):
+    """``run`` with the row numbers of four batches, each measured."""
+    rows = np.arange(4 * BATCH, dtype=np.int32).reshape(4, 1, BATCH)
+    return run(state, rows % len(data.inputs), None, data)
+
+
+def shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def placed_shapes(tree: Any) -> Any:
+    def shape(x):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+    return jax.tree.map(shape, tree)

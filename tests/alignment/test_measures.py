@@ -1,0 +1,154 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxalign as ja
+
+MEASURES = {
+    "alignment_curve": lambda s: ja.alignment_curve(s, jnp.array([0.0, 0.5, 2.0])),
+    "curve at one threshold": lambda s: ja.alignment_curve(s, 1.0),
+    "alignment_area": ja.alignment_area,
+    "aligned_rank": ja.aligned_rank,
+    "predicted_convergence": lambda s: ja.predicted_convergence(s, jnp.array([0, 1, 30])),
+    "random_label_curve": lambda s: ja.random_label_curve(s, jnp.array([0.0, 0.5, 2.0]), 20),
+}
+
+
+def example(rng, n=20, d=5, k=2):
+    features = jnp.asarray(rng.standard_normal((n, d)), jnp.float32)
+    return features, jnp.asarray(rng.standard_normal((n, k)), jnp.float32)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_under_jit_vmap_and_grad(rng, x64, name):
+    measure = MEASURES[name]
+    features, targets = example(rng)
+
+    def whole(x):
+        return measure(ja.spectrum(ja.prepare(x), targets))
+
+    plain = whole(features)
+    assert plain.dtype == (jnp.int32 if name == "aligned_rank" else jnp.float32)
+    np.testing.assert_allclose(jax.jit(whole)(features), plain, rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.vmap(whole)(jnp.stack([features, features[::-1]]))[0], plain, rtol=1e-5
+    )
+    if name != "aligned_rank":
+        gradient = jax.jit(jax.grad(lambda x: whole(x).sum()))(features)
+        assert np.isfinite(gradient).all()
+
+
+def test_curve_at_one_threshold_is_alignment(rng):
+    s = ja.spectrum(*example(rng))
+    thresholds = [-1.0, 0.0, 0.3, 1.0, float(s.singular_values[2]), 50.0]
+    curve = ja.alignment_curve(s, thresholds)
+    assert curve.shape == (6, 2)
+    for tau, value in zip(thresholds, curve, strict=True):
+        np.testing.assert_array_equal(ja.alignment_curve(s, tau), value)
+
+
+def test_a_threshold_at_a_singular_value_counts_it():
+    s = ja.Spectrum(jnp.array([2.0, 1.0]), jnp.array([[3.0], [4.0]]), jnp.array([9.0]))
+    assert ja.alignment_curve(s, 2.0) == 3
+    assert ja.alignment_curve(s, 1.0) == 7
+    assert ja.alignment_curve(s, 2.0001) == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999, 1.0])
+def test_aligned_rank_is_the_fewest_directions_that_hold_the_share(rng, share):
+    s = ja.spectrum(*example(rng, 30, 12, 4))
+    ranks = ja.aligned_rank(s, share)
+    for j, rank in enumerate(np.asarray(ranks)):
+        energy = np.asarray(s.energy[:, j], float)
+        assert energy[:rank].sum() >= share * energy.sum() * (1 - 1e-6)
+        assert energy[: rank - 1].sum() < share * energy.sum()
+
+
+def test_aligned_rank_of_targets_outside_the_column_space_is_zero():
+    features = jnp.array([[1.0], [1.0], [0.0]])
+    assert ja.aligned_rank(ja.spectrum(features, jnp.array([[0.0], [0.0], [1.0]]))) == 0
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, np.nan])
+def test_aligned_rank_refuses_what_is_no_share(rng, share):
+    with pytest.raises(ValueError, match="energy must be a share in"):
+        ja.aligned_rank(ja.spectrum(*example(rng)), share)
+
+
+def test_bad_thresholds_are_explained(rng):
+    s = ja.spectrum(*example(rng))
+    with pytest.raises(ValueError, match="thresholds must be finite, found 1 NaN or Inf"):
+        ja.alignment_curve(s, [0.0, np.nan])
+    with pytest.raises(
+        ValueError, match=r"thresholds must be a number or have shape \(t,\), found shape \(1, 2\)"
+    ):
+        ja.alignment_curve(s, [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="threshold"):
+        ja.alignment_curve(s, np.inf)
+
+
+def descended(features, targets, rate, steps):
+    """‖Φw_t − y‖² above the minimum, t = 0...steps, by descending in float64."""
+    phi, y = (np.asarray(x, float) for x in (features, targets))
+    best = phi @ np.linalg.lstsq(phi, y, rcond=None)[0]
+    w, left = np.zeros((phi.shape[1], y.shape[1])), []
+    for _ in range(steps + 1):
+        left.append(((phi @ w - best) ** 2).sum(axis=0))
+        w -= rate * phi.T @ (phi @ w - y)
+    return np.array(left)
+
+
+@pytest.mark.parametrize("share", [None, 0.3, 1.0, 1.9])
+def test_predicted_convergence_is_that_of_gradient_descent(rng, share):
+    features, targets = example(rng)
+    s = ja.spectrum(features, targets)
+    top = float(s.singular_values[0]) ** 2
+    found = ja.predicted_convergence(s, range(51), step_size=None if share is None else share / top)
+    expected = descended(features, targets, (1 if share is None else share) / top, 50)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6 * float(s.total.min()))
+
+
+def test_many_small_steps_keep_their_digits():
+    s = ja.Spectrum(jnp.array([1000.0, 1.0]), jnp.array([[1.0], [1.0]]), jnp.array([2.0]))
+    found = ja.predicted_convergence(s, [1, 10**6])
+    np.testing.assert_allclose(
+        found.ravel(), [(1 - 1e-6) ** 2, (1 - 1e-6) ** (2 * 10**6)], rtol=1e-6
+    )
+
+
+def test_gradients_of_predicted_convergence_are_its_differences(rng, matrix_of):
+    with jax.enable_x64(True):
+        x, y = matrix_of(12, 4, [3.0, 1.5, 1.0, 0.5]), rng.choice([-1.0, 1.0], (12, 1))
+
+        def left(x):
+            return ja.predicted_convergence(ja.spectrum(x, y), [0, 1, 7]).sum()
+
+        toward = rng.standard_normal(x.shape)
+        slope = (left(x + 1e-5 * toward) - left(x - 1e-5 * toward)) / 2e-5
+        np.testing.assert_allclose(
+            (jax.grad(left)(jnp.asarray(x)) * toward).sum(), slope, rtol=1e-5
+        )
+
+
+def test_nothing_is_learned_of_a_representation_of_zeros(rng):
+    s = ja.spectrum(jnp.zeros((5, 2)), jnp.ones((5, 1)))
+    for step_size in (None, 0.1):
+        np.testing.assert_array_equal(ja.predicted_convergence(s, [0, 3], step_size=step_size), 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "step_size", "message"),
+    [
+        (5, None, r"steps must have shape \(t,\), found \(\); pass \[10\] for one"),
+        ([1, -1], None, "steps must not be negative, found -1"),
+        ([np.nan], None, "steps must be finite"),
+        ([1], 0, "step_size must lie between 0 and 2/σ_1² = 0.5, found 0"),
+        ([1], 0.51, "step_size must lie between 0 and 2/σ_1² = 0.5, found 0.51"),
+        ([1], [0.1], "step_size must be a scalar, found shape"),
+    ],
+)
+def test_steps_that_mean_nothing_are_explained(steps, step_size, message):
+    s = ja.Spectrum(jnp.array([2.0, 1.0]), jnp.array([[3.0], [4.0]]), jnp.array([9.0]))
+    with pytest.raises(ValueError, match=message):
+        ja.predicted_convergence(s, steps, step_size=step_size)

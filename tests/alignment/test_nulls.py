@@ -1,0 +1,267 @@
+from itertools import permutations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxalign as ja
+
+TAU = [-1.0, 0.0, 0.3, 1.0, 2.5, 50.0]
+
+
+def problem(rng, n=24, d=5, k=2, dtype=np.float32):
+    """Features with a constant column and targets with a mean: what tells the two nulls apart."""
+    features = np.concatenate([rng.standard_normal((n, d - 1)), np.ones((n, 1))], axis=1)
+    return features.astype(dtype), (features[:, :1] + rng.standard_normal((n, k)) + 1).astype(dtype)
+
+
+def folded(features, targets, folds):
+    return jax.vmap(ja.moments)(
+        features.reshape(folds, -1, features.shape[1]), targets.reshape(folds, -1, targets.shape[1])
+    )
+
+
+@pytest.mark.parametrize(("n", "d"), [(5, 3), (6, 2), (3, 5), (2, 2)])
+def test_permutation_null_is_the_mean_over_all_permutations(rng, x64, n, d):
+    features, targets = problem(rng, n, d)
+    every = [ja.spectrum(features, targets[list(p)]) for p in permutations(range(n))]
+    null = ja.permutation_null(features, targets)
+    for found, expected in zip(null, map(np.stack, zip(*every, strict=True)), strict=True):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected.mean(axis=0), rtol=1e-5, atol=1e-5)
+
+
+def test_permutation_null_of_rank_deficient_features(rng):
+    """Directions under the rank tolerance hold nothing, also by chance."""
+    features, targets = problem(rng, 5, 3)
+    doubled = np.concatenate([features, features], axis=1)
+    np.testing.assert_allclose(ja.permutation_null(doubled, targets).energy[3:], 0)
+    np.testing.assert_allclose(
+        ja.permutation_null(doubled, targets).energy.sum(axis=0),
+        ja.permutation_null(features, targets).energy.sum(axis=0),
+        rtol=1e-5,
+    )
+    np.testing.assert_array_equal(ja.permutation_null(np.zeros((4, 2)), np.ones((4, 1))).energy, 0)
+
+
+def test_permutation_null_of_centred_targets_is_nearly_that_of_random_ones(rng):
+    """Without means: ‖c‖²/(n − 1) a direction instead of ‖y‖²/n."""
+    features, targets = (x - x.mean(axis=0) for x in problem(rng, dtype=float))
+    features = features[:, :-1]
+    null = ja.permutation_null(features, targets)
+    random = ja.random_label_curve(ja.spectrum(features, targets), TAU, 24)
+    np.testing.assert_allclose(ja.alignment_curve(null, TAU)[2:], random[2:] * 24 / 23, rtol=1e-5)
+
+
+def test_what_a_bias_column_holds_of_the_mean_is_no_alignment(rng):
+    features = np.ones((30, 1), np.float32)
+    targets = np.where(np.arange(30) < 24, 1, -1).astype(np.float32)  # mean 0.6
+    s, null = ja.spectrum(features, targets), ja.permutation_null(features, targets)
+    np.testing.assert_allclose(null.energy, s.energy, rtol=1e-5)
+    np.testing.assert_allclose(null.energy, 30 * 0.36, rtol=1e-5)
+
+
+@pytest.mark.parametrize("transformed", [False, True], ids=["plain", "jit of vmap"])
+def test_permuted_curves_have_that_mean_under_every_transformation(rng, x64, transformed):
+    features, targets = map(jnp.asarray, problem(rng))
+    tau, key = jnp.array(TAU, jnp.float32), jax.random.key(1)
+
+    def both(x, y, key):
+        return (
+            ja.permutation_curves(x, y, tau, key=key, draws=400),
+            ja.permutation_null(x, y),
+        )
+
+    if transformed:
+        stacked = (jnp.stack([x[::-1], x]) for x in (features, targets))
+        found, null = jax.tree.map(
+            lambda x: x[1], jax.jit(jax.vmap(both))(*stacked, jnp.stack([key, key]))
+        )
+    else:
+        found, null = both(features, targets, key)
+    assert found.null.shape == (400, 6, 2)
+    assert found.null.dtype == found.observed.dtype == jnp.float32
+    np.testing.assert_allclose(
+        found.observed, ja.alignment_curve(ja.spectrum(features, targets), TAU), rtol=1e-5
+    )
+    error = np.asarray(found.null.std(axis=0)) / 20
+    difference = np.asarray(found.null.mean(axis=0) - ja.alignment_curve(null, TAU))
+    assert (np.abs(difference) <= 4 * error + 1e-4).all()
+
+
+def test_columns_are_shuffled_together(rng):
+    features, targets = problem(rng)
+    found = ja.permutation_curves(
+        features,
+        np.concatenate([targets, 2 * targets], axis=1),
+        TAU,
+        key=jax.random.key(0),
+        draws=20,
+    )
+    np.testing.assert_allclose(found.null[..., 2:], 4 * found.null[..., :2], rtol=1e-5)
+
+
+def test_the_same_key_gives_the_same_draws_and_another_others(rng):
+    def draw(seed):
+        return ja.permutation_curves(
+            *problem(np.random.default_rng(0)), TAU, key=jax.random.key(seed), draws=5
+        ).null
+
+    np.testing.assert_array_equal(draw(0), draw(0))
+    assert (draw(0) != draw(1))[:, 2:4].all()
+
+
+def test_p_values_count_draws_that_reach_what_was_observed():
+    null = jnp.array([1.0, 2.0, 3.0, 4.0])[:, None, None]
+
+    def p(observed):
+        return float(ja.Permuted(jnp.full((1, 1), observed), null).p_values[0, 0])
+
+    np.testing.assert_allclose(
+        [p(0.5), p(2.5), p(3 * (1 + 1e-6)), p(9.0)], [1, 0.6, 0.6, 0.2], rtol=1e-6
+    )
+    found = ja.Permuted(jnp.ones((1, 1)), null)
+    np.testing.assert_allclose(found.quantiles(0.5), [[2.5]])
+    np.testing.assert_allclose(found.quantiles([0.0, 1.0]), [[[1.0]], [[4.0]]])
+
+
+def test_p_values_are_uniform_by_chance_and_small_where_labels_are_in_the_features(rng):
+    features, labels = (
+        jnp.asarray(rng.standard_normal((200, 30, width)), jnp.float32) for width in (4, 1)
+    )
+    p = jax.jit(
+        lambda y: jax.vmap(
+            lambda x, y, key: ja.permutation_curves(
+                x, y, jnp.array([0.0, 1.0]), key=key, draws=99
+            ).p_values[:, 0]
+        )(features, y, jax.random.split(jax.random.key(0), 200))
+    )
+    unaligned, aligned = p(labels), p(labels + 3 * features[..., :1])
+    np.testing.assert_array_equal(unaligned[:, 0], 1)  # A(0) is ‖y‖², whatever the order
+    share = float((unaligned[:, 1] <= 0.1).mean())
+    assert abs(share - 0.1) < 4 * (0.1 * 0.9 / 200) ** 0.5
+    assert (aligned[:, 1] <= 0.02).all()
+
+
+def test_bootstrap_draws_are_curves_of_repeated_folds(rng, x64):
+    """Two folds of three rows: every draw is one of the four samples that can be drawn, in their
+    shares.
+    """
+    features, targets = problem(rng, 6, 3)
+
+    def whole(rows):
+        return np.asarray(ja.alignment_curve(ja.spectrum(features[rows], targets[rows]), TAU))
+
+    first, both, second = whole([0, 1, 2] * 2), whole(range(6)), whole([3, 4, 5] * 2)
+    for folds in (
+        folded(features, targets, 2),
+        [ja.moments(features[i : i + 3], targets[i : i + 3]) for i in (0, 3)],
+    ):
+        drawn = np.asarray(ja.bootstrap_curves(folds, TAU, key=jax.random.key(2), draws=300))
+        assert drawn.shape == (300, 6, 2)
+        assert drawn.dtype == np.float32
+        is_one = np.stack(
+            [
+                np.isclose(drawn, one, rtol=1e-4, atol=1e-4).all(axis=(1, 2))
+                for one in (first, both, second)
+            ]
+        )
+        np.testing.assert_array_equal(is_one.sum(axis=0), 1)
+        assert (np.abs(is_one.mean(axis=1) - [0.25, 0.5, 0.25]) < 4 * 0.5 / 300**0.5).all()
+
+
+def test_bootstrap_under_jit_and_vmap(rng, x64):
+    folds, tau = folded(*problem(rng), 6), jnp.array(TAU, jnp.float32)
+    keys = jax.random.split(jax.random.key(3), 2)
+
+    def curves(folds, key):
+        return ja.bootstrap_curves(folds, tau, key=key, draws=10, centered=True)
+
+    plain = jnp.stack([curves(folds, key) for key in keys])
+    two = (
+        jax.tree.map(lambda x: jnp.stack([x, x]), folds) if x64 else jax.vmap(lambda _: folds)(keys)
+    )
+    jitted = jax.jit(curves)
+    for found in (jnp.stack([jitted(folds, key) for key in keys]), jax.vmap(curves)(two, keys)):
+        np.testing.assert_allclose(found, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_centered_bootstrap_is_about_each_draw_s_own_mean(rng):
+    features, targets = problem(rng)
+
+    def draw(x, y):
+        return ja.bootstrap_curves(
+            folded(x, y, 6), TAU, key=jax.random.key(0), draws=10, centered=True
+        )
+
+    np.testing.assert_allclose(
+        draw(features + 7, targets - 3), draw(features, targets), rtol=1e-3, atol=1e-3
+    )
+
+
+def population(key, n=120, d=6):
+    """Rows whose curve, as a share of ‖y‖², is smooth at the thresholds √n·(0.5, 1.5): no
+    population singular value is near.
+    """
+    one, two = jax.random.split(key)
+    features = jax.random.normal(one, (n, d)) * jnp.array([3.0, 2.0, 1.0, 1.0, 0.2, 0.1])
+    targets = features @ jnp.array([0.2, 0.4, 0.5, 0.0, 1.0, 1.0]) + jax.random.normal(two, (n,))
+    return features, targets[:, None], n**0.5 * jnp.array([0.0, 0.5, 1.5])
+
+
+def shares(curve):
+    return curve[..., 1:, 0] / curve[..., :1, 0]
+
+
+def test_bootstrap_has_the_spread_of_new_samples_and_covers_the_mean():
+    """Of folds as of single rows, over 150 samples: standard deviation within 20 %; A ± 1.96 of it
+    covers nearly as it says.
+    """
+
+    @jax.jit
+    def one(key):
+        data, draws = jax.random.split(key)
+        features, targets, tau = population(data)
+        curve = shares(ja.alignment_curve(ja.spectrum(features, targets), tau))
+
+        def deviation(folds):
+            return shares(
+                ja.bootstrap_curves(folded(features, targets, folds), tau, key=draws, draws=100)
+            ).std(axis=0)
+
+        return curve, jnp.stack([deviation(20), deviation(120)])
+
+    curves, deviations = map(np.asarray, jax.lax.map(one, jax.random.split(jax.random.key(5), 150)))
+    np.testing.assert_allclose(deviations.mean(axis=0) / curves.std(axis=0), 1, atol=0.2)
+    covered = np.abs(curves - curves.mean(axis=0))[:, None] <= 1.96 * deviations
+    assert (covered.mean(axis=0) > 0.95 - 4 * (0.95 * 0.05 / 150) ** 0.5).all()
+
+
+def test_bad_draws_and_folds_are_explained(rng):
+    features, targets = problem(rng)
+    folds, key = folded(features, targets, 4), jax.random.key(0)
+
+    def bootstrap(folds, tau=TAU, draws=3):
+        return ja.bootstrap_curves(folds, tau, key=key, draws=draws)
+
+    with pytest.raises(ValueError, match="draws must be at least 1, found 0"):
+        ja.permutation_curves(features, targets, TAU, key=key, draws=0)
+    with pytest.raises(ValueError, match="draws must be at least 1, found 0"):
+        bootstrap(folds, draws=0)
+    with pytest.raises(ValueError, match="at least 2 rows to be permuted"):
+        ja.permutation_null(features[:1], targets[:1])
+    with pytest.raises(ValueError, match=r"folds must be at least 2 Moments.*split the rows"):
+        bootstrap(ja.moments(features, targets))
+    with pytest.raises(ValueError, match="folds must be at least 2 Moments"):
+        bootstrap([ja.moments(features, targets)])
+    with pytest.raises(ValueError, match="pass at least one"):
+        bootstrap([])
+    with pytest.raises(ValueError, match="must agree in features, found 5 and 4"):
+        bootstrap([ja.moments(features, targets), ja.moments(features[:, 1:], targets)])
+    with pytest.raises(ValueError, match="found one of weight 0"):
+        bootstrap([ja.moments(features, targets, w) for w in (np.ones(24), np.zeros(24))])
+    with pytest.raises(ValueError, match="thresholds must be finite"):
+        bootstrap(folds, [np.nan])
+    with pytest.raises(ValueError, match="of a first pass"):
+        bootstrap([ja.moments(features, targets, basis=ja.basis(folds.sum()))] * 2)

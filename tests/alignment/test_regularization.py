@@ -1,0 +1,122 @@
+"""The smooth curve against the hard one, and Label Alignment Regularization's minimiser against
+gradient descent.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxalign as ja
+
+
+@pytest.fixture
+def data(rng):
+    """Two distributions of the same 6 features, the second with its strong directions elsewhere."""
+    mixing, turned = (np.linalg.qr(rng.standard_normal((6, 6)))[0] for _ in range(2))
+    scales = np.geomspace(2, 0.3, 6)
+    features = (rng.standard_normal((60, 6)) * scales) @ mixing
+    unlabelled = (rng.standard_normal((40, 6)) * scales) @ (0.9 * mixing + 0.1 * turned)
+    targets = np.sign(features @ mixing[0])[:, None] + 0.1 * rng.standard_normal((60, 2))
+    return tuple(x.astype(np.float32) for x in (features, targets, unlabelled))
+
+
+def test_the_smooth_curve_tends_to_the_hard_one(data):
+    found = ja.spectrum(*data[:2])
+    between = float(found.singular_values[2] + found.singular_values[3]) / 2
+    hard = ja.alignment_curve(found, between)
+    errors = [
+        float(jnp.abs(ja.smooth_alignment(found, between, width=w) - hard).max())
+        for w in (1, 0.1, 0.01)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-3
+
+
+def test_training_on_the_smooth_curve_raises_alignment(rng):
+    x = jnp.asarray(rng.standard_normal((80, 5)), jnp.float32)
+    y = jnp.sign(
+        x[:, :1] * x[:, 1:2]
+    )  # not linear in x: a linear map's features cannot hold it, tanh's can
+
+    def features(w):
+        return ja.prepare(jnp.tanh(x @ w))
+
+    def share(w):
+        return (ja.smooth_alignment(ja.spectrum(features(w), y), 3.0) / 80).sum()
+
+    w = jnp.asarray(rng.standard_normal((5, 12)), jnp.float32)
+    start = float(ja.alignment_area(ja.spectrum(features(w), y))[0])
+    climb = jax.jit(lambda w: w + 2 * jax.grad(share)(w))
+    for _ in range(60):
+        w = climb(w)
+    assert float(ja.alignment_area(ja.spectrum(features(w), y))[0]) > 1.5 * start
+
+
+@pytest.mark.parametrize(("rank", "unlabelled_rank"), [(6, 0), (3, 2), (4, 4)])
+def test_the_closed_form_is_where_gradient_descent_ends(data, rank, unlabelled_rank, x64):
+    features, targets, unlabelled = data
+    settings = {"rank": rank, "unlabelled_rank": unlabelled_rank, "strength": 0.7}
+    weights = ja.label_alignment_weights(features, targets, unlabelled, **settings)
+    loss = jax.jit(lambda w: ja.label_alignment_loss(w, features, targets, unlabelled, **settings))
+    slope = jax.jit(jax.grad(loss))
+    assert float(jnp.abs(slope(weights)).max()) < 1e-3 * float(
+        jnp.abs(slope(jnp.zeros_like(weights))).max()
+    )
+    w = jnp.zeros_like(weights)
+    rate = 0.4 / float(np.linalg.norm(features, 2) ** 2 + np.linalg.norm(unlabelled, 2) ** 2)
+    descend = jax.jit(lambda w: jax.lax.fori_loop(0, 20000, lambda _, w: w - rate * slope(w), w))
+    w = descend(w)
+    np.testing.assert_allclose(w, weights, rtol=2e-2, atol=2e-3)
+    assert float(loss(weights)) <= float(loss(w)) + 1e-3
+
+
+def test_special_cases_are_least_squares_and_ridge(data):
+    features, targets, unlabelled = data
+    wide = features.astype(float)
+    plain = ja.label_alignment_weights(features, targets, unlabelled, rank=6, unlabelled_rank=6)
+    np.testing.assert_allclose(
+        plain, np.linalg.lstsq(wide, targets, rcond=None)[0], rtol=1e-4, atol=1e-5
+    )
+    ridge = ja.label_alignment_weights(
+        features, targets, np.eye(6), rank=6, unlabelled_rank=0, strength=3.0
+    )
+    np.testing.assert_allclose(
+        ridge,
+        np.linalg.solve(wide.T @ wide + 3 * np.eye(6), wide.T @ targets),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_directions_without_a_minimum_get_no_weight(data):
+    features, targets, _ = data
+    weights = ja.label_alignment_weights(features, targets, features, rank=2, unlabelled_rank=6)
+    right = np.linalg.svd(features.astype(float))[2]
+    np.testing.assert_allclose(right[2:] @ np.asarray(weights), 0, atol=1e-4)
+
+
+def test_bad_input_is_explained(data):
+    features, targets, unlabelled = data
+
+    def call(*x, **changed):
+        return ja.label_alignment_weights(*x, **{"rank": 1, "unlabelled_rank": 1} | changed)
+
+    with pytest.raises(ValueError, match="rank must be from 0 to d = 6, found 7"):
+        call(features, targets, unlabelled, rank=7)
+    with pytest.raises(ValueError, match="unlabelled_rank must be from 0 to d = 6, found -1"):
+        call(features, targets, unlabelled, unlabelled_rank=-1)
+    with pytest.raises(ValueError, match="as many columns, found 6 and 3"):
+        call(features, targets, unlabelled[:, :3])
+    with pytest.raises(ValueError, match="unlabelled must be finite"):
+        call(features, targets, np.full((3, 6), np.nan))
+    with pytest.raises(ValueError, match="strength must not be negative, found -1"):
+        call(features, targets, unlabelled, strength=-1.0)
+    with pytest.raises(
+        ValueError, match=r"weights must have shape \(d, c\) = \(6, 2\), found \(2, 6\)"
+    ):
+        ja.label_alignment_loss(
+            np.ones((2, 6)), features, targets, unlabelled, rank=1, unlabelled_rank=1
+        )
+    with pytest.raises(ValueError, match="width must be positive, found 0"):
+        ja.smooth_alignment(ja.spectrum(features, targets), 1.0, width=0.0)

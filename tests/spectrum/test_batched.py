@@ -1,0 +1,144 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxalign as ja
+from jaxalign._core.linalg import AT_ONCE
+from jaxalign._spectrum import batched
+
+
+@pytest.fixture
+def layers(rng):
+    return {
+        name: rng.standard_normal((40, d)).astype(np.float32)
+        for name, d in (("wide", 60), ("b", 5), ("a", 7), ("c", 33))
+    }
+
+
+@pytest.fixture
+def targets(rng):
+    return rng.standard_normal((40, 2)).astype(np.float32)
+
+
+def assert_each(found, layers, targets, **settings):
+    assert list(found) == list(layers)
+    for name, features in layers.items():
+        for a, b in zip(found[name], ja.spectrum(features, targets, **settings), strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("method", ["auto", "refined", "triangular"])
+def test_ragged_layers_are_as_one_by_one(layers, targets, x64, method, centered):
+    assert_each(
+        ja.spectra(layers, targets, method=method, centered=centered),
+        layers,
+        targets,
+        centered=centered,
+    )
+
+
+def test_traced_layers_share_one_eigensolver_a_width_class(layers, targets, monkeypatch):
+    """As on an accelerator: 5 and 7 columns fill up to 6 and 8, 33 to 40 rows' worth of wide; every
+    result is exact.
+    """
+    monkeypatch.setattr(batched, "platform_of", lambda x: "gpu")
+    ragged = {f"layer {d}": layers["c"][:, :d] for d in (5, 6, 7, 8, 17, 20, 24)}
+
+    def solve(held):
+        return {name: tuple(s) for name, s in ja.spectra(held, targets).items()}
+
+    batches = re.findall(
+        r"f64\[(\d+),(\d+),\d+\] \w+:f64\[\1,\2\] = eigh\[", str(jax.make_jaxpr(solve)(ragged))
+    )
+    assert batches == [("2", "6"), ("2", "8"), ("3", "24")]
+    assert_each(jax.jit(solve)(ragged), dict(sorted(ragged.items())), targets)
+    assert_each(jax.jit(solve)(layers), dict(sorted(layers.items())), targets)
+
+
+def test_sequences_and_stacks(layers, targets, rng):
+    held = ja.spectra(list(layers.values()), targets)
+    assert_each(dict(zip(layers, held, strict=True)), layers, targets)
+    stack = rng.standard_normal((3, 40, 6)).astype(np.float32)
+    each = rng.standard_normal((3, 40, 1)).astype(np.float32)
+    for y in (targets, each):
+        for found in (ja.spectra(stack, y), jax.jit(ja.spectra)(stack, y)):
+            assert found.energy.shape == (3, 6, y.shape[-1])
+            expected = ja.spectrum(stack[2], y[2] if y.ndim == 3 else y)
+            np.testing.assert_allclose(found.energy[2], expected.energy, rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_through_a_width_class(layers, targets, monkeypatch):
+    ragged = {"a": layers["a"], "b": layers["b"]}
+
+    def area(held):
+        return sum(ja.alignment_area(s).sum() for s in ja.spectra(held, targets).values())
+
+    apart = {
+        name: jax.grad(lambda x: ja.alignment_area(ja.spectrum(x, targets)).sum())(x)
+        for name, x in ragged.items()
+    }
+    monkeypatch.setattr(batched, "platform_of", lambda x: "gpu")
+    together = jax.grad(area)(ragged)
+    for name in ragged:
+        np.testing.assert_allclose(together[name], apart[name], rtol=1e-3, atol=1e-4)
+
+
+def test_many_batched_solvers_in_one_program_end(rng):
+    """Three or more batched LAPACK calls in one program wait for each other for ever on jax 0.10
+    and two cores.
+    """
+    seeds = jnp.asarray(rng.standard_normal((8, 200, 64)), jnp.float32)
+    targets = jnp.ones((200, 1))
+
+    @jax.jit
+    def areas(x):
+        scaled = [
+            jax.vmap(lambda a, c=c: ja.alignment_area(ja.spectrum(a * c, targets)))(x)
+            for c in range(1, 9)
+        ]
+        return jnp.stack(scaled)
+
+    for _ in range(3):
+        found = areas(seeds).block_until_ready()
+    np.testing.assert_allclose(found[7], 8 * found[0], rtol=1e-4)
+
+
+def test_batches_of_batches_are_one_loop_of_several_calls_a_turn(rng, x64):
+    stack = jnp.asarray(rng.standard_normal((3, 5, 7, 30, 6)), jnp.float32)
+    targets = jnp.ones((30, 2))
+    solve = jax.vmap(jax.vmap(jax.vmap(lambda phi: tuple(ja.spectrum(phi, targets)))))
+    scans = re.findall(
+        r"scan\[.*?length=(\d+).*?unroll=(\d+)", str(jax.make_jaxpr(solve)(stack)), re.DOTALL
+    )
+    assert ("105", str(min(AT_ONCE, 105))) in scans
+    for found, expected in zip(
+        jax.jit(solve)(stack), ja.spectra(stack.reshape(-1, 30, 6), targets), strict=True
+    ):
+        np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_bad_input_names_the_layer(layers, targets):
+    with pytest.raises(ValueError, match=r"features\['b'\]: features must be finite"):
+        ja.spectra({**layers, "b": np.full((40, 2), np.nan)}, targets)
+    with pytest.raises(
+        ValueError,
+        match=r"features\[1\]: features and targets must have as many rows, found features 7",
+    ):
+        ja.spectra([layers["a"], layers["a"][:7]], targets)
+    with pytest.raises(ValueError, match=r"features must be \(b, n, d\), a list or a mapping"):
+        ja.spectra(layers["a"], targets)
+    with pytest.raises(
+        ValueError, match=r"must agree in b and n, found \(3, 5, 2\) and \(2, 5, 1\)"
+    ):
+        ja.spectra(np.ones((3, 5, 2)), np.ones((2, 5, 1)))
+    with pytest.raises(ValueError, match=r"must not be empty, found shapes \(0, 5, 2\)"):
+        ja.spectra(np.ones((0, 5, 2)), np.ones((5, 1)))
+    with pytest.raises(ValueError, match=r"features must be finite, found 1 NaN .*\(2, 0, 1\)"):
+        ja.spectra(np.where(np.arange(30) == 21, np.nan, 1.0).reshape(3, 5, 2), np.ones((5, 1)))
+    assert ja.spectra({}, targets) == {}
+    assert ja.spectra([], targets) == []

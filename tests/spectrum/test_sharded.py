@@ -1,0 +1,144 @@
+import re
+import warnings
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import jaxalign as ja
+
+WIRE = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
+
+
+@pytest.fixture
+def mesh():
+    return jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+
+
+@pytest.fixture
+def data(rng):
+    return rng.standard_normal((48, 6)), rng.standard_normal((48, 2))
+
+
+def on_the_wire(program, *arguments) -> list[str]:
+    """Result types of the collectives in the compiled program."""
+    text = program.lower(*arguments).compile().as_text()
+    return [m[1] for m in re.finditer(rf"= (\S+) (?:{WIRE})(?:-start)?\(", text)]
+
+
+def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol):
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * float(np.abs(y).max()))
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("method", ["moments", "refined", "triangular"])
+def test_rows_over_devices_equal_one_device(data, mesh, method, centered):
+    features, targets = data
+    solve = ja.sharded(mesh, rows="data", method=method, centered=centered)
+    with jax.enable_x64(True):
+        for n in (48, 45, 5):  # divided by the mesh, not divided, fewer rows than features
+            expected = ja.spectrum(features[:n], targets[:n], method="svd", centered=centered)
+            found = solve(features[:n], targets[:n])
+            kept = expected.singular_values > 1e-10  # centring takes a direction from wide features
+            assert found.energy.shape == expected.energy.shape
+            assert_close(
+                jax.tree.map(lambda x, k=kept: x[k] if len(x) == len(k) else x, found)[:2],
+                jax.tree.map(lambda x, k=kept: x[k], expected[:2]),
+                1e-12,
+            )
+            assert_close(found[2:], expected[2:], 1e-12)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_arrays_of_any_placement(data, kind):
+    features, targets = (x.astype(np.float32) for x in data)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
+    placed = [jax.device_put(x, NamedSharding(mesh, P("data"))) for x in (features, targets)]
+    solve, expected = ja.sharded(mesh, rows="data"), ja.spectrum(features, targets)
+    assert_close(solve(features, targets), expected, 1e-5)
+    assert_close(solve(*placed), expected, 1e-5)
+    assert_close(jax.jit(solve)(*placed), expected, 1e-5)
+
+
+def test_what_goes_over_the_wire(data, mesh):
+    """A sum of (d + 2)(d + 1 + k) numbers, one more for a second pass, the factors for QR; never Φ,
+    and for batches nothing.
+    """
+    features, targets = (jnp.asarray(x, jnp.float32) for x in data)
+    split = NamedSharding(mesh, P("data"))
+    held = [jax.device_put(x, split) for x in (features, targets)]
+
+    def rows(method):
+        return on_the_wire(jax.jit(ja.sharded(mesh, rows="data", method=method)), *held)
+
+    assert [re.sub(r"\{.*", "", t) for t in rows("moments")] == ["f64[8,9]"]
+    assert [re.sub(r"\{.*", "", t) for t in rows("refined")] == ["f64[8,9]", "f64[8,9]"]
+    assert [re.sub(r"\{.*", "", t) for t in rows("triangular")] == ["f32[4,8,9]"]
+    batch = [jax.device_put(jnp.stack([x] * 8), split) for x in (features, targets)]
+    for method in ("moments", "refined", "triangular", "svd"):
+        assert on_the_wire(jax.jit(ja.sharded(mesh, batch="data", method=method)), *batch) == []
+
+
+def test_plain_jit_with_sharded_arguments(data, mesh):
+    """Nothing of ours but spectrum(moments): the compiler finds the one sum by itself."""
+    features, targets = (
+        jax.device_put(jnp.asarray(x, jnp.float32), NamedSharding(mesh, P("data"))) for x in data
+    )
+    program = jax.jit(lambda x, y: ja.spectrum(ja.moments(x, y)))
+    assert_close(
+        program(features, targets), ja.spectrum(*(x.astype(np.float32) for x in data)), 1e-5
+    )
+
+
+def test_pmap(data):
+    """Its documentation calls it the old way; the same two lines work in it."""
+    features, targets = (x.astype(np.float32).reshape(4, 12, -1) for x in data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        over = jax.pmap(
+            lambda x, y: ja.spectrum(jax.lax.psum(ja.moments(x, y), "rows")), axis_name="rows"
+        )
+        found = over(features, targets)
+        each = jax.pmap(partial(ja.spectrum, method="triangular"))(features, targets)
+    expected = ja.spectrum(*(x.astype(np.float32) for x in data))
+    assert_close(jax.tree.map(lambda x: x[3], found), expected, 1e-5)
+    assert_close(jax.tree.map(lambda x: x[1], each), ja.spectrum(features[1], targets[1]), 1e-4)
+
+
+@pytest.mark.parametrize("number", [8, 6])
+def test_batches_over_devices(rng, mesh, number):
+    features, targets = (rng.standard_normal((number, 20, w)).astype(np.float32) for w in (5, 1))
+    found = ja.sharded(mesh, batch="data", centered=True)(features, targets)
+    assert found.energy.shape == (number, 5, 1)
+    for i in range(number):
+        expected = ja.spectrum(features[i], targets[i], centered=True)
+        assert_close(jax.tree.map(lambda x, i=i: x[i], found), expected, 1e-5)
+
+
+def test_one_process_sums_to_itself(data):
+    held = ja.moments(*data)
+    assert ja.sum_over_processes(held) is held
+
+
+def test_bad_arguments_are_explained(data, mesh):
+    with pytest.raises(
+        ValueError, match="name one mesh axis, as rows or as batch, found rows=None and batch=None"
+    ):
+        ja.sharded(mesh)
+    with pytest.raises(ValueError, match="found rows='data' and batch='data'"):
+        ja.sharded(mesh, rows="data", batch="data")
+    with pytest.raises(ValueError, match="the mesh has no axis 'rows'; its axes are 'data'"):
+        ja.sharded(mesh, rows="rows")
+    with pytest.raises(ValueError, match="no plain SVD without gathering them"):
+        ja.sharded(mesh, rows="data", method="svd")
+    with pytest.raises(ValueError, match="method must be 'auto'"):
+        ja.sharded(mesh, batch="data", method="qr")
+    with pytest.raises(ValueError, match="features 48 and targets 47"):
+        ja.sharded(mesh, rows="data")(data[0], data[1][:47])
+    with pytest.raises(ValueError, match=r"features must be \(b, n, d\) and targets \(b, n, k\)"):
+        ja.sharded(mesh, batch="data")(*data)

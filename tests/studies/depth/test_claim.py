@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from jaxalign.studies.depth.claim import DIGITS, FASHION, STUDY, Config
+
+CONFIG = Config(problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, samples=64, steps=3)
+
+
+def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> list[dict]:
+    """Rows of networks whose last layer has a share by depth, over six seeds."""
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "problem": problem,
+            "labels": labels,
+            "depth": depth,
+            "seed": seed,
+            "layer": f"hidden_{position}" if position else "input",
+            "position": position,
+            "untrained": 0.2 / (1 + position),
+            "trained": share * position / depth + 0.002 * rng.standard_normal(),
+            "loss_start": 0.7,
+            "loss_end": 0.1,
+        }
+        for depth, share in shares.items()
+        for position in range(depth + 1)
+        for seed in range(6)
+    ]
+
+
+def config(*depths: int, problems=(DIGITS,), labels=("real",)) -> Config:
+    return Config(problems=problems, labels=labels, depths=depths)
+
+
+def test_the_cells_are_the_design():
+    cells = STUDY.cells(Config())
+    assert len(cells) == len({tuple(cell.values()) for cell in cells}) == 2 * 2 * 6
+
+
+def test_measuring_is_deterministic_and_random_labels_are_others():
+    (cell,) = STUDY.cells(CONFIG)
+    rows = STUDY.measure(CONFIG, cell)
+    assert rows == STUDY.measure(CONFIG, cell)
+    assert [row["position"] for row in rows] == [0, 0, 1, 1, 2, 2]
+    random = STUDY.measure(CONFIG, {**cell, "labels": "random"})
+    assert random[0]["untrained"] < rows[0]["untrained"]
+
+
+def test_a_rise_with_depth_holds():
+    told = STUDY.verdict(config(1, 2, 4), made_up({1: 0.3, 2: 0.4, 4: 0.5}))
+    assert (told.outcome, told.failing) == ("holds", [])
+    assert told.effect.value == pytest.approx(1)
+    assert told.effect.n == 6
+
+
+def test_a_fall_after_a_rise_holds_in_part_and_is_named():
+    told = STUDY.verdict(config(1, 2, 3, 4), made_up({1: 0.2, 2: 0.4, 3: 0.6, 4: 0.5}))
+    assert told.outcome == "holds in part"
+    assert [one.split(" by ")[0] for one in told.failing] == ["digits: falls from depth 3 to 4"]
+
+
+def test_no_trend_does_not_hold():
+    assert (
+        STUDY.verdict(config(1, 2, 4), made_up({1: 0.5, 2: 0.4, 4: 0.3})).outcome == "does not hold"
+    )
+
+
+def test_the_figure_has_a_panel_a_data_set():
+    shares = {1: 0.3, 2: 0.4, 4: 0.5}
+    rows = made_up(shares) + made_up(shares, labels="random") + made_up(shares, problem="other")
+    figure = STUDY.figure(config(1, 2, 4), rows)
+    assert [axes.get_title("left") for axes in figure.axes] == ["digits", "other"]
+    figure.canvas.draw()

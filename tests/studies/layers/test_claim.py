@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from jaxalign.studies.layers.claim import DIGITS, FASHION, STUDY, Config
+from jaxalign.studies.layers.table import areas, deeper_is_higher, mean_curves
+
+CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, samples=64, steps=3)
+TAU = np.linspace(0, 1, 5)
+
+
+def made_up(architecture: str, shares: list[float]) -> list[dict]:
+    """Rows of one architecture whose layers have these shares, the inputs first, over six seeds."""
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "architecture": architecture,
+            "problem": DIGITS,
+            "seed": seed,
+            "layer": f"hidden_{position}" if position else "input",
+            "position": position,
+            "untrained": 0.3 - 0.02 * position,
+            "trained": share + 0.002 * rng.standard_normal(),
+            "loss_start": 0.7,
+            "loss_end": 0.1,
+            **{f"A at {tau:.4f}": float(max(1 - tau / (2 * share), 0)) for tau in TAU},
+        }
+        for position, share in enumerate(shares)
+        for seed in range(6)
+    ]
+
+
+def config(*architectures: str) -> Config:
+    return Config(problems=(DIGITS,), architectures=architectures)
+
+
+def test_the_cells_are_the_design():
+    assert len(STUDY.cells(Config())) == 4 * 2
+    assert STUDY.cells(config("ReLU MLP")) == [{"architecture": "ReLU MLP", "problem": DIGITS}]
+
+
+@pytest.mark.slow
+def test_measuring_is_deterministic_and_the_area_is_that_of_the_curve():
+    (cell,) = STUDY.cells(CONFIG)
+    rows = STUDY.measure(CONFIG, cell)
+    assert rows == STUDY.measure(CONFIG, cell)
+    assert areas(rows, "trained").shape == (2, 5)
+    tau, curves = mean_curves(rows)
+    assert curves.shape == (6, len(tau))
+    assert curves[:, 0] == pytest.approx(1)
+    assert np.trapezoid(curves[1:], tau) == pytest.approx(
+        areas(rows, "trained").mean(axis=0), abs=0.02
+    )
+
+
+def test_areas_that_rise_in_every_cell_hold():
+    told = STUDY.verdict(
+        config("A", "B"), made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.3, 0.4, 0.6])
+    )
+    assert (told.outcome, told.failing, told.cells, told.effect.value) == (
+        "holds",
+        [],
+        2,
+        pytest.approx(1),
+    )
+    assert told.notes[0].startswith("the same networks untrained: -1.00")
+
+
+def test_a_cell_that_falls_is_named():
+    told = STUDY.verdict(
+        config("A", "B"), made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.6, 0.4, 0.3])
+    )
+    assert told.outcome == "holds in part"
+    assert [one.split(" (")[0] for one in told.failing] == ["B · digits"]
+    assert STUDY.verdict(config("B"), made_up("B", [0.3, 0.6, 0.4, 0.3])).outcome == "does not hold"
+
+
+def test_curves_that_cross_keep_their_order_up_to_the_crossing():
+    curves = np.array([[1.0, 0.8, 0.5, 0.4], [1.0, 0.9, 0.6, 0.3]])
+    assert deeper_is_higher(curves, 0.05).tolist() == [True, True, True, False]
+    assert deeper_is_higher(curves, 0.7).tolist() == [True, True, False, False]
+
+
+def test_the_figure_has_areas_and_curves_for_each_architecture():
+    rows = made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.3, 0.4, 0.6])
+    figure = STUDY.figure(config("A", "B"), rows)
+    assert [axes.get_title("left") for axes in figure.axes] == ["A, digits", "B, digits", "", ""]
+    figure.canvas.draw()

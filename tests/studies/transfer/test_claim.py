@@ -1,0 +1,263 @@
+import io
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import rankdata
+
+from jaxalign.studies.framework.study import column, where
+from jaxalign.studies.transfer.claim import (
+    STUDY,
+    Config,
+    cells,
+    figure,
+    measure,
+    targets_of,
+    verdict,
+)
+from jaxalign.studies.transfer.gains import (
+    Gains,
+    around_levels,
+    correlation,
+    exceeding,
+    gains,
+    null_correlations,
+    signs,
+)
+from jaxalign.studies.transfer.heads import HEAD_RATE, read, train_head
+
+TINY = Config(
+    seeds=2,
+    widths=(6, 6),
+    steps=20,
+    source_samples=64,
+    target_samples=30,
+    test_samples=50,
+    head_steps=5,
+    dials=(0.0, 1.0),
+    functions=("ABC", "ABD", "DEF"),
+    resamples=30,
+)
+DIALS = np.linspace(0, 1, 5)
+READINGS = [
+    f"{quantity}_{whose}"
+    for quantity in ("area", "loss", "accuracy")
+    for whose in ("trained", "untrained", "input")
+]
+
+
+def made_up(transfer, *, source_accuracy=0.99, seeds=8):
+    """Alignment gains that fall with the dial, and ``transfer(problem, reference, aligned, rng)``
+    for transfer gains.
+    """
+    rng = np.random.default_rng(0)
+    rows = []
+    for problem in ("hyperplane", "box", "peaks"):
+        for seed in range(seeds):
+            for dial in DIALS:
+                aligned = 0.3 * (1 - 2 * dial) + 0.02 * rng.standard_normal()
+                gain = {
+                    name: transfer(problem, name, aligned, rng) for name in ("untrained", "input")
+                }
+                references = {
+                    f"{quantity}_{name}": 0.5
+                    if quantity == "area"
+                    else 0.5 + (gain[name] if quantity == "loss" else -gain[name])
+                    for quantity in ("area", "loss", "accuracy")
+                    for name in gain
+                }
+                trained = {
+                    "area_trained": 0.5 + aligned,
+                    "loss_trained": 0.5,
+                    "accuracy_trained": 0.5,
+                }
+                factors = {
+                    "problem": problem,
+                    "seed": seed,
+                    "target": f"{dial:g}",
+                    "dial": float(dial),
+                    "layer": "hidden_1",
+                }
+                rows.append(
+                    {**factors, "source_accuracy": source_accuracy, **trained, **references}
+                )
+    return rows
+
+
+def follows(problem, reference, aligned, rng):
+    return aligned + 0.02 * rng.standard_normal()
+
+
+def is_noise(problem, reference, aligned, rng):
+    return 0.1 * rng.standard_normal()
+
+
+def only_helps_a_box_over_its_input(problem, reference, aligned, rng):
+    return follows(problem, reference, aligned, rng) + 0.5 * (
+        problem == "box" and reference == "input"
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny_rows():
+    return measure(TINY, {"problem": "peaks"})
+
+
+def test_a_cell_is_a_problem_and_the_source_comes_first():
+    assert column(cells(TINY), "problem") == ["hyperplane", "box", "peaks"]
+    for cell in cells(TINY):
+        assert targets_of(TINY, cell["problem"])[0].dial == 0
+        assert targets_of(TINY, cell["problem"])[-1].dial == 1
+    assert len(targets_of(STUDY.sizes["paper"], "peaks")) == 120
+
+
+def test_a_row_for_each_network_target_and_layer(tiny_rows):
+    assert len(tiny_rows) == 2 * 3 * 2
+    assert len({(row["seed"], row["target"], row["layer"]) for row in tiny_rows}) == len(tiny_rows)
+    for row in tiny_rows:
+        assert all(np.isfinite(row[name]) for name in READINGS)
+        assert all(0 <= row[name] <= 1 for name in READINGS if not name.startswith("loss"))
+    by_layer = [
+        column(where(tiny_rows, {"layer": layer}), "area_input")
+        for layer in ("hidden_1", "hidden_2")
+    ]
+    assert by_layer[0] == by_layer[1]
+
+
+@pytest.mark.slow
+def test_measuring_is_deterministic(tiny_rows):
+    assert measure(TINY, {"problem": "peaks"}) == tiny_rows
+
+
+def test_turning_a_representation_changes_nothing(rng):
+    activations, test = rng.standard_normal((2, 30, 4)), rng.standard_normal((2, 20, 4))
+    labels, test_labels = rng.integers(0, 2, (2, 30, 3)), rng.integers(0, 2, (20, 3))
+    found = read(jnp.asarray(activations), jnp.asarray(test), labels, test_labels, 10)
+    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    turned = read(
+        jnp.asarray(activations @ turn), jnp.asarray(test @ turn), labels, test_labels, 10
+    )
+    for a, b in zip(found, turned, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_heads_of_several_targets_are_heads_of_each(rng):
+    features = rng.standard_normal((40, 5))
+    features = jnp.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), jnp.float32)
+    labels = jnp.asarray(rng.integers(0, 2, (40, 3)), jnp.float32)
+    weights, loss = train_head(features, labels, 50)
+    alone, alone_loss = train_head(features, labels[:, 1:2], 50)
+    np.testing.assert_allclose(weights[:, 1], alone[:, 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss[1], alone_loss[0], rtol=1e-5)
+
+
+def test_a_head_descends_to_logistic_regression(rng):
+    features = rng.standard_normal((200, 3))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    labels = (features[:, 0] + 0.7 * rng.standard_normal(200) > 0).astype(float)
+
+    def log_loss(w):
+        return np.mean(np.logaddexp(0, features @ w) - labels * (features @ w))
+
+    def head(steps):
+        return train_head(
+            jnp.asarray(features, jnp.float32), jnp.asarray(labels[:, None], jnp.float32), steps
+        )
+
+    weights, _ = head(2000)
+    np.testing.assert_allclose(weights[:, 0], minimize(log_loss, np.zeros(3)).x, atol=2e-3)
+    first, loss = head(1)
+    np.testing.assert_allclose(loss, np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(
+        first[:, 0], HEAD_RATE * features.T @ (labels - 0.5) / 200, atol=1e-5
+    )
+
+
+def test_gains_are_over_the_reference_and_speed_is_less_loss():
+    rows = made_up(only_helps_a_box_over_its_input)
+    over_input, over_untrained = (
+        gains(rows, "box", "hidden_1", name, "speed") for name in ("input", "untrained")
+    )
+    assert over_input.transfer.shape == (8, 5)
+    np.testing.assert_array_equal(over_input.dials, DIALS)
+    assert np.mean(over_input.transfer - over_untrained.transfer) == pytest.approx(0.5, abs=0.05)
+    np.testing.assert_allclose(
+        over_input.transfer, gains(rows, "box", "hidden_1", "input", "accuracy").transfer
+    )
+
+
+def test_within_a_dial_nothing_is_left_of_what_the_dial_explains(rng):
+    def noise():
+        return 0.05 * rng.standard_normal((200, 5))
+
+    apart = correlation(around_levels(Gains(DIALS, -DIALS + noise(), -DIALS + noise())), 100)
+    assert apart.low < 0 < apart.high
+    shared = noise()
+    assert correlation(
+        around_levels(Gains(DIALS, -DIALS + shared, -DIALS + shared)), 10
+    ).value == pytest.approx(1)
+
+
+def test_targets_at_one_dial_share_a_mean(rng):
+    found = around_levels(Gains(np.array([0, 1 / 3, 1 - 4 / 6]), *rng.standard_normal((2, 6, 3))))
+    np.testing.assert_allclose(found.alignment[:, 0].mean(), 0, atol=1e-12)
+    np.testing.assert_allclose(found.transfer[:, 1:].mean(), 0, atol=1e-12)
+    assert abs(found.transfer[:, 1].mean()) > 1e-3
+
+
+def test_the_null_keeps_what_differs_between_networks_and_a_true_relation_lies_outside(rng):
+    x = rng.standard_normal((10, 8))
+    null = null_correlations(Gains(np.linspace(0, 1, 8), x, x**3))
+    ranks = rankdata(x).reshape(x.shape)
+    between = ranks.mean(axis=1).var() / ranks.var()
+    assert null.mean() == pytest.approx(between, abs=5 * null.std() / len(null) ** 0.5)
+    assert null.max() < 1
+    assert exceeding(null, 1.0) == 1 / 2001
+    assert exceeding(null, -2.0) == 1
+
+
+def test_signs_fill_the_table():
+    x, y = np.array([[1.0, 1.0, -1.0, -1.0]]), np.array([[1.0, -1.0, 1.0, 0.0]])
+    share = signs([Gains(np.zeros(4), x, y)])
+    assert share == (0.25, 0.25, 0.25, 0.25)
+    assert (share.agree, share.by_chance) == (0.5, 0.5)
+
+
+def test_the_verdict_on_a_claim_that_is_true():
+    found = verdict(TINY, made_up(follows))
+    assert (found.outcome, found.failing, found.cells) == ("holds", [], 12)
+    assert found.effect.low > 0.5
+
+
+def test_the_verdict_on_a_claim_that_is_false():
+    found = verdict(TINY, made_up(is_noise))
+    assert (found.outcome, len(found.failing)) == ("does not hold", 12)
+    assert any("gains do not go together" in cell for cell in found.failing)
+    assert any("no positive transfer at dial 0" in cell for cell in found.failing)
+
+
+def test_the_verdict_names_the_cells_where_transfer_is_never_negative():
+    found = verdict(TINY, made_up(only_helps_a_box_over_its_input))
+    assert found.outcome == "holds in part"
+    assert [cell.split(":")[0] for cell in found.failing] == [
+        f"box, {m} over the raw input" for m in ("speed", "accuracy")
+    ]
+    assert all("no negative transfer at dial 1 (+0.2" in cell for cell in found.failing)
+    assert not any("go together" in cell for cell in found.failing)
+
+
+def test_a_source_that_was_not_learned_decides_nothing():
+    found = verdict(TINY, made_up(follows, source_accuracy=0.9))
+    assert found.outcome == "does not hold"
+    assert all(
+        "the source was not learned, a network has 90.0% of it" in cell for cell in found.failing
+    )
+
+
+def test_the_figure_draws_a_panel_a_cell():
+    drawn = figure(TINY, made_up(follows))
+    panels = [axes for axes in drawn.axes if axes.collections and axes.texts]
+    assert len(panels) == 12
+    assert all("ρ = " in axes.texts[0].get_text() for axes in panels)
+    drawn.savefig(io.BytesIO(), dpi=30)
