@@ -64,9 +64,20 @@ def test_a_paired_effect_does_not_see_what_pairs_share():
     assert found.p == pytest.approx(stats.ttest_1samp(gain, 0).pvalue)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_sided_p_values_are_those_of_one_sided_t_tests(sign, rng):
+    gain = sign * (rng.standard_normal(8) + 0.5)
+    effect = paired_effect(gain, np.zeros(8))
+    greater = stats.ttest_1samp(gain, 0, alternative="greater").pvalue
+    less = stats.ttest_1samp(gain, 0, alternative="less").pvalue
+    np.testing.assert_allclose((effect.p_greater, effect.p_less), (greater, less))
+
+
 def test_pairs_without_a_difference_have_no_effect_and_pairs_of_one_difference_a_certain_one():
     assert paired_effect([1, 2], [1, 2])[1:] == (0.0, 1.0)
     assert paired_effect([2, 3], [1, 2])[1:] == (np.inf, 0.0)
+    certain = paired_effect([1, 2], [2, 3])
+    assert (certain.p_greater, certain.p_less) == (1.0, 0.0)
 
 
 def test_spearman_is_scipys_and_sees_ranks_only():
@@ -83,11 +94,17 @@ def test_pairs_that_repeat_within_clusters_add_no_certainty():
     rng = np.random.default_rng(0)
     x = rng.normal(size=12)
     y = x + rng.normal(size=12)
-    once = spearman(x, y)
-    repeated = spearman(np.tile(x, 5), np.tile(y, 5), clusters=list(range(12)) * 5)
+    once = spearman(x, y, resamples=1000)
+    repeated = spearman(np.tile(x, 5), np.tile(y, 5), clusters=list(range(12)) * 5, resamples=1000)
     assert repeated.high - repeated.low == pytest.approx(once.high - once.low, rel=0.15)
-    alone = spearman(np.tile(x, 5), np.tile(y, 5))
+    alone = spearman(np.tile(x, 5), np.tile(y, 5), resamples=1000)
     assert alone.high - alone.low < 0.7 * (once.high - once.low)
+
+
+def test_resamples_of_one_value_have_no_correlation_and_are_left_out():
+    found = spearman([0, 0, 0, 1], [1, 2, 3, 4], resamples=500)
+    assert np.isfinite(found).all()
+    assert found.low <= found.value <= found.high
 
 
 def test_a_trend_is_found_where_columns_rise_and_not_in_noise():

@@ -1,0 +1,22 @@
+"""Estimates with intervals, paired effects, rank statistics, and corrections for many p-values."""
+
+from jaxalign.statistics._corrections import benjamini_hochberg, holm
+from jaxalign.statistics._estimate import Estimate
+from jaxalign.statistics._intervals import Jackknifed, jackknife, mean_interval, median_interval
+from jaxalign.statistics._paired import Paired, paired_effect
+from jaxalign.statistics._rank import Trend, page_trend, spearman
+
+__all__ = [
+    "Estimate",
+    "Jackknifed",
+    "Paired",
+    "Trend",
+    "benjamini_hochberg",
+    "holm",
+    "jackknife",
+    "mean_interval",
+    "median_interval",
+    "page_trend",
+    "paired_effect",
+    "spearman",
+]

@@ -1,0 +1,56 @@
+"""A value with its interval, and the check of the samples that it is made from."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+
+class Estimate(NamedTuple):
+    """A value with its confidence interval; arrays if there are several values.
+
+    Attributes:
+      value: the estimate.
+      low: lower end of the interval.
+      high: upper end of the interval.
+      n: the number of seeds, runs or pairs in the sample.
+    """
+
+    value: Any
+    low: Any
+    high: Any
+    n: int
+
+    def map(self, change: Callable[[Any], Any]) -> "Estimate":
+        """Apply an increasing function to the value and both ends."""
+        return Estimate(change(self.value), change(self.low), change(self.high), self.n)
+
+
+def estimate(value: Any, low: Any, high: Any, n: int) -> Estimate:
+    """An Estimate with scalars as Python floats, so that tables and JSON accept them."""
+    return Estimate(_plain(value), _plain(low), _plain(high), n)
+
+
+def _plain(value: Any) -> Any:
+    if np.ndim(value) == 0:
+        return float(value)
+    return value
+
+
+def checked_sample(
+    values: ArrayLike, name: str, *, at_least: int, confidence: float = 0.95
+) -> Float[np.ndarray, "n ..."]:
+    """The values as float64; raises ValueError for too few, not finite, or a bad confidence."""
+    sample = np.asarray(values, np.float64)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    if sample.ndim == 0 or len(sample) < at_least:
+        raise ValueError(
+            f"{name} must hold at least {at_least} repetitions, found shape {sample.shape}"
+        )
+    if not np.isfinite(sample).all():
+        count = np.count_nonzero(~np.isfinite(sample))
+        raise ValueError(f"{name} must be finite, found {count} values that are not")
+    return sample

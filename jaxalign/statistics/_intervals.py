@@ -1,0 +1,107 @@
+"""Intervals for a mean, a median, and any smooth statistic of samples."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from jaxalign.statistics._estimate import Estimate, checked_sample, estimate
+
+
+class Jackknifed(NamedTuple):
+    """A smooth statistic with a jackknife interval.
+
+    Attributes:
+      estimate: the statistic with its interval; its n counts the groups.
+      p: one-sided p-value of a statistic above 0.
+    """
+
+    estimate: Estimate
+    p: float
+
+
+def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """The mean over the first axis, x̄ ± t_{n−1}·s/√n.
+
+    Args:
+      values: (n, ...) of n ≥ 2 independent repetitions.
+      confidence: of the interval, in (0, 1).
+
+    Raises:
+      ValueError: fewer than two values, a value that is not finite, a confidence outside (0, 1).
+
+    Example:
+      >>> mean_interval([1.0, 2.0, 3.0])
+      Estimate(value=2.0, low=-0.48..., high=4.48..., n=3)
+
+    Source: Student's t interval.
+    """
+    sample = checked_sample(values, "values", at_least=2, confidence=confidence)
+    n = len(sample)
+    mean = sample.mean(axis=0)
+    standard_error = sample.std(axis=0, ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, (1 + confidence) / 2) * standard_error
+    return estimate(mean, mean - half, mean + half, n)
+
+
+def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """The median over the first axis, between two order statistics; valid for any distribution.
+
+    Args:
+      values: (n, ...) of n ≥ 1 independent repetitions.
+      confidence: the least confidence of the interval, in (0, 1). If n is too small for it (under 6
+        for 0.95), the interval is the range, whose confidence is 1 − 2^{1−n}.
+
+    Raises:
+      ValueError: no values, a value that is not finite, a confidence outside (0, 1).
+
+    Example:
+      >>> median_interval([5.0, 1.0, 2.0, 4.0, 3.0, 6.0, 7.0, 8.0])
+      Estimate(value=4.5, low=1.0, high=8.0, n=8)
+
+    Source: the binomial interval of order statistics.
+    """
+    sample = checked_sample(values, "values", at_least=1, confidence=confidence)
+    ordered = np.sort(sample, axis=0)
+    n = len(ordered)
+    # P(at most j of n values lie below the median), j = 0 ... n − 1: binomial with p = 1/2.
+    at_most = special.bdtr(np.arange(n), n, 0.5)
+    # The interval leaves out as many order statistics at each end as α/2 allows.
+    left_out = max(int(np.count_nonzero(at_most <= (1 - confidence) / 2)) - 1, 0)
+    return estimate(np.median(ordered, axis=0), ordered[left_out], ordered[n - 1 - left_out], n)
+
+
+def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> Jackknifed:
+    """A smooth statistic θ of samples: θ ± t_{g−1}·s, s² = (g−1)/g · Σ_j (θ_j − mean θ)².
+
+    θ_j is the statistic without group j. Unlike in a bootstrap, no sample occurs twice. With more
+    dimensions than samples this matters: repeated samples share their label, which a measure of
+    alignment cannot tell from structure.
+
+    Args:
+      whole: θ of all samples.
+      without: (g,) θ without each of g ≥ 2 groups of equal size, drawn at random or one of every
+        kind.
+      confidence: of the interval.
+
+    Raises:
+      ValueError: fewer than two groups, a value that is not finite, a confidence outside (0, 1).
+
+    Example:
+      >>> jackknife(2.0, [2.5, 2.0, 1.5])  # the mean of 1, 2, 3, each left out once
+      Jackknifed(estimate=Estimate(value=2.0, low=-0.48..., high=4.48..., n=3), p=0.037...)
+
+    Source: Efron, Stein (Annals of Statistics 1981); Shao, Wu (Annals of Statistics 1989) for
+      groups.
+    """
+    parts = checked_sample(without, "without", at_least=2, confidence=confidence)
+    theta = checked_sample([whole], "whole", at_least=1)[0]
+    g = len(parts)
+    error = np.sqrt((g - 1) / g * np.sum((parts - parts.mean(axis=0)) ** 2, axis=0))
+    half = special.stdtrit(g - 1, (1 + confidence) / 2) * error
+    # Without any spread, θ is exactly known.
+    p = float(theta <= 0)
+    if error > 0:
+        p = special.stdtr(g - 1, -theta / error)
+    return Jackknifed(estimate(theta, theta - half, theta + half, g), float(p))
