@@ -2,7 +2,7 @@
 
 from jaxalign.data._cifar10 import cifar10
 from jaxalign.data._csv import read_csv
-from jaxalign.data._dataset import Dataset, Split
+from jaxalign.data._dataset import Dataset, Split, balanced_rows
 from jaxalign.data._fashion_mnist import fashion_mnist
 from jaxalign.data._idx import read_idx
 from jaxalign.data._images import ImageFolder, image_folder, read_image
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "Tokens",
     "WordPiece",
+    "balanced_rows",
     "box_task",
     "cifar10",
     "fashion_mnist",

@@ -3,23 +3,32 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxalign.data._labelled import Labelled, is_number, require_pairs
+
+
+class Line(NamedTuple):
+    """A line that is not blank, with its number in the file."""
+
+    number: int
+    fields: list[str]
 
 
 def read_csv(path: str | Path, *, label: str | None = None) -> Labelled:
     r"""The columns of a .csv file as inputs (n, p) float32, and one of them as labels (n,).
 
-    Fields are separated by commas, semicolons or tabs, whichever the first line has most of. The
-    first line is a header if one of its fields is no number where the second line has one; or if
-    ``label`` is in it.
+    The separator is the comma, semicolon or tab, whichever occurs most in the first line. The first
+    line is a header if ``label`` is one of its fields, or if one of its fields is no number while
+    the field below it is one.
 
     Args:
       path: the file, UTF-8.
       label: the column of labels, by name or, without a header, by its number from 1; by default
-        the last one. Labels are integers if all are, else floats, else text.
+        the last one. Labels become integers if all are integers, else floats, else text.
 
     Returns:
       Labelled.
@@ -33,43 +42,31 @@ def read_csv(path: str | Path, *, label: str | None = None) -> Labelled:
       >>> import tempfile
       >>> from jaxalign.data import read_csv
       >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
-      ...     _ = file.write("length,width,species\n5.1,3.5,setosa\n6.2,2.9,virginica\n"), file.flush()
+      ...     _ = file.write("length,width,species\n5.1,3.5,setosa\n6.2,2.9,virginica\n")
+      ...     file.flush()
       ...     table = read_csv(file.name)
       >>> table.inputs.shape, table.labels.tolist()
       ((2, 2), ['setosa', 'virginica'])
     """
     lines = _read(Path(path))
-    names = _header(lines, label)
-    rows = lines if names is None else lines[1:]
-    width = len(lines[0][1])
-    columns = [f"column {i + 1}" for i in range(width)] if names is None else names
-    if not rows or width < 2:
-        raise ValueError(
-            f"{path} must hold rows of at least one number and a label, found {len(rows)} rows of {width} columns"
-        )
-    for number, fields in rows:
-        if len(fields) != width:
-            raise ValueError(
-                f"line {number} of {path} must have {width} fields, as the first line, found {len(fields)}"
-            )
-    target = _position(columns, label, names is not None, path)
+    width = len(lines[0].fields)
+    header = _header(lines, label)
+    if header is None:
+        rows = lines
+        columns = [f"column {i + 1}" for i in range(width)]
+    else:
+        rows = lines[1:]
+        columns = header
+    _require_table(rows, width, path)
+    target = _position(columns, label, header is not None, path)
     others = [i for i in range(width) if i != target]
-    inputs = np.array(
-        [[_number(fields[i], path, number, columns[i]) for i in others] for number, fields in rows],
-        np.float32,
-    )
-    if not np.isfinite(inputs).all():
-        row, column = np.argwhere(~np.isfinite(inputs))[0]
-        raise _bad(path, rows[row][0], columns[others[column]], rows[row][1][others[column]])
-    labels = _labels(
-        [(number, fields[target].strip()) for number, fields in rows], path, columns[target]
-    )
+    inputs = _numbers(rows, others, columns, path)
+    labels = _labels(rows, target, columns[target], path)
     require_pairs(inputs, labels, str(path))
     return Labelled(inputs, labels, Path(path).name)
 
 
-def _read(path: Path) -> list[tuple[int, list[str]]]:
-    """(line number, fields) of every line that is not blank."""
+def _read(path: Path) -> list[Line]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file")
     try:
@@ -78,7 +75,7 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
             file.seek(0)
             reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
             lines = [
-                (reader.line_num, fields)
+                Line(reader.line_num, fields)
                 for fields in reader
                 if any(field.strip() for field in fields)
             ]
@@ -89,13 +86,30 @@ def _read(path: Path) -> list[tuple[int, list[str]]]:
     return lines
 
 
-def _header(lines: Sequence[tuple[int, list[str]]], label: str | None) -> list[str] | None:
-    first = [field.strip() for field in lines[0][1]]
-    second = lines[1][1] if len(lines) > 1 else []
-    named = any(not is_number(a) and is_number(b) for a, b in zip(first, second, strict=False))
-    return (
-        first if named or (label is not None and label in first and not is_number(label)) else None
-    )
+def _header(lines: Sequence[Line], label: str | None) -> list[str] | None:
+    """The names of the columns, or None if the first line holds data."""
+    first = [field.strip() for field in lines[0].fields]
+    if label is not None and label in first and not is_number(label):
+        return first
+    for line in lines[1:2]:
+        for name, below in zip(first, line.fields, strict=False):
+            if is_number(below) and not is_number(name):
+                return first
+    return None
+
+
+def _require_table(rows: Sequence[Line], width: int, path: str | Path) -> None:
+    if not rows or width < 2:
+        raise ValueError(
+            f"{path} must hold rows of at least one number and a label, "
+            f"found {len(rows)} rows of {width} columns"
+        )
+    for number, fields in rows:
+        if len(fields) != width:
+            raise ValueError(
+                f"line {number} of {path} must have {width} fields, as the first line, "
+                f"found {len(fields)}"
+            )
 
 
 def _position(columns: Sequence[str], label: str | None, named: bool, path: str | Path) -> int:
@@ -103,23 +117,41 @@ def _position(columns: Sequence[str], label: str | None, named: bool, path: str 
         return len(columns) - 1
     if named and columns.count(label) > 1:
         raise ValueError(
-            f"{path} has {columns.count(label)} columns named {label!r}; give that of the labels a name of its own"
+            f"{path} has {columns.count(label)} columns named {label!r}; "
+            "give that of the labels a name of its own"
         )
     if named and label in columns:
         return columns.index(label)
     if not named and label.isdecimal() and 1 <= int(label) <= len(columns):
         return int(label) - 1
-    there_are = (
-        ", ".join(columns) if named else f"numbered 1 to {len(columns)}, as there is no header"
+    names = f"numbered 1 to {len(columns)}, as there is no header"
+    if named:
+        names = ", ".join(columns)
+    raise ValueError(f"{path} has no column {label!r} for the labels; its columns are {names}")
+
+
+def _numbers(
+    rows: Sequence[Line], chosen: Sequence[int], columns: Sequence[str], path: str | Path
+) -> Shaped[np.ndarray, "n p"]:
+    numbers = np.array(
+        [[_number(line.fields[i], path, line.number, columns[i]) for i in chosen] for line in rows],
+        np.float32,
     )
-    raise ValueError(f"{path} has no column {label!r} for the labels; its columns are {there_are}")
+    if not np.isfinite(numbers).all():
+        row, place = np.argwhere(~np.isfinite(numbers))[0]
+        column = chosen[place]
+        raise _bad(path, rows[row].number, columns[column], rows[row].fields[column])
+    return numbers
 
 
-def _labels(fields: Sequence[tuple[int, str]], path: str | Path, column: str) -> np.ndarray:
-    for number, text in fields:
+def _labels(
+    rows: Sequence[Line], target: int, column: str, path: str | Path
+) -> Shaped[np.ndarray, " n"]:
+    texts = [line.fields[target].strip() for line in rows]
+    for line, text in zip(rows, texts, strict=True):
         if not text:
-            raise _bad(path, number, column, text)
-    texts = [text for _, text in fields]
+            raise _bad(path, line.number, column, text)
+    # The narrowest kind that holds them all: integers before floats before text.
     for kind in (np.int64, np.float64):
         try:
             return np.array(texts).astype(kind)
@@ -138,5 +170,6 @@ def _number(text: str, path: str | Path, line: int, column: str) -> float:
 def _bad(path: str | Path, line: int, column: str, text: str) -> ValueError:
     found = repr(text) if text.strip() else "nothing"
     return ValueError(
-        f"line {line}, column {column!r} of {path} must be a finite number (or a label), found {found}; fill or drop it"
+        f"line {line}, column {column!r} of {path} must be a finite number (or a label), "
+        f"found {found}; fill or drop it"
     )

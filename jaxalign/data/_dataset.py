@@ -1,10 +1,12 @@
-"""A labelled data set in memory."""
+"""A labelled data set in memory, and the choice of rows that keeps its classes balanced."""
 
 import hashlib
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,30 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.labels) or len(self.inputs) == 0:
             raise ValueError(
-                f"inputs and labels must have as many rows, at least one, found {len(self.inputs)} and {len(self.labels)}"
+                "inputs and labels must have as many rows, at least one, "
+                f"found {len(self.inputs)} and {len(self.labels)}"
             )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> "Dataset":
-        """The first ``count`` rows that keep the classes balanced (to one row), in their order."""
+        """The first ``count`` rows that keep the classes balanced, as ``balanced_rows`` gives them.
+
+        Raises:
+          ValueError: fewer rows than classes, of which one would be missing; more than there are.
+        """
         classes = len(self.class_names)
         if not classes <= count <= len(self):
             raise ValueError(
-                f"count must be from {classes} (the classes) to {len(self)} (the rows there are), found {count}"
+                f"count must be from {classes} (the classes) to {len(self)} (the rows there are), "
+                f"found {count}"
             )
-        rank_in_class = np.empty(len(self), np.int64)
-        for c in range(classes):
-            members = np.flatnonzero(self.labels == c)
-            rank_in_class[members] = np.arange(len(members))
-        rows = np.sort(np.argsort(rank_in_class, kind="stable")[:count])
+        rows = balanced_rows(self.labels, count)
         return replace(self, inputs=self.inputs[rows], labels=self.labels[rows])
 
     def sha256(self) -> str:
-        """A hash of the shapes and values of inputs and labels: equal data have equal hashes,
-        whatever file they had.
-        """
+        """A hash of shapes, dtypes and values: equal data have equal hashes in any file format."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.labels):
             digest.update(f"{array.dtype.str} {array.shape} ".encode())
@@ -65,3 +67,35 @@ class Split(NamedTuple):
 
     train: Dataset
     test: Dataset
+
+
+def balanced_rows(labels: ArrayLike, count: int) -> Int[np.ndarray, " count"]:
+    """The first ``count`` rows that keep the classes balanced, as indices in ascending order.
+
+    The classes differ by one row at most, as long as none of them runs out of rows.
+
+    Args:
+      labels: (n,) the class of each row, of any dtype.
+      count: the number of rows to take.
+
+    Raises:
+      ValueError: labels of another rank, or a count outside 1 ... n.
+
+    Example:
+      >>> from jaxalign.data import balanced_rows
+      >>> balanced_rows(["a", "a", "a", "b", "a", "b"], 4).tolist()
+      [0, 1, 3, 5]
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be (n,), one class a row, found shape {labels.shape}")
+    if not 1 <= count <= len(labels):
+        raise ValueError(
+            f"count must be from 1 to {len(labels)} (the rows there are), found {count}"
+        )
+    # A row's rank counts the earlier rows of its class: sorting by rank takes the classes in turn.
+    rank = np.empty(len(labels), np.int64)
+    for value in np.unique(labels):
+        members = np.flatnonzero(labels == value)
+        rank[members] = np.arange(len(members))
+    return np.sort(np.argsort(rank, kind="stable")[:count])

@@ -1,5 +1,6 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017; MIT licence): 5000 + 1000 images come with the
-package, all by path.
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017; MIT licence).
+
+5000 + 1000 images come with the package; all 60 000 + 10 000 are read from a folder.
 """
 
 import hashlib
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import UInt8
 
+from jaxalign.data._classes import chosen_classes, scaled_classes
 from jaxalign.data._dataset import Dataset, Split
 from jaxalign.data._idx import read_idx
 
@@ -33,12 +36,11 @@ _FILES: dict[Part, str] = {"train": "train", "test": "t10k"}
 
 
 def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None = None) -> Split:
-    """Fashion-MNIST, pixels scaled to [−1, 1] as (x/255 − 0.5)/0.5: the embedded 5000 + 1000
-    images, or all by path.
+    """Fashion-MNIST, pixels scaled to [−1, 1] as (x/255 − 0.5)/0.5.
 
     Args:
-      path: a folder with the four original IDX files, gzipped or not; by default the embedded
-        subset, whose sha256 is checked. All ten classes are balanced in both.
+      path: a folder with the four original IDX files, gzipped or not; by default the 5000 + 1000
+        images of the package, whose sha256 is checked. All ten classes are balanced in both.
       classes: which of the classes 0...9 to keep; by default all.
 
     Returns:
@@ -58,22 +60,26 @@ def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None 
     Source: Xiao, Rasul, Vollgraf (arXiv 1708.07747); the scaling is that of the authors' demo
       notebook.
     """
-    chosen = tuple(range(len(CLASSES))) if classes is None else tuple(classes)
-    if (
-        len(chosen) < 2
-        or len(set(chosen)) < len(chosen)
-        or not set(chosen) <= set(range(len(CLASSES)))
-    ):
-        raise ValueError(
-            f"classes must be two or more different numbers among 0...9, found {chosen}"
+    chosen = chosen_classes(classes, len(CLASSES))
+    names = tuple(CLASSES[c] for c in chosen)
+    if path is None:
+        source = "Fashion-MNIST, embedded subset"
+        parts = _read_embedded()
+    else:
+        source = "Fashion-MNIST"
+        parts = {part: read_folder(path, part) for part in _FILES}
+    return Split(
+        *(
+            Dataset(*scaled_classes(*parts[part], chosen), names, f"{source}, {part}")
+            for part in _FILES
         )
-    parts = _read_embedded() if path is None else {part: read_folder(path, part) for part in _FILES}
-    source = "Fashion-MNIST, embedded subset" if path is None else "Fashion-MNIST"
-    return Split(*(_dataset(*parts[part], chosen, f"{source}, {part}") for part in _FILES))
+    )
 
 
-def read_folder(folder: str | Path, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """(images (n, 28, 28), labels (n,)), bytes, of one part of the original distribution."""
+def read_folder(
+    folder: str | Path, part: Part
+) -> tuple[UInt8[np.ndarray, "n 28 28"], UInt8[np.ndarray, " n"]]:
+    """The images and labels of one part of the original distribution."""
     images = read_idx(_find(Path(folder), f"{_FILES[part]}-images-idx3-ubyte"))
     labels = read_idx(_find(Path(folder), f"{_FILES[part]}-labels-idx1-ubyte"))
     if images.ndim != 3 or images.shape[1:] != (28, 28):
@@ -81,9 +87,12 @@ def read_folder(folder: str | Path, part: Part) -> tuple[np.ndarray, np.ndarray]
             f"the {part} images in {folder} must have shape (n, 28, 28), found {images.shape}"
         )
     if labels.shape != images.shape[:1] or labels.size == 0 or labels.max() >= len(CLASSES):
+        largest = ""
+        if labels.size:
+            largest = f" with values up to {labels.max()}"
         raise ValueError(
-            f"the {part} labels in {folder} must be {len(images)} numbers 0...9, one an image, found shape {labels.shape}"
-            + (f" with values up to {labels.max()}" if labels.size else "")
+            f"the {part} labels in {folder} must be {len(images)} numbers 0...9, one an image, "
+            f"found shape {labels.shape}{largest}"
         )
     return images, labels
 
@@ -102,22 +111,13 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-def _read_embedded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _read_embedded() -> dict[Part, tuple[np.ndarray, np.ndarray]]:
     raw = EMBEDDED.read_bytes()
-    found = hashlib.sha256(raw).hexdigest()
-    if found != EMBEDDED_SHA256:
+    sha256 = hashlib.sha256(raw).hexdigest()
+    if sha256 != EMBEDDED_SHA256:
         raise ValueError(
-            f"{EMBEDDED} has changed: sha256 {found}, not {EMBEDDED_SHA256}; install jaxalign again"
+            f"{EMBEDDED} has changed: sha256 {sha256}, not {EMBEDDED_SHA256}; "
+            "install jaxalign again"
         )
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         return {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in _FILES}
-
-
-def _dataset(
-    images: np.ndarray, labels: np.ndarray, classes: Sequence[int], source: str
-) -> Dataset:
-    position = np.full(len(CLASSES), -1, np.int32)
-    position[list(classes)] = np.arange(len(classes))
-    kept = position[labels] >= 0
-    pixels = (images[kept].astype(np.float32) / 255 - 0.5) / 0.5
-    return Dataset(pixels, position[labels[kept]], tuple(CLASSES[c] for c in classes), source)

@@ -1,5 +1,6 @@
-"""IDX files, the format of MNIST and its relatives: a magic number, the dimensions, unsigned bytes;
-plain or gzipped.
+"""IDX files, the format of MNIST and its relatives, plain or gzipped.
+
+A file is a magic number, the dimensions, then unsigned bytes.
 """
 
 import gzip
@@ -8,15 +9,16 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 _UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: str | Path) -> np.ndarray:
+def read_idx(path: str | Path) -> UInt8[np.ndarray, "..."]:
     """The array of bytes in an IDX file.
 
     Args:
-      path: the file; one that begins with gzip's magic number is unpacked, whatever its name.
+      path: the file; one that begins with gzip's magic number is unpacked under any name.
 
     Returns:
       uint8 array of the shape the header states.
@@ -46,6 +48,7 @@ def read_idx(path: str | Path) -> np.ndarray:
         raise ValueError(
             f"{path} is not an IDX file of unsigned bytes: it begins with {begin}, not 00 00 08"
         )
+    # The fourth byte is the number of dimensions; each of them follows in 4 bytes, big-endian.
     rank = raw[3]
     start = 4 + 4 * rank
     if len(raw) < start:
@@ -56,6 +59,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64))
     if len(raw) - start != size:
         raise ValueError(
-            f"{path} must hold {size} bytes after its header, for shape {shape}, found {len(raw) - start}; fetch it again"
+            f"{path} must hold {size} bytes after its header, for shape {shape}, "
+            f"found {len(raw) - start}; fetch it again"
         )
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)

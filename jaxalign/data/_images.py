@@ -1,26 +1,28 @@
-"""Image files, folders of them, and what pretrained models want done to their pixels."""
+"""Image files, folders of image files, and the preprocessing of pretrained models."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# Pillow's modes of 8 bits a channel or fewer; converting wider ones to RGB would clip their values.
 _EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """The pixels of an image file, (h, w, 3) uint8, red first, turned as its camera noted; grey
-    becomes three equal channels.
+def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of an image file, red first, upright by its EXIF orientation.
 
     Args:
-      path: a file of any format Pillow reads. Transparency is dropped.
+      path: a file of any format Pillow reads. Grey becomes three equal channels; transparency is
+        dropped.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: no image, a damaged one, one of more than 8 bits a channel, or one too large to be
-        an honest file.
+      ValueError: not an image, a damaged image, more than 8 bits a channel, or so many pixels that
+        Pillow suspects a decompression bomb.
 
     Example:
       >>> import tempfile
@@ -38,7 +40,8 @@ def read_image(path: str | Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.mode not in _EIGHT_BITS:
                 raise ValueError(
-                    f"it has pixels of mode {image.mode!r}, not of 8 bits a channel; convert it first"
+                    f"it has pixels of mode {image.mode!r}, not of 8 bits a channel; "
+                    "convert it first"
                 )
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
@@ -51,7 +54,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images on disk, one subfolder a class; an image is read when it is asked for.
+    """Images on disk, one subfolder per class; an image is read when it is indexed.
 
     Attributes:
       paths: the n files, by class and name.
@@ -68,11 +71,11 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, row: int) -> np.ndarray:
+    def __getitem__(self, row: int) -> UInt8[np.ndarray, "h w 3"]:
         return read_image(self.paths[row])
 
     def batches(self, size: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-        """(images, labels) of ``size`` rows at a time, in order; the last ones may be fewer."""
+        """(images, labels) of ``size`` rows at a time, in order; the last batch may be smaller."""
         if size < 1:
             raise ValueError(f"size must be at least 1, found {size}")
         for start in range(0, len(self), size):
@@ -81,15 +84,15 @@ class ImageFolder:
 
 
 def image_folder(path: str | Path) -> ImageFolder:
-    """The images under ``path``, whose subfolders are the classes; only their names are read.
+    """The images under ``path``, whose subfolders are the classes; no image is read yet.
 
     Args:
-      path: a folder of folders of images. Files with other endings than Pillow's, and hidden ones,
-        are passed over.
+      path: a folder of folders of images. Hidden files, and files without an extension that Pillow
+        knows, are skipped.
 
     Raises:
       FileNotFoundError: no such folder.
-      ValueError: under two classes, or a class without images.
+      ValueError: fewer than two classes, or a class without images.
 
     Example:
       >>> import tempfile
@@ -109,14 +112,14 @@ def image_folder(path: str | Path) -> ImageFolder:
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(
-            f"{path} is no folder; path must hold one subfolder of images a class"
+            f"{path} is no folder; path must hold one subfolder of images per class"
         )
     folders = sorted(
         entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
     if len(folders) < 2:
         found = ", ".join(folder.name for folder in folders) or "none"
-        raise ValueError(f"{path} must hold at least two subfolders, one a class, found {found}")
+        raise ValueError(f"{path} must hold at least two subfolders, one per class, found {found}")
     known = Image.registered_extensions()
     files = [
         sorted(file for file in folder.rglob("*") if _is_image(file, known)) for folder in folders
@@ -124,7 +127,8 @@ def image_folder(path: str | Path) -> ImageFolder:
     for folder, images in zip(folders, files, strict=True):
         if not images:
             raise ValueError(
-                f"the class {folder} has no image; put files such as .jpg or .png there, or remove it"
+                f"the class {folder} has no image; "
+                "put files such as .jpg or .png there, or remove it"
             )
     labels = np.repeat(np.arange(len(folders), dtype=np.int32), [len(images) for images in files])
     return ImageFolder(
@@ -135,16 +139,18 @@ def image_folder(path: str | Path) -> ImageFolder:
     )
 
 
-def crop_and_resize(image: np.ndarray, size: int, share: float = 1.0) -> np.ndarray:
+def crop_and_resize(
+    image: np.ndarray, size: int, share: float = 1.0
+) -> UInt8[np.ndarray, "size size 3"]:
     """The middle square of an image, scaled by bicubic interpolation to (size, size, 3).
 
     Args:
       image: (h, w, 3) uint8.
       size: rows and columns of the result.
-      share: side of the square, in units of the image's shorter side.
+      share: side of the square, as a share of the image's shorter side.
 
     Raises:
-      TypeError: no uint8 array.
+      TypeError: not a uint8 array.
       ValueError: another shape.
 
     Example:
@@ -158,14 +164,18 @@ def crop_and_resize(image: np.ndarray, size: int, share: float = 1.0) -> np.ndar
     require_image(image)
     height, width = image.shape[:2]
     side = max(1, round(share * min(height, width)))
-    top, left = (height - side + 1) // 2, (width - side + 1) // 2
+    top = (height - side + 1) // 2
+    left = (width - side + 1) // 2
     square = Image.fromarray(image[top : top + side, left : left + side])
     return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def efficientnet_lite_pixels(images: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """What EfficientNet-Lite was trained on: the middle size/(size + 32) of each image at size ×
-    size, (x − 127)/128.
+def efficientnet_lite_pixels(
+    images: Sequence[np.ndarray], size: int
+) -> Float32[np.ndarray, "n size size 3"]:
+    """Images preprocessed for EfficientNet-Lite: cropped, resized, scaled to (x − 127)/128.
+
+    The crop is the middle square of size/(size + 32) of the shorter side.
 
     Args:
       images: n arrays (h, w, 3) uint8, of any sizes.
@@ -189,9 +199,10 @@ def efficientnet_lite_pixels(images: Sequence[np.ndarray], size: int) -> np.ndar
     return (_stacked(images, size, share=size / (size + 32)) - 127) / 128
 
 
-def squeezenet_pixels(images: Sequence[np.ndarray], size: int = 227) -> np.ndarray:
-    """What Caffe's SqueezeNet 1.1 was trained on: the middle square, blue first, minus the mean of
-    ImageNet's pixels.
+def squeezenet_pixels(
+    images: Sequence[np.ndarray], size: int = 227
+) -> Float32[np.ndarray, "n size size 3"]:
+    """Images preprocessed for Caffe's SqueezeNet 1.1: the middle square, blue first, mean removed.
 
     Args:
       images: n arrays (h, w, 3) uint8, of any sizes.
@@ -207,7 +218,8 @@ def squeezenet_pixels(images: Sequence[np.ndarray], size: int = 227) -> np.ndarr
     Example:
       >>> import numpy as np
       >>> from jaxalign.data._images import squeezenet_pixels
-      >>> squeezenet_pixels([np.full((40, 30, 3), (124, 117, 104), np.uint8)])[0, 0, 0].astype(float).round(2).tolist()
+      >>> image = np.full((40, 30, 3), (124, 117, 104), np.uint8)
+      >>> squeezenet_pixels([image])[0, 0, 0].astype(float).round(2).tolist()
       [0.06, 0.22, 0.32]
 
     Source: Iandola et al., SqueezeNet (2016); the mean is that of the VGG networks.
@@ -216,11 +228,12 @@ def squeezenet_pixels(images: Sequence[np.ndarray], size: int = 227) -> np.ndarr
 
 
 def require_image(image: np.ndarray) -> None:
-    """Raise for what is not (h, w, 3) uint8, saying how to make it that."""
+    """Raise unless the image is (h, w, 3) uint8; the message says how to convert it."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(
-            f"images must be numpy arrays of uint8, 0 to 255, found {found}; scale and round them to bytes"
+            f"images must be numpy arrays of uint8, 0 to 255, found {found}; "
+            "scale and round them to bytes"
         )
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
         raise ValueError(
@@ -229,7 +242,9 @@ def require_image(image: np.ndarray) -> None:
         )
 
 
-def _stacked(images: Sequence[np.ndarray], size: int, share: float = 1.0) -> np.ndarray:
+def _stacked(
+    images: Sequence[np.ndarray], size: int, share: float = 1.0
+) -> Float32[np.ndarray, "n size size 3"]:
     if len(images) == 0:
         raise ValueError("images must hold at least one image, found none")
     return np.stack([crop_and_resize(image, size, share) for image in images]).astype(np.float32)

@@ -1,6 +1,4 @@
-"""Inputs with labels as a file holds them, and whether the labels are classes or numbers to regress
-on.
-"""
+"""Inputs with labels as a file holds them; whether the labels are classes or numbers to predict."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -9,15 +7,14 @@ import numpy as np
 Task = Literal["auto", "classes", "regression"]
 
 MOST_CLASSES = 100
-"""Integers of more different values are numbers, unless told otherwise."""
+"""Integers with more different values are taken for numbers to regress on, not for classes."""
 
 
 class Labelled(NamedTuple):
     """Inputs and labels of one source.
 
     Attributes:
-      inputs: (n, ...) of any dtype, or a sequence of n images that are read when they are asked
-        for.
+      inputs: (n, ...) of any dtype, or a sequence of n images that are read when indexed.
       labels: (n,) integers, booleans, strings or floats; or (n, k) floats.
       source: where they come from, for people.
     """
@@ -29,12 +26,12 @@ class Labelled(NamedTuple):
     def classes(self, task: Task = "auto") -> tuple | None:
         """The classes among the labels, ascending, or None for numbers to regress on.
 
-        Of its own accord, text and booleans are classes, floats with a fraction are numbers, and
-        integers (3.0 among them) are classes if they have at most 100 different values, each twice
-        on average.
+        With ``task="auto"``, text and booleans are classes, and floats with a fraction are numbers.
+        Integers (also 3.0) are classes if they have at most 100 different values, and each occurs
+        twice on average.
 
         Raises:
-          ValueError: the labels cannot be what ``task`` says, or are all of one class.
+          ValueError: labels that do not allow the task, or that are all of one class.
 
         Example:
           >>> import numpy as np
@@ -46,55 +43,69 @@ class Labelled(NamedTuple):
 
         Source: ours.
         """
+        self._require_known_values()
+        kind = self.labels.dtype.kind
+        if task == "regression":
+            if kind in "US":
+                raise ValueError(
+                    f"labels of {self.source} are text, such as {str(self.labels.flat[0])!r}: "
+                    "no numbers to regress on"
+                )
+            return None
+        if not self._are_whole():
+            if task == "classes":
+                raise ValueError(
+                    f"labels of {self.source} are {self.labels.dtype} of shape "
+                    f"{self.labels.shape}, such as {self.labels.flat[0]}: no classes; "
+                    "leave the task to be found, or regression"
+                )
+            return None
+        values = np.unique(self.labels)
+        if len(values) < 2:
+            raise ValueError(
+                f"labels of {self.source} must hold at least two classes, "
+                f"found only {values.tolist()}"
+            )
+        # Values that repeat less than twice on average are rarely classes.
+        repeated = len(values) <= max(2, len(self.labels) // 2)
+        if task == "auto" and kind in "US" and not repeated:
+            raise self._unclear_text(len(values))
+        few = repeated and len(values) <= MOST_CLASSES
+        if task == "classes" or kind in "bUS" or few:
+            return tuple(_plain(values))
+        return None
+
+    def _require_known_values(self) -> None:
         kind = self.labels.dtype.kind
         if kind not in "biufUS":
             raise ValueError(
-                f"labels of {self.source} must be integers, booleans, text or floats, found {self.labels.dtype}"
+                f"labels of {self.source} must be integers, booleans, text or floats, "
+                f"found {self.labels.dtype}"
             )
         if kind == "f" and not np.isfinite(self.labels).all():
             row = int(np.argwhere(~np.isfinite(self.labels))[0, 0])
             raise ValueError(
-                f"labels of {self.source} must be finite, found NaN or Inf in row {row} (counted from 0)"
+                f"labels of {self.source} must be finite, "
+                f"found NaN or Inf in row {row} (counted from 0)"
             )
-        whole = self.labels.ndim == 1 and (
-            kind != "f" or bool((self.labels == np.round(self.labels)).all())
-        )
-        if task == "regression":
-            if kind in "US":
-                raise ValueError(
-                    f"labels of {self.source} are text, such as {str(self.labels.flat[0])!r}: no numbers to regress on"
-                )
-            return None
-        if task == "classes" and not whole:
-            raise ValueError(
-                f"labels of {self.source} are {self._shown}: no classes; leave the task to be found, or regression"
-            )
-        if not whole:
-            return None
-        found = np.unique(self.labels)
-        if len(found) < 2:
-            raise ValueError(
-                f"labels of {self.source} must hold at least two classes, found only {found.tolist()}"
-            )
-        some = max(2, len(self.labels) // 2)
-        if task == "auto" and kind in "US" and len(found) > some:
-            odd = next(
-                (text for text in self.labels.tolist() if not is_number(text)), self.labels[0]
-            )
-            raise ValueError(
-                f"labels of {self.source} are text of {len(found):,} different values in {len(self.labels):,} rows, "
-                f"neither classes nor numbers; {odd!r} is no number"
-            )
-        classes = task == "classes" or kind in "bUS" or len(found) <= min(MOST_CLASSES, some)
-        return tuple(_plain(found)) if classes else None
 
-    @property
-    def _shown(self) -> str:
-        return f"{self.labels.dtype} of shape {self.labels.shape}, such as {self.labels.flat[0]}"
+    def _are_whole(self) -> bool:
+        """Whether each row has one label without a fraction: what classes need."""
+        if self.labels.ndim != 1:
+            return False
+        return self.labels.dtype.kind != "f" or bool((self.labels == np.round(self.labels)).all())
+
+    def _unclear_text(self, values: int) -> ValueError:
+        texts = self.labels.tolist()
+        example = next((text for text in texts if not is_number(text)), texts[0])
+        return ValueError(
+            f"labels of {self.source} are text of {values:,} different values in "
+            f"{len(self.labels):,} rows, neither classes nor numbers; {example!r} is no number"
+        )
 
 
 def is_number(text: str) -> bool:
-    """Whether Python reads a float in it."""
+    """Whether Python parses the text as a float."""
     try:
         float(text)
     except ValueError:
@@ -102,19 +113,19 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _plain(found: np.ndarray) -> list:
-    """Class values as Python's, integers also where a file holds 3.0."""
-    return [int(value) for value in found.tolist()] if found.dtype.kind == "f" else found.tolist()
+def _plain(values: np.ndarray) -> list:
+    """Class values as Python values; whole floats, as some files hold them, become integers."""
+    if values.dtype.kind == "f":
+        return [int(value) for value in values.tolist()]
+    return values.tolist()
 
 
 def require_pairs(inputs: np.ndarray, labels: np.ndarray, source: str) -> None:
-    """Raise unless there is one label an input, and at least one of both."""
-    if (
-        inputs.ndim < 2
-        or labels.ndim not in (1, 2)
-        or len(inputs) != len(labels)
-        or 0 in (*inputs.shape, *labels.shape)
-    ):
+    """Raise unless there is one label per input, and at least one of both."""
+    ranks_fit = inputs.ndim >= 2 and labels.ndim in (1, 2)
+    empty = 0 in (*inputs.shape, *labels.shape)
+    if not ranks_fit or empty or len(inputs) != len(labels):
         raise ValueError(
-            f"{source} must hold inputs (n, ...) and one label an input, found inputs {inputs.shape} and labels {labels.shape}"
+            f"{source} must hold inputs (n, ...) and one label per input, "
+            f"found inputs {inputs.shape} and labels {labels.shape}"
         )

@@ -12,22 +12,21 @@ LABELS = ("y", "labels", "targets", "label", "target", "Y", "y_train")
 
 
 def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None = None) -> Labelled:
-    """Inputs (n, ...) and labels (n,) or (n, k) of an .npz file; objects, which would be unpickled,
-    are refused.
+    """Inputs (n, ...) and labels (n,) or (n, k) of an .npz file.
 
     Args:
-      path: the file.
-      inputs: name of the array of inputs; by default the first there is among x, inputs, images,
+      path: the file. Arrays of objects are refused, since numpy would unpickle them.
+      inputs: name of the array of inputs; by default the first that exists among x, inputs, images,
         features, data, X, x_train.
-      labels: likewise y, labels, targets, label, target, Y, y_train.
+      labels: likewise, among y, labels, targets, label, target, Y, y_train.
 
     Returns:
       Labelled.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not an .npz file, truncated, no array of such a name, arrays of objects or of
-        different n.
+      ValueError: not an .npz file, truncated, no array of such a name, arrays of objects, arrays
+        of different n.
 
     Example:
       >>> import tempfile
@@ -41,14 +40,13 @@ def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is no file")
     try:
-        with open(path, "rb") as stream:  # numpy leaves a file open that it cannot make sense of
-            held = np.load(stream, allow_pickle=False)
-            if not isinstance(held, np.lib.npyio.NpzFile):
+        # numpy.load(path) would leave a file open that it cannot read.
+        with open(path, "rb") as stream:
+            arrays = np.load(stream, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
-            x, y = (
-                held[_name(held.files, inputs, INPUTS, "inputs")],
-                held[_name(held.files, labels, LABELS, "labels")],
-            )
+            x = arrays[_name(arrays.files, inputs, INPUTS, "inputs")]
+            y = arrays[_name(arrays.files, labels, LABELS, "labels")]
     except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
         raise ValueError(
             f"{path} cannot be read as an .npz file of inputs and labels: {error}"
@@ -57,14 +55,13 @@ def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None 
     return Labelled(x, y, Path(path).name)
 
 
-def _name(held: list[str], asked: str | None, usual: tuple[str, ...], what: str) -> str:
-    if asked is not None and asked not in held:
-        raise ValueError(
-            f"there is no array {asked!r} for the {what}; its arrays are {', '.join(sorted(held))}"
-        )
-    found = asked or next((name for name in usual if name in held), None)
-    if found is None:
-        raise ValueError(
-            f"none of its arrays ({', '.join(sorted(held))}) is named as {what} are: {', '.join(usual)}"
-        )
-    return found
+def _name(names: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
+    listed = ", ".join(sorted(names))
+    if wanted is not None and wanted not in names:
+        raise ValueError(f"there is no array {wanted!r} for the {what}; its arrays are {listed}")
+    if wanted is not None:
+        return wanted
+    for name in usual:
+        if name in names:
+            return name
+    raise ValueError(f"none of its arrays ({listed}) is named as {what} are: {', '.join(usual)}")

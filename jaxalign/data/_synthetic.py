@@ -1,29 +1,31 @@
-"""Families of synthetic tasks on the same points, for studying transfer: each is turned away from a
-source task by a dial.
+"""Families of synthetic tasks for studying transfer.
+
+All tasks of a family share their points; a dial moves the labels away from those of a source task.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
 from jaxalign.data._dataset import Dataset
 
 BOX_SIDE = 0.5**0.5
-"""So that half of the unit square lies inside."""
+"""The side of the box that holds half of the unit square."""
 VARIABLES = "ABCDEF"
-"""Of the peaks functions, in the order of the inputs."""
+"""The variables of the peaks functions, in the order of the inputs."""
 
 
 def hyperplane_task(n: int, dial: float, *, seed: int) -> Dataset:
-    """Points of the unit square by their side of a line through the centre: label 1 where (x −
-    ½)cos α + (y − ½)sin α > 0.
+    """Points of the unit square on either side of a line through the centre.
 
-    The dial turns the line, α = dial·90°. At 0 it is the source task, x > ½; at 1, y > ½, whose
-    labels are independent of the source's. Half of the square is of each class at any dial.
+    The label is 1 where (x − ½)cos α + (y − ½)sin α > 0. The dial turns the line: α = dial·90°. At
+    0 it is the source task, x > ½; at 1 it is y > ½, with labels independent of the source's. At
+    any dial, each class has half of the square.
 
     Args:
-      n: how many points.
+      n: number of points.
       dial: in [0, 1].
       seed: of the points, which are the same at every dial.
 
@@ -35,10 +37,10 @@ def hyperplane_task(n: int, dial: float, *, seed: int) -> Dataset:
 
     Example:
       >>> from jaxalign.data import hyperplane_task
-      >>> hyperplane_task(5, 0.0, seed=0).labels.tolist(), hyperplane_task(5, 1.0, seed=0).labels.tolist()
-      ([1, 1, 0, 0, 0], [1, 0, 0, 0, 1])
+      >>> [hyperplane_task(5, dial, seed=0).labels.tolist() for dial in (0.0, 1.0)]
+      [[1, 1, 0, 0, 0], [1, 0, 0, 0, 1]]
 
-    Source: ours, after the two-dimensional tasks of Pratt (1993).
+    Source: after the two-dimensional tasks of Pratt (1993); the dial is ours.
     """
     points = _uniform(n, 2, seed, dial)
     angle = dial * np.pi / 2
@@ -49,15 +51,15 @@ def hyperplane_task(n: int, dial: float, *, seed: int) -> Dataset:
 
 
 def box_task(n: int, dial: float, *, seed: int) -> Dataset:
-    """Points of the unit square, inside (1) or outside a box of side s = √½: label 1 where o ≤ x <
-    o + s and o ≤ y < o + s.
+    """Points of the unit square, inside (1) or outside (0) a box of side s = √½.
 
-    The dial moves the box along the diagonal, o = dial·(s − ½). At 0 it is the source task, the box
-    in the corner; at 1 both boxes share a quarter of the square, and labels are independent of the
-    source's. The box holds half of it at any dial.
+    The label is 1 where o ≤ x < o + s and o ≤ y < o + s. The dial moves the box along the diagonal:
+    o = dial·(s − ½). At 0 it is the source task, the box in the corner; at 1 both boxes share a
+    quarter of the square, and the labels are independent of the source's. At any dial, the box
+    holds half of the square.
 
     Args:
-      n: how many points.
+      n: number of points.
       dial: in [0, 1].
       seed: of the points, which are the same at every dial.
 
@@ -69,10 +71,10 @@ def box_task(n: int, dial: float, *, seed: int) -> Dataset:
 
     Example:
       >>> from jaxalign.data import box_task
-      >>> box_task(5, 0.0, seed=0).labels.tolist(), box_task(5, 1.0, seed=0).labels.tolist()
-      ([0, 1, 1, 1, 0], [1, 1, 0, 0, 0])
+      >>> [box_task(5, dial, seed=0).labels.tolist() for dial in (0.0, 1.0)]
+      [[0, 1, 1, 1, 0], [1, 1, 0, 0, 0]]
 
-    Source: ours, after the two-dimensional tasks of Pratt (1993).
+    Source: after the two-dimensional tasks of Pratt (1993); the dial is ours.
     """
     points = _uniform(n, 2, seed, dial)
     offset = dial * (BOX_SIDE - 0.5)
@@ -83,20 +85,19 @@ def box_task(n: int, dial: float, *, seed: int) -> Dataset:
 
 
 def peaks_task(n: int, roles: Sequence[str] = "ABC", *, seed: int) -> Dataset:
-    """Six numbers A...F in [0, 1) by a peaks function of three: label 1 where (B if A > ½ else C) >
-    ½, for roles "ABC".
+    """Six numbers A...F in [0, 1), labelled by a peaks function of three of them.
 
-    Half of all points are of each class for any roles. How far two functions are from each other,
-    ``peaks_distance`` tells.
+    For roles "ABC" the label is 1 where (B if A > ½ else C) > ½. For any roles, each class has half
+    of all points. ``peaks_distance`` is the distance between two such functions.
 
     Args:
-      n: how many points.
-      roles: three different variables: the one that is tested, the one taken where it is > ½, the
-        one taken elsewhere.
+      n: number of points.
+      roles: three different variables: the one that is tested, the one returned where it is > ½,
+        the one returned elsewhere.
       seed: of the points, which are the same for all roles.
 
     Returns:
-      Dataset of inputs (n, 6) in [0, 1), a column a variable.
+      Dataset of inputs (n, 6) in [0, 1), one column per variable.
 
     Raises:
       ValueError: n under 1, or roles that are not three different ones of A...F.
@@ -107,26 +108,22 @@ def peaks_task(n: int, roles: Sequence[str] = "ABC", *, seed: int) -> Dataset:
       >>> (points.inputs[:, :3] > 0.5).astype(int).tolist(), points.labels.tolist()
       ([[1, 1, 1], [0, 0, 0], [1, 1, 1], [1, 1, 0]], [1, 0, 1, 1])
 
-    Source: the functions are those of Caruana (Machine Learning 1997); a variable is one input and
-      the value a class, ours.
+    Source: the functions of Caruana (Machine Learning 1997). One input per variable, and the value
+      as two classes, are ours.
     """
-    test, then, otherwise = (VARIABLES.index(name) for name in _roles(roles))
+    test, then, otherwise = _roles(roles)
     points = _uniform(n, len(VARIABLES), seed)
-    value = np.where(points[:, test] > 0.5, points[:, then], points[:, otherwise])
-    tested, taken, other = roles
-    return _dataset(
-        points,
-        value > 0.5,
-        ("low", "high"),
-        f"peaks function: if {tested} > ½ then {taken} else {other}",
-    )
+    column = dict(zip(VARIABLES, points.T, strict=True))
+    value = np.where(column[test] > 0.5, column[then], column[otherwise])
+    source = f"peaks function: if {test} > ½ then {then} else {otherwise}"
+    return _dataset(points, value > 0.5, ("low", "high"), source)
 
 
 def peaks_distance(roles: Sequence[str], other: Sequence[str]) -> float:
-    """How far two peaks functions are apart, 1 − (variables shared + variables shared in the same
-    role)/6.
+    """Distance of two peaks functions: 1 − (common variables + those in the same role)/6.
 
-    0 of a function to itself, 1 of two without a common variable, whose labels are independent.
+    It is 0 for equal functions, and 1 for functions without a common variable, whose labels are
+    independent.
 
     Raises:
       ValueError: roles that are not three different ones of A...F.
@@ -138,11 +135,16 @@ def peaks_distance(roles: Sequence[str], other: Sequence[str]) -> float:
 
     Source: ours.
     """
-    a, b = _roles(roles), _roles(other)
-    return 1 - (len(set(a) & set(b)) + sum(x == y for x, y in zip(a, b, strict=True))) / 6
+    first = _roles(roles)
+    second = _roles(other)
+    common = len(set(first) & set(second))
+    same_role = sum(a == b for a, b in zip(first, second, strict=True))
+    return 1 - (common + same_role) / 6
 
 
-def _uniform(n: int, variables: int, seed: int, dial: float = 0.0) -> np.ndarray:
+def _uniform(
+    n: int, variables: int, seed: int, dial: float = 0.0
+) -> Float32[np.ndarray, "n variables"]:
     if n < 1:
         raise ValueError(f"n must be at least 1, found {n}")
     if not 0 <= dial <= 1:
@@ -153,12 +155,12 @@ def _uniform(n: int, variables: int, seed: int, dial: float = 0.0) -> np.ndarray
 
 
 def _roles(roles: Sequence[str]) -> tuple[str, ...]:
-    found = tuple(roles)
-    if len(found) != 3 or len(set(found)) < 3 or not set(found) <= set(VARIABLES):
+    names = tuple(roles)
+    if len(names) != 3 or len(set(names)) < 3 or not set(names) <= set(VARIABLES):
         raise ValueError(
             f"roles must be three different variables of {VARIABLES}, as in 'ABC', found {roles!r}"
         )
-    return found
+    return names
 
 
 def _dataset(

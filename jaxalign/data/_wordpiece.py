@@ -13,7 +13,9 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """The tokens that a vocabulary must have: padding, unknown word, begin and end of a text."""
 
 _MARKERS = re.compile(r"(\[(?:PAD|UNK|CLS|SEP|MASK)\])")
+# Longer words become [UNK], as in the BERT code.
 _LONGEST_WORD = 100
+# Unicode blocks of CJK ideographs, each of which is a word of its own.
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -40,20 +42,19 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class WordPiece:
-    """A tokeniser: ``tokenizer(texts) -> Tokens``. Words are cut into the longest pieces that the
-    vocabulary has.
+    """A tokeniser, ``tokenizer(texts) -> Tokens``: words are cut into the longest known pieces.
 
-    The ids are those of the ``tokenizers`` library, except next to some 500 marks and signs that
-    Unicode has since 2014.
+    The ids equal those of the ``tokenizers`` library, except next to about 500 marks and signs that
+    Unicode added after 2014.
 
     Attributes:
-      vocabulary: token → id; "##" begins the pieces that are not first in their word.
-      lowercase: whether letters lose case and accents, as for the "uncased" models.
+      vocabulary: token → id; pieces that are not first in their word begin with "##".
+      lowercase: whether to remove case and accents, as the "uncased" models do.
 
     Raises:
       ValueError: a vocabulary without one of the tokens in ``SPECIAL``; when called, no texts, or a
-        length under 2.
-      TypeError: when called with one string, or with what are no strings.
+        length below 2.
+      TypeError: when called with one string, or with something other than strings.
 
     Example:
       >>> from jaxalign.data import WordPiece
@@ -79,24 +80,16 @@ class WordPiece:
             )
 
     def __call__(self, texts: Sequence[str], length: int | None = None) -> Tokens:
-        """Tokens of n texts: (n, t) of the longest text's t, or of ``length``, to which every text
-        is cut or padded.
-        """
+        """Tokens (n, t) of n texts, cut or padded to ``length``; by default t is the longest."""
         if isinstance(texts, str):
             raise TypeError("texts must be a sequence of strings, found one string; pass [text]")
         if len(texts) == 0:
             raise ValueError("texts must hold at least one string, found none")
         if length is not None and length < 2:
             raise ValueError(f"length must be at least 2, for [CLS] and [SEP], found {length}")
-        begin, end = self.vocabulary["[CLS]"], self.vocabulary["[SEP]"]
-        room = None if length is None else length - 2
-        rows = [
-            [begin, *(self.vocabulary[piece] for piece in self.pieces(text)[:room]), end]
-            for text in texts
-        ]
-        ids = np.full(
-            (len(rows), length or max(map(len, rows))), self.vocabulary["[PAD]"], np.int32
-        )
+        rows = [self._ids(text, length) for text in texts]
+        width = length or max(map(len, rows))
+        ids = np.full((len(rows), width), self.vocabulary["[PAD]"], np.int32)
         mask = np.zeros(ids.shape, bool)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
@@ -104,48 +97,51 @@ class WordPiece:
         return Tokens(ids, mask)
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of a text, without [CLS] and [SEP]; [MASK] and its like are taken for the
-        tokens they name.
-        """
+        """The pieces of a text, without [CLS] and [SEP]; "[MASK]" in a text stays one token."""
         if not isinstance(text, str):
             raise TypeError(f"texts must be strings, found {type(text).__name__}")
-        found: list[str] = []
+        pieces: list[str] = []
         for part in _MARKERS.split(text):
             if part in self.vocabulary and _MARKERS.fullmatch(part):
-                found.append(part)
+                pieces.append(part)
             else:
-                found.extend(
-                    piece for word in words(part, self.lowercase) for piece in self._cut(word)
-                )
-        return found
+                for word in words(part, self.lowercase):
+                    pieces.extend(self._cut(word))
+        return pieces
+
+    def _ids(self, text: str, length: int | None) -> list[int]:
+        room = None
+        if length is not None:
+            # Two places are for [CLS] and [SEP].
+            room = length - 2
+        tokens = ("[CLS]", *self.pieces(text)[:room], "[SEP]")
+        return [self.vocabulary[token] for token in tokens]
 
     def _cut(self, word: str) -> list[str]:
-        """The longest piece that the word begins with, then that of the rest, ...; one [UNK] where
-        there is none.
-        """
-        found: list[str] = []
+        """Greedy pieces: the longest one that the word begins with, then likewise the rest."""
+        if len(word) > _LONGEST_WORD:
+            return ["[UNK]"]
+        pieces: list[str] = []
         start = 0
-        while start < len(word) <= _LONGEST_WORD:
+        while start < len(word):
             prefix = "##" if start else ""
-            ends = (
-                end
-                for end in range(len(word), start, -1)
-                if prefix + word[start:end] in self.vocabulary
-            )
-            end = next(ends, None)
-            if end is None:
+            for end in range(len(word), start, -1):
+                if prefix + word[start:end] in self.vocabulary:
+                    break
+            else:
+                # No piece fits: the whole word is unknown, also the pieces before.
                 return ["[UNK]"]
-            found.append(prefix + word[start:end])
+            pieces.append(prefix + word[start:end])
             start = end
-        return found or ["[UNK]"]
+        return pieces
 
 
 def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
-    r"""The tokeniser of a ``vocab.txt``: one token a line, its id the number of the line, from 0.
+    r"""The tokeniser of a ``vocab.txt``: one token per line; its id is the line number, from 0.
 
     Args:
       path: the file, UTF-8.
-      lowercase: whether letters lose case and accents, as for the "uncased" models.
+      lowercase: whether to remove case and accents, as the "uncased" models do.
 
     Raises:
       FileNotFoundError: no such file.
@@ -166,12 +162,13 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
         text = Path(path).read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no vocabulary: not UTF-8 text ({error})") from None
-    # Not splitlines, which also splits at characters that tokens are made of.
+    # Not splitlines, which also splits at characters that occur inside tokens.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     vocabulary = {line: i for i, line in enumerate(lines)}
     if len(vocabulary) < len(lines):
+        repeated = len(lines) - len(vocabulary)
         raise ValueError(
-            f"{path} is no vocabulary: it names {len(lines) - len(vocabulary)} of {len(lines)} tokens twice"
+            f"{path} is no vocabulary: it names {repeated} of {len(lines)} tokens twice"
         )
     try:
         return WordPiece(vocabulary, lowercase)
@@ -180,23 +177,24 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
 
 
 def words(text: str, lowercase: bool) -> list[str]:
-    """The words of a text as BERT has them: control characters dropped, punctuation marks and
-    ideographs words of their own.
-    """
+    """The words of a text as in BERT: no control characters; punctuation and ideographs apart."""
     text = "".join(_clean(c) for c in text)
     if lowercase:
-        apart = unicodedata.normalize("NFD", text)
-        # One character after another, as str.lower has another sigma at the end of words.
-        text = "".join(c.lower() for c in apart if unicodedata.category(c) != "Mn")
+        # NFD splits letters from their accents, which are of category Mn.
+        decomposed = unicodedata.normalize("NFD", text)
+        # Character by character: str.lower of a text gives a different sigma at the end of words.
+        text = "".join(c.lower() for c in decomposed if unicodedata.category(c) != "Mn")
     return "".join(f" {c} " if _stands_alone(c) else c for c in text).split()
 
 
 def _clean(c: str) -> str:
-    """A space for whitespace, nothing for what cannot be seen, else the character."""
+    """A space for whitespace, nothing for invisible characters, else the character."""
     category = unicodedata.category(c)
     if c in "\t\n\r" or category.startswith("Z"):
         return " "
-    return "" if category in ("Cc", "Cf", "Co", "Cs") or c == "\ufffd" else c
+    if c == "\ufffd" or category in ("Cc", "Cf", "Co", "Cs"):
+        return ""
+    return c
 
 
 def _stands_alone(c: str) -> bool:

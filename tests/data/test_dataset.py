@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxalign.data import Dataset
+from jaxalign.data import Dataset, balanced_rows
 
 
 def dataset(labels):
@@ -25,6 +25,26 @@ def test_first_explains_impossible_counts(count):
         ValueError, match=rf"count must be from 2 \(the classes\) to 8 .*, found {count}"
     ):
         dataset([0, 0, 0, 0, 1, 0, 1, 1]).first(count)
+
+
+def test_balanced_rows_take_classes_of_any_kind_in_turn():
+    labels = np.array(["b", "a", "b", "b", "c", "a", "b"])
+    assert balanced_rows(labels, 3).tolist() == [0, 1, 4]
+    assert balanced_rows(labels, 5).tolist() == [0, 1, 2, 4, 5]
+    assert balanced_rows(labels == "a", 7).tolist() == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "message"),
+    [
+        ([0, 1], 0, "count must be from 1 to 2 .*, found 0"),
+        ([0, 1], 3, "count must be from 1 to 2 .*, found 3"),
+        ([[0, 1]], 1, r"labels must be \(n,\), one class a row, found shape \(1, 2\)"),
+    ],
+)
+def test_impossible_balanced_rows_are_explained(labels, count, message):
+    with pytest.raises(ValueError, match=message):
+        balanced_rows(labels, count)
 
 
 def test_equal_data_have_equal_hashes():

@@ -109,7 +109,7 @@ def test_batches_are_read_when_they_are_asked_for(folder):
 def test_folders_that_hold_no_classes(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="missing is no folder"):
         image_folder(folder / "missing")
-    with pytest.raises(ValueError, match="at least two subfolders, one a class, found 1"):
+    with pytest.raises(ValueError, match="at least two subfolders, one per class, found 1"):
         image_folder(folder / "cat")
     (folder / "bird").mkdir()
     with pytest.raises(ValueError, match=r"the class .*bird has no image"):

@@ -28,7 +28,7 @@ def test_other_names_can_be_given(tmp_path):
     [
         ({"x": X}, r"none of its arrays \(x\) is named as labels are: y, labels"),
         ({"a": X, "y": Y}, r"none of its arrays \(a, y\) is named as inputs are"),
-        ({"x": X, "y": Y[:3]}, r"one label an input, found inputs \(4, 3\) and labels \(3,\)"),
+        ({"x": X, "y": Y[:3]}, r"one label per input, found inputs \(4, 3\) and labels \(3,\)"),
         ({"x": Y, "y": Y}, r"inputs \(n, ...\)"),
         ({"x": X[:0], "y": Y[:0]}, r"inputs \(n, ...\)"),
         ({"x": X, "y": np.array([{}, 1, 2, 3], dtype=object)}, "allow_pickle"),
