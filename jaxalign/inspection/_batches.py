@@ -1,11 +1,13 @@
-"""Batches of a stream: checked before the model sees them, short ones filled up."""
+"""Batches of a stream: checked before the model sees them, padded to one number of rows."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import as_target_matrix, require_finite
 from jaxalign.inspection._plan import as_arguments, shape_of
@@ -15,66 +17,115 @@ class Batch(NamedTuple):
     """One checked batch: arguments of the model, Y (n, k) and weights (n,)."""
 
     arguments: tuple[Any, ...]
-    targets: ArrayLike
-    weights: np.ndarray
+    targets: Float[Array, "n k"] | Float[np.ndarray, "n k"]
+    weights: Float[np.ndarray, " n"]
 
     @property
     def form(self) -> list:
         """What all batches of a stream share: everything but the number of rows."""
-        return [
-            *((shape_of(x)[1:], str(jnp.result_type(x))) for x in self.arguments),
-            np.shape(self.targets)[1:],
-        ]
+        arguments = [(shape_of(x)[1:], str(jnp.result_type(x))) for x in self.arguments]
+        return [*arguments, np.shape(self.targets)[1:]]
 
-    def padded(self, rows: int) -> "Batch":
+    def padded(self, num_rows: int) -> "Batch":
         """The batch with copies of its first row, of weight 0, up to a number of rows."""
-        more = rows - len(self.weights)
-        if more <= 0:
+        missing = num_rows - len(self.weights)
+        if missing <= 0:
             return self
 
-        def repeat(x):
-            return np.concatenate([np.asarray(x), np.repeat(np.asarray(x[:1]), more, axis=0)])
+        def pad(x):
+            # Copies of a row stay valid for the model: a token id or a pixel, never out of range.
+            return np.concatenate([np.asarray(x), np.repeat(np.asarray(x[:1]), missing, axis=0)])
 
-        weights = np.concatenate([self.weights, np.zeros(more, self.weights.dtype)])
-        return Batch(tuple(map(repeat, self.arguments)), repeat(self.targets), weights)
+        weights = np.concatenate([self.weights, np.zeros(missing, self.weights.dtype)])
+        return Batch(tuple(map(pad, self.arguments)), pad(self.targets), weights)
+
+
+class TargetRange(NamedTuple):
+    """What decides whether targets are centred by default, over the batches seen so far.
+
+    Attributes:
+      coded: all are ±1, as ``encode_targets`` makes them of classes.
+      lowest: (k,) of each column.
+      highest: (k,) of each column.
+    """
+
+    coded: bool
+    lowest: Float[np.ndarray, " k"]
+    highest: Float[np.ndarray, " k"]
+
+    @property
+    def constant(self) -> bool:
+        """Whether no column has two different values."""
+        return bool((self.lowest >= self.highest).all())
+
+    def merged(self, batch: Batch) -> "TargetRange":
+        """The range with one batch more; rows of weight 0 do not count."""
+        targets = np.asarray(batch.targets)[batch.weights > 0]
+        coded = self.coded and bool((abs(targets) == 1).all())
+        lowest = targets.min(axis=0, initial=np.inf)
+        highest = targets.max(axis=0, initial=-np.inf)
+        return TargetRange(
+            coded, np.minimum(self.lowest, lowest), np.maximum(self.highest, highest)
+        )
+
+
+NO_TARGETS = TargetRange(True, np.array(np.inf), np.array(-np.inf))
+"""The range before the first batch."""
 
 
 def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
-    """The batches of (inputs, targets) or (inputs, targets, weights), each checked; raises naming
-    the position of a bad one.
+    """The batches of (inputs, targets) or (inputs, targets, weights), each checked.
+
+    Raises:
+      ValueError: a bad batch; the message names its position.
+      TypeError: likewise.
     """
     form = None
-    for position, batch in enumerate(batches):
+    for position, arrays in enumerate(batches):
         try:
-            made = _as_batch(*batch)
+            batch = _as_batch(*arrays)
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {position}: {error}") from None
-        form = form or made.form
-        if made.form != form:
+        form = form or batch.form
+        if batch.form != form:
             raise ValueError(
-                f"batch {position}: rows must have the shape and dtype of those before, {form}, found {made.form}"
+                f"batch {position}: rows must have the shape and dtype of those before, {form}, "
+                f"found {batch.form}"
             )
-        yield made
+        yield batch
 
 
 def _as_batch(inputs: Any, targets: ArrayLike, weights: ArrayLike | None = None) -> Batch:
     arguments = tuple(x if hasattr(x, "shape") else np.asarray(x) for x in as_arguments(inputs))
     y = as_target_matrix(targets)
-    rows = shape_of(arguments[0])[0]
-    w = np.ones(rows, np.float32) if weights is None else np.asarray(weights, np.float32)
-    if len(y) != rows or w.shape != (rows,):
+    num_rows = shape_of(arguments[0])[0]
+    w = _as_weights(weights, num_rows)
+    if len(y) != num_rows or w.shape != (num_rows,):
         raise ValueError(
-            f"inputs, targets and weights must have as many rows, found {rows}, {len(y)} and {w.shape}"
+            "inputs, targets and weights must have as many rows, found "
+            f"{num_rows}, {len(y)} and {w.shape}"
         )
     if not np.isfinite(w).all() or (w < 0).any():
         raise ValueError(
             f"weights must be finite and not negative, found values from {w.min()} to {w.max()}"
         )
-    counted = w > 0
-    for x in (*arguments, y):
-        if jnp.issubdtype(jnp.result_type(x), jnp.floating):
-            require_finite(
-                jnp.asarray(x) if counted.all() else jnp.asarray(x)[counted],
-                "targets" if x is y else "inputs",
-            )
+    for x in arguments:
+        _require_finite_rows(x, w > 0, "inputs")
+    _require_finite_rows(y, w > 0, "targets")
     return Batch(arguments, y, w)
+
+
+def _as_weights(weights: ArrayLike | None, num_rows: int) -> np.ndarray:
+    if weights is None:
+        return np.ones(num_rows, np.float32)
+    return np.asarray(weights, np.float32)
+
+
+def _require_finite_rows(x: ArrayLike, counted: np.ndarray, name: str) -> None:
+    """Raise if a row that counts holds NaN or Inf; the others are padding."""
+    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        return
+    values = jnp.asarray(x)
+    if not counted.all():
+        values = values[counted]
+    require_finite(values, name)

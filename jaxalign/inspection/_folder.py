@@ -1,25 +1,32 @@
-"""An inspection on disk: config.json, layers.json (a few numbers a layer) and spectra.npz (spectra
-and curves).
+"""An inspection on disk: config.json, layers.json (a few numbers per layer) and spectra.npz
+(spectra and curves).
 """
 
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxalign._spectrum.spectrum import Spectrum
+from jaxalign._spectrum.types import Spectrum
 from jaxalign.inspection._inspect import Inspection
-from jaxalign.inspection._numbers import curves, numbers
+from jaxalign.inspection._numbers import LayerNumbers, curves, numbers
 from jaxalign.inspection._plan import LayerPlan
 
-CONFIG, LAYERS, SPECTRA = "config.json", "layers.json", "spectra.npz"
-FIGURES, PAGE, PICTURE = "figures", "index.html", "alignment_by_layer"
+CONFIG = "config.json"
+LAYERS = "layers.json"
+SPECTRA = "spectra.npz"
+FIGURES = "figures"
+PAGE = "index.html"
+PICTURE = "alignment_by_layer"
 _FILES = (CONFIG, LAYERS, SPECTRA, PAGE, f"{FIGURES}/{PICTURE}.png")
+_OF_RUNS = "history.jsonl"
+_MEASURED = "measured"
+_ROW_FIELDS = {"name", *LayerPlan._fields, *LayerNumbers._fields}
 
 
 @dataclass(frozen=True)
@@ -27,9 +34,9 @@ class Inspected:
     """What a folder holds.
 
     Attributes:
-      inspection: the spectra.
+      inspection: the spectra and their nulls.
       thresholds: (m,) τ of the numbers.
-      config: config.json: title, subtitle, command, notes, and what belongs under "The run".
+      config: title, subtitle, command, notes, and what belongs under "The run".
     """
 
     inspection: Inspection
@@ -38,70 +45,58 @@ class Inspected:
 
 
 def require_free(folder: str | Path, *, overwrite: bool) -> None:
-    """Raise if an inspection would replace files of the folder, unless it may.
+    """Raise if an inspection would replace files of the folder.
+
+    With ``overwrite`` it may replace an inspection, and nothing else.
 
     Raises:
       FileExistsError: it would.
     """
-    held = [name for name in (*_FILES, "history.jsonl") if (Path(folder) / name).exists()]
-    if held and (not overwrite or LAYERS not in held):
-        way = (
-            "; name another one, or replace it with overwrite (--overwrite)"
-            if LAYERS in held
-            else ", no inspection; name another"
-        )
-        raise FileExistsError(f"out folder {folder} already holds {', '.join(held)}{way}")
+    files = [name for name in (*_FILES, _OF_RUNS) if (Path(folder) / name).exists()]
+    is_inspection = LAYERS in files
+    if not files or (overwrite and is_inspection):
+        return
+    remedy = ", no inspection; name another"
+    if is_inspection:
+        remedy = "; name another one, or replace it with overwrite (--overwrite)"
+    raise FileExistsError(f"out folder {folder} already holds {', '.join(files)}{remedy}")
 
 
-def save(folder: str | Path, found: Inspected) -> None:
-    """Write an inspection into a folder, made when needed: numbers last, which make it one.
+def save(folder: str | Path, inspected: Inspected) -> None:
+    """Write an inspection into a folder, which is made when needed.
 
-    spectra.npz holds ``grid`` (g,), ``curve`` and ``null`` (layers, g), shares of ‖Y‖², and of
-    every layer ``NAME/singular_values``, ``NAME/energy`` and ``NAME/total``.
+    config.json holds the config and, as ``measured``, the number of samples, whether features and
+    targets are centred, and the reduction of each layer. layers.json holds the numbers of each
+    layer. spectra.npz holds ``grid`` (g,), ``curve`` and ``null_curve`` (layers, g), which are
+    shares of ‖Y‖², and for each layer the fields of its Spectrum, ``spectra/LAYER/FIELD``, and of
+    the permutation null, ``nulls/LAYER/FIELD``.
 
     Example:
       >>> import tempfile
       >>> from collections import OrderedDict
-      >>> import jaxalign as ja
+      >>> from jaxalign.alignment import spectrum_and_null
       >>> from jaxalign.inspection import Inspected, Inspection, LayerPlan, read_inspection, save
-      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
-      >>> layer = LayerPlan((1,), "float32", "mean", 1, 2)
-      >>> made = Inspection(OrderedDict(a=s), OrderedDict(a=layer), {}, 3.0)
+      >>> s, null = spectrum_and_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> layers = OrderedDict(a=LayerPlan((1,), "float32", "mean", 1, 2))
+      >>> inspection = Inspection(OrderedDict(a=s), OrderedDict(a=null), layers, {}, 3.0)
       >>> with tempfile.TemporaryDirectory() as folder:
-      ...     save(folder, Inspected(made, (2.0,), {"title": "three rows"}))
+      ...     save(folder, Inspected(inspection, (2.0,), {"title": "three rows"}))
       ...     read_inspection(folder).inspection.spectra["a"].total.tolist()
       [6.0]
-
-    Source: ours.
     """
-    folder, inspection = Path(folder), found.inspection
+    folder = Path(folder)
+    inspection = inspected.inspection
     folder.mkdir(parents=True, exist_ok=True)
+    # layers.json makes a folder an inspection, so it is removed first and written last.
     (folder / LAYERS).unlink(missing_ok=True)
-    _write(folder / CONFIG, found.config)
-    grid = inspection.thresholds(256)
-    drawn = list(curves(inspection, grid).values())
-    spectra = {
-        f"{name}/{part}": np.asarray(x)
-        for name, s in inspection.spectra.items()
-        for part, x in s._asdict().items()
-    }
-    both = {"curve": np.stack([c.curve for c in drawn]), "null": np.stack([c.null for c in drawn])}
-    np.savez_compressed(folder / SPECTRA, allow_pickle=False, grid=grid, **both, **spectra)
-    rows = [
-        {
-            "name": name,
-            **inspection.layers[name]._asdict(),
-            **{k: _plain(v) for k, v in row._asdict().items()},
-        }
-        for name, row in numbers(inspection, found.thresholds).items()
-    ]
-    held = {
-        "samples": inspection.samples,
-        "thresholds": found.thresholds,
-        "layers": rows,
+    _write(folder / CONFIG, {**inspected.config, _MEASURED: _measured(inspection)})
+    np.savez_compressed(folder / SPECTRA, allow_pickle=False, **_arrays(inspection))
+    content = {
+        "thresholds": inspected.thresholds,
+        "layers": _rows(inspected),
         "left_out": inspection.left_out,
     }
-    _write(folder / LAYERS, held)
+    _write(folder / LAYERS, content)
 
 
 def read_inspection(folder: str | Path) -> Inspected:
@@ -109,30 +104,94 @@ def read_inspection(folder: str | Path) -> Inspected:
 
     Raises:
       FileNotFoundError: the folder holds no inspection.
+      ValueError: the inspection was written by another version of jaxalign.
     """
     folder = Path(folder)
     if not (folder / LAYERS).is_file():
         raise FileNotFoundError(f"{folder} holds no inspection: there is no {LAYERS} in it")
-    held = json.loads((folder / LAYERS).read_text(encoding="utf-8"))
-    layers: OrderedDict[str, LayerPlan] = OrderedDict()
-    spectra: OrderedDict[str, Spectrum] = OrderedDict()
-    with np.load(folder / SPECTRA, allow_pickle=False) as arrays:
-        for row in held["layers"]:
-            plan = {field: row[field] for field in LayerPlan._fields}
-            layers[row["name"]] = LayerPlan(**{**plan, "shape": tuple(plan["shape"])})
-            spectra[row["name"]] = Spectrum(
-                *(jnp.asarray(arrays[f"{row['name']}/{part}"]) for part in Spectrum._fields)
-            )
-    inspection = Inspection(spectra, layers, held["left_out"], held["samples"])
+    content = json.loads((folder / LAYERS).read_text(encoding="utf-8"))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return Inspected(inspection, tuple(held["thresholds"]), config)
+    _require_layout(folder, content, config)
+    measured = config.pop(_MEASURED)
+    layers: OrderedDict[str, LayerPlan] = OrderedDict()
+    for row in content["layers"]:
+        plan = {field: row[field] for field in LayerPlan._fields}
+        plan["shape"] = tuple(plan["shape"])
+        layers[row["name"]] = LayerPlan(**plan)
+    with np.load(folder / SPECTRA, allow_pickle=False) as arrays:
+        spectra = OrderedDict((name, _spectrum(arrays, f"spectra/{name}")) for name in layers)
+        nulls = OrderedDict((name, _spectrum(arrays, f"nulls/{name}")) for name in layers)
+    inspection = Inspection(
+        spectra,
+        nulls,
+        layers,
+        content["left_out"],
+        measured["num_samples"],
+        centered=measured["centered"],
+    )
+    return Inspected(inspection, tuple(content["thresholds"]), config)
+
+
+def _require_layout(folder: Path, content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise for a folder of another layout, naming what is missing or unknown in it."""
+    differences = {_MEASURED} - set(config)
+    for row in content.get("layers", []):
+        differences |= _ROW_FIELDS ^ set(row)
+    if differences:
+        raise ValueError(
+            f"{folder} holds an inspection by another version of jaxalign, which differs in "
+            f"{', '.join(sorted(differences))}; inspect the model again, with --overwrite"
+        )
+
+
+def _measured(inspection: Inspection) -> dict[str, Any]:
+    return {
+        "num_samples": inspection.num_samples,
+        "centered": inspection.centered,
+        "reduce": {name: layer.reduce for name, layer in inspection.layers.items()},
+    }
+
+
+def _rows(inspected: Inspected) -> list[dict[str, Any]]:
+    inspection = inspected.inspection
+    return [
+        {
+            "name": name,
+            **inspection.layers[name]._asdict(),
+            **{field: _plain(value) for field, value in row._asdict().items()},
+        }
+        for name, row in numbers(inspection, inspected.thresholds).items()
+    ]
+
+
+def _arrays(inspection: Inspection) -> dict[str, np.ndarray]:
+    grid = inspection.thresholds(256)
+    drawn = curves(inspection, grid).values()
+    arrays = {
+        "grid": grid,
+        "curve": np.stack([layer.curve for layer in drawn]),
+        "null_curve": np.stack([layer.null_curve for layer in drawn]),
+    }
+    for kind, spectra in (("spectra", inspection.spectra), ("nulls", inspection.nulls)):
+        for name, spectrum in spectra.items():
+            for field in fields(Spectrum):
+                arrays[f"{kind}/{name}/{field.name}"] = np.asarray(getattr(spectrum, field.name))
+    return arrays
+
+
+def _spectrum(arrays: Mapping[str, np.ndarray], prefix: str) -> Spectrum:
+    stored = {field.name: arrays[f"{prefix}/{field.name}"] for field in fields(Spectrum)}
+    dtype = str(stored.pop("dtype"))
+    return Spectrum(**{name: jnp.asarray(x) for name, x in stored.items()}, dtype=dtype)
 
 
 def _plain(value: Any) -> Any:
-    """Floats with as few digits as tell float32 values apart."""
+    """JSON's types, and floats with as many digits as tell float32 values apart."""
     if isinstance(value, np.ndarray):
         return [_plain(float(x)) for x in value]
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+    if isinstance(value, float):
+        return float(f"{value:.7g}")
+    return value
 
 
 def _write(file: Path, content: Any) -> None:

@@ -7,52 +7,59 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool, Float
 
 from jaxalign._core.float64 import float64_inside
 from jaxalign._features import prepare
 from jaxalign._spectrum.moments import Basis, Moments, basis, moments
-from jaxalign._spectrum.spectrum import Spectrum, spectrum
+from jaxalign._spectrum.routes.table import require_method
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
-from jaxalign.inspection._batches import Batch, checked
-from jaxalign.inspection._plan import LayerPlan, Reductions, plan, require_memory, with_inputs
+from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange, checked
+from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory, with_inputs
 
+Method = Literal["auto", "moments", "refined"]
 Callback = Callable[[str, int], None]
-Layers = OrderedDict[str, LayerPlan]
 Sums = OrderedDict[str, Moments]
 Bases = OrderedDict[str, Basis]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What ``inspect`` found.
+    """What ``inspect`` measured.
 
     Attributes:
       spectra: layer → Spectrum, in the order layers run; "input" first, if the inputs were
         measured.
+      nulls: layer → the permutation null of that Spectrum: its mean over all orders of the targets.
       layers: layer → LayerPlan: its shape, reduction and width.
       left_out: layer → why it was not measured.
-      samples: n, or Σ w_i of weighted rows.
+      num_samples: n, or Σ w_i of weighted rows.
+      centered: whether the means of features and targets were subtracted.
     """
 
     spectra: OrderedDict[str, Spectrum]
+    nulls: OrderedDict[str, Spectrum]
     layers: Layers
     left_out: dict[str, str]
-    samples: float
+    num_samples: float
+    centered: bool = False
 
     def rows(self, layer: str) -> float:
-        """How many rows the layer's matrix had: n, times the positions where they were taken as
-        samples.
+        """The number of rows of the layer's matrix: n, times the positions where those were taken
+        as samples.
         """
-        return self.samples * self.layers[layer].positions
+        return self.num_samples * self.layers[layer].positions
 
-    def thresholds(self, count: int = 64) -> np.ndarray:
-        """(count,) values of τ, evenly spaced from 0 to √rows of the longest matrix, which no σ of
+    def thresholds(self, count: int = 64) -> Float[np.ndarray, " count"]:
+        """``count`` values of τ, evenly spaced from 0 to √rows of the longest matrix, which no σ of
         unit rows exceeds.
         """
         return np.linspace(0, max(map(self.rows, self.layers)) ** 0.5, count, dtype=np.float32)
@@ -64,30 +71,35 @@ def inspect(
     batches: Iterable[tuple[Any, ...]],
     *,
     reduce: Reductions = "mean",
-    centered: bool = False,
-    refined: bool = False,
+    centered: bool | None = None,
+    method: Method = "auto",
     memory_limit: int = 4 * 2**30,
     callback: Callback | None = None,
 ) -> Inspection:
-    """Every tapped layer's label spectrum over a stream of batches, in the memory of two batches
-    and one sum a layer.
+    """Every tapped layer's label spectrum over a stream of batches, and its permutation null, in
+    the memory of two batches and one sum per layer.
 
-    Rows are prepared as in the paper (``prepare``: a 1 appended, length one). The model runs once a
-    batch, as it is: put it into evaluation mode first, or BatchNorm and Dropout act as in training.
+    Rows are prepared as in the paper (``prepare``: a 1 appended, length one). The model runs once
+    per batch, as it is: put it into evaluation mode first, or BatchNorm and Dropout act as in
+    training.
 
     Args:
       tap: the layers, from ``tap(model, ...)``.
       state: the model's state, as the tap takes it.
       batches: of (inputs, targets) or (inputs, targets, weights): inputs (n, ...) or a tuple of
         several arguments of n rows; targets (n, k) from ``encode_targets(labels, classes=...)``;
-        weights (n,) w_i ≥ 0, a row of weight 0 does not count. Short batches are filled up with
-        rows of weight 0, so equal ones but for the last compile once.
+        weights (n,) w_i ≥ 0, where a row of weight 0 does not count. Short batches are padded with
+        rows of weight 0, so that batches of one size, but for the last, compile once.
       reduce: what becomes of the positions of maps, for all layers or by glob pattern; see
-        ``plan``.
-      centered: about the mean of all rows.
-      refined: read the batches a second time, for the accuracy of a float64 SVD.
+        ``plan``. By default they are averaged, as ``monitor`` does.
+      centered: subtract the means of all rows. By default real-valued targets are centred, and
+        ±1 codes of classes are not: without a bias, the mean of a regression target would be
+        most of its norm, and the same in every layer.
+      method: "moments": one pass; "refined": a second pass over the batches, for the accuracy of a
+        float64 SVD; "auto": "refined" if a layer is float64 and the batches can be read again, else
+        "moments", which keeps the digits that float32 layers have.
       memory_limit: bytes that the sums of all layers may take, (d + 2)(d + 1 + k) float64 each,
-        three times that if refined.
+        three times that for two passes.
       callback: called with ("first pass" or "second pass", samples seen so far) and ("solving",
         layers done).
 
@@ -96,9 +108,10 @@ def inspect(
 
     Raises:
       ValueError: no batch; inputs, targets and weights that differ in n, or batches in shape;
-        values that are not finite; no layer that can be measured; sums over the memory limit
-        (before the model runs); a layer that yields NaN or Inf; ``refined`` for an iterator that is
-        used up after one pass, or whose second pass yields other rows in number.
+        values that are not finite; targets that are constant, if they are centred; no layer that
+        can be measured; sums over the memory limit (before the model runs); a layer that yields NaN
+        or Inf; an unknown method; "refined" for an iterator, which is used up after one pass, or
+        for a stream whose second pass yields another number of rows.
 
     Example:
       >>> import numpy as np
@@ -111,41 +124,67 @@ def inspect(
       >>> y = np.asarray(ja.encode_targets(images.labels, classes=(0, 1)))
       >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
       >>> batches = [(images.inputs[i : i + 256], y[i : i + 256]) for i in range(0, 1000, 256)]
-      >>> found = inspect(ja.tap(model, "hidden_*"), nnx.state(model), batches)
-      >>> {name: s.singular_values.shape for name, s in found.spectra.items()}
+      >>> inspection = inspect(ja.tap(model, "hidden_*"), nnx.state(model), batches)
+      >>> {name: s.singular_values.shape for name, s in inspection.spectra.items()}
       {'input': (785,), 'hidden_1': (33,), 'hidden_2': (33,)}
 
     Source: the measure is that of Imani, Hu, White (TMLR 2022); ours for a stream.
     """
-    if refined and iter(batches) is batches:
-        raise ValueError(
-            "refined reads batches twice, found an iterator; pass a list, or what makes a new iterator"
-        )
+    require_method(method, ("moments", "refined"))
     stream = checked(batches)
     first = next(stream, None)
     if first is None:
         raise ValueError(
-            "batches must yield at least one (inputs, targets), found none; is the iterator used up?"
+            "batches must yield at least one (inputs, targets), found none; "
+            "is the iterator used up?"
         )
     planned = plan(tap, state, first.arguments, reduce=reduce)
+    refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)
-    run = partial(_accumulate, tap, planned.layers, state, callback=callback)
-    sums, samples = run(chain([first], stream), stage="first pass")
+
+    run = partial(_run_pass, tap, planned.layers, state, callback=callback)
+    total = run(chain([first], stream), stage="first pass")
+    num_samples = total.num_samples
+    about_mean = _is_centered(total.targets, centered)
     bases = None
     if refined:
-        bases = OrderedDict((name, basis(m, centered=centered)) for name, m in sums.items())
-        del sums
-        sums, again = run(checked(batches), bases, stage="second pass")
-        if again != samples:
-            raise ValueError(
-                f"batches must be the same on both passes, found rows of weight {samples:g} and then {again:g}"
-            )
+        bases = _bases(total.sums, about_mean)
+        total = run(checked(batches), bases, stage="second pass")
+        _require_same_rows(num_samples, total.num_samples)
+    spectra, nulls = _solve(total.sums, bases, about_mean, callback)
     return Inspection(
-        _solved(sums, bases, centered, callback), planned.layers, planned.left_out, samples
+        spectra, nulls, planned.layers, planned.left_out, num_samples, centered=about_mean
     )
 
 
-def _accumulate(
+def _is_refined(method: Method, layers: Layers, *, can_be_read_again: bool) -> bool:
+    """Whether the batches are read twice."""
+    if method == "refined" and not can_be_read_again:
+        raise ValueError(
+            "method 'refined' reads batches twice, found an iterator; "
+            "pass a list, or what makes a new iterator"
+        )
+    has_float64 = any(layer.dtype == "float64" for layer in layers.values())
+    return method == "refined" or (method == "auto" and has_float64 and can_be_read_again)
+
+
+def _is_centered(targets: TargetRange, centered: bool | None) -> bool:
+    """Whether means are subtracted: as asked, else by the kind of the targets."""
+    about_mean = not targets.coded if centered is None else centered
+    if about_mean and targets.constant:
+        raise ValueError("targets are constant, so about their mean they are 0; pass other targets")
+    return about_mean
+
+
+class _Pass(NamedTuple):
+    """The moments of every layer over all batches, Σ w, and the range of the targets."""
+
+    sums: Sums
+    num_samples: float
+    targets: TargetRange
+
+
+def _run_pass(
     tap: Tap,
     layers: Layers,
     state: Any,
@@ -154,43 +193,47 @@ def _accumulate(
     *,
     stage: str,
     callback: Callback | None,
-) -> tuple[Sums, float]:
-    """The moments of every layer over all batches, and Σ w. At most two batches are on their way."""
+) -> _Pass:
+    """One pass over all batches, of which at most two are in memory."""
     of_batch = partial(_moments_of_batch, tap, layers)
-    add = jax.jit(partial(_added, of_batch), donate_argnums=0)
+    # Donated: the sums so far are overwritten in place, so that there is one copy of them.
+    add = jax.jit(partial(_add_batch, of_batch), donate_argnums=0)
     sums: Sums | None = None
-    before: Array | None = None
-    size, seen, samples = 0, 0, 0.0
+    finite_before: Array | None = None
+    size = 0
+    rows_seen = 0
+    num_samples = 0.0
+    targets = NO_TARGETS
     for batch in batches:
         size = max(size, len(batch.weights))
-        full = batch.padded(size)
+        padded = batch.padded(size)
         if sums is None:
-            sums = _zeros(jax.eval_shape(of_batch, state, *full, bases))
-        sums, finite = add(sums, state, *full, bases)
-        seen, samples = (
-            seen + len(batch.weights),
-            samples + float(batch.weights.sum(dtype=np.float64)),
-        )
-        if before is not None:
-            _require_all(before, layers)  # waits for the batch before this one
-        before = finite
+            sums = _zeros(jax.eval_shape(of_batch, state, *padded, bases))
+        sums, finite = add(sums, state, *padded, bases)
+        rows_seen += len(batch.weights)
+        num_samples += float(batch.weights.sum(dtype=np.float64))
+        targets = targets.merged(batch)
+        if finite_before is not None:
+            # Waits for the batch before this one, which keeps the queue at two batches.
+            _require_all(finite_before, layers)
+        finite_before = finite
         if callback:
-            callback(stage, seen)
+            callback(stage, rows_seen)
     assert sums is not None
-    assert before is not None
-    _require_all(before, layers)
-    if samples == 0:
+    assert finite_before is not None
+    _require_all(finite_before, layers)
+    if num_samples == 0:
         raise ValueError("weights must not all be 0: no row counts")
-    return sums, samples
+    return _Pass(sums, num_samples, targets)
 
 
 def _moments_of_batch(
     tap: Tap,
     layers: Layers,
     state: Any,
-    arguments: tuple,
-    targets: Array,
-    weights: Array,
+    arguments: tuple[Any, ...],
+    targets: Float[Array, "n k"],
+    weights: Float[Array, " n"],
     bases: Bases | None,
 ) -> Sums:
     _, activations = tap(state, *arguments)
@@ -198,15 +241,17 @@ def _moments_of_batch(
     sums: Sums = OrderedDict()
     for name, layer in layers.items():
         rows = prepare(values[name], reduce=layer.reduce)
-        y, w = (jnp.repeat(x, layer.positions, axis=0) for x in (targets, weights))
+        # Each position of a sample is a row with the sample's target and weight.
+        y = jnp.repeat(targets, layer.positions, axis=0)
+        w = jnp.repeat(weights, layer.positions, axis=0)
         sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
     return sums
 
 
-def _added(of_batch: Callable[..., Sums], sums: Sums, *arguments: Any) -> tuple[Sums, Array]:
-    """The sums with one batch more, and of every layer whether its sum of rows is finite: NaN in
-    any value shows there.
-    """
+def _add_batch(
+    of_batch: Callable[..., Sums], sums: Sums, *arguments: Any
+) -> tuple[Sums, Bool[Array, " layers"]]:
+    """The sums with one batch more, and for every layer whether its sum of rows is finite."""
     added = OrderedDict((name, sums[name] + part) for name, part in of_batch(*arguments).items())
     finite = [
         float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
@@ -214,7 +259,8 @@ def _added(of_batch: Callable[..., Sums], sums: Sums, *arguments: Any) -> tuple[
     return added, jnp.stack(finite)
 
 
-def _has_finite_rows(width: int, products: Array) -> Array:
+def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:
+    # The column of ones holds Σ w φ, so a NaN or Inf in any value of any row shows there.
     return jnp.isfinite(products[:, width]).all()
 
 
@@ -223,23 +269,44 @@ def _zeros(shapes: Sums) -> Sums:
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-def _require_all(finite: Array, layers: Layers) -> None:
-    if bad := [name for name, fine in zip(layers, np.asarray(finite), strict=True) if not fine]:
+def _require_all(finite: Bool[Array, " layers"], layers: Layers) -> None:
+    bad = [name for name, fine in zip(layers, np.asarray(finite), strict=True) if not fine]
+    if bad:
         raise ValueError(
-            f"layer {bad[0]} yields NaN or Inf on finite inputs ({len(bad)} of {len(layers)} layers do); "
-            "the model diverged or its weights are damaged, or inputs are far out of its range"
+            f"layer {bad[0]} yields NaN or Inf on finite inputs "
+            f"({len(bad)} of {len(layers)} layers do); the model diverged or its weights are "
+            "damaged, or inputs are far out of its range"
         )
 
 
-def _solved(sums: Sums, bases: Bases | None, centered: bool, callback: Callback | None):
-    found: OrderedDict[str, Spectrum] = OrderedDict()
+def _require_same_rows(first: float, second: float) -> None:
+    if first != second:
+        raise ValueError(
+            "batches must be the same on both passes, "
+            f"found rows of weight {first:g} and then {second:g}"
+        )
+
+
+def _bases(sums: Sums, centered: bool) -> Bases:
+    """The bases of the second pass; the moments of the first one are removed from ``sums``."""
+    bases: Bases = OrderedDict()
     while sums:
-        name, held = sums.popitem(last=False)  # freed when solved: the eigensolver needs the room
-        found[name] = (
-            spectrum(held, centered=centered)
-            if bases is None
-            else spectrum(held, basis=bases.pop(name))
-        )
+        name, first = sums.popitem(last=False)
+        bases[name] = basis(first, centered=centered)
+    return bases
+
+
+def _solve(
+    sums: Sums, bases: Bases | None, centered: bool, callback: Callback | None
+) -> tuple[OrderedDict[str, Spectrum], OrderedDict[str, Spectrum]]:
+    """The spectra of all layers and their nulls; ``sums`` is emptied."""
+    spectra: OrderedDict[str, Spectrum] = OrderedDict()
+    nulls: OrderedDict[str, Spectrum] = OrderedDict()
+    while sums:
+        # A layer's moments are freed once they are solved: the eigensolver needs the memory.
+        name, total = sums.popitem(last=False)
+        layer_basis = None if bases is None else bases.pop(name)
+        spectra[name], nulls[name] = spectrum_and_null(total, basis=layer_basis, centered=centered)
         if callback:
-            callback("solving", len(found))
-    return found
+            callback("solving", len(spectra))
+    return spectra, nulls

@@ -1,15 +1,17 @@
-"""An inspection in a few numbers a layer, shares of ‖Y‖²: with several targets, those of all
+"""An inspection in a few numbers per layer, shares of ‖Y‖²: with several targets, those of all
 columns together.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from jaxalign._spectrum.spectrum import Spectrum
-from jaxalign.alignment import aligned_rank, alignment_area, alignment_curve, random_label_curve
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment import aligned_rank, alignment_area, alignment_curve
 from jaxalign.inspection._inspect import Inspection
 
 
@@ -18,28 +20,33 @@ class LayerNumbers(NamedTuple):
 
     Attributes:
       area: ∫A dτ / ‖Y‖².
-      chance_area: its expectation for targets in random directions.
+      null_area: its mean over all orders of the targets (the permutation null).
       alignment: (m,) A(τ) / ‖Y‖² at the thresholds.
-      chance: (m,) its expectation for targets in random directions.
-      aligned_rank: how many top directions hold 90 % of what of Y lies in the column space.
+      null_alignment: (m,) its mean over all orders of the targets.
+      aligned_rank: the number of top directions that hold 90 % of what the layer spans of Y.
     """
 
     area: float
-    chance_area: float
-    alignment: np.ndarray
-    chance: np.ndarray
+    null_area: float
+    alignment: Float[np.ndarray, " m"]
+    null_alignment: Float[np.ndarray, " m"]
     aligned_rank: int
 
 
 class LayerCurves(NamedTuple):
-    """One layer's A(τ)/‖Y‖² on a grid, (g,), and its expectation for targets in random directions."""
+    """One layer's A(τ)/‖Y‖² on a grid.
 
-    curve: np.ndarray
-    null: np.ndarray
+    Attributes:
+      curve: (g,) of the targets as they are.
+      null_curve: (g,) its mean over all orders of the targets.
+    """
+
+    curve: Float[np.ndarray, " g"]
+    null_curve: Float[np.ndarray, " g"]
 
 
 def numbers(
-    inspection: Inspection, thresholds: Sequence[float] | np.ndarray
+    inspection: Inspection, thresholds: Sequence[float] | Float[np.ndarray, " m"]
 ) -> OrderedDict[str, LayerNumbers]:
     """The LayerNumbers of every layer, in order.
 
@@ -49,29 +56,31 @@ def numbers(
     Example:
       >>> from collections import OrderedDict
       >>> import jaxalign as ja
+      >>> from jaxalign.alignment import spectrum_and_null
       >>> from jaxalign.inspection import Inspection, LayerPlan, numbers
-      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
-      >>> layer = LayerPlan((1,), "float32", "mean", 1, 2)
-      >>> numbers(Inspection(OrderedDict(a=s), OrderedDict(a=layer), {}, 3.0), [2.0])["a"].alignment.tolist()
-      [0.666...]
-
-    Source: ours.
+      >>> s, null = spectrum_and_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> layers = OrderedDict(a=LayerPlan((1,), "float32", "mean", 1, 2))
+      >>> inspection = Inspection(OrderedDict(a=s), OrderedDict(a=null), layers, {}, 3.0)
+      >>> row = numbers(inspection, [2.0])["a"]
+      >>> row.alignment.tolist(), row.null_alignment.tolist()
+      ([0.666...], [0.333...])
     """
-    found: OrderedDict[str, LayerNumbers] = OrderedDict()
-    for name, share in _shares(inspection).items():
-        at = _curves(share, inspection.rows(name), thresholds)
-        found[name] = LayerNumbers(
+    rows: OrderedDict[str, LayerNumbers] = OrderedDict()
+    for name, spectrum in inspection.spectra.items():
+        share = _share(spectrum)
+        null = _share(inspection.nulls[name])
+        rows[name] = LayerNumbers(
             area=float(alignment_area(share)[0]),
-            chance_area=float(share.singular_values.sum()) / inspection.rows(name),
-            alignment=at.curve,
-            chance=at.null,
+            null_area=float(alignment_area(null)[0]),
+            alignment=_curve(share, thresholds),
+            null_alignment=_curve(null, thresholds),
             aligned_rank=int(aligned_rank(share)[0]),
         )
-    return found
+    return rows
 
 
 def curves(
-    inspection: Inspection, grid: Sequence[float] | np.ndarray
+    inspection: Inspection, grid: Sequence[float] | Float[np.ndarray, " g"]
 ) -> OrderedDict[str, LayerCurves]:
     """The LayerCurves of every layer, in order.
 
@@ -79,32 +88,31 @@ def curves(
       ValueError: as ``alignment_curve``.
     """
     return OrderedDict(
-        (name, _curves(share, inspection.rows(name), grid))
-        for name, share in _shares(inspection).items()
+        (name, LayerCurves(_curve(_share(s), grid), _curve(_share(inspection.nulls[name]), grid)))
+        for name, s in inspection.spectra.items()
     )
 
 
-def usual_thresholds(samples: float) -> tuple[float, ...]:
-    """Three τ to speak of, 5, 15 and 30 % of the largest possible σ = √n, to one digit: 2, 5 and 9
-    for n = 1000.
+def usual_thresholds(num_samples: float) -> tuple[float, ...]:
+    """Three τ, 5, 15 and 30 % of the largest possible σ = √n, to one digit: 2, 5 and 9 for
+    n = 1000.
     """
-    return tuple(dict.fromkeys(float(f"{share * samples**0.5:.0e}") for share in (0.05, 0.15, 0.3)))
+    exact = [share * num_samples**0.5 for share in (0.05, 0.15, 0.3)]
+    # For a handful of samples two may round to one value, which is enough once.
+    return tuple(dict.fromkeys(float(f"{tau:.0e}") for tau in exact))
 
 
-def _shares(inspection: Inspection) -> OrderedDict[str, Spectrum]:
-    """Each layer's spectrum with the columns of targets summed up, in units of ‖Y‖²: all measures
-    but the rank are linear.
+def _share(spectrum: Spectrum) -> Spectrum:
+    """The spectrum with the columns of targets added up, in units of ‖Y‖².
+
+    A(τ) and the area are linear in the energies, so they become those of all columns together.
     """
-    found: OrderedDict[str, Spectrum] = OrderedDict()
-    for name, s in inspection.spectra.items():
-        total = s.total.sum(keepdims=True)
-        found[name] = Spectrum(
-            s.singular_values, s.energy.sum(axis=1, keepdims=True) / total, total / total
-        )
-    return found
+    total = spectrum.total.sum(keepdims=True)
+    energy = spectrum.energy.sum(axis=1, keepdims=True)
+    return replace(spectrum, energy=energy / total, total=total / total)
 
 
-def _curves(share: Spectrum, rows: float, grid: Sequence[float] | np.ndarray) -> LayerCurves:
-    tau = np.asarray(grid, np.float32)
-    null = random_label_curve(share, tau, rows)  # type: ignore[arg-type]  # weighted rows need not be whole
-    return LayerCurves(np.asarray(alignment_curve(share, tau)[:, 0]), np.asarray(null[:, 0]))
+def _curve(
+    share: Spectrum, grid: Sequence[float] | Float[np.ndarray, " g"]
+) -> Float[np.ndarray, " g"]:
+    return np.asarray(alignment_curve(share, np.asarray(grid, np.float32))[:, 0])

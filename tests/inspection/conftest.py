@@ -3,6 +3,7 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign.inspection import inspect
 
 
 class Net(nnx.Module):
@@ -42,3 +43,9 @@ def cut(size, *arrays):
 @pytest.fixture(scope="session", name="cut")
 def _cut():
     return cut
+
+
+@pytest.fixture(scope="session")
+def usual(net, data):
+    """The inspection of the net over the data in batches of 32, all options at their defaults."""
+    return inspect(ja.tap(net), nnx.state(net), cut(32, *data))

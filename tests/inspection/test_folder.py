@@ -1,55 +1,92 @@
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
-from flax import nnx
 
 import jaxalign as ja
-from jaxalign.inspection import Inspected, curves, inspect, numbers, read_inspection, save
+from jaxalign.inspection import Inspected, curves, numbers, read_inspection, save
 from jaxalign.inspection._folder import require_free
 from jaxalign.inspection._numbers import usual_thresholds
 
 
 @pytest.fixture(scope="module")
-def found(net, data, cut):
-    inspection = inspect(ja.tap(net), nnx.state(net), cut(32, *data))
-    return Inspected(inspection, (1.0, 3.0), {"title": "a title"})
+def found(usual):
+    return Inspected(usual, (1.0, 3.0), {"title": "a title"})
 
 
-def test_what_is_read_is_what_was_saved(found, tmp_path):
-    save(tmp_path, found)
-    read = read_inspection(tmp_path)
+@pytest.fixture(scope="module")
+def folder(found, tmp_path_factory):
+    """The found inspection on disk, to be read only."""
+    path = tmp_path_factory.mktemp("inspections") / "made" / "when needed"
+    save(path, found)
+    return path
+
+
+def test_what_is_read_is_what_was_saved(found, folder):
+    read = read_inspection(folder)
     assert read.config == found.config
     assert read.thresholds == found.thresholds
     assert read.inspection.layers == found.inspection.layers
     assert list(read.inspection.layers) == list(found.inspection.layers)
-    assert (read.inspection.left_out, read.inspection.samples) == ({}, 70)
-    for name, s in found.inspection.spectra.items():
-        for a, b in zip(read.inspection.spectra[name], s, strict=True):
-            np.testing.assert_array_equal(a, b)
+    assert (read.inspection.left_out, read.inspection.num_samples) == ({}, 70)
+    assert read.inspection.centered is found.inspection.centered is False
+    for kind in ("spectra", "nulls"):
+        for name, s in getattr(found.inspection, kind).items():
+            for field in fields(ja.Spectrum):
+                stored = getattr(getattr(read.inspection, kind)[name], field.name)
+                np.testing.assert_array_equal(stored, getattr(s, field.name))
+                assert np.asarray(stored).dtype == np.asarray(getattr(s, field.name)).dtype
 
 
-def test_numbers_and_curves_can_be_read_by_anybody(found, tmp_path):
-    save(tmp_path, found)
-    rows = json.loads((tmp_path / "layers.json").read_text())["layers"]
+def test_numbers_and_curves_can_be_read_by_anybody(found, folder):
+    rows = json.loads((folder / "layers.json").read_text())["layers"]
     for row, (name, expected) in zip(
         rows, numbers(found.inspection, found.thresholds).items(), strict=True
     ):
         assert row["name"] == name
         assert row["area"] == pytest.approx(expected.area, rel=1e-6)
+        assert row["null_area"] == pytest.approx(expected.null_area, rel=1e-6)
         assert row["alignment"] == pytest.approx(expected.alignment.tolist(), rel=1e-6)
-    with np.load(tmp_path / "spectra.npz") as arrays:
+        assert row["null_alignment"] == pytest.approx(expected.null_alignment.tolist(), rel=1e-6)
+    with np.load(folder / "spectra.npz") as arrays:
         for i, drawn in enumerate(curves(found.inspection, arrays["grid"]).values()):
             np.testing.assert_array_equal(arrays["curve"][i], drawn.curve)
-            np.testing.assert_array_equal(arrays["null"][i], drawn.null)
+            np.testing.assert_array_equal(arrays["null_curve"][i], drawn.null_curve)
             assert arrays["curve"][i][0] == 1
 
 
-def test_nothing_is_replaced_unasked(found, tmp_path):
-    save(tmp_path / "new", found)
+def test_the_config_says_how_it_was_measured(folder):
+    assert json.loads((folder / "config.json").read_text()) == {
+        "title": "a title",
+        "measured": {
+            "num_samples": 70,
+            "centered": False,
+            "reduce": {"input": "flatten", "conv": "mean", "norm": "mean", "head": "mean"},
+        },
+    }
+
+
+def test_a_folder_of_the_old_layout_is_refused_by_name(found, tmp_path):
+    save(tmp_path, found)
+    layers = json.loads((tmp_path / "layers.json").read_text())
+    for row in layers["layers"]:
+        row["chance"] = row.pop("null_alignment")
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
+    with pytest.raises(
+        ValueError, match=r"another version .* differs in chance, null_alignment; .*--overwrite"
+    ):
+        read_inspection(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="measured"):
+        read_inspection(tmp_path)
+    require_free(tmp_path, overwrite=True)
+
+
+def test_nothing_is_replaced_unasked(folder, tmp_path):
     with pytest.raises(FileExistsError, match="--overwrite"):
-        require_free(tmp_path / "new", overwrite=False)
-    require_free(tmp_path / "new", overwrite=True)
+        require_free(folder, overwrite=False)
+    require_free(folder, overwrite=True)
     require_free(tmp_path / "free", overwrite=False)
     (tmp_path / "config.json").write_text("mine")
     for overwrite in (False, True):
@@ -63,7 +100,7 @@ def test_a_folder_of_something_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("samples", "tau"), [(1000, (2, 5, 9)), (10_000, (5, 20, 30)), (9, (0.2, 0.4, 0.9))]
+    ("num_samples", "tau"), [(1000, (2, 5, 9)), (10_000, (5, 20, 30)), (9, (0.2, 0.4, 0.9))]
 )
-def test_usual_thresholds_have_one_digit(samples, tau):
-    assert usual_thresholds(samples) == tau
+def test_usual_thresholds_have_one_digit(num_samples, tau):
+    assert usual_thresholds(num_samples) == tau
