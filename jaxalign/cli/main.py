@@ -1,4 +1,8 @@
-"""The entry point: subcommands from dataclasses, errors as one line, Ctrl-C as exit code 130."""
+"""The entry point: subcommands from dataclasses, errors as one line, Ctrl-C as exit code 130.
+
+Only the options are imported here. A command's work, and jax with it, is imported when it runs, so
+that ``--help`` and ``--version`` are quick.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -7,12 +11,16 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxalign.cli.benchmark import Benchmark, benchmark
-from jaxalign.cli.inspect.command import Inspect, inspect_model
-from jaxalign.cli.inspect.layers import Layers, layers
+from jaxalign import __version__
+from jaxalign.cli.benchmark.options import Benchmark
+from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.show import Show, show
-from jaxalign.cli.study.command import Study, study
-from jaxalign.cli.train.command import Train, train
+from jaxalign.cli.study.options import Study
+from jaxalign.cli.train.options import Train
+
+DESCRIPTION = """How much of the target lies along the top singular directions of each layer.
+
+`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command."""
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -28,27 +36,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 bad input, 130 interrupted; 2 is tyro's,
     for usage).
     """
-    console = Console()
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments == ["--version"]:
+        print(__version__)
+        return 0
+    command = tyro.cli(Command, prog="jaxalign", description=DESCRIPTION, args=arguments)
     try:
-        command = tyro.cli(
-            Command,
-            prog="jaxalign",
-            description="How much of the target lies along the top singular directions of each layer.",
-            args=arguments,
-        )
-        match command:
-            case Train():
-                return train(command, console)
-            case Inspect():
-                return inspect_model(command, console)
-            case Layers():
-                return layers(command, console)
-            case Show():
-                return show(command, console)
-            case Benchmark():
-                return benchmark(command, console)
-            case Study():
-                return study(command, console)
+        return _run(command, Console())
     except (ValueError, OSError) as error:
         print(f"jaxalign: {error}", file=sys.stderr)
         return 1
+
+
+def _run(command: Command, console: Console) -> int:
+    match command:
+        case Train():
+            from jaxalign.cli.train.command import train
+
+            return train(command, console)
+        case Inspect():
+            from jaxalign.cli.inspect.command import inspect_model
+
+            return inspect_model(command, console)
+        case Layers():
+            from jaxalign.cli.inspect.layers import layers
+
+            return layers(command, console)
+        case Benchmark():
+            from jaxalign.cli.benchmark.command import benchmark
+
+            return benchmark(command, console)
+        case Study():
+            from jaxalign.cli.study.command import study
+
+            return study(command, console)
+        case Show():
+            return show(command, console)

@@ -8,14 +8,6 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxalign.cli.train.runs import folders
-from jaxalign.inspection import read_inspection
-from jaxalign.inspection._folder import LAYERS
-from jaxalign.report.inspection.terminal import inspected_table
-from jaxalign.report.run.terminal import summary
-from jaxalign.runs import read_history
-from jaxalign.runs._folder import PAGE, read_config, read_result
-
 
 @dataclass(frozen=True)
 class Show:
@@ -26,14 +18,16 @@ class Show:
 
 
 def show(config: Show, console: Console) -> int:
+    """Print the summary of every run in the folder; returns the exit status."""
+    # Imported here, so that the options above load no jax.
+    from jaxalign.cli.train.runs import folders, show_run
+    from jaxalign.inspection import read_inspection
+    from jaxalign.inspection._folder import LAYERS
+    from jaxalign.report.inspection.terminal import inspected_table
+
     if (config.run / LAYERS).is_file():
         console.print(inspected_table(read_inspection(config.run)))
         return 0
     for folder in folders(config.run):
-        history = read_history(folder)
-        if len(history.step) == 0:
-            raise ValueError(f"{folder} has no row yet; ask again when its first chunk is done")
-        console.print(summary(history, read_config(folder), read_result(folder)))
-        if (folder / PAGE).is_file():
-            console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
+        show_run(folder, console)
     return 0

@@ -1,52 +1,29 @@
 """`jaxalign study NAME...`: the paper's claims put to the test, or a list of them."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import tyro
 from rich.console import Console, Group
 from rich.table import Table
 
-from jaxalign.cli.study.studying import put_to_the_test
+from jaxalign.cli.study.options import Study
 from jaxalign.studies.framework.catalogue import STUDIES
-from jaxalign.studies.framework.study import Size
-
-
-@dataclass(frozen=True)
-class Study:
-    """Put claims of the paper to the test, each on real data, with several seeds; without a name,
-    list them.
-
-    A study can be interrupted, and goes on when the same command is given again. In the end,
-    claims.html in the out folder shows every study that is finished there.
-    """
-
-    names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo."""
-    all: bool = False
-    """All of them."""
-    size: Size = "small"
-    """small: about two minutes each on two cores; paper: more seeds, samples and steps, for an
-    accelerator.
-    """
-    out: Path = Path("studies")
-    """Where each gets a folder of its name, with table.csv, result.json, figure.png and, to go on
-    from, cells.jsonl.
-    """
 
 
 def study(config: Study, console: Console) -> int:
     """Run ``config``; returns the exit status: 0 whatever the verdicts, 1 if a study could not be
     run, 130 after Ctrl-C.
     """
-    if unknown := [name for name in config.names if name not in STUDIES]:
+    unknown = [name for name in config.names if name not in STUDIES]
+    if unknown:
         raise ValueError(
-            f"there is no study {unknown[0]!r}; studies are {', '.join(STUDIES)} (`jaxalign study` tells what of)"
+            f"there is no study {unknown[0]!r}; studies are {', '.join(STUDIES)} "
+            "(`jaxalign study` lists their claims)"
         )
     names = tuple(STUDIES) if config.all else tuple(dict.fromkeys(config.names))
     if not names:
         console.print(_list())
         return 0
+    # The list above needs neither jax nor a picture library.
+    from jaxalign.cli.study.session import put_to_the_test
+
     return put_to_the_test(names, config.size, config.out, console)
 
 

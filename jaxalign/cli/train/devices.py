@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxalign.cli.train.recipe import Train
+from jaxalign.cli.train.options import Train
 
 
 def join_processes(config: Train) -> None:
@@ -18,10 +18,11 @@ def join_processes(config: Train) -> None:
     try:
         jax.distributed.initialize(config.coordinator, config.processes, config.process)
     except (ValueError, RuntimeError) as error:
-        told = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"the other processes of --distributed could not be found ({told}); under SLURM, MPI, Kubernetes and on TPU pods "
-            "they are, elsewhere pass --coordinator HOST:PORT --processes N --process I to each"
+            f"the other processes of --distributed could not be found ({reason}); under SLURM, "
+            "MPI, Kubernetes and on TPU pods they are, elsewhere pass --coordinator HOST:PORT "
+            "--processes N --process I to each"
         ) from None
 
 
@@ -36,14 +37,15 @@ def mesh_of(config: Train) -> Mesh | None:
     Raises:
       ValueError: --devices are more than there are, or, with --distributed, not all of them.
     """
-    there = jax.device_count()
+    available = jax.device_count()
     if config.devices is not None:
         count = config.devices
     elif config.distributed:
-        count = there
+        count = available
     else:
-        count = max(c for c in range(1, there + 1) if config.models % c == 0)
-    if count > there or (config.distributed and count != there):
-        allowed = f"all {there}" if config.distributed else f"at most the {there} there are"
-        raise ValueError(f"--devices must be {allowed}, found {count}")
+        count = max(c for c in range(1, available + 1) if config.models % c == 0)
+    if config.distributed and count != available:
+        raise ValueError(f"--devices must be all {available}, found {count}")
+    if count > available:
+        raise ValueError(f"--devices must be at most the {available} there are, found {count}")
     return None if count == 1 else Mesh(np.array(jax.devices()[:count]), ("data",))

@@ -1,24 +1,22 @@
-"""The progress display of a training run: steps, speed, loss, and each layer's area moving."""
+"""The progress display of a training run: steps, speed, loss, and the area of every layer."""
 
+import math
 import threading
 import time
 from types import TracebackType
 
+import numpy as np
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn
 from rich.table import Table
 
-from jaxalign.report.run.summary import over_models
+from jaxalign.cli.progress import Lines, progress_bar
 from jaxalign.runs import History
+
+LINES = 10
+"""Lines of a run where there is no terminal, beside the first."""
 
 
 class TrainingDisplay:
@@ -28,22 +26,23 @@ class TrainingDisplay:
     Args:
       console: where to.
       steps: how many there will be.
+      monitor_size: n, the number of monitored rows: area/‖y‖² is at most √n.
       stopping: set when the run is to end after its running chunk; shown at once. (A signal handler
         may set an event, but not print: the signal may have come in the middle of printing.)
     """
 
-    def __init__(self, console: Console, steps: int, stopping: threading.Event):
-        self._console, self._steps, self._stopping = console, steps, stopping
-        self._progress = Progress(
-            TextColumn("step"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(), TextColumn("·"), TimeRemainingColumn(), TextColumn("left"), console=console,
-        )  # fmt: skip
-        self._task = self._progress.add_task("", total=steps, speed="compiling …")
-        self._last: History | None = None
+    def __init__(self, console: Console, steps: int, monitor_size: int, stopping: threading.Event):
+        self._console = console
+        self._steps = steps
+        self._limit = math.sqrt(monitor_size)
+        self._stopping = stopping
+        self._lines = Lines(steps, LINES)
+        self._progress = progress_bar(console, TextColumn("{task.fields[speed]}"))
+        self._task = self._progress.add_task("step", total=steps, speed="compiling …")
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
-        self._begin: dict[str, float] = {}
+        self._last: History | None = None
+        self._untrained: dict[str, float] = {}
         self._clock: tuple[float, int] | None = None
-        self._next_line = 0.0
         self.steps_per_second = float("nan")
 
     def __enter__(self) -> "TrainingDisplay":
@@ -61,25 +60,21 @@ class TrainingDisplay:
             self._live.__exit__(kind, error, trace)
 
     def update(self, part: History) -> None:
-        """Show the last row of a chunk; of several models the medians."""
-        part = over_models(part).value
+        """Show the last row of a chunk; for several models the medians."""
         self._measure_speed(int(part.step[-1]))
-        for name, record in part.layers.items():
-            self._begin.setdefault(name, float(record.area[0]))
+        for name, area in areas(part, 0).items():
+            self._untrained.setdefault(name, area)
         step = min(int(part.step[-1]), self._steps)
         if self._console.is_terminal:
             self._progress.update(self._task, completed=step, speed=self._speed())
             self._last = part
-        elif step >= self._next_line or step == self._steps:
-            self._next_line = step + self._steps / 10
-            areas = "  ".join(
-                f"{name} {record.area[-1] / part.total:.2f}" for name, record in part.layers.items()
-            )
-            self._console.print(
-                f"step {step}/{self._steps}  loss {part.loss[-1]:.4f}  area/‖y‖²: {areas}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        elif self._lines.due(step):
+            self._console.print(self._line(part, step), highlight=False, soft_wrap=True)
+
+    def _line(self, part: History, step: int) -> str:
+        text = f"step {step}/{self._steps}  loss {median(part.loss[-1]):.4f}"
+        measured = "  ".join(f"{name} {area:.2f}" for name, area in areas(part, -1).items())
+        return f"{text}  area/‖y‖²: {measured}" if measured else text
 
     def _render(self) -> Group:
         shown: list[RenderableType] = [self._progress]
@@ -95,22 +90,25 @@ class TrainingDisplay:
         """
         now = time.perf_counter()
         if self._clock is None:
-            self._clock = now, step
-        elif now - self._clock[0] > 0.5:
-            self.steps_per_second = (step - self._clock[1]) / (now - self._clock[0])
+            self._clock = (now, step)
+            return
+        seconds = now - self._clock[0]
+        if seconds > 0.5:
+            self.steps_per_second = (step - self._clock[1]) / seconds
 
     def _speed(self) -> str:
-        return (
-            ""
-            if self.steps_per_second != self.steps_per_second
-            else f"{self.steps_per_second:.0f} step/s"
-        )
+        if math.isnan(self.steps_per_second):
+            return ""
+        return f"{self.steps_per_second:.0f} step/s"
 
     def _numbers(self, part: History) -> str:
         metrics = "   ".join(
-            f"{name} [bold]{values.mean():.3f}[/]" for name, values in part.metrics.items()
+            f"{name} [bold]{median(values.mean(axis=0)):.3f}[/]"
+            for name, values in part.metrics.items()
         )
-        return f"loss [bold]{part.loss.mean():.4f}[/]   {metrics}   [dim]means of the last {len(part.step)} steps[/]"
+        loss = median(part.loss.mean(axis=0))
+        steps = len(part.step)
+        return f"loss [bold]{loss:.4f}[/]   {metrics}   [dim]means of the last {steps} steps[/]"
 
     def _areas(self, part: History) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -118,14 +116,26 @@ class TrainingDisplay:
         table.add_column("area/‖y‖²", justify="right")
         table.add_column("", width=32)
         table.add_column("untrained", justify="right", style="dim")
-        limit = float(part.grid[-1])
-        for name, record in part.layers.items():
-            area = float(record.area[-1]) / part.total
-            shown = area if area == area else 0.0  # a diverged layer has no bar
-            table.add_row(
-                name,
-                f"{area:.2f}",
-                Bar(limit, 0, shown, color="magenta"),
-                f"{self._begin[name] / part.total:.2f}",
-            )
+        for name, area in areas(part, -1).items():
+            length = 0.0 if math.isnan(area) else area  # a diverged layer has no bar
+            bar = Bar(self._limit, 0, length, color="magenta")
+            table.add_row(name, f"{area:.2f}", bar, f"{self._untrained[name]:.2f}")
         return table
+
+
+def areas(part: History, row: int) -> dict[str, float]:
+    """area/‖y‖² of the layers that log it, in one of a chunk's measured rows; empty without any."""
+    if not len(part.measured):
+        return {}
+    return {
+        name: median(measures["area"][row]) / part.totals[name]
+        for name, measures in part.layers.items()
+        if "area" in measures
+    }
+
+
+def median(values: np.ndarray) -> float:
+    """Over the models that did not diverge; NaN if all of them did."""
+    values = np.ravel(values)
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")

@@ -14,7 +14,8 @@ import numpy as np
 from rich.console import Console
 
 from jaxalign.cli.environment import environment
-from jaxalign.cli.train.recipe import Train, Variant, as_settings, describe, from_settings
+from jaxalign.cli.train.options import Train, Variant, as_settings, from_settings
+from jaxalign.cli.train.recipe import Task
 from jaxalign.data import Dataset
 from jaxalign.report.run.figures import all_figures
 from jaxalign.report.run.page import page
@@ -23,17 +24,18 @@ from jaxalign.report.run.terminal import summary
 from jaxalign.runs import History, RunWriter, read_history
 from jaxalign.runs._folder import FIGURES, PAGE, read_config, read_result
 
-CHECKPOINTS, SWEEP = "checkpoints", "sweep.png"
+CHECKPOINTS = "checkpoints"
+SWEEP = "sweep.png"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder and which models of the program are its own.
+    """A run folder and its models of the program.
 
     Attributes:
       writer: fills the folder.
       variant: the optimizer and step size of its models.
-      models: their places in the program's history; None of the only one.
+      models: their positions in the program's history; None for the only one.
     """
 
     writer: RunWriter
@@ -46,34 +48,33 @@ class Run:
         return self.writer.folder
 
     def write(self, part: History) -> None:
-        """Append what is its own of a chunk."""
+        """Append the rows of its models of a chunk."""
         self.writer.write(part if self.models is None else part.of(self.models))
 
+    def result(self, together: Mapping[str, Any]) -> dict[str, Any]:
+        """result.json of its models: of arrays over all models, their entries."""
+        chosen = 0 if self.models is None else self.models
+        return {
+            name: np.round(value[chosen].astype(float), 4).tolist()
+            if isinstance(value, np.ndarray)
+            else value
+            for name, value in together.items()
+        }
 
-def open_runs(
-    config: Train, folder: Path, images: Dataset, monitored: Dataset, *, resume: bool
-) -> list[Run]:
-    """The runs of a configuration, each in ``folder``, or, of several variants, in a folder in it.
+
+def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[Run]:
+    """The runs of a configuration, each in ``folder`` or, for several variants, in a folder in it.
     Nothing is written yet.
     """
-    seeds = config.seeds
-
-    def models(i: int) -> int | list[int] | None:
-        if config.models == 1:
-            return None
-        return i if seeds == 1 else list(range(i * seeds, (i + 1) * seeds))
-
-    def writer(variant: Variant) -> RunWriter:
-        optimizer = f"{variant.optimizer}-" if len(config.optimizer) > 1 else ""
-        place = (
-            folder
-            if len(config.variants) == 1
-            else folder / f"{optimizer}learning-rate-{variant.rate:g}"
+    runs = []
+    for number, variant in enumerate(config.variants):
+        writer = RunWriter(
+            _place(config, folder, variant),
+            _description(config, variant, task),
+            overwrite=config.overwrite,
+            resume=resume,
         )
-        about = _description(config, variant, images, monitored)
-        return RunWriter(place, about, overwrite=config.overwrite, resume=resume)
-
-    runs = [Run(writer(variant), variant, models(i)) for i, variant in enumerate(config.variants)]
+        runs.append(Run(writer, variant, _models(config, number)))
     if config.overwrite:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return runs
@@ -84,58 +85,58 @@ def folders(folder: Path) -> Sequence[Path]:
     return sorted(file.parent for file in folder.glob("*learning-rate-*/config.json")) or [folder]
 
 
-def begun(folder: Path) -> tuple[Train, bool]:
-    """The configuration of the runs in a folder, to go on with, and whether all of them are
-    finished.
+def saved_config(folder: Path) -> tuple[Train, bool]:
+    """The configuration of the runs in a folder, and whether all of them are finished.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+      ValueError: a run that another version made, or not this command.
     """
-    held = folders(folder)
-    config = from_settings(read_config(held[0])["train"], folder)
-    whole = len(held) == len(config.variants)
-    return config, whole and all(read_result(run).get("status") == "finished" for run in held)
+    saved = folders(folder)
+    content = read_config(saved[0])
+    if "train" not in content:
+        raise ValueError(f"{folder} holds a run that `jaxalign train` did not make")
+    config = from_settings(content["train"], folder)
+    complete = len(saved) == len(config.variants)
+    finished = all(read_result(run).get("status") == "finished" for run in saved)
+    return config, complete and finished
 
 
-def finish(
-    runs: Sequence[Run],
-    result: Mapping[str, Any],
-    accuracies: Mapping[str, np.ndarray],
-    console: Console,
-) -> Path:
-    """Write every run's result, pictures and page, and say what came out; returns the picture to
+def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> Path:
+    """Write every run's result, pictures and page, and print its summary; returns the picture to
     look at first.
     """
-    histories, picture = [], Path()
+    histories = {}
+    picture = Path()
     for run in runs:
-        chosen = slice(None) if run.models is None else run.models
-        own = {
-            name: np.round(values[chosen].astype(float), 4).tolist()
-            for name, values in accuracies.items()
-        }
-        run.writer.finish(
-            {
-                **result,
-                **(
-                    own
-                    if run.models is not None
-                    else {name: value[0] for name, value in own.items()}
-                ),
-            }
-        )
-        histories.append(read_history(run.folder))
-        described, told = read_config(run.folder), read_result(run.folder)
-        picture = _write_report(run.folder, histories[-1], described, told)
+        run.writer.finish(run.result(result))
+        history = read_history(run.folder)
+        picture = _write_report(run.folder, history)
         console.print()
-        console.print(summary(histories[-1], described, told))
+        console.print(summary(history, read_config(run.folder), read_result(run.folder)))
+        histories[run.variant] = history
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP
-        sweep({run.variant: history for run, history in zip(runs, histories, strict=True)}).savefig(
-            picture, dpi=160
-        )
+        sweep(histories).savefig(picture, dpi=160)
     return picture
 
 
-def _write_report(
-    folder: Path, history: History, described: dict[str, Any], result: dict[str, Any]
-) -> Path:
+def show_run(folder: Path, console: Console) -> None:
+    """Print the summary of a run, also while it runs.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+      ValueError: a run without a row yet.
+    """
+    history = read_history(folder)
+    if len(history.step) == 0:
+        raise ValueError(f"{folder} has no row yet; ask again when its first chunk is done")
+    console.print(summary(history, read_config(folder), read_result(folder)))
+    if (folder / PAGE).is_file():
+        console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
+
+
+def _write_report(folder: Path, history: History) -> Path:
     """Draw a run's figures and write its page into its folder; returns the path of the first
     picture.
     """
@@ -143,44 +144,108 @@ def _write_report(
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    (folder / PAGE).write_text(page(history, figures, described, result), encoding="utf-8")
+    content = page(history, figures, read_config(folder), read_result(folder))
+    (folder / PAGE).write_text(content, encoding="utf-8")
     return folder / FIGURES / f"{next(iter(figures))}.png"
 
 
-def _description(
-    config: Train, variant: Variant, images: Dataset, monitored: Dataset
-) -> dict[str, Any]:
+def _place(config: Train, folder: Path, variant: Variant) -> Path:
+    if len(config.variants) == 1:
+        return folder
+    name = f"learning-rate-{variant.rate:g}"
+    if len(config.optimizer) > 1:
+        name = f"{variant.optimizer}-{name}"
+    return folder / name
+
+
+def _models(config: Train, variant: int) -> int | list[int] | None:
+    """The positions of a variant's models among all, see ``recipe.seeds_of``."""
+    if config.models == 1:
+        return None
+    if config.seeds == 1:
+        return variant
+    first = variant * config.seeds
+    return list(range(first, first + config.seeds))
+
+
+def _description(config: Train, variant: Variant, task: Task) -> dict[str, Any]:
     """config.json: the settings, what they mean for people, and what they ran on."""
-    names, recipe = images.class_names, describe(config, images, variant)
+    recipe = _recipe(config, variant, task)
     return {
-        "title": f"{names[0]} against {names[1]}"
-        if len(names) == 2
-        else f"{len(names)} classes of Fashion-MNIST",
-        "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['images']}",
+        "title": _title(task.train),
+        "subtitle": f"{recipe['network']} · {recipe['optimizer']} · {recipe['samples']}",
         "command": shlex.join(["jaxalign", *(sys.argv[1:] or ["train"])]),
         "steps": config.steps,
         "recipe": recipe,
         "train": as_settings(config),
         "monitor": {
-            "size": len(monitored),
-            "sha256": monitored.sha256(),
-            "notes": _notes(names, len(monitored), len(images)),
+            "size": len(task.monitored),
+            "sha256": task.monitored.sha256(),
+            "method": config.method,
+            "reduce": config.reduce,
+            "centered": task.centered,
+            "notes": _notes(config, task),
         },
-        "data": {"source": images.source, "size": len(images), "sha256": images.sha256()},
+        "data": {
+            "source": task.train.source,
+            "size": len(task.train),
+            "sha256": task.train.sha256(),
+        },
         "environment": environment(),
     }
 
 
-def _notes(names: Sequence[str], monitored: int, trained: int) -> list[str]:
-    """What to bear in mind about this monitored set, for the page."""
-    some = "all" if monitored == trained else f"{monitored:,} of the"
+def _title(data: Dataset) -> str:
+    names = data.class_names
+    if not names:
+        return f"Regression on {data.source}"
+    if len(names) == 2:
+        return f"{names[0]} against {names[1]}"
+    return f"{len(names)} classes of {data.source}"
+
+
+def _recipe(config: Train, variant: Variant, task: Task) -> dict[str, str]:
+    """The recipe for people, in a few words each."""
+    network = f"{config.model.rpartition('/')[2]}, weights {task.weights}"
+    if config.model == "mlp":
+        network = f"MLP {'-'.join([str(config.width)] * config.depth)}, {config.activation}"
+    names = task.train.class_names
+    rows = f"{len(task.train):,} samples"
+    if len(names) == 2:
+        rows += f" of {names[0]} and {names[1]}"
+    elif names:
+        rows += f" of {len(names)} classes"
+    seeds = f"seed {config.seed}"
+    if config.seeds > 1:
+        seeds = f"seeds {config.seed} to {config.seed + config.seeds - 1}"
+    optimizer = f"{variant.optimizer}, step size {variant.rate:g}, batch {config.batch_size}"
+    return {"samples": rows, "network": network, "optimizer": f"{optimizer}, {seeds}"}
+
+
+def _notes(config: Train, task: Task) -> list[str]:
+    """What to bear in mind about the measured numbers, for the page."""
+    trained = len(task.train)
+    measured = len(task.monitored)
+    rows = "all" if measured == trained else f"{measured:,} of the"
     notes = [
-        f"Measured on {some} {trained:,} training images, as in the paper; new images would give other curves."
+        f"Measured on {rows} {trained:,} training samples, as in the paper; new samples would give "
+        "other curves."
     ]
-    if len(names) > 2:
-        mean = (1 - 2 / len(names)) ** 2
+    if task.has_maps:
+        notes.append(f"Maps and tokens are made rows by --reduce {config.reduce}.")
+    if task.centered:
         notes.append(
-            f"With {len(names)} classes each target column is mostly −1, so {mean:.0%} of ‖y‖² is its mean, and every layer "
-            "with a strong common direction is aligned with that much from the start. What training adds shows above it."
+            "Features and targets are taken about their means, since a constant would explain "
+            "most of ‖y‖² otherwise."
+        )
+    if config.seeds > 1 and not task.weights.startswith("initial"):
+        notes.append("All seeds begin with the same weights and differ in the order of rows alone.")
+    classes = len(task.train.class_names)
+    if classes > 2 and not task.centered:
+        mean = (1 - 2 / classes) ** 2
+        notes.append(
+            f"With {classes} classes each target column is mostly −1, so {mean:.0%} of ‖y‖² is its "
+            "mean, and every layer with a strong common direction is aligned with that much from "
+            "the start. What training adds shows above it."
         )
     return notes

@@ -40,34 +40,39 @@ def make(text: str) -> Made:
     path, _, name = text.rpartition(":")
     if not name.isidentifier():
         raise ValueError(
-            f"{text} names no factory; write path/to/module.py:factory, whose factory() returns {RETURNS}"
+            f"{text} names no factory; write path/to/module.py:factory, "
+            f"whose factory() returns {RETURNS}"
         )
     module = _load(Path(path))
     if not hasattr(module, name):
-        there_are = [
-            k
-            for k, v in vars(module).items()
-            if callable(v) and getattr(v, "__module__", "") == module.__name__
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module.__name__
         ]
         raise ValueError(
-            f"{path} has no {name!r}; what can be called in it: {', '.join(there_are) or 'nothing'}"
+            f"{path} has no {name!r}; what can be called in it: {', '.join(own) or 'nothing'}"
         )
-    held = getattr(module, name)
-    if not isinstance(held, nnx.Module | tuple):
-        held = _call(held, text, Path(path))
-    return _as_made(held, text)
+    model = getattr(module, name)
+    if not isinstance(model, nnx.Module | tuple):
+        model = _call(model, text, Path(path))
+    return _as_made(model, text)
 
 
-def _as_made(held: Any, text: str) -> Made:
-    if isinstance(held, nnx.Module):
-        held.eval()
-        return Made(held, nnx.state(held))
-    if isinstance(held, tuple) and len(held) == 2 and isinstance(held[0], flax.linen.Module):
-        return Made(*held)
-    if isinstance(held, flax.linen.Module):
-        raise ValueError(f"{text} returned a linen module without variables; return {RETURNS}")
-    found = [type(x).__name__ for x in held] if isinstance(held, tuple) else type(held).__name__
-    raise ValueError(f"{text} must return {RETURNS}, found {found}")
+def _as_made(model: Any, text: str) -> Made:
+    match model:
+        case nnx.Module():
+            model.eval()
+            return Made(model, nnx.state(model))
+        case (flax.linen.Module() as module, variables):
+            return Made(module, variables)
+        case flax.linen.Module():
+            raise ValueError(f"{text} returned a linen module without variables; return {RETURNS}")
+        case tuple():
+            raise ValueError(
+                f"{text} must return {RETURNS}, found {[type(x).__name__ for x in model]}"
+            )
+    raise ValueError(f"{text} must return {RETURNS}, found {type(model).__name__}")
 
 
 def _load(path: Path) -> ModuleType:
@@ -80,16 +85,17 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up
-    sys.path.insert(
-        0, str(path.resolve().parent)
-    )  # its neighbours are importable, as when it is run
+    # Dataclasses and pickle look a class's module up there.
+    sys.modules[name] = module
+    # Its neighbours are importable, as when it is run as a script.
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(f"importing {path} raised {told(error, path)}") from error
+        raise ValueError(f"importing {path} raised {raised(error, path)}") from error
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        sys.path.remove(folder)
     return module
 
 
@@ -107,19 +113,15 @@ def _call(factory: Any, text: str, path: Path) -> Any:
     try:
         return factory()
     except Exception as error:
-        raise ValueError(f"{text} raised {told(error, path)}") from error
+        raise ValueError(f"{text} raised {raised(error, path)}") from error
 
 
-def told(error: Exception, path: Path | None = None) -> str:
+def raised(error: Exception, path: Path | None = None) -> str:
     """An exception in a line: type, first line of its message, and where in a file it came from."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if path and Path(frame.filename) == path
-    ]
-    if isinstance(error, SyntaxError):
-        lines = [error.lineno]
     message = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {message}" + (
-        f" (line {lines[-1]} of {path})" if lines else ""
-    )
+    text = f"{type(error).__name__}: {message}"
+    if isinstance(error, SyntaxError):
+        return f"{text} (line {error.lineno} of {path})"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if path and Path(frame.filename) == path]
+    return f"{text} (line {lines[-1]} of {path})" if lines else text

@@ -2,7 +2,7 @@ import flax.linen
 import pytest
 from flax import nnx
 
-from jaxalign.cli.inspect.factory import is_factory, make
+from jaxalign.cli.subject.factory import is_factory, make
 
 SOURCE = """
 import dataclasses
@@ -26,7 +26,7 @@ class Net(nnx.Module):
 def good():
     return Net()
 
-held = Net()
+instance = Net()
 
 def linen():
     module = flax.linen.Dense(3)
@@ -59,7 +59,7 @@ def module(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("name", ["good", "Net", "held"])
+@pytest.mark.parametrize("name", ["good", "Net", "instance"])
 def test_a_function_a_class_or_a_model_itself_in_evaluation_mode(module, name):
     made = make(f"{module}:{name}")
     assert isinstance(made.model, nnx.Module)
@@ -82,7 +82,7 @@ def test_a_linen_module_with_its_variables(module):
         ("needs", r"must be callable without arguments \(missing a required argument: 'width'\)"),
         ("breaks", r"raised IndexError: list index out of range \(line 42 of .*mine.py\)"),
         ("constant", "must be callable and return .*, found int"),
-        ("missing", "has no 'missing'; what can be called in it: Config, Net, good, held"),
+        ("missing", "has no 'missing'; what can be called in it: Config, Net, good, instance"),
         ("", "names no factory"),
     ],
 )

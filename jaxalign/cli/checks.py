@@ -1,0 +1,28 @@
+"""Checks that several commands make of their options."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def flag(name: str) -> str:
+    """The option that sets a field: ``batch_size`` is ``--batch-size``."""
+    return "--" + name.replace("_", "-")
+
+
+def require_at_least_one(options: Any, names: Iterable[str]) -> None:
+    """Raise unless these counts are at least 1, or None, and name the option of the first that is
+    not.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, found {value}; change {flag(name)}")
+
+
+def require_thresholds(thresholds: Iterable[float]) -> None:
+    """Raise unless every τ is finite and not negative."""
+    wrong = [tau for tau in thresholds if not 0 <= tau < float("inf")]
+    if wrong:
+        raise ValueError(
+            f"thresholds must be finite and not negative, found {wrong}; change --thresholds"
+        )

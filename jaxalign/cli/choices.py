@@ -1,0 +1,18 @@
+"""What options choose from. Pure Python, so that ``--help`` loads no jax; tests compare these lists
+with those of the library.
+"""
+
+from typing import Literal
+
+Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
+At = Literal["output", "input"]
+Centered = Literal["auto", "yes", "no"]
+Method = Literal["auto", "moments", "refined", "triangular", "svd", "quadrature"]
+Optimizer = Literal["adam", "adamw", "sgd", "momentum", "rmsprop", "lion"]
+Part = Literal["train", "test"]
+Pooling = Literal["mean", "flatten", "cls"]
+Reduce = Literal["mean", "flatten", "samples", "cls"]
+Scaling = Literal["signed", "unit", "imagenet", "none"]
+Size = Literal["small", "paper"]
+StreamMethod = Literal["auto", "moments", "refined"]
+Task = Literal["auto", "classes", "regression"]

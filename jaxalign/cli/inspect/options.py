@@ -1,0 +1,65 @@
+"""The options of `jaxalign inspect` and `jaxalign layers`. Pure Python, see ``cli.choices``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxalign.cli.checks import require_at_least_one, require_thresholds
+from jaxalign.cli.choices import Centered, Part, Reduce, StreamMethod
+from jaxalign.cli.subject.options import SubjectOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect(SubjectOptions):
+    """Measure every layer of a given model, over a data set of any length.
+
+    The data stream through the model once, in constant memory. A run folder with numbers, curves, a
+    picture and a page is left behind.
+    """
+
+    part: Part = "train"
+    """Which part of fashion-mnist or of IDX files."""
+    reduce: Reduce = "mean"
+    """What becomes of the positions of maps and tokens: mean over them, flatten into features,
+    samples of their own, or cls, the first one alone. Inputs are flattened."""
+    method: StreamMethod = "auto"
+    """How spectra are computed: from sums of products; refined reads the data twice, for singular
+    values as accurate as those of a float64 SVD."""
+    centered: Centered = "auto"
+    """About the means of features and targets; auto: for numbers to regress on, not for classes."""
+    thresholds: tuple[float, ...] = ()
+    """Thresholds τ of the table; the middle one is the headline. By default 5, 15 and 30 % of √n,
+    to one digit."""
+    batch_size: int = 128
+    """Rows at a time."""
+    memory: float = 4.0
+    """GiB that the sums of all layers may take."""
+    out: Path | None = None
+    """Run folder to make; by default the next free runs/inspect-N."""
+    overwrite: bool = False
+    """Replace the inspection that is in the out folder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least_one(self, ["batch_size"])
+        require_thresholds(self.thresholds)
+        if not 0 < self.memory < float("inf"):
+            raise ValueError(
+                f"memory must be a positive number of GiB, found {self.memory}; change --memory"
+            )
+        if self.overwrite and self.out is None:
+            raise ValueError("--overwrite needs a folder to replace; pass --out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers(SubjectOptions):
+    """List a model's layers: names, shapes, dtypes, and the width d after each reduction. Nothing
+    is computed.
+    """
+
+    shape: tuple[int, ...] = ()
+    """Shape of one input, such as 224 224 3, in place of what the data have."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(length < 1 for length in self.shape):
+            raise ValueError(f"shape must be positive numbers, found {self.shape}; change --shape")

@@ -1,0 +1,58 @@
+"""How commands show progress: bars in a terminal, a few lines elsewhere."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Lines:
+    """Which of many steps get a line of their own where there is no terminal.
+
+    Example:
+      >>> lines = Lines(100, 4)
+      >>> [done for done in range(0, 101, 5) if lines.due(done)]
+      [0, 25, 50, 75, 100]
+    """
+
+    def __init__(self, total: int, count: int):
+        self._total = total
+        self._spacing = total / count
+        self._next = 0.0
+
+    def due(self, done: int) -> bool:
+        """Whether a line is due after so many steps: at the first call, at the end, and evenly in
+        between.
+        """
+        if done < self._next and done != self._total:
+            return False
+        self._next = done + self._spacing
+        return True
+
+
+def progress_bar(
+    console: Console, *columns: ProgressColumn, width: int | None = None, **settings: Any
+) -> Progress:
+    """A bar with a description, how many of how many, the time taken and the time left; further
+    columns come last.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=width),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("·"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        *columns,
+        console=console,
+        **settings,
+    )

@@ -1,0 +1,29 @@
+"""The options of `jaxalign study`. Pure Python, see ``cli.choices``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from jaxalign.cli.choices import Size
+
+
+@dataclass(frozen=True)
+class Study:
+    """Put claims of the paper to the test, each on real data, with several seeds; without a name,
+    list them.
+
+    A study can be interrupted, and goes on when the same command is given again. In the end,
+    claims.html in the out folder shows every study that is finished there.
+    """
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo."""
+    all: bool = False
+    """All of them."""
+    size: Size = "small"
+    """small: about two minutes each on two cores; paper: more seeds, samples and steps, for an
+    accelerator."""
+    out: Path = Path("studies")
+    """Where each gets a folder of its name, with table.csv, result.json, figure.png and, to go on
+    from, cells.jsonl."""

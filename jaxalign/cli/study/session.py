@@ -1,0 +1,147 @@
+"""Runs studies one after another: progress, what to install, the table and the page in the end."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import TextColumn
+from rich.table import Column
+
+from jaxalign.cli.environment import environment
+from jaxalign.cli.progress import Lines, progress_bar
+from jaxalign.studies.framework.catalogue import study
+from jaxalign.studies.framework.results import FIGURE, Finished, read_results
+from jaxalign.studies.framework.run import run
+from jaxalign.studies.framework.study import Cell, Size, Value
+from jaxalign.studies.report.page import PAGE, claims_page
+from jaxalign.studies.report.terminal import claims_table
+
+LINES = 20
+"""Lines of a study where there is no terminal, beside the first."""
+INSTALL = 'pip install "jaxalign[studies]"'
+
+
+class Ended(NamedTuple):
+    """How the studies ended, by name."""
+
+    finished: list[str]
+    failed: list[str]
+    interrupted: str | None
+
+
+def put_to_the_test(names: Sequence[str], size: Size, out: Path, console: Console) -> int:
+    """Run studies of these names into ``out``; one that cannot be run does not stop the others.
+    Returns the exit status.
+    """
+    ended = _run_all(names, size, out, console)
+    results = write_page(out)
+    if ended.finished:
+        console.print("", claims_table({name: results[name] for name in ended.finished}))
+    if results:
+        console.print(f"Page: {out / PAGE}", highlight=False, soft_wrap=True)
+    if ended.failed:
+        console.print(
+            f"Could not be run, for the reasons above: {', '.join(ended.failed)}", highlight=False
+        )
+    if ended.interrupted is not None:
+        console.print(
+            f"Interrupted in {ended.interrupted}: the same command goes on with the cell that it "
+            "was at.",
+            highlight=False,
+        )
+        return 130
+    return 1 if ended.failed else 0
+
+
+def write_page(out: Path) -> dict[str, Finished]:
+    """Write the page of what is finished in a folder, if anything is; returns that."""
+    results = read_results(out)
+    if results:
+        pictures = {name: (out / name / FIGURE).read_bytes() for name in results}
+        (out / PAGE).write_text(claims_page(results, pictures), encoding="utf-8")
+    return results
+
+
+def in_words(cell: Cell) -> str:
+    """A cell for people: {"network": "CNN", "depth": 3} is "CNN, depth 3"."""
+    return ", ".join(
+        value if isinstance(value, str) else f"{name} {_short(value)}"
+        for name, value in cell.items()
+    )
+
+
+def _run_all(names: Sequence[str], size: Size, out: Path, console: Console) -> Ended:
+    here = environment()
+    finished = []
+    failed = []
+    for name in names:
+        command = _command(name, size, out)
+        try:
+            with _progress(console, name) as progress:
+                run(
+                    study(name),
+                    size,
+                    out / name,
+                    environment=here,
+                    command=command,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            return Ended(finished, failed, name)
+        except (ImportError, OSError, ValueError) as error:
+            print(f"jaxalign: {name}: {_message(error)}", file=sys.stderr)
+            failed.append(name)
+        else:
+            finished.append(name)
+    return Ended(finished, failed, None)
+
+
+def _short(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _command(name: str, size: Size, out: Path) -> str:
+    command = ["jaxalign", "study", name, "--size", size]
+    if out != Path("studies"):
+        command += ["--out", str(out)]
+    return shlex.join(command)
+
+
+def _message(error: Exception) -> str:
+    """The message of an error; of a package that is missing, with what installs it."""
+    needs_package = isinstance(error, ImportError) and "pip install" not in str(error)
+    return f"{error}; {INSTALL}" if needs_package else str(error)
+
+
+@contextmanager
+def _progress(console: Console, name: str) -> Iterator[Callable[[int, int, Cell], None]]:
+    """Shows which cell of how many is measured: a bar in a terminal, a few lines elsewhere."""
+    if not console.is_terminal:
+        lines: list[Lines] = []
+
+        def print_line(done: int, cells: int, cell: Cell) -> None:
+            if not lines:
+                lines.append(Lines(cells, LINES))
+            if lines[0].due(done):
+                text = f"{name}: cell {done + 1} of {cells}: {in_words(cell)}"
+                console.print(text, highlight=False, soft_wrap=True)
+
+        yield print_line
+        return
+    column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    cell_column = TextColumn("{task.fields[cell]}", table_column=column)
+    with progress_bar(console, cell_column, width=24, expand=True) as bar:
+
+        def move(done: int, cells: int, cell: Cell) -> None:
+            if not bar.tasks:
+                bar.add_task(f"[bold]{name}", total=cells, completed=done, cell="")
+            bar.update(bar.tasks[0].id, completed=done, cell=escape(in_words(cell)))
+
+        yield move
+        for task in bar.tasks:
+            bar.update(task.id, completed=task.total, cell="")

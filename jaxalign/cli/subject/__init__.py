@@ -1,0 +1,3 @@
+"""Which model, on which data: the options and the loading that `train`, `inspect` and `layers`
+share.
+"""

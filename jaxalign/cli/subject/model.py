@@ -1,0 +1,295 @@
+"""The model to measure or train: shipped, pretrained, or of a user, and the inputs it takes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxalign import models
+from jaxalign.cli.choices import Activation, Scaling
+from jaxalign.cli.subject.factory import Made, is_factory, make, raised
+from jaxalign.cli.subject.images import as_colour, of_one_size, scaled
+from jaxalign.cli.subject.options import ModelOptions
+from jaxalign.models.weights import assign, pretrained, read
+from jaxalign.models.weights._pretrained import PUBLISHED
+
+SMALL = 64
+"""Images up to so many pixels are not shrunk by a network's first layer."""
+
+ACTIVATIONS: dict[Activation, Callable] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "linear": lambda x: x,
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a shipped architecture is built for.
+
+    Attributes:
+      shape: of one input as the data have it.
+      outputs: their number.
+      widths: of the hidden layers, where they can be chosen.
+      activation: of the hidden layers, where it can be chosen.
+      published: whether published weights go in: three channels, the full-size stem.
+    """
+
+    shape: tuple[int, ...]
+    outputs: int
+    widths: tuple[int, ...]
+    activation: Activation
+    published: bool
+
+    @property
+    def channels(self) -> int:
+        """Of a network for images."""
+        if self.published:
+            return 3
+        return self.shape[2] if len(self.shape) == 3 else 1
+
+    @property
+    def stem(self) -> Literal["imagenet", "cifar"]:
+        """How a network for images begins: one for large images shrinks them."""
+        return "imagenet" if self.published or min(self.shape[:2]) > SMALL else "cifar"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode, ready to be tapped.
+
+    Attributes:
+      model: as ``tap`` takes it.
+      state: as the tap takes it.
+      name: for people.
+      weights: where its weights come from, for people.
+      preprocess: from images of bytes to its inputs, if it is known.
+    """
+
+    model: Any
+    state: Any
+    name: str
+    weights: str
+    preprocess: Callable[[Sequence[np.ndarray]], Any] | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers a paper would plot, if the model says which; else all."""
+        return tuple(getattr(self.model, "post_activations", ("*",)))
+
+    def __call__(self, state: Any, x: Any) -> Any:
+        """The model as a function."""
+        if isinstance(self.model, nnx.Module):
+            return nnx.merge(nnx.graphdef(self.model), state)(x)
+        return self.model.apply(state, x)
+
+
+Builder = Callable[[Architecture, nnx.Rngs], nnx.Module]
+
+
+def _mlp(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+    activation = ACTIVATIONS[a.activation]
+    return models.MLP(prod(a.shape), a.widths, a.outputs, activation=activation, rngs=rngs)
+
+
+def _cnn(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+    return models.CNN((*a.shape[:2], a.channels), (32, 64), 128, a.outputs, rngs=rngs)
+
+
+def _resnet(make_resnet: Callable[..., nnx.Module]) -> Builder:
+    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+        return make_resnet(a.outputs, stem=a.stem, channels=a.channels, rngs=rngs)
+
+    return build
+
+
+def _convolutional(make_network: Callable[..., nnx.Module], **settings: Any) -> Builder:
+    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+        return make_network(a.outputs, channels=a.channels, rngs=rngs, **settings)
+
+    return build
+
+
+def _efficientnet_lite(version: int) -> Builder:
+    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+        return models.efficientnet_lite(version, a.outputs, channels=a.channels, rngs=rngs)
+
+    return build
+
+
+def _vit(make_vit: Callable[..., nnx.Module]) -> Builder:
+    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+        return make_vit(a.outputs, image=a.shape[0], rngs=rngs)
+
+    return build
+
+
+SHIPPED: dict[str, Builder] = {
+    "mlp": _mlp,
+    "cnn": _cnn,
+    "resnet18": _resnet(models.resnet18),
+    "resnet34": _resnet(models.resnet34),
+    "resnet50": _resnet(models.resnet50),
+    "vgg11": _convolutional(models.vgg11),
+    "vgg11_bn": _convolutional(models.vgg11, batch_norm=True),
+    "vgg16": _convolutional(models.vgg16),
+    "vgg16_bn": _convolutional(models.vgg16, batch_norm=True),
+    "squeezenet1_1": _convolutional(models.SqueezeNet),
+    **{f"efficientnet_lite{version}": _efficientnet_lite(version) for version in range(5)},
+    "vit_s_16": _vit(models.vit_s_16),
+    "vit_b_16": _vit(models.vit_b_16),
+}
+
+
+def load_model(
+    options: ModelOptions, shape: tuple[int, ...], outputs: int, *, shapes_only: bool = False
+) -> Loaded:
+    """A shipped architecture or a pretrained model by name, or one from
+    `path/to/module.py:factory`.
+
+    Args:
+      options: which model.
+      shape: of one input as the data have it, which a shipped architecture is built for.
+      outputs: of a shipped architecture, unless the options say how many, or a checkpoint has
+        those of ImageNet.
+      shapes_only: leave a shipped architecture without weights: nothing is computed.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: an unknown name; a factory or a checkpoint that is not what it must be.
+    """
+    name = options.model
+    if is_pretrained(name):
+        return _pretrained(name, options.checkpoint)
+    if is_factory(name):
+        made = make(name)
+        weights = "as the factory returns them"
+    elif name in SHIPPED:
+        made = _build(options, _architecture(options, shape, outputs), shapes_only)
+        weights = f"initial, seed {options.seed}"
+    else:
+        raise ValueError(
+            f"there is no model {name!r}; architectures are {', '.join(SHIPPED)}; pretrained "
+            f"models {', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory"
+        )
+    if options.checkpoint is not None and not shapes_only:
+        made = _with_weights(made, options.checkpoint)
+        weights = f"of {options.checkpoint.name}"
+    return Loaded(made.model, made.state, name, weights)
+
+
+def is_pretrained(text: str) -> bool:
+    """Whether a model is named that brings its weights, and the preparation of images, with it."""
+    return not is_factory(text) and text not in SHIPPED and text in PUBLISHED
+
+
+def adapted(
+    loaded: Loaded, rows: Any, scaling: Scaling, size: int | None
+) -> Callable[[Any], np.ndarray]:
+    """The conversion from rows as the data have them to inputs of the model, tried on shapes: the
+    model computes nothing.
+
+    Pretrained models prepare images themselves. Others take pixels scaled; images without a channel
+    axis are given one if the model wants it.
+
+    Raises:
+      ValueError: the model does not take such inputs; images of another range, or of several sizes.
+    """
+    reasons = []
+    for convert in _conversions(loaded, rows, scaling, size):
+        inputs = convert(rows)
+        shape = jax.ShapeDtypeStruct(inputs.shape, jnp.result_type(inputs))
+        try:
+            jax.eval_shape(loaded, loaded.state, shape)
+        except Exception as error:  # whatever a model raises on a shape that it was not made for
+            reasons.append(f"(n, {', '.join(map(str, inputs.shape[1:]))}): {raised(error)}")
+            continue
+        return convert
+    raise ValueError(f"{loaded.name} does not take inputs of shape " + "; nor ".join(reasons))
+
+
+def _conversions(
+    loaded: Loaded, rows: Any, scaling: Scaling, size: int | None
+) -> list[Callable[[Any], np.ndarray]]:
+    """What to try, in this order."""
+
+    def plain(batch: Any) -> np.ndarray:
+        pixels = of_one_size(batch, size) if isinstance(batch, list) else batch
+        return scaled(pixels, scaling)
+
+    def with_channel(batch: Any) -> np.ndarray:
+        return plain(batch)[..., None]
+
+    if loaded.preprocess is not None:
+        preprocess = loaded.preprocess
+        return [lambda batch: np.asarray(preprocess([as_colour(image) for image in batch]))]
+    if isinstance(rows, np.ndarray) and rows.ndim == 3:
+        return [plain, with_channel]
+    return [plain]
+
+
+def _architecture(options: ModelOptions, shape: tuple[int, ...], outputs: int) -> Architecture:
+    published = options.checkpoint is not None
+    return Architecture(
+        shape=shape,
+        outputs=options.outputs or (1000 if published else outputs),
+        widths=(options.width,) * options.depth,
+        activation=options.activation,
+        published=published,
+    )
+
+
+def _build(options: ModelOptions, architecture: Architecture, shapes_only: bool) -> Made:
+    build = SHIPPED[options.model]
+    try:
+        if shapes_only:
+            model = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(options.seed)))
+        else:
+            model = _jitted(build, architecture)(options.seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{options.model} cannot be built for inputs of shape {architecture.shape}: {error}"
+        ) from error
+    model.eval()
+    return Made(model, nnx.state(model))
+
+
+@cache
+def _jitted(build: Builder, architecture: Architecture) -> Callable[[int], nnx.Module]:
+    """One program for all layers and every seed, where eager calls compile one for each shape."""
+    return nnx.jit(lambda seed: build(architecture, nnx.Rngs(seed)))
+
+
+def _with_weights(made: Made, checkpoint: Path) -> Made:
+    if not isinstance(made.model, nnx.Module):
+        raise ValueError(
+            "--checkpoint is for flax.nnx models; let the factory return linen variables with the "
+            "weights in them"
+        )
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {checkpoint}")
+    assign(made.model, read(checkpoint))
+    return Made(made.model, nnx.state(made.model))
+
+
+def _pretrained(name: str, path: Path | None) -> Loaded:
+    try:
+        published = pretrained(name, path)
+    except ModuleNotFoundError as error:  # of the package with the weights; says what to type
+        raise ValueError(str(error)) from None
+    return Loaded(
+        published.model,
+        nnx.state(published.model),
+        name,
+        f"published, {published.source}",
+        published.preprocess,
+    )

@@ -1,0 +1,76 @@
+"""A model and the data to measure or train it on, each tried on the other's shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxalign.capture import Tap, tap
+from jaxalign.cli.choices import Part
+from jaxalign.cli.subject.data import Examples, load_examples
+from jaxalign.cli.subject.images import of_one_size
+from jaxalign.cli.subject.model import Loaded, adapted, is_pretrained, load_model
+from jaxalign.cli.subject.options import SubjectOptions
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and its data.
+
+    Attributes:
+      examples: the rows.
+      loaded: the model.
+      convert: from rows to inputs of the model.
+      tap: its layers.
+      shape: of one row, which a shipped architecture is built for.
+    """
+
+    examples: Examples
+    loaded: Loaded
+    convert: Callable[[Any], np.ndarray]
+    tap: Tap
+    shape: tuple[int, ...]
+
+    @property
+    def input_shape(self) -> jax.ShapeDtypeStruct:
+        """Of two inputs as the model takes them."""
+        inputs = self.convert(self.examples.rows(0, 2))
+        return jax.ShapeDtypeStruct(inputs.shape, inputs.dtype)
+
+
+def load_subject(
+    options: SubjectOptions,
+    part: Part = "train",
+    *,
+    examples: Examples | None = None,
+    shapes_only: bool = False,
+) -> Subject:
+    """Read the data, unless examples are given; load the model, or its shapes; and try the one on
+    the other's shape.
+
+    Raises:
+      FileNotFoundError: data, checkpoint or module that are not there.
+      ValueError: what is there is not what it should be; inputs the model does not take; layers it
+        does not have.
+    """
+    if examples is None:
+        examples = load_examples(options, part)
+    rows = examples.rows(0, 2)
+    if isinstance(rows, list) and not is_pretrained(options.model):
+        of_one_size(rows, options.size)  # raises before a model is built for one of several sizes
+    shape = _shape(rows[0], options.size)
+    loaded = load_model(options, shape, examples.targets.shape[1], shapes_only=shapes_only)
+    convert = adapted(loaded, rows, options.scaling, options.size)
+    every_layer = ("*",)
+    usual = loaded.layers if options.at == "output" else every_layer
+    layers = tap(loaded.model, options.layers or usual, at=options.at)
+    return Subject(examples, loaded, convert, layers, shape)
+
+
+def _shape(row: np.ndarray, size: int | None) -> tuple[int, ...]:
+    """Of one input that a shipped architecture is built for."""
+    if size is None or np.ndim(row) != 3:
+        return np.shape(row)
+    return (size, size, row.shape[2])

@@ -1,0 +1,190 @@
+"""The options of `jaxalign train`. Pure Python, see ``cli.choices``."""
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args
+
+import tyro
+
+from jaxalign.cli.checks import flag, require_at_least_one, require_thresholds
+from jaxalign.cli.choices import Centered, Method, Optimizer, Pooling
+from jaxalign.cli.subject.options import ModelArgument, SubjectOptions
+
+WHERE = ("devices", "distributed", "coordinator", "processes", "process")
+"""The options that say where to run, and do not change the results."""
+_OF_A_CALL = ("out", "overwrite", "resume", *WHERE)
+
+
+class Variant(NamedTuple):
+    """The settings in which the runs of one program differ."""
+
+    optimizer: Optimizer
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(SubjectOptions):
+    """Train a network and log every layer's alignment with the labels at every step.
+
+    The defaults repeat the recipe of the paper's demo (its MLP, Adam, 1000 images of two classes,
+    100 epochs) on two classes that are hard to tell apart. A run folder with rows, curves, pictures
+    and a page is left behind.
+    """
+
+    model: ModelArgument = "mlp"
+    optimizer: tuple[Optimizer, ...] = ("adam",)
+    """The optax optimizer, or several."""
+    learning_rate: tuple[float, ...] = (1e-3,)
+    """Its step size, or several; every optimizer with every step size is trained in one program,
+    and leaves a run folder."""
+    batch_size: int = 64
+    """Rows per step."""
+    steps: int = 1563
+    """Number of updates; 1563 are 100 epochs of 1000 images."""
+    seeds: int = 1
+    """Train so many networks as one program, with this seed and the ones after it; pictures show
+    medians and intervals."""
+    monitor_size: int = 1000
+    """Measure on the first so many training rows, classes balanced (fewer when there are fewer)."""
+    reduce: Pooling = "mean"
+    """What becomes of the positions of maps and tokens: mean over them, flatten into features, or
+    cls, the first one alone. Inputs are flattened."""
+    method: Method = "auto"
+    """How a layer's spectrum is computed; quadrature is a few times cheaper, and approximate."""
+    defer: bool = False
+    """Solve the spectra of a chunk of steps as one batch, which accelerators prefer."""
+    centered: Centered = "auto"
+    """About the means of features and targets; auto: for numbers to regress on, not for classes."""
+    every: int = 1
+    """Measure at every so many steps."""
+    thresholds: tuple[float, ...] = ()
+    """Thresholds τ to log A(τ) at; the middle one is the headline. By default 5, 15 and 30 % of √n,
+    to one digit. The whole curve is logged in any case."""
+    out: Path | None = None
+    """Run folder to make; by default the next free runs/train-N."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace the run that is in the out folder."""
+    checkpoint_every: int = 1000
+    """Save a checkpoint after so many steps, for --resume."""
+    resume: Path | None = None
+    """Go on with the run in this folder, from its newest checkpoint, with its own settings; only
+    options that say where to run go with it."""
+    devices: int | None = None
+    """Split over so many devices: the networks, where there are several, else batches and monitored
+    rows. By default as many as divide the networks evenly; one for one network; all of them with
+    --distributed."""
+    distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Be one of several processes, each started with the same command. SLURM, MPI, Kubernetes and
+    TPU pods are recognized; elsewhere pass --coordinator, --processes and --process."""
+    coordinator: str | None = None
+    """host:port of process 0."""
+    processes: int | None = None
+    """Their number."""
+    process: int | None = None
+    """Which one this is, from 0."""
+
+    def __post_init__(self) -> None:
+        self._check_resume()
+        super().__post_init__()
+        counts = ("batch_size", "steps", "monitor_size", "every", "checkpoint_every", "seeds")
+        require_at_least_one(self, [*counts, "devices"])
+        require_thresholds(self.thresholds)
+        self._check_variants()
+        if self.overwrite and self.out is None:
+            raise ValueError("--overwrite needs a folder to replace; pass --out")
+        self._check_processes()
+
+    def _check_resume(self) -> None:
+        if self.resume is None:
+            return
+        others = [
+            flag(field.name)
+            for field in fields(self)
+            if field.name not in ("resume", *WHERE) and self._changed(field)
+        ]
+        if others:
+            raise ValueError(
+                "--resume takes all settings from the run's folder; leave out " + ", ".join(others)
+            )
+
+    def _check_variants(self) -> None:
+        known = get_args(Optimizer)
+        unknown = sorted(set(self.optimizer) - set(known))
+        if unknown or not self.optimizer:
+            raise ValueError(
+                f"optimizer must be among {', '.join(known)}, found {unknown or 'none'}; "
+                "change --optimizer"
+            )
+        wrong = [rate for rate in self.learning_rate if not 0 < rate < float("inf")]
+        if wrong or not self.learning_rate:
+            raise ValueError(
+                f"learning_rate must be positive and finite, found {wrong or 'none'}; "
+                "change --learning-rate"
+            )
+        for name in ("optimizer", "learning_rate"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(
+                    f"{name} must be different ones, found {values}; change {flag(name)}"
+                )
+
+    def _check_processes(self) -> None:
+        given = [flag(name) for name in WHERE[2:] if getattr(self, name) is not None]
+        if given and not self.distributed:
+            raise ValueError(f"{', '.join(given)} belong to --distributed; pass that too")
+        if given and len(given) < 3:
+            raise ValueError(
+                "--coordinator, --processes and --process go together, "
+                f"found {', '.join(given)} alone"
+            )
+        if self.distributed and self.out is None and self.resume is None:
+            raise ValueError(
+                "--distributed needs a folder that all processes see and name alike; pass --out"
+            )
+
+    def _changed(self, field: Field) -> bool:
+        return getattr(self, field.name) != field.default
+
+    @property
+    def models(self) -> int:
+        """The number of networks that are trained at once."""
+        return self.seeds * len(self.variants)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Every optimizer with every step size."""
+        return [
+            Variant(optimizer, rate) for optimizer in self.optimizer for rate in self.learning_rate
+        ]
+
+
+def as_settings(config: Train) -> dict[str, Any]:
+    """The configuration as config.json has it: everything the results depend on, without the place
+    of the run.
+    """
+    settings = {k: v for k, v in asdict(config).items() if k not in _OF_A_CALL}
+    if config.checkpoint is not None:
+        settings["checkpoint"] = str(config.checkpoint)
+    return settings
+
+
+def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
+    """The configuration of a run in a folder, from what ``as_settings`` made of it.
+
+    Raises:
+      ValueError: settings that this version does not know, or does not find.
+    """
+    tuples = ("classes", "layers", "learning_rate", "optimizer", "thresholds")
+    known = {field.name for field in fields(Train)} - set(_OF_A_CALL)
+    no_lists = {name for name in tuples if not isinstance(settings.get(name), list)}
+    wrong = known ^ set(settings) | no_lists
+    if wrong:
+        raise ValueError(
+            f"{folder} was made by another version of jaxalign, with other settings: "
+            f"{', '.join(sorted(wrong))}; train anew, into another folder"
+        )
+    values: dict[str, Any] = {**settings, **{name: tuple(settings[name]) for name in tuples}}
+    if values["checkpoint"] is not None:
+        values["checkpoint"] = Path(values["checkpoint"])
+    return Train(**values, out=folder)

@@ -1,0 +1,34 @@
+"""The choices of the options are those of the library, which they do not import."""
+
+from typing import get_args
+
+import pytest
+
+from jaxalign import _features
+from jaxalign.cli import choices
+from jaxalign.cli.subject.images import SCALINGS
+from jaxalign.cli.subject.model import ACTIVATIONS
+from jaxalign.cli.train.recipe import OPTIMIZERS
+from jaxalign.data import _fashion_mnist, _labelled
+from jaxalign.inspection import _inspect
+from jaxalign.monitoring import _settings
+from jaxalign.studies.framework import study
+
+
+@pytest.mark.parametrize(
+    ("choice", "library"),
+    [
+        (choices.Activation, tuple(ACTIVATIONS)),
+        (choices.Optimizer, tuple(OPTIMIZERS)),
+        (choices.Scaling, (*SCALINGS, "none")),
+        (choices.Method, get_args(_settings.Method)),
+        (choices.Pooling, get_args(_settings.Pooling)),
+        (choices.Reduce, get_args(_features.Reduce)),
+        (choices.StreamMethod, get_args(_inspect.Method)),
+        (choices.Part, get_args(_fashion_mnist.Part)),
+        (choices.Task, get_args(_labelled.Task)),
+        (choices.Size, get_args(study.Size)),
+    ],
+)
+def test_choices_are_those_of_the_library(choice, library):
+    assert set(get_args(choice)) == set(library)
