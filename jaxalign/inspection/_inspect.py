@@ -23,12 +23,22 @@ from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
 from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange, checked
-from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory, with_inputs
+from jaxalign.inspection._plan import (
+    LayerPlan,
+    Layers,
+    Reductions,
+    plan,
+    require_memory,
+    with_inputs,
+)
 
 Method = Literal["auto", "moments", "refined"]
 Callback = Callable[[str, int], None]
 Sums = OrderedDict[str, Moments]
 Bases = OrderedDict[str, Basis]
+Plans = tuple[tuple[str, LayerPlan], ...]
+"""Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -195,9 +205,8 @@ def _run_pass(
     callback: Callback | None,
 ) -> _Pass:
     """One pass over all batches, of which at most two are in memory."""
-    of_batch = partial(_moments_of_batch, tap, layers)
-    # Donated: the sums so far are overwritten in place, so that there is one copy of them.
-    add = jax.jit(partial(_add_batch, of_batch), donate_argnums=0)
+    plans = tuple(layers.items())
+    of_batch = partial(_moments_of_batch, tap, plans)
     sums: Sums | None = None
     finite_before: Array | None = None
     size = 0
@@ -209,7 +218,7 @@ def _run_pass(
         padded = batch.padded(size)
         if sums is None:
             sums = _zeros(jax.eval_shape(of_batch, state, *padded, bases))
-        sums, finite = add(sums, state, *padded, bases)
+        sums, finite = _add_batch(tap, plans, sums, state, *padded, bases)
         rows_seen += len(batch.weights)
         num_samples += float(batch.weights.sum(dtype=np.float64))
         targets = targets.merged(batch)
@@ -227,9 +236,23 @@ def _run_pass(
     return _Pass(sums, num_samples, targets)
 
 
+# Donated: the sums so far are overwritten in place, so that there is one copy of them.
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _add_batch(
+    tap: Tap, layers: Plans, sums: Sums, *arguments: Any
+) -> tuple[Sums, Bool[Array, " layers"]]:
+    """The sums with one batch more, and for every layer whether its sum of rows is finite."""
+    of_batch = _moments_of_batch(tap, layers, *arguments)
+    added = OrderedDict((name, sums[name] + part) for name, part in of_batch.items())
+    finite = [
+        float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
+    ]
+    return added, jnp.stack(finite)
+
+
 def _moments_of_batch(
     tap: Tap,
-    layers: Layers,
+    layers: Plans,
     state: Any,
     arguments: tuple[Any, ...],
     targets: Float[Array, "n k"],
@@ -239,24 +262,13 @@ def _moments_of_batch(
     _, activations = tap(state, *arguments)
     values = with_inputs(arguments, activations)
     sums: Sums = OrderedDict()
-    for name, layer in layers.items():
+    for name, layer in layers:
         rows = prepare(values[name], reduce=layer.reduce)
         # Each position of a sample is a row with the sample's target and weight.
         y = jnp.repeat(targets, layer.positions, axis=0)
         w = jnp.repeat(weights, layer.positions, axis=0)
         sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
     return sums
-
-
-def _add_batch(
-    of_batch: Callable[..., Sums], sums: Sums, *arguments: Any
-) -> tuple[Sums, Bool[Array, " layers"]]:
-    """The sums with one batch more, and for every layer whether its sum of rows is finite."""
-    added = OrderedDict((name, sums[name] + part) for name, part in of_batch(*arguments).items())
-    finite = [
-        float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
-    ]
-    return added, jnp.stack(finite)
 
 
 def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -107,9 +108,10 @@ def _share(spectrum: Spectrum) -> Spectrum:
 
     A(τ) and the area are linear in the energies, so they become those of all columns together.
     """
-    total = spectrum.total.sum(keepdims=True)
-    energy = spectrum.energy.sum(axis=1, keepdims=True)
-    return replace(spectrum, energy=energy / total, total=total / total)
+    # By numpy, which compiles nothing for the shapes of each layer.
+    total = np.asarray(spectrum.total).sum(keepdims=True)
+    energy = np.asarray(spectrum.energy).sum(axis=1, keepdims=True)
+    return replace(spectrum, energy=jnp.asarray(energy / total), total=jnp.asarray(total / total))
 
 
 def _curve(

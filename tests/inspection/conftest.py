@@ -27,6 +27,12 @@ def net():
 
 
 @pytest.fixture(scope="session")
+def tap(net):
+    """One tap for all tests, whose programs are compiled once."""
+    return ja.tap(net)
+
+
+@pytest.fixture(scope="session")
 def data():
     """70 images 4 × 4 and targets of three classes."""
     rng = np.random.default_rng(0)
@@ -46,6 +52,6 @@ def _cut():
 
 
 @pytest.fixture(scope="session")
-def usual(net, data):
+def usual(net, tap, data):
     """The inspection of the net over the data in batches of 32, all options at their defaults."""
-    return inspect(ja.tap(net), nnx.state(net), cut(32, *data))
+    return inspect(tap, nnx.state(net), cut(32, *data))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,11 +53,12 @@ def planned(model, **options):
 
 def test_shapes_widths_and_positions_are_those_of_prepare(model):
     inputs = np.random.default_rng(0).standard_normal((5, 6, 6, 1)).astype(np.float32)
-    _, activations = ja.tap(model)(nnx.state(model), inputs)
+    _, activations = jax.jit(ja.tap(model))(nnx.state(model), inputs)
     for way in ("mean", "flatten", "samples", "cls"):
         for name, layer in planned(model, reduce=way).layers.items():
             value = inputs if name == "input" else activations[name]
-            phi = ja.prepare(value, reduce="flatten" if name == "input" else way)
+            prepare = partial(ja.prepare, reduce="flatten" if name == "input" else way)
+            phi = jax.eval_shape(prepare, value)
             assert (layer.positions * 5, layer.width) == phi.shape
             assert (layer.shape, layer.dtype) == (value.shape[1:], "float32")
 
