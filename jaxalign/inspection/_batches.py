@@ -81,6 +81,7 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
       TypeError: likewise.
     """
     form = None
+    # The position goes into the message: a stream of a thousand batches has no other name for one.
     for position, arrays in enumerate(batches):
         try:
             batch = _as_batch(*arrays)

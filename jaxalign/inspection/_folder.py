@@ -116,6 +116,7 @@ def read_inspection(folder: str | Path) -> Inspected:
     layers: OrderedDict[str, LayerPlan] = OrderedDict()
     for row in content["layers"]:
         plan = {field: row[field] for field in LayerPlan._fields}
+        # JSON has lists only; a plan is compared with others and has to be hashable.
         plan["shape"] = tuple(plan["shape"])
         layers[row["name"]] = LayerPlan(**plan)
     with np.load(folder / SPECTRA, allow_pickle=False) as arrays:

@@ -3,42 +3,25 @@ fixed size.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from jaxalign._core.float64 import float64_inside
-from jaxalign._features import prepare
-from jaxalign._spectrum.moments import Basis, Moments, basis, moments
+from jaxalign._spectrum.moments import basis
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
-from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange, checked
-from jaxalign.inspection._plan import (
-    LayerPlan,
-    Layers,
-    Reductions,
-    plan,
-    require_memory,
-    with_inputs,
-)
+from jaxalign.inspection._batches import TargetRange, checked
+from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
+from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
 
 Method = Literal["auto", "moments", "refined"]
-Callback = Callable[[str, int], None]
-Sums = OrderedDict[str, Moments]
-Bases = OrderedDict[str, Basis]
-Plans = tuple[tuple[str, LayerPlan], ...]
-"""Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
-"""
 
 
 @dataclass(frozen=True)
@@ -152,7 +135,7 @@ def inspect(
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)
 
-    run = partial(_run_pass, tap, planned.layers, state, callback=callback)
+    run = partial(run_pass, tap, planned.layers, state, callback=callback)
     total = run(chain([first], stream), stage="first pass")
     num_samples = total.num_samples
     about_mean = _is_centered(total.targets, centered)
@@ -184,111 +167,6 @@ def _is_centered(targets: TargetRange, centered: bool | None) -> bool:
     if about_mean and targets.constant:
         raise ValueError("targets are constant, so about their mean they are 0; pass other targets")
     return about_mean
-
-
-class _Pass(NamedTuple):
-    """The moments of every layer over all batches, Σ w, and the range of the targets."""
-
-    sums: Sums
-    num_samples: float
-    targets: TargetRange
-
-
-def _run_pass(
-    tap: Tap,
-    layers: Layers,
-    state: Any,
-    batches: Iterator[Batch],
-    bases: Bases | None = None,
-    *,
-    stage: str,
-    callback: Callback | None,
-) -> _Pass:
-    """One pass over all batches, of which at most two are in memory."""
-    plans = tuple(layers.items())
-    of_batch = partial(_moments_of_batch, tap, plans)
-    sums: Sums | None = None
-    finite_before: Array | None = None
-    size = 0
-    rows_seen = 0
-    num_samples = 0.0
-    targets = NO_TARGETS
-    for batch in batches:
-        size = max(size, len(batch.weights))
-        padded = batch.padded(size)
-        if sums is None:
-            sums = _zeros(jax.eval_shape(of_batch, state, *padded, bases))
-        sums, finite = _add_batch(tap, plans, sums, state, *padded, bases)
-        rows_seen += len(batch.weights)
-        num_samples += float(batch.weights.sum(dtype=np.float64))
-        targets = targets.merged(batch)
-        if finite_before is not None:
-            # Waits for the batch before this one, which keeps the queue at two batches.
-            _require_all(finite_before, layers)
-        finite_before = finite
-        if callback:
-            callback(stage, rows_seen)
-    assert sums is not None
-    assert finite_before is not None
-    _require_all(finite_before, layers)
-    if num_samples == 0:
-        raise ValueError("weights must not all be 0: no row counts")
-    return _Pass(sums, num_samples, targets)
-
-
-# Donated: the sums so far are overwritten in place, so that there is one copy of them.
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _add_batch(
-    tap: Tap, layers: Plans, sums: Sums, *arguments: Any
-) -> tuple[Sums, Bool[Array, " layers"]]:
-    """The sums with one batch more, and for every layer whether its sum of rows is finite."""
-    of_batch = _moments_of_batch(tap, layers, *arguments)
-    added = OrderedDict((name, sums[name] + part) for name, part in of_batch.items())
-    finite = [
-        float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
-    ]
-    return added, jnp.stack(finite)
-
-
-def _moments_of_batch(
-    tap: Tap,
-    layers: Plans,
-    state: Any,
-    arguments: tuple[Any, ...],
-    targets: Float[Array, "n k"],
-    weights: Float[Array, " n"],
-    bases: Bases | None,
-) -> Sums:
-    _, activations = tap(state, *arguments)
-    values = with_inputs(arguments, activations)
-    sums: Sums = OrderedDict()
-    for name, layer in layers:
-        rows = prepare(values[name], reduce=layer.reduce)
-        # Each position of a sample is a row with the sample's target and weight.
-        y = jnp.repeat(targets, layer.positions, axis=0)
-        w = jnp.repeat(weights, layer.positions, axis=0)
-        sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
-    return sums
-
-
-def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:
-    # The column of ones holds Σ w φ, so a NaN or Inf in any value of any row shows there.
-    return jnp.isfinite(products[:, width]).all()
-
-
-def _zeros(shapes: Sums) -> Sums:
-    with jax.enable_x64(True):
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-
-
-def _require_all(finite: Bool[Array, " layers"], layers: Layers) -> None:
-    bad = [name for name, fine in zip(layers, np.asarray(finite), strict=True) if not fine]
-    if bad:
-        raise ValueError(
-            f"layer {bad[0]} yields NaN or Inf on finite inputs "
-            f"({len(bad)} of {len(layers)} layers do); the model diverged or its weights are "
-            "damaged, or inputs are far out of its range"
-        )
 
 
 def _require_same_rows(first: float, second: float) -> None:

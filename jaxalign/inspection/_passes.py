@@ -1,0 +1,131 @@
+"""One pass of the model over a stream: the moments of every layer, in the memory of two batches."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float
+
+from jaxalign._core.float64 import float64_inside
+from jaxalign._features import prepare
+from jaxalign._spectrum.moments import Basis, Moments, moments
+from jaxalign.capture import Tap
+from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange
+from jaxalign.inspection._plan import LayerPlan, Layers, with_inputs
+
+Callback = Callable[[str, int], None]
+Sums = OrderedDict[str, Moments]
+Bases = OrderedDict[str, Basis]
+Plans = tuple[tuple[str, LayerPlan], ...]
+"""Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
+"""
+
+
+class Pass(NamedTuple):
+    """The moments of every layer over all batches, Σ w, and the range of the targets."""
+
+    sums: Sums
+    num_samples: float
+    targets: TargetRange
+
+
+def run_pass(
+    tap: Tap,
+    layers: Layers,
+    state: Any,
+    batches: Iterator[Batch],
+    bases: Bases | None = None,
+    *,
+    stage: str,
+    callback: Callback | None,
+) -> Pass:
+    """One pass over all batches, of which at most two are in memory."""
+    plans = tuple(layers.items())
+    of_batch = partial(_moments_of_batch, tap, plans)
+    sums: Sums | None = None
+    finite_before: Array | None = None
+    size = 0
+    rows_seen = 0
+    num_samples = 0.0
+    targets = NO_TARGETS
+    for batch in batches:
+        size = max(size, len(batch.weights))
+        padded = batch.padded(size)
+        if sums is None:
+            sums = _zeros(jax.eval_shape(of_batch, state, *padded, bases))
+        sums, finite = _add_batch(tap, plans, sums, state, *padded, bases)
+        rows_seen += len(batch.weights)
+        num_samples += float(batch.weights.sum(dtype=np.float64))
+        targets = targets.merged(batch)
+        if finite_before is not None:
+            # Waits for the batch before this one, which keeps the queue at two batches.
+            _require_all(finite_before, layers)
+        finite_before = finite
+        if callback:
+            callback(stage, rows_seen)
+    assert sums is not None
+    assert finite_before is not None
+    _require_all(finite_before, layers)
+    if num_samples == 0:
+        raise ValueError("weights must not all be 0: no row counts")
+    return Pass(sums, num_samples, targets)
+
+
+# Donated: the sums so far are overwritten in place, so that there is one copy of them.
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _add_batch(
+    tap: Tap, layers: Plans, sums: Sums, *arguments: Any
+) -> tuple[Sums, Bool[Array, " layers"]]:
+    """The sums with one batch more, and for every layer whether its sum of rows is finite."""
+    of_batch = _moments_of_batch(tap, layers, *arguments)
+    added = OrderedDict((name, sums[name] + part) for name, part in of_batch.items())
+    finite = [
+        float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
+    ]
+    return added, jnp.stack(finite)
+
+
+def _moments_of_batch(
+    tap: Tap,
+    layers: Plans,
+    state: Any,
+    arguments: tuple[Any, ...],
+    targets: Float[Array, "n k"],
+    weights: Float[Array, " n"],
+    bases: Bases | None,
+) -> Sums:
+    _, activations = tap(state, *arguments)
+    values = with_inputs(arguments, activations)
+    sums: Sums = OrderedDict()
+    for name, layer in layers:
+        rows = prepare(values[name], reduce=layer.reduce)
+        # Each position of a sample is a row with the sample's target and weight.
+        y = jnp.repeat(targets, layer.positions, axis=0)
+        w = jnp.repeat(weights, layer.positions, axis=0)
+        sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
+    return sums
+
+
+def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:
+    # The column of ones holds Σ w φ, so a NaN or Inf in any value of any row shows there.
+    return jnp.isfinite(products[:, width]).all()
+
+
+def _zeros(shapes: Sums) -> Sums:
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def _require_all(finite: Bool[Array, " layers"], layers: Layers) -> None:
+    bad = [name for name, fine in zip(layers, np.asarray(finite), strict=True) if not fine]
+    if bad:
+        raise ValueError(
+            f"layer {bad[0]} yields NaN or Inf on finite inputs "
+            f"({len(bad)} of {len(layers)} layers do); the model diverged or its weights are "
+            "damaged, or inputs are far out of its range"
+        )
