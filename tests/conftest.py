@@ -75,7 +75,7 @@ def coins():
     from matplotlib.figure import Figure
 
     from jaxalign.statistics import mean_interval
-    from jaxalign.studies.framework.study import Study, Verdict, column, where
+    from jaxalign.studies.framework.study import Study, Verdict
 
     @dataclass(frozen=True)
     class Coins:
@@ -91,26 +91,22 @@ def coins():
 
         return [{**cell, "seed": seed, "heads": share(seed)} for seed in range(config.seeds)]
 
-    def verdict(config, rows):
-        failing = [
-            c for c in cells(config) if abs(np.mean(column(where(rows, c), "heads")) - 0.5) > 0.1
-        ]
-        names = [f"a {c['metal']} coin of chance {c['chance']}" for c in failing]
-        outcome = "holds in part" if failing else "holds"
-        effect = mean_interval(column(rows, "heads"))
+    def verdict(config, table):
+        shares = table.groupby(["metal", "chance"], sort=False)["heads"].mean()
+        loaded = shares[(shares - 0.5).abs() > 0.1].index
         return Verdict(
-            outcome,
-            effect,
+            "holds in part" if len(loaded) else "holds",
+            mean_interval(table["heads"]),
             "share of heads",
-            names,
-            len(cells(config)),
+            [f"a {metal} coin of chance {chance}" for metal, chance in loaded],
+            len(shares),
             ("Tails & <edges> count as not heads.",),
         )
 
-    def figure(config, rows):
-        drawn = Figure(figsize=(4, 2))
-        drawn.subplots().hist(column(rows, "heads"))
-        return drawn
+    def figure(config, table):
+        drawing = Figure(figsize=(4, 2))
+        drawing.subplots().hist(table["heads"])
+        return drawing
 
     sizes = {"small": Coins(), "paper": Coins(seeds=200)}
     return Study("emergence", "Coins are fair.", "ours", sizes, cells, measure, verdict, figure)

@@ -1,12 +1,12 @@
-"""More alignment arises from depth: the paper's claim (as far as it could be read).
+"""More alignment arises from depth: the paper's claim, as far as it could be read.
 
 ReLU networks of one width and 1 to 8 hidden layers, all else equal: data, optimizer, step size,
-order of samples, number of steps; Adam, for its steps do not shrink with the gradients of deep
-networks. The last hidden layer decides. The claim is met on a data set if its area share ∫A
-dτ/(‖y‖²√n) rises with depth (Page's trend test over seeds, Holm over data sets) and falls
-significantly from no depth to the next. Nulls: the same networks untrained, where it falls, and
-trained on random labels. The mean over all hidden layers is in the notes. Loss by depth is in the
-table: a depth that hardly trains is named.
+order of samples, number of steps. The optimizer is Adam, whose steps do not shrink with the
+gradients of deep networks. The last hidden layer decides. The claim is met on a data set if its
+area share ∫A dτ/(‖y‖²√n) rises with depth (Page's trend test over seeds, Holm over data sets) and
+falls significantly from no depth to the next. Nulls: the same networks untrained, in which it
+falls, and trained on random labels. The mean over all hidden layers is in the notes. The table has
+the loss by depth, and a depth that hardly trains is named.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,19 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import optax
+from pandas import DataFrame
 from scipy import stats
 
-from jaxalign._features import INPUT, encode_targets
 from jaxalign.statistics import holm, mean_interval, page_trend, paired_effect
 from jaxalign.studies.depth.figure import figure
-from jaxalign.studies.framework.study import Cell, Row, Study, Verdict, column, distinct, where
+from jaxalign.studies.depth.table import by_depth, hidden_layers, last_layer
+from jaxalign.studies.framework.study import Cell, Outcome, Row, Study, Verdict
 from jaxalign.studies.shared.networks import mlp
-from jaxalign.studies.shared.problems import DIGITS, FASHION, Problem, problem_named
+from jaxalign.studies.shared.problems import DIGITS, FASHION, problem_named, relabelled
 from jaxalign.studies.shared.seeds import train_seeds
 
-REAL, RANDOM = "real", "random"
+REAL = "real"
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -67,153 +69,137 @@ def cells(config: Config) -> list[Cell]:
 
 
 def measure(config: Config, cell: Cell) -> list[Row]:
-    """A row for each seed and layer."""
-    depth, problem = int(cell["depth"]), _problem(config, cell)
-    history = train_seeds(
-        mlp("ReLU MLP", jax.nn.relu, (config.width,) * depth),
+    """One row per seed and layer."""
+    problem = problem_named(cell["problem"], config.samples, config.side)
+    if cell["labels"] != REAL:
+        problem = relabelled(problem, seed=0)
+    trained = train_seeds(
+        mlp("ReLU MLP", jax.nn.relu, (config.width,) * int(cell["depth"])),
         problem,
         optax.adam(config.step_size),
         seeds=range(config.seeds),
         steps=config.steps,
         batch_size=config.batch_size,
     )
-    whole = history.total * np.sqrt(len(problem.inputs))
-    end = history.loss[-max(config.steps // 10, 1) :].mean(axis=0)
+    largest = trained.total * np.sqrt(len(problem.inputs))
     return [
         {
             **cell,
             "seed": seed,
             "layer": layer,
             "position": position,
-            "untrained": float(record.area[0, seed] / whole),
-            "trained": float(record.area[1, seed] / whole),
-            "loss_start": float(history.loss[0, seed]),
-            "loss_end": float(end[seed]),
+            "untrained": float(values["area"][0, seed] / largest),
+            "trained": float(values["area"][1, seed] / largest),
+            "loss_start": float(trained.first_loss[seed]),
+            "loss_end": float(trained.last_loss[seed]),
         }
-        for position, (layer, record) in enumerate(history.layers.items())
+        for position, (layer, values) in enumerate(trained.layers.items())
         for seed in range(config.seeds)
     ]
 
 
-def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
+def verdict(config: Config, table: DataFrame) -> Verdict:
     """Whether the last hidden layer's share rises with depth on every data set."""
-    real = where(rows, {"labels": REAL})
-    tables = {
-        problem: last_layers(where(real, {"problem": problem}), "trained")
+    last = last_layer(table[table["labels"] == REAL])
+    shares = {
+        problem: by_depth(last[last["problem"] == problem], "trained")
         for problem in config.problems
     }
-    trends = dict(
-        zip(tables, holm([page_trend(table).p for table in tables.values()]), strict=True)
-    )
-    falls = [fall for problem, table in tables.items() for fall in _falls(config, problem, table)]
+    trends = holm([page_trend(share).p for share in shares.values()])
     flat = [
         f"{problem}: no trend (Page, Holm p = {p:.2g})"
-        for problem, p in trends.items()
+        for problem, p in zip(shares, trends, strict=True)
         if p > config.level
     ]
-    failing = [*flat, *falls]
+    falls = [
+        fall
+        for problem, share in shares.items()
+        for fall in significant_falls(config, share, problem)
+    ]
+    correlations = [rank_correlations(share, config.depths) for share in shares.values()]
     return Verdict(
-        "does not hold" if len(flat) == len(tables) else "holds in part" if failing else "holds",
-        mean_interval(
-            np.mean([by_seed(table, config.depths) for table in tables.values()], axis=0)
-        ),
-        "rank correlation of depth and the last hidden layer's area over ‖y‖²√n, mean of data sets over seeds",
-        failing,
-        len(tables) * len(config.depths),
+        _outcome(flat, falls, len(shares)),
+        mean_interval(np.mean(correlations, axis=0)),
+        "rank correlation of depth and the last hidden layer's area over ‖y‖²√n, mean of data sets "
+        "over seeds",
+        [*flat, *falls],
+        len(shares) * len(config.depths),
         tuple(
             note
             for problem in config.problems
-            for note in _notes(config, where(rows, {"problem": problem}), problem)
+            for note in _notes(config, table[table["problem"] == problem], problem)
         ),
     )
 
 
-def last_layers(rows: Sequence[Row], state: str) -> np.ndarray:
-    """(seeds, depths): the share of the last hidden layer, "untrained" or "trained"."""
-    return _table([row for row in rows if row["position"] == row["depth"]], state)
+def rank_correlations(share: np.ndarray, depths: Sequence[int]) -> np.ndarray:
+    """(seeds,) Spearman's ρ of depth and share (seeds, depths)."""
+    return np.array([stats.spearmanr(depths, of_seed).statistic for of_seed in share])
 
 
-def whole_networks(rows: Sequence[Row], state: str) -> np.ndarray:
-    """(seeds, depths): the mean share of all hidden layers."""
-    return _table([row for row in rows if row["layer"] != INPUT], state)
-
-
-def by_seed(table: np.ndarray, depths: Sequence[int]) -> np.ndarray:
-    """(seeds,) Spearman's ρ of depth and share."""
-    return np.array([stats.spearmanr(depths, shares).statistic for shares in table])
-
-
-def _table(rows: Sequence[Row], state: str) -> np.ndarray:
-    """(seeds, depths): the mean of the layers there are."""
-    depths, seeds = (distinct(rows, name) for name in ("depth", "seed"))
-
-    def mean(seed, depth):
-        return np.mean(column(where(rows, {"seed": seed, "depth": depth}), state))
-
-    return np.array([[mean(seed, depth) for depth in depths] for seed in seeds])
-
-
-def _falls(config: Config, problem: str, table: np.ndarray) -> list[str]:
+def significant_falls(config: Config, share: np.ndarray, problem: str) -> list[str]:
     """The steps from one depth to the next at which the share falls significantly, in words."""
-    steps = [
-        paired_effect(after, before)
-        for before, after in zip(table.T[:-1], table.T[1:], strict=True)
+    effects = [
+        paired_effect(deeper, shallower)
+        for shallower, deeper in zip(share.T[:-1], share.T[1:], strict=True)
     ]
+    adjusted = holm([effect.p for effect in effects])
+    steps = zip(config.depths[:-1], config.depths[1:], effects, adjusted, strict=True)
     return [
-        f"{problem}: falls from depth {a} to {b} by {-step.difference.value:.2g} (Holm p = {p:.2g})"
-        for a, b, step, p in zip(
-            config.depths[:-1],
-            config.depths[1:],
-            steps,
-            holm([one.p for one in steps]),
-            strict=True,
-        )
-        if step.difference.value < 0 and p <= config.level
+        f"{problem}: falls from depth {a} to {b} by {-effect.difference.value:.2g} "
+        f"(Holm p = {p:.2g})"
+        for a, b, effect, p in steps
+        if effect.difference.value < 0 and p <= config.level
     ]
 
 
-def _notes(config: Config, rows: Sequence[Row], problem: str) -> list[str]:
-    real = where(rows, {"labels": REAL})
+def _outcome(flat: Sequence[str], falls: Sequence[str], problems: int) -> Outcome:
+    if len(flat) == problems:
+        return "does not hold"
+    if flat or falls:
+        return "holds in part"
+    return "holds"
 
-    def told(table):
-        return ", ".join(f"{share:.2f}" for share in table.mean(axis=0))
 
-    def trend(table):
-        return f"{told(table)} (rank correlation {by_seed(table, config.depths).mean():.2f})"
+def _notes(config: Config, table: DataFrame, problem: str) -> list[str]:
+    def means(share):
+        return ", ".join(f"{mean:.2f}" for mean in share.mean(axis=0))
 
+    def trend(share):
+        rho = rank_correlations(share, config.depths).mean()
+        return f"{means(share)} (rank correlation {rho:.2f})"
+
+    real = table[table["labels"] == REAL]
     depths = ", ".join(map(str, config.depths))
+    last = last_layer(real)
     notes = [
-        f"{problem}, depths {depths}: last hidden layer {told(last_layers(real, 'trained'))}",
-        f"{problem}: the same untrained {trend(last_layers(real, 'untrained'))}",
-        f"{problem}: mean of all hidden layers {trend(whole_networks(real, 'trained'))}",
+        f"{problem}, depths {depths}: last hidden layer {means(by_depth(last, 'trained'))}",
+        f"{problem}: the same untrained {trend(by_depth(last, 'untrained'))}",
+        f"{problem}: mean of all hidden layers {trend(by_depth(hidden_layers(real), 'trained'))}",
     ]
     for labels in config.labels:
-        part = where(rows, {"labels": labels})
+        part = table[table["labels"] == labels]
         if labels != REAL:
+            share = by_depth(last_layer(part), "trained")
+            notes.append(f"{problem}: last hidden layer, {labels} labels {trend(share)}")
+        if slow := _slow_depths(config, part):
             notes.append(
-                f"{problem}: last hidden layer, {labels} labels {trend(last_layers(part, 'trained'))}"
-            )
-        loss = _table(part, "loss_end").mean(axis=0) / _table(part, "loss_start").mean(axis=0)
-        slow = [
-            f"{depth} ({share:.0%})"
-            for depth, share in zip(config.depths, loss, strict=True)
-            if not share < config.learned
-        ]
-        if slow:
-            notes.append(
-                f"{problem}, {labels} labels: hardly learned at depth {', '.join(slow)} of the first loss"
+                f"{problem}, {labels} labels: hardly learned at depth {', '.join(slow)} "
+                "of the first loss"
             )
     return notes
 
 
-def _problem(config: Config, cell: Cell) -> Problem:
-    problem = problem_named(cell["problem"], config.samples, config.side)
-    if cell["labels"] == REAL:
-        return problem
-    labels = np.random.default_rng(0).permutation(problem.labels)
-    return problem._replace(
-        labels=labels, targets=np.asarray(encode_targets(labels, classes=(0, 1)))
-    )
+def _slow_depths(config: Config, table: DataFrame) -> list[str]:
+    """The depths that hardly learned, each with its last loss as a share of the first."""
+    start = by_depth(table, "loss_start").mean(axis=0)
+    end = by_depth(table, "loss_end").mean(axis=0)
+    # A diverged network's share is NaN, which is not under the limit.
+    return [
+        f"{depth} ({share:.0%})"
+        for depth, share in zip(config.depths, end / start, strict=True)
+        if not share < config.learned
+    ]
 
 
 STUDY = Study(
@@ -235,5 +221,5 @@ STUDY = Study(
     cells=cells,
     measure=measure,
     verdict=verdict,
-    figure=lambda config, rows: figure(rows),
+    figure=figure,
 )

@@ -1,35 +1,25 @@
-"""Alignment rises with training, across architectures and optimizers: the paper's claim (as far as
-it could be read).
+"""Alignment rises with training, across architectures and optimizers.
 
-Every architecture is trained by every optimizer on every data set that it takes, with several
-seeds. The last hidden layer decides, which is what the linear head reads; all layers are in the
-table. A cell (architecture × optimizer × data set) meets the claim if the area ∫A dτ, as a share of
-what it can be, ‖y‖²√n, is larger after training than before, paired over seeds, after Holm's
-correction over all cells. Networks that hardly learned say nothing about training, so their cells
-are named and left out, also where one seed diverged. Measured on training samples; choices of ours:
-the networks' sizes, the step sizes.
+This is the paper's claim, as far as it could be read. Every architecture is trained by every
+optimizer on every data set that it takes, with several seeds. The last hidden layer decides, which
+is what the linear head reads; the table has all layers. A cell (architecture × optimizer × data
+set) meets the claim if the area ∫A dτ, as a share of its maximum ‖y‖²√n, is larger after training
+than before, paired over seeds, after Holm's correction over all cells. Networks that hardly learned
+say nothing about training, so their cells are named and left out, also if one seed diverged. The
+training samples are measured. The sizes of the networks and the step sizes are our choices.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import optax
+from pandas import DataFrame
 
 from jaxalign._features import INPUT
 from jaxalign.statistics import Paired, holm, mean_interval, paired_effect
 from jaxalign.studies.emergence.figure import figure
-from jaxalign.studies.framework.study import (
-    Cell,
-    Row,
-    Study,
-    Verdict,
-    column,
-    distinct,
-    outcome,
-    where,
-)
+from jaxalign.studies.framework.study import Cell, Row, Study, Verdict, outcome
 from jaxalign.studies.shared.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.shared.problems import DIABETES, DIGITS, FASHION, problem_named
 from jaxalign.studies.shared.seeds import train_seeds
@@ -47,7 +37,9 @@ OPTIMIZERS = {
 or an architecture.
 """
 
-FACTORS = ("architecture", "problem", "optimizer")
+FACTORS = ["architecture", "problem", "optimizer"]
+Levels = tuple[str, ...]
+"""Of one cell, in the order of ``FACTORS``."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +78,11 @@ def cells(config: Config) -> list[Cell]:
 
 
 def measure(config: Config, cell: Cell) -> list[Row]:
-    """A row for each optimizer, seed and layer."""
-    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
-    problem, count = (
-        problem_named(cell["problem"], config.samples, config.side),
-        len(config.optimizers),
-    )
-    history = train_seeds(
-        architecture,
+    """One row per optimizer, seed and layer."""
+    problem = problem_named(cell["problem"], config.samples, config.side)
+    count = len(config.optimizers)
+    trained = train_seeds(
+        architecture_named(cell["architecture"], ARCHITECTURES),
         problem,
         one_of([OPTIMIZERS[name] for name in config.optimizers]),
         hyperparameters=np.repeat(np.arange(count), config.seeds),
@@ -102,107 +91,91 @@ def measure(config: Config, cell: Cell) -> list[Row]:
         batch_size=config.batch_size,
     )
 
-    def by_seed(values):
+    # All networks are one axis of the program: here it is split into (optimizers, seeds).
+    def by_optimizer(values):
         return np.asarray(values, float).reshape(*values.shape[:-1], count, config.seeds)
 
-    shares = {
-        name: by_seed(record.area / (history.total * np.sqrt(len(problem.inputs))))
-        for name, record in history.layers.items()
-    }
-    start, end = (
-        by_seed(history.loss[0]),
-        by_seed(history.loss[-max(config.steps // 10, 1) :].mean(axis=0)),
-    )
-    return [
-        {
-            **cell,
-            "optimizer": optimizer,
-            "seed": seed,
-            "layer": layer,
-            "last": layer == list(shares)[-1],
-            "untrained": float(share[0, i, seed]),
-            "trained": float(share[1, i, seed]),
-            "loss_start": float(start[i, seed]),
-            "loss_end": float(end[i, seed]),
-        }
-        for layer, share in shares.items()
-        for i, optimizer in enumerate(config.optimizers)
-        for seed in range(config.seeds)
-    ]
+    largest = trained.total * np.sqrt(len(problem.inputs))
+    start = by_optimizer(trained.first_loss)
+    end = by_optimizer(trained.last_loss)
+    rows: list[Row] = []
+    for layer, values in trained.layers.items():
+        share = by_optimizer(values["area"] / largest)
+        rows += [
+            {
+                **cell,
+                "optimizer": optimizer,
+                "seed": seed,
+                "layer": layer,
+                "last": layer == next(reversed(trained.layers)),
+                "untrained": float(share[0, i, seed]),
+                "trained": float(share[1, i, seed]),
+                "loss_start": float(start[i, seed]),
+                "loss_end": float(end[i, seed]),
+            }
+            for i, optimizer in enumerate(config.optimizers)
+            for seed in range(config.seeds)
+        ]
+    return rows
 
 
-def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
+def verdict(config: Config, table: DataFrame) -> Verdict:
     """Whether the last hidden layer's share rises in every cell that learned."""
-    losses = {
-        factors: _loss(where(rows, factors_of(factors))) for factors in distinct(rows, *FACTORS)
-    }
-    learned = [
-        factors for factors, loss in losses.items() if loss < config.learned
-    ]  # NaN, of a diverged run, is not
+    losses = relative_losses(table)
+    # The loss of a diverged run is NaN, which is not under the limit.
+    learned = [levels for levels, loss in losses.items() if loss < config.learned]
     if not learned:
         raise ValueError(
-            f"no network learned: no final loss is under {config.learned} of the first; take more steps"
+            f"no network learned: no final loss is under {config.learned} of the first; "
+            "take more steps"
         )
-    inside = [_values(where(rows, factors_of(factors))) for factors in learned]
-    rises = [paired_effect(one.trained, one.untrained) for one in inside]
-    rising = _significant(rises, config.level)
-    above = _significant([paired_effect(one.trained, one.inputs) for one in inside], config.level)
-
-    def named(flags):
-        return [
-            " · ".join(factors) for factors, flag in zip(learned, flags, strict=True) if not flag
-        ]
-
-    def how(loss):
-        return f"loss {loss:.0%} of its first" if np.isfinite(loss) else "a seed diverged"
-
+    last = table[table["last"]]
+    before = by_seed(last, "untrained")
+    after = by_seed(last, "trained")
+    inputs = by_seed(table[table["layer"] == INPUT], "trained")
+    rises = [paired_effect(after[levels], before[levels]) for levels in learned]
+    over_inputs = [paired_effect(after[levels], inputs[levels]) for levels in learned]
+    failing = _names(learned, _significant(rises, config.level))
+    not_over_inputs = _names(learned, _significant(over_inputs, config.level))
     slow = [
-        f"{' · '.join(one)} ({how(loss)})" for one, loss in losses.items() if one not in learned
+        f"{' · '.join(levels)} ({_described(loss)})"
+        for levels, loss in losses.items()
+        if levels not in learned
     ]
     return Verdict(
-        outcome(named(rising), len(learned)),
-        mean_interval(np.mean([one.trained - one.untrained for one in inside], axis=0)),
-        "area of the last hidden layer, ∫A dτ over ‖y‖²√n, trained − untrained, mean of cells over seeds",
-        named(rising),
+        outcome(failing, len(learned)),
+        mean_interval((after - before)[learned].mean(axis=1)),
+        "area of the last hidden layer, ∫A dτ over ‖y‖²√n, trained − untrained, mean of cells "
+        "over seeds",
+        failing,
         len(learned),
         (
-            f"smallest rise of a cell {min(one.difference.value for one in rises):.2g}, smallest d_z "
-            f"{min(one.standardized for one in rises):.2g}",
-            f"significantly over the inputs in {sum(above)} of {len(learned)} cells",
-            *(f"not over its inputs: {name}" for name in named(above)),
+            f"smallest rise of a cell {min(one.difference.value for one in rises):.2g}, "
+            f"smallest d_z {min(one.standardized for one in rises):.2g}",
+            f"significantly over the inputs in {len(learned) - len(not_over_inputs)} "
+            f"of {len(learned)} cells",
+            *(f"not over its inputs: {name}" for name in not_over_inputs),
             *(f"did not learn, left out: {name}" for name in slow),
         ),
     )
 
 
-class Values(NamedTuple):
-    """Of one cell, a value a seed: the last hidden layer's share before and after, and the inputs'."""
-
-    untrained: np.ndarray
-    trained: np.ndarray
-    inputs: np.ndarray
-
-
-def factors_of(levels: Sequence[str]) -> Cell:
-    return dict(zip(FACTORS, levels, strict=True))
+def relative_losses(table: DataFrame) -> dict[Levels, float]:
+    """Levels of a cell → its last loss as a share of the first; NaN if a seed diverged."""
+    # Means of numpy arrays, since those of pandas leave out NaN.
+    return {
+        levels: cell["loss_end"].to_numpy().mean() / cell["loss_start"].to_numpy().mean()
+        for levels, cell in table.groupby(FACTORS, sort=False)
+    }
 
 
-def _values(rows: Sequence[Row]) -> Values:
-    last, inputs = where(rows, {"last": True}), where(rows, {"layer": INPUT})
-    return Values(
-        *(
-            np.array(column(part, name))
-            for part, name in ((last, "untrained"), (last, "trained"), (inputs, "trained"))
-        )
-    )
-
-
-def _loss(rows: Sequence[Row]) -> float:
-    """The last loss as a share of the first."""
-    return float(np.mean(column(rows, "loss_end")) / np.mean(column(rows, "loss_start")))
+def by_seed(table: DataFrame, value: str) -> DataFrame:
+    """A value of one layer: a row per seed, a column per cell."""
+    return table.pivot(index="seed", columns=FACTORS, values=value)
 
 
 def _significant(effects: Sequence[Paired], level: float) -> list[bool]:
+    """Whether each effect is positive and significant after the correction."""
     adjusted = holm([one.p for one in effects])
     return [
         one.difference.value > 0 and bool(p <= level)
@@ -210,10 +183,22 @@ def _significant(effects: Sequence[Paired], level: float) -> list[bool]:
     ]
 
 
+def _names(cells: Sequence[Levels], significant: Sequence[bool]) -> list[str]:
+    """The cells without a significant effect, in words."""
+    pairs = zip(cells, significant, strict=True)
+    return [" · ".join(levels) for levels, flag in pairs if not flag]
+
+
+def _described(loss: float) -> str:
+    if np.isfinite(loss):
+        return f"loss {loss:.0%} of its first"
+    return "a seed diverged"
+
+
 STUDY = Study(
     name="emergence",
-    claim="Training aligns the top singular directions of hidden representations with the targets, whatever the architecture "
-    "and the optimizer.",
+    claim="Training aligns the top singular directions of hidden representations with the "
+    "targets, whatever the architecture and the optimizer.",
     source="Imani, Hu, White, Representation Alignment in Neural Networks (TMLR 2022)",
     sizes={
         "small": Config(),
@@ -222,5 +207,5 @@ STUDY = Study(
     cells=cells,
     measure=measure,
     verdict=verdict,
-    figure=lambda config, rows: figure(rows),
+    figure=figure,
 )

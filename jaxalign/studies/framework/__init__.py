@@ -1,1 +1,1 @@
-"""What every study is made of."""
+"""The parts that every study shares: its type, its run, its table and its result."""

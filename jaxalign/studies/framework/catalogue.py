@@ -1,27 +1,34 @@
-"""The studies there are, in the paper's order and then its demo, with their claims in brief:
-listing them imports none.
+"""The studies in the paper's order, then its demo, each with its claim in brief.
+
+Listing them imports none of them.
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from jaxalign.studies.framework.extra import require
 from jaxalign.studies.framework.study import Study
 
 STUDIES: Mapping[str, str] = MappingProxyType(
     {
-        "emergence": "training aligns hidden layers with the targets, in every architecture and with every optimizer",
+        "emergence": (
+            "training aligns hidden layers with the targets, in every architecture and with every "
+            "optimizer"
+        ),
         "depth": "more alignment arises from depth",
         "layers": "layers closer to the output are more aligned",
         "pretrained": "published deep networks are highly aligned",
         "labels": "alignment emerges on random labels, too",
         "speed": "alignment speeds up learning",
-        "transfer": "alignment goes with positive transfer to similar tasks and negative transfer to dissimilar ones",
+        "transfer": (
+            "alignment goes with positive transfer to similar tasks and negative transfer to "
+            "dissimilar ones"
+        ),
         "demo": "the curves of the paper's demo come out with every seed",
     }
 )
-"""Name → claim in brief; the study itself says it in full."""
+"""Name → claim in brief; the study itself states it in full."""
 
 
 def study(name: str) -> Study[Any]:
@@ -33,4 +40,4 @@ def study(name: str) -> Study[Any]:
     """
     if name not in STUDIES:
         raise ValueError(f"there is no study {name!r}; studies are {', '.join(STUDIES)}")
-    return import_module(f"jaxalign.studies.{name}.claim").STUDY
+    return require(f"jaxalign.studies.{name}.claim").STUDY

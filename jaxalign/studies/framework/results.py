@@ -1,4 +1,4 @@
-"""A finished study as its folder holds it: result.json, beside a table and a figure."""
+"""The result of a study in its folder: result.json, next to the table and the figure."""
 
 import json
 from collections.abc import Mapping
@@ -10,23 +10,26 @@ from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
 from jaxalign.studies.framework.study import Size, Verdict
 
-CELLS, TABLE, RESULT, FIGURE = "cells.jsonl", "table.csv", "result.json", "figure.png"
+CELLS = "cells.jsonl"
+TABLE = "table.csv"
+RESULT = "result.json"
+FIGURE = "figure.png"
 
 
 class Finished(NamedTuple):
-    """What result.json says.
+    """The content of result.json.
 
     Attributes:
       study: its name.
       claim: what was to be shown.
-      source: whose claim it is.
+      source: who claims it.
       size: which of its configurations was run.
       config: that configuration.
-      verdict: what it concludes.
-      rows: how many the table has.
-      seconds: what measuring all cells took.
+      verdict: the conclusion.
+      rows: the number of rows in the table.
+      seconds: the time spent on measuring all cells.
       date: when the last cell was measured (UTC, ISO 8601).
-      command: what measures it again.
+      command: the command that measures it again.
       environment: what it was measured on: "device", "versions", ...
     """
 
@@ -44,13 +47,13 @@ class Finished(NamedTuple):
 
 
 def write_result(finished: Finished, folder: Path) -> None:
-    """Write result.json in one move: whoever reads meanwhile finds the old one or the new one."""
-    told = {
+    """Write result.json in one move, so that a reader finds the old or the new one, whole."""
+    content = {
         **finished._asdict(),
         "line": finished.verdict.line(),
         "verdict": as_json(finished.verdict),
     }
-    replace_lines(folder / RESULT, [json.dumps(told, indent=1, ensure_ascii=False)])
+    replace_lines(folder / RESULT, [json.dumps(content, indent=1, ensure_ascii=False)])
 
 
 def read_result(folder: str | Path) -> Finished:
@@ -62,9 +65,10 @@ def read_result(folder: str | Path) -> Finished:
     """
     file = Path(folder) / RESULT
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        del held["line"]
-        return Finished(**{**held, "verdict": as_verdict(held["verdict"])})
+        content = json.loads(file.read_text(encoding="utf-8"))
+        # The line follows from the verdict.
+        del content["line"]
+        return Finished(**{**content, "verdict": as_verdict(content["verdict"])})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{file} is no result of a study ({error!r}); delete it, and run the study again"
@@ -82,15 +86,20 @@ def read_results(out: str | Path) -> dict[str, Finished]:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON holds it."""
-    value, low, high, n = verdict.effect
+    effect = verdict.effect
     return {
         **verdict._asdict(),
-        "effect": {"value": float(value), "low": float(low), "high": float(high), "n": int(n)},
+        "effect": {
+            "value": float(effect.value),
+            "low": float(effect.low),
+            "high": float(effect.high),
+            "n": int(effect.n),
+        },
         "failing": list(verdict.failing),
         "notes": list(verdict.notes),
     }
 
 
-def as_verdict(held: Mapping[str, Any]) -> Verdict:
-    """A verdict from what ``as_json`` made of it."""
-    return Verdict(**{**held, "effect": Estimate(**held["effect"])})
+def as_verdict(content: Mapping[str, Any]) -> Verdict:
+    """The inverse of ``as_json``."""
+    return Verdict(**{**content, "effect": Estimate(**content["effect"])})

@@ -1,49 +1,39 @@
-"""Layers closer to the output are more aligned: the paper's claim (as far as it could be read).
+"""Layers closer to the output are more aligned: the paper's claim, as far as it could be read.
 
 Networks of at least four layers are trained, each with several seeds. Within each network,
-Spearman's ρ of a layer's position and its area share ∫A dτ/(‖y‖²√n), inputs left out. A cell
-(architecture × data set) meets the claim if areas rise with position after training (Page's trend
-test over seeds, Holm over cells). Null: the same networks untrained. An area can hide that curves
-cross: the notes and the figure give the thresholds τ/√n at which every layer lies at or over the
+Spearman's ρ is taken of a layer's position and its area share ∫A dτ/(‖y‖²√n), without the inputs.
+A cell (architecture × data set) meets the claim if areas rise with position after training (Page's
+trend test over seeds, Holm over cells). Null: the same networks untrained. Areas can hide that
+curves cross. So the notes and the figure give the thresholds τ/√n at which no layer lies below the
 one before it, in the mean over seeds, up to where less than ``seen`` of the targets are left in the
 last layer.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 import optax
+from pandas import DataFrame
 
-from jaxalign.models import CNN
 from jaxalign.statistics import holm, mean_interval, page_trend
-from jaxalign.studies.framework.study import Cell, Row, Study, Verdict, column, outcome, where
+from jaxalign.studies.framework.study import Cell, Row, Study, Verdict, outcome
 from jaxalign.studies.layers.figure import figure
 from jaxalign.studies.layers.table import (
     CURVE,
     areas,
-    by_seed,
     deeper_is_higher,
     mean_curves,
     ranges,
+    rank_correlations,
 )
-from jaxalign.studies.shared.networks import (
-    RESIDUAL,
-    TRANSFORMER,
-    Architecture,
-    architecture_named,
-    mlp,
-)
+from jaxalign.studies.shared.networks import RESIDUAL, TRANSFORMER, architecture_named, cnn, mlp
 from jaxalign.studies.shared.problems import DIGITS, FASHION, problem_named
-from jaxalign.studies.shared.seeds import train_seeds
+from jaxalign.studies.shared.seeds import area, curve, train_seeds
 
-DEEP_CNN = Architecture(
-    "CNN",
-    images=True,
-    build=lambda problem, rngs: CNN(problem.inputs.shape[1:], (8, 16, 32), 64, 1, rngs=rngs),
-)
-DEEP = (mlp("ReLU MLP", jax.nn.relu, (64,) * 5), DEEP_CNN, RESIDUAL, TRANSFORMER)
+DEEP = (mlp("ReLU MLP", jax.nn.relu, (64,) * 5), cnn((8, 16, 32)), RESIDUAL, TRANSFORMER)
+GRID = 64
+"""Thresholds of a curve, evenly spaced on [0, √n]."""
 
 
 @dataclass(frozen=True)
@@ -78,86 +68,92 @@ def cells(config: Config) -> list[Cell]:
 
 
 def measure(config: Config, cell: Cell) -> list[Row]:
-    """A row for each seed and layer, with the trained layer's curve."""
-    architecture = architecture_named(cell["architecture"], DEEP)
+    """One row per seed and layer, with the trained layer's curve."""
     problem = problem_named(cell["problem"], config.samples, config.side)
-    history = train_seeds(
-        architecture,
+    side = np.sqrt(len(problem.inputs))
+    thresholds = np.linspace(0, side, GRID)
+    trained = train_seeds(
+        architecture_named(cell["architecture"], DEEP),
         problem,
         optax.adam(config.step_size),
         seeds=range(config.seeds),
         steps=config.steps,
         batch_size=config.batch_size,
+        measures={"area": area, "curve": curve(thresholds)},
     )
-    total, side = history.total, np.sqrt(len(problem.inputs))
-    end = history.loss[-max(config.steps // 10, 1) :].mean(axis=0)
+    total = trained.total
+    names = [f"{CURVE}{tau / side:.4f}" for tau in thresholds]
     return [
         {
             **cell,
             "seed": seed,
             "layer": layer,
             "position": position,
-            "untrained": float(record.area[0, seed] / total / side),
-            "trained": float(record.area[1, seed] / total / side),
-            "loss_start": float(history.loss[0, seed]),
-            "loss_end": float(end[seed]),
-            **{
-                f"{CURVE}{tau / side:.4f}": float(share)
-                for tau, share in zip(history.grid, record.curve[1, seed] / total, strict=True)
-            },
+            "untrained": float(values["area"][0, seed] / total / side),
+            "trained": float(values["area"][1, seed] / total / side),
+            "loss_start": float(trained.first_loss[seed]),
+            "loss_end": float(trained.last_loss[seed]),
+            **dict(zip(names, (values["curve"][1, seed] / total).tolist(), strict=True)),
         }
-        for position, (layer, record) in enumerate(history.layers.items())
+        for position, (layer, values) in enumerate(trained.layers.items())
         for seed in range(config.seeds)
     ]
 
 
-def verdict(config: Config, rows: Sequence[Row]) -> Verdict:
+def verdict(config: Config, table: DataFrame) -> Verdict:
     """Whether areas rise with position in every cell."""
     parts = {
-        f"{cell['architecture']} · {cell['problem']}": where(rows, cell) for cell in cells(config)
+        f"{architecture} · {problem}": cell
+        for (architecture, problem), cell in table.groupby(["architecture", "problem"], sort=False)
     }
-    adjusted = holm([page_trend(areas(part, "trained")).p for part in parts.values()])
+    adjusted = holm([page_trend(areas(cell, "trained")).p for cell in parts.values()])
     failing = [
         f"{name} (Page, Holm p = {p:.2g})"
         for name, p in zip(parts, adjusted, strict=True)
         if p > config.level
     ]
 
-    def rho(state):
-        return mean_interval(np.mean([by_seed(part, state) for part in parts.values()], axis=0))
+    def mean_correlation(state):
+        by_cell = [rank_correlations(cell, state) for cell in parts.values()]
+        return mean_interval(np.mean(by_cell, axis=0))
 
-    null = rho("untrained")
+    null = mean_correlation("untrained")
     return Verdict(
         outcome(failing, len(parts)),
-        rho("trained"),
-        "rank correlation of a layer's position and its area within a trained network, mean of cells over seeds",
+        mean_correlation("trained"),
+        "rank correlation of a layer's position and its area within a trained network, mean of "
+        "cells over seeds",
         failing,
         len(parts),
         (
             f"the same networks untrained: {null.value:.2f} [{null.low:.2f}, {null.high:.2f}]",
-            *(f"{name}: {_note(config, part)}" for name, part in parts.items()),
+            *(f"{name}: {_note(config, cell)}" for name, cell in parts.items()),
         ),
     )
 
 
-def _note(config: Config, rows: Sequence[Row]) -> str:
-    tau, curves = mean_curves(rows)
-    tau, curves = (
-        tau[1:],
-        curves[1:, 1:],
-    )  # without the inputs, and without τ = 0, where all are ‖y‖²
-    holds, seen = deeper_is_higher(curves, config.seen), curves[-1] >= config.seen
-    loss = np.mean(column(rows, "loss_end")) / np.mean(column(rows, "loss_start"))
+def _note(config: Config, cell: DataFrame) -> str:
+    thresholds, curves = mean_curves(cell)
+    # Without τ = 0, where every curve is at ‖y‖², and without the inputs.
+    thresholds = thresholds[1:]
+    curves = curves[1:, 1:]
+    holds = deeper_is_higher(curves, config.seen)
+    seen = curves[-1] >= config.seen
+    loss = cell["loss_end"].mean() / cell["loss_start"].mean()
+    trained = rank_correlations(cell, "trained").mean()
+    untrained = rank_correlations(cell, "untrained").mean()
     return (
-        f"ρ trained {by_seed(rows, 'trained').mean():.2f}, untrained {by_seed(rows, 'untrained').mean():.2f}; "
-        f"every layer over the one before at τ/√n {ranges(tau, holds)}, in {holds.sum() / max(seen.sum(), 1):.0%} "
-        f"of those up to {tau[seen].max(initial=0):.2f}; loss {loss:.0%} of its first"
+        f"ρ trained {trained:.2f}, untrained {untrained:.2f}; "
+        f"every layer over the one before at τ/√n {ranges(thresholds, holds)}, "
+        f"in {holds.sum() / max(seen.sum(), 1):.0%} "
+        f"of those up to {thresholds[seen].max(initial=0):.2f}; loss {loss:.0%} of its first"
     )
 
 
 STUDY = Study(
     name="layers",
-    claim="Within a trained network, layers closer to the output are more aligned with the targets.",
+    claim="Within a trained network, layers closer to the output are more aligned with the "
+    "targets.",
     source="Imani, Hu, White, Representation Alignment in Neural Networks (TMLR 2022)",
     sizes={
         "small": Config(problems=(DIGITS,)),
@@ -166,5 +162,5 @@ STUDY = Study(
     cells=cells,
     measure=measure,
     verdict=verdict,
-    figure=lambda config, rows: figure(rows, config.seen),
+    figure=figure,
 )

@@ -1,90 +1,75 @@
-"""The picture of layers: area by position, trained and untrained, and below, in the same colours,
-the curves that may cross.
-"""
+"""The picture of layers: areas by position, and the curves, which may cross."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from jaxalign.statistics import mean_interval
-from jaxalign.studies.framework.study import Row, column, distinct, where
 from jaxalign.studies.layers.table import deeper_is_higher, mean_curves
 from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
 
 TRAINED = "#0072b2"
 
 
-def figure(rows: Sequence[Row], seen: float) -> Figure:
-    """For each data set a row of areas by layer and a row of curves; a column an architecture.
-
-    Args:
-      rows: of the table.
-      seen: the share that has to be left in the last layer, where curves are compared.
-    """
-    architectures, problems = (distinct(rows, name) for name in ("architecture", "problem"))
+def figure(config: Any, table: DataFrame) -> Figure:
+    """A column per architecture; per data set, areas by layer above the curves of the layers."""
+    architectures = table["architecture"].unique()
+    problems = table["problem"].unique()
+    cells = dict(list(table.groupby(["architecture", "problem"])))
+    size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
     with matplotlib.rc_context(STYLE):
-        size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
         drawing = Figure(figsize=size, layout="constrained")
         panels = drawing.subplots(
             2 * len(problems), len(architectures), sharey="row", squeeze=False
         )
         for i, problem in enumerate(problems):
             for j, architecture in enumerate(architectures):
-                cell = where(rows, {"problem": problem, "architecture": architecture})
+                cell = cells[architecture, problem]
                 _areas(panels[2 * i, j], cell)
-                _curves(panels[2 * i + 1, j], cell, seen)
+                _curves(panels[2 * i + 1, j], cell, config.seen)
                 panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
             panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
             panels[2 * i + 1, 0].set_ylabel("A(τ) / ‖y‖², trained")
-        keys = [
-            key
-            for axes in panels[:2, 0]
-            for key in zip(*axes.get_legend_handles_labels(), strict=True)
-        ]
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        more_handles, more_labels = panels[1, 0].get_legend_handles_labels()
         drawing.legend(
-            *zip(*keys, strict=True), loc="outside lower center", ncols=len(keys), fontsize=9
+            handles + more_handles,
+            labels + more_labels,
+            loc="outside lower center",
+            ncols=len(labels + more_labels),
+            fontsize=9,
         )
     return drawing
 
 
-def _areas(axes: Axes, rows: Sequence[Row]) -> None:
-    """Means over seeds with 95 % intervals, by position; trained ones in the colours of the layers."""
-    positions, seeds = (sorted(set(column(rows, name))) for name in ("position", "seed"))
+def _areas(axes: Axes, cell: DataFrame) -> None:
+    """Means over seeds with 95 % intervals, by position; trained ones in the layers' colours."""
     for state, colour in (("untrained", MUTED), ("trained", TRAINED)):
-        share = {(row["seed"], row["position"]): row[state] for row in rows}
-        at = mean_interval([[share[seed, position] for position in positions] for seed in seeds])
-        spread = [at.value - at.low, at.high - at.value]
-        axes.errorbar(
-            positions,
-            at.value,
-            yerr=spread,
-            fmt="o-",
-            ms=4.5,
-            color=colour,
-            mfc="white",
-            label=state,
-        )
-    colours = list(colours_by_depth(distinct(rows, "layer")).values())
-    axes.scatter(positions, at.value, c=colours, s=42, zorder=3)
+        share = cell.pivot(index="seed", columns="position", values=state)
+        mean = mean_interval(share)
+        spread = [mean.value - mean.low, mean.high - mean.value]
+        style = {"fmt": "o-", "ms": 4.5, "color": colour, "mfc": "white"}
+        axes.errorbar(share.columns, mean.value, yerr=spread, label=state, **style)
+    colours = list(colours_by_depth(list(cell["layer"].unique())).values())
+    axes.scatter(share.columns, mean.value, c=colours, s=42, zorder=3)
     axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
-    axes.set_xticks(positions)
+    axes.set_xticks(share.columns)
 
 
-def _curves(axes: Axes, rows: Sequence[Row], seen: float) -> None:
-    """Of every layer, the mean over seeds; shaded where each lies at or over the one before it."""
-    layers = distinct(rows, "layer")
-    tau, curves = mean_curves(rows)
-    for position, (layer, colour) in enumerate(colours_by_depth(layers).items()):
-        curve = curves[position]
-        axes.plot(tau, curve, color=colour, **line_style(layer))
-    holds = deeper_is_higher(curves[1:], seen)
+def _curves(axes: Axes, cell: DataFrame, seen: float) -> None:
+    """The mean curve of every layer; shaded where none lies below the one before it."""
+    thresholds, curves = mean_curves(cell)
+    colours = colours_by_depth(list(cell["layer"].unique()))
+    for curve, (layer, colour) in zip(curves, colours.items(), strict=True):
+        axes.plot(thresholds, curve, color=colour, **line_style(layer))
     axes.fill_between(
-        tau,
+        thresholds,
         0,
         1.02,
-        where=holds,
+        where=deeper_is_higher(curves[1:], seen),
         color=TRAINED,
         alpha=0.09,
         linewidth=0,

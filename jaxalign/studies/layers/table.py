@@ -1,36 +1,30 @@
-"""What the table of layers says: areas by position, their rank correlation, and where curves keep
-their order.
-"""
-
-from collections.abc import Sequence
+"""What the table of layers says: areas by position, their rank correlation, the order of curves."""
 
 import numpy as np
+from pandas import DataFrame
 from scipy import stats
 
 from jaxalign._features import INPUT
-from jaxalign.studies.framework.study import Row, column, where
 
 CURVE = "A at "
-"""Of the columns that hold A(τ)/‖y‖² of the trained layer, followed by τ/√n."""
+"""The columns with A(τ)/‖y‖² of the trained layer begin so; τ/√n follows."""
 
 
-def areas(rows: Sequence[Row], state: str) -> np.ndarray:
-    """(seeds, layers) of one cell, inputs left out, "untrained" or "trained"."""
-    hidden = [row for row in rows if row["layer"] != INPUT]
-    seeds, positions = (sorted(set(column(hidden, name))) for name in ("seed", "position"))
-    share = {(row["seed"], row["position"]): row[state] for row in hidden}
-    return np.array([[share[seed, position] for position in positions] for seed in seeds])
+def areas(cell: DataFrame, state: str) -> np.ndarray:
+    """(seeds, layers) of one cell, without the inputs, "untrained" or "trained"."""
+    hidden = cell[cell["layer"] != INPUT]
+    return hidden.pivot(index="seed", columns="position", values=state).to_numpy()
 
 
-def by_seed(rows: Sequence[Row], state: str) -> np.ndarray:
+def rank_correlations(cell: DataFrame, state: str) -> np.ndarray:
     """(seeds,) Spearman's ρ of position and area in each network of one cell."""
-    table = areas(rows, state)
-    return np.array([stats.spearmanr(np.arange(len(shares)), shares).statistic for shares in table])
+    table = areas(cell, state)
+    positions = np.arange(table.shape[1])
+    return np.array([stats.spearmanr(positions, shares).statistic for shares in table])
 
 
 def deeper_is_higher(curves: np.ndarray, seen: float) -> np.ndarray:
-    """(g,) whether each curve lies at or over the one before it, of the thresholds where the last
-    one is at least ``seen``.
+    """(g,) whether no curve lies below the one before it, and the last one is at least ``seen``.
 
     Args:
       curves: (layers, g) A(τ)/‖y‖², layers in order.
@@ -40,22 +34,17 @@ def deeper_is_higher(curves: np.ndarray, seen: float) -> np.ndarray:
     return rising & (curves[-1] >= seen)
 
 
-def mean_curves(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """(g,) τ/√n and (1 + layers, g) A(τ)/‖y‖² of one cell, inputs first, then the trained layers,
-    means over seeds.
+def mean_curves(cell: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(g,) τ/√n and (1 + layers, g) A(τ)/‖y‖² of one cell, means over seeds.
+
+    The inputs come first, then the trained layers.
     """
-    names = [name for name in rows[0] if name.startswith(CURVE)]
-
-    def at(position):
-        return np.array([column(where(rows, {"position": position}), name) for name in names]).mean(
-            axis=1
-        )
-
-    curves = np.stack([at(position) for position in sorted(set(column(rows, "position")))])
-    return np.array([float(name.removeprefix(CURVE)) for name in names]), curves
+    names = [name for name in cell.columns if name.startswith(CURVE)]
+    thresholds = np.array([float(name.removeprefix(CURVE)) for name in names])
+    return thresholds, cell.groupby("position")[names].mean().to_numpy()
 
 
-def ranges(tau: np.ndarray, holds: np.ndarray) -> str:
+def ranges(thresholds: np.ndarray, holds: np.ndarray) -> str:
     """The stretches of thresholds at which something holds, in words.
 
     Example:
@@ -63,9 +52,12 @@ def ranges(tau: np.ndarray, holds: np.ndarray) -> str:
       >>> from jaxalign.studies.layers.table import ranges
       >>> ranges(np.array([0.1, 0.2, 0.3, 0.4]), np.array([True, True, False, True]))
       '0.10–0.20 and 0.40'
-
-    Source: ours.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(int)))
-    ends = [(f"{tau[a]:.2f}", f"{tau[b - 1]:.2f}") for a, b in edges.reshape(-1, 2)]
-    return " and ".join(a if a == b else f"{a}–{b}" for a, b in ends) or "nowhere"
+    # A stretch begins where the flag changes to True, and ends where it changes back.
+    changes = np.diff(np.concatenate([[False], holds, [False]]).astype(int))
+    stretches = []
+    for begin, end in np.flatnonzero(changes).reshape(-1, 2):
+        first = f"{thresholds[begin]:.2f}"
+        last = f"{thresholds[end - 1]:.2f}"
+        stretches.append(first if first == last else f"{first}–{last}")
+    return " and ".join(stretches) or "nowhere"

@@ -1,19 +1,21 @@
-"""Of every network: its layers beside what they are compared with, and both on each task."""
+"""The picture of pretrained networks: their layers, and what they are compared with."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
-from jaxalign.studies.framework.study import Row, column, distinct, where
+from jaxalign.studies.pretrained.design import PUBLISHED, UNTRAINED
 from jaxalign.style.figures import INK, MUTED, STYLE
 
-COLOURS = {"published": "#1b6ca8", "untrained": "#8a8f98"}
-REFERENCES = ("#b58900", "#c8553d")  # raw, handcrafted
-MARKS = {"published": "o", "untrained": "s"}
+COLOURS = {PUBLISHED: "#1b6ca8", UNTRAINED: "#8a8f98"}
+MARKS = {PUBLISHED: "o", UNTRAINED: "s"}
+REFERENCE_COLOURS = ("#b58900", "#c8553d")
+"""Of the raw samples, and of handcrafted features."""
 LEGEND = (
     "below: the published network's last layer, and of every untrained one the highest; "
     "intervals are over samples, 95 % of permuted labels lie left of the dotted line"
@@ -21,125 +23,132 @@ LEGEND = (
 AREA = "area  ∫A dτ / (‖y‖²√n)"
 
 
-def figure(config: Any, rows: Sequence[Row]) -> Figure:
-    """A column a network: above, layers on every task, thin, and their mean; below, what is
+class Style(NamedTuple):
+    """How a reference without a sequence of layers is drawn."""
+
+    colour: str
+    line: str
+    mark: str
+    fill: str
+
+
+def figure(config: Any, table: DataFrame) -> Figure:
+    """A column per network: above, layers on every task, thin, and their mean; below, what is
     compared, on every task.
     """
-    networks = distinct(rows, "network")
-    tasks = [len(set(column(where(rows, {"network": name}), "task"))) for name in networks]
+    networks = table.groupby("network", sort=False)
+    compared = table[table["decides"] | (table["representation"] == UNTRAINED)]
+    highest = 1.03 * compared["high"].max()
+    heights = (4.2, 0.75 * networks["task"].nunique().max() + 0.6)
     with matplotlib.rc_context(STYLE):
-        heights = (4.2, 0.75 * max(tasks) + 0.6)
-        drawn = Figure(figsize=(5.2 * len(networks), sum(heights) + 1), layout="constrained")
-        panels = drawn.subplots(2, len(networks), squeeze=False, height_ratios=heights)
-        compared = [row for row in rows if row["decides"] or row["representation"] == "untrained"]
-        highest = 1.03 * max(column(compared, "high"))
-        for (above, below), name in zip(panels.T, networks, strict=True):
-            of_network = where(rows, {"network": name})
-            _by_layer(above, of_network, name, highest)
-            _by_task(below, of_network)
+        drawing = Figure(figsize=(5.2 * len(networks), sum(heights) + 1), layout="constrained")
+        panels = drawing.subplots(2, len(networks), squeeze=False, height_ratios=heights)
+        for (above, below), (name, rows) in zip(panels.T, networks, strict=True):
+            _by_layer(above, rows, name, highest)
+            _by_task(below, rows)
             below.set_xlim(0, highest)
         panels[0, 0].set_ylabel(f"{AREA}, mean over tasks")
-        drawn.supxlabel(LEGEND, fontsize=9.5, color=MUTED)
-    return drawn
+        drawing.supxlabel(LEGEND, fontsize=9.5, color=MUTED)
+    return drawing
 
 
-def _by_layer(axes: Axes, rows: Sequence[Row], name: str, top: float) -> None:
-    depths = sorted({depth for depth in column(rows, "depth") if depth > 0})
+def _by_layer(axes: Axes, table: DataFrame, name: str, top: float) -> None:
     labels: list[tuple[float, str, str]] = []
+    layers = table[table["depth"] > 0]
+    depths = np.sort(layers["depth"].unique())
     for representation, mark in MARKS.items():
-        held, colour = where(rows, {"representation": representation}), COLOURS[representation]
-        by_task = np.array(
-            [
-                [_mean(where(held, {"task": task, "depth": d})) for d in depths]
-                for task in _tasks(held)
-            ]
-        )
-        axes.plot(depths, by_task.T, color=colour, linewidth=0.7, alpha=0.4)
-        middle = by_task.mean(axis=0)
-        axes.plot(depths, middle, color=colour, marker=mark, markersize=3.5)
-        labels.append((middle[-1], representation, colour))
-    for reference, (colour, style) in _levels(rows).items():
-        level = _mean(where(rows, {"representation": reference}))
-        axes.axhline(level, color=colour, linestyle=style, linewidth=1.3)
-        labels.append((level, reference, colour))
-    chance = np.mean(column(where(rows, {"representation": "published", "decides": True}), "null"))
+        colour = COLOURS[representation]
+        rows = layers[layers["representation"] == representation]
+        # (depths, tasks), the mean over seeds.
+        areas = rows.pivot_table(index="depth", columns="task", values="area")
+        mean = areas.mean(axis=1)
+        axes.plot(areas.index, areas, color=colour, linewidth=0.7, alpha=0.4)
+        axes.plot(areas.index, mean, color=colour, marker=mark, markersize=3.5)
+        labels.append((mean.iloc[-1], representation, colour))
+    for reference, style in _references(table).items():
+        level = table.loc[table["representation"] == reference, "area"].mean()
+        axes.axhline(level, color=style.colour, linestyle=style.line, linewidth=1.3)
+        labels.append((level, reference, style.colour))
+    chance = table.loc[_last_published(table), "null"].mean()
     axes.axhline(chance, color=MUTED, linestyle=":", linewidth=1.3)
-    _beside(axes, [*labels, (chance, "permuted labels", MUTED)], top)
+    labels.append((chance, "permuted labels", MUTED))
+    _name_lines(axes, labels, top)
     axes.set(title=name, xlabel="layer, from the first to the pooled features", ylim=(0, top))
     axes.set_xlim(depths[0] - 0.3, depths[-1])
     axes.set_xticks([depths[0], depths[len(depths) // 2], depths[-1]])
 
 
-def _by_task(axes: Axes, rows: Sequence[Row]) -> None:
-    tasks = _tasks(rows)
+def _by_task(axes: Axes, table: DataFrame) -> None:
+    tasks = table["task"].unique()
+    references = _references(table)
+    colour = COLOURS[UNTRAINED]
+    styles = [
+        Style(COLOURS[PUBLISHED], "-", "o", COLOURS[PUBLISHED]),
+        *references.values(),
+        Style(colour, "-", "s", colour),
+    ]
+    shifts = np.linspace(-0.3, 0.3, len(styles))
     for place, task in enumerate(tasks):
-        of_task = where(rows, {"task": task})
-        published = where(of_task, {"representation": "published", "decides": True})
-        shown = [(published, COLOURS["published"], "o", COLOURS["published"])]
-        for reference, (colour, style) in _levels(rows).items():
-            unpooled = style == "-."
-            held = where(of_task, {"representation": reference})
-            shown.append((held, colour, "s" if unpooled else "D", "white" if unpooled else colour))
-        untrained = _highest(where(of_task, {"representation": "untrained"}))
-        shown.append((untrained, COLOURS["untrained"], "s", COLOURS["untrained"]))
-        for shift, dots in zip(np.linspace(-0.3, 0.3, len(shown)), shown, strict=True):
-            _dots(axes, place + shift, *dots)
-        axes.plot(
-            [published[0]["null_95"]] * 2,
-            [place - 0.4, place + 0.4],
-            color=MUTED,
-            linestyle=":",
-            linewidth=1.4,
-        )
+        rows = table[table["task"] == task]
+        published = rows[_last_published(rows)]
+        groups = [
+            published,
+            *(rows[rows["representation"] == reference] for reference in references),
+            _highest(rows[rows["representation"] == UNTRAINED]),
+        ]
+        for shift, group, style in zip(shifts, groups, styles, strict=True):
+            _points(axes, place + shift, group, style)
+        null = published["null_95"].iloc[0]
+        ends = [place - 0.4, place + 0.4]
+        axes.plot([null, null], ends, color=MUTED, linestyle=":", linewidth=1.4)
     axes.set_yticks(range(len(tasks)), tasks)
     axes.set(ylim=(len(tasks) - 0.5, -0.5), xlabel=AREA)
     axes.tick_params(axis="y", colors=INK)
 
 
-def _dots(axes: Axes, place: float, rows: Sequence[Any], colour: str, mark: str, fill: str) -> None:
-    for row, shift in zip(
-        rows, np.linspace(-0.05, 0.05, len(rows)) if len(rows) > 1 else [0.0], strict=True
-    ):
-        ends = [[row["area"] - row["low"]], [row["high"] - row["area"]]]
-        style: dict[str, Any] = {
-            "color": colour,
-            "markerfacecolor": fill,
-            "markersize": 4.5,
-            "elinewidth": 1.0,
-        }
-        axes.errorbar(row["area"], place + shift, xerr=ends, fmt=mark, **style)
+def _points(axes: Axes, place: float, rows: DataFrame, style: Style) -> None:
+    """Areas with their intervals, those of several seeds a little apart."""
+    shifts = np.linspace(-0.05, 0.05, len(rows)) if len(rows) > 1 else np.zeros(1)
+    axes.errorbar(
+        rows["area"],
+        place + shifts,
+        xerr=[rows["area"] - rows["low"], rows["high"] - rows["area"]],
+        fmt=style.mark,
+        color=style.colour,
+        markerfacecolor=style.fill,
+        markersize=4.5,
+        elinewidth=1.0,
+    )
 
 
-def _highest(rows: Sequence[Row]) -> list[Row]:
-    """Of every seed the layer of the largest area."""
-    return [
-        max(where(rows, {"seed": seed}), key=lambda row: row["area"])
-        for seed in sorted(set(column(rows, "seed")))
-    ]
+def _last_published(table: DataFrame) -> Any:
+    """Whether each row is the last layer of a published network."""
+    return (table["representation"] == PUBLISHED) & table["decides"]
 
 
-def _mean(rows: Sequence[Row]) -> float:
-    return float(np.mean(column(rows, "area")))
+def _highest(table: DataFrame) -> DataFrame:
+    """The layer of the largest area of every seed."""
+    return table.loc[table.groupby("seed")["area"].idxmax()]
 
 
-def _tasks(rows: Sequence[Row]) -> list[str]:
-    return distinct(rows, "task")
+def _references(table: DataFrame) -> dict[str, Style]:
+    """What has no sequence of layers: the references, and the untrained network unpooled."""
+    names = table.loc[(table["depth"] == 0) & table["decides"], "representation"].unique()
+    without_network = [name for name in names if not name.startswith(UNTRAINED)]
+    styles = {
+        name: Style(colour, "--", "D", colour)
+        for name, colour in zip(without_network, REFERENCE_COLOURS, strict=True)
+    }
+    unpooled = Style(COLOURS[UNTRAINED], "-.", "s", "white")
+    return {**styles, **{name: unpooled for name in names if name not in styles}}
 
 
-def _levels(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """What has no layers: colour and line of the references, and of the untrained network unpooled."""
-    held = where(rows, {"depth": 0, "decides": True})
-    names = [name for name in distinct(held, "representation") if not name.startswith("untrained")]
-    styles = {name: (colour, "--") for name, colour in zip(names, REFERENCES, strict=True)}
-    others = [name for name in distinct(held, "representation") if name not in styles]
-    return {**styles, **{name: (COLOURS["untrained"], "-.") for name in others}}
-
-
-def _beside(axes: Axes, labels: Sequence[tuple[float, str, str]], top: float) -> None:
-    """Names at the right end of lines, in their order, apart from one another."""
-    least, place = 0.052 * top, -np.inf
+def _name_lines(axes: Axes, labels: Sequence[tuple[float, str, str]], top: float) -> None:
+    """Names at the right end of lines, in their order, with a least distance."""
+    distance = 0.052 * top
+    place = -np.inf
     for level, name, colour in sorted(labels):
-        place = max(level, place + least)
+        place = max(level, place + distance)
         axes.annotate(
             name,
             (1, place),

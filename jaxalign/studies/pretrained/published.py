@@ -1,9 +1,7 @@
-"""Networks with their published weights, and the same ones untrained: samples to the features of
-every layer.
-"""
+"""Networks with their published weights, and the same ones untrained: features of every layer."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -25,9 +23,11 @@ IMAGES: dict[str, Callable[[nnx.Rngs], nnx.Module]] = {
 TEXTS = "MiniLM-L6"
 UNPOOLED = "unpooled"
 BATCH = 50
-TOKENS = 64  # of a text are read
+TOKENS = 64
+"""How many of a text are read."""
 
 Inputs = tuple[np.ndarray, ...]
+Layers = OrderedDict[str, jax.Array]
 
 
 class Network(NamedTuple):
@@ -37,9 +37,9 @@ class Network(NamedTuple):
       weights: its published state.
       untrained: of a key: a state of initial weights.
       inputs: of samples (images of bytes, or texts): what the network takes, arrays of n rows.
-      layers: of a state and a batch of inputs: {layer: (b, d) Φ}, in the order they run, maps and
-        sequences averaged over their positions; of a network for images last the last layer's map
-        as it is, UNPOOLED.
+      layers: of a state and a batch of inputs: {layer: (b, d) Φ}, in the order they run. Maps and
+        sequences are averaged over their positions. The last entry of a network for images is the
+        last layer's map as it is, UNPOOLED.
       calibrate: of a state and a batch of inputs: the state with that batch's statistics in every
         BatchNorm.
     """
@@ -47,14 +47,13 @@ class Network(NamedTuple):
     weights: nnx.State
     untrained: Callable[[jax.Array], nnx.State]
     inputs: Callable[[Any], Inputs]
-    layers: Callable[..., OrderedDict[str, jax.Array]]
+    layers: Callable[..., Layers]
     calibrate: Callable[..., nnx.State]
 
 
 @lru_cache(maxsize=1)
 def network(name: str) -> Network:
-    """A network of ``IMAGES``, or of texts; the last one asked for is kept, with what was compiled
-    of it.
+    """A network of ``IMAGES``, or of texts; the last one is kept with its compiled functions.
 
     Raises:
       ModuleNotFoundError: the package with the weights is not installed; the message says what to
@@ -66,76 +65,78 @@ def network(name: str) -> Network:
         def tokens(texts):
             return encoder.tokenizer(texts, TOKENS)
 
-        return _network(encoder.model, lambda rngs: minilm_l6(rngs=rngs), tokens)
-    found = pretrained(name)
+        return network_of(encoder.model, lambda rngs: minilm_l6(rngs=rngs), tokens)
+    published = pretrained(name)
 
     def colour(images):
-        return (found.preprocess(list(np.repeat(images[..., None], 3, axis=-1))),)
+        return (published.preprocess(list(np.repeat(images[..., None], 3, axis=-1))),)
 
-    return _network(found.model, IMAGES[name], colour)
-
-
-def features(found: Network, state: nnx.State, inputs: Inputs) -> dict[str, np.ndarray]:
-    """{layer: (n, d) Φ} of all rows, with a 1 appended and of length one."""
-    parts = [found.layers(state, *batch) for batch in _batches(inputs)]
-    return {
-        name: np.concatenate([part[name] for part in parts])[: len(inputs[0])] for name in parts[0]
-    }
+    return network_of(published.model, IMAGES[name], colour)
 
 
-def untrained(found: Network, seed: int, inputs: Inputs) -> nnx.State:
-    """Initial weights, with the BatchNorms set to the statistics of the first batch.
-
-    Left at mean 0 and variance 1, the signal would grow or die from layer to layer, and the
-    untrained network would be worse than initial weights are: in training they never act so.
-    """
-    return found.calibrate(
-        found.untrained(jax.random.key(seed, impl="rbg")), *next(_batches(inputs))
-    )
-
-
-def _network(
+def network_of(
     model: Any, build: Callable[[nnx.Rngs], nnx.Module], inputs: Callable[[Any], Inputs]
 ) -> Network:
-    tapped = tap(model, model.post_activations)
+    """A model in evaluation mode as a Network.
 
-    def layers(
-        state: nnx.State, x: jax.Array, mask: jax.Array | None = None
-    ) -> OrderedDict[str, jax.Array]:
-        arguments = (x,) if mask is None else (x, mask)
-        _, activations = tapped(state, *arguments)
-        pooled = OrderedDict(
-            (name, prepare(value, reduce="mean", mask=mask)) for name, value in activations.items()
-        )
-        return (
-            pooled
-            if mask is not None
-            else OrderedDict([*pooled.items(), (UNPOOLED, _flat(activations))])
-        )
-
+    Args:
+      model: with its published weights, and ``post_activations``.
+      build: the same model with initial weights.
+      inputs: of samples: what the model takes.
+    """
     weights = nnx.state(model)
     initial = jax.jit(lambda key: nnx.state(build(nnx.Rngs(key)), nnx.Not(nnx.RngState)))
 
-    def whole(key):
+    def untrained_weights(key):
         return nnx.merge_state(initial(key), nnx.filter_state(weights, nnx.RngState))
 
-    ordered: list[str] = []  # jit sorts names
+    calibrate = jax.jit(partial(_calibrated, _calibrating(model)))
+    return Network(weights, untrained_weights, inputs, _compiled_layers(model), calibrate)
 
-    def in_order(state: nnx.State, *batch: np.ndarray) -> OrderedDict[str, jax.Array]:
-        if not ordered:
-            ordered.extend(jax.eval_shape(layers, state, *batch))
-        found = compiled(state, *batch)
-        return OrderedDict((name, found[name]) for name in ordered)
+
+def features(network: Network, state: nnx.State, inputs: Inputs) -> dict[str, np.ndarray]:
+    """{layer: (n, d) Φ} of all rows, with a 1 appended and of length one."""
+    parts = [network.layers(state, *batch) for batch in _batches(inputs)]
+    n = len(inputs[0])
+    return {name: np.concatenate([part[name] for part in parts])[:n] for name in parts[0]}
+
+
+def untrained(network: Network, seed: int, inputs: Inputs) -> nnx.State:
+    """Initial weights, with the BatchNorms set to the statistics of the first batch.
+
+    With mean 0 and variance 1 the signal would grow or vanish from layer to layer. The untrained
+    network would be worse than initial weights are, for in training they never act so.
+    """
+    key = jax.random.key(seed, impl="rbg")
+    return network.calibrate(network.untrained(key), *next(_batches(inputs)))
+
+
+def _compiled_layers(model: Any) -> Callable[..., Layers]:
+    tapped = tap(model, model.post_activations)
+
+    def layers(state: nnx.State, x: jax.Array, mask: jax.Array | None = None) -> Layers:
+        arguments = (x,) if mask is None else (x, mask)
+        _, activations = tapped(state, *arguments)
+        pooled = OrderedDict(
+            (name, prepare(activation, reduce="mean", mask=mask))
+            for name, activation in activations.items()
+        )
+        if mask is None:
+            last = next(reversed(activations.values()))
+            pooled[UNPOOLED] = prepare(last, reduce="flatten")
+        return pooled
 
     compiled = jax.jit(layers)
-    return Network(
-        weights, whole, inputs, in_order, jax.jit(partial(_calibrated, _calibrating(model)))
-    )
+    names: list[str] = []
 
+    def in_order(state: nnx.State, *batch: np.ndarray) -> Layers:
+        # jit returns the names sorted; the trace, made once, has them in the order they run.
+        if not names:
+            names.extend(jax.eval_shape(layers, state, *batch))
+        values = compiled(state, *batch)
+        return OrderedDict((name, values[name]) for name in names)
 
-def _flat(activations: OrderedDict[str, jax.Array]) -> jax.Array:
-    last = next(reversed(activations.values()))
-    return prepare(last.reshape(len(last), -1))
+    return in_order
 
 
 def _calibrating(model: nnx.Module) -> nnx.GraphDef:
@@ -143,7 +144,8 @@ def _calibrating(model: nnx.Module) -> nnx.GraphDef:
     copy = nnx.clone(model)
     for _, layer in nnx.iter_modules(copy):
         if isinstance(layer, nnx.BatchNorm):
-            layer.use_running_average, layer.momentum = False, 0.0
+            layer.use_running_average = False
+            layer.momentum = 0.0
     return nnx.graphdef(copy)
 
 
@@ -153,7 +155,7 @@ def _calibrated(graph: nnx.GraphDef, state: nnx.State, *batch: jax.Array) -> nnx
     return nnx.state(model)
 
 
-def _batches(inputs: Inputs):
+def _batches(inputs: Inputs) -> Iterator[Inputs]:
     """Batches of one size; the last one is filled up with its last row."""
     short = -len(inputs[0]) % BATCH
     filled = [np.pad(x, [(0, short), *[(0, 0)] * (x.ndim - 1)], mode="edge") for x in inputs]

@@ -1,6 +1,4 @@
-"""Two-class tasks for networks that were trained on something else: images of bytes, or texts, and
-±1.
-"""
+"""Two-class tasks for networks that were trained on something else: images of bytes, or texts."""
 
 import importlib
 import inspect
@@ -8,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from jaxalign._features import encode_targets
 from jaxalign.data import Dataset, fashion_mnist
-from jaxalign.studies.shared.problems import scikit
+from jaxalign.studies.framework.extra import require
 
 HOG_SIDE = 32
 GROUPS = 10
-"""Into so many groups samples can be cut, as many of each class in each."""
+"""Samples can be cut into so many groups, with as many of each class in each."""
 
 
 class Task(NamedTuple):
@@ -25,71 +24,78 @@ class Task(NamedTuple):
     Attributes:
       name: for tables.
       samples: n images (s, s) uint8, or n texts.
-      targets: (n, 1) float32, ±1, as many of each; n is a multiple of 2·GROUPS.
+      targets: ±1, as many of each; n is a multiple of 2·GROUPS.
       references: name → (n, ...), representations that need no network: the samples as they are,
         then handcrafted features.
     """
 
     name: str
     samples: Any
-    targets: np.ndarray
+    targets: Float[np.ndarray, "n 1"]
     references: dict[str, np.ndarray]
 
 
 def fashion_task(a: int, b: int, n: int) -> Task:
-    """Two classes of the embedded Fashion-MNIST, n images or as many as there are, classes
-    balanced.
-    """
+    """Two classes of the embedded Fashion-MNIST, at most n images, classes balanced."""
     chosen = _first(fashion_mnist(classes=(a, b)).train, n)
     images = np.round((chosen.inputs * 0.5 + 0.5) * 255).astype(np.uint8)
-    return _of_images(f"{chosen.class_names[0]} or {chosen.class_names[1]}", images, chosen.labels)
+    return _of_images(" or ".join(chosen.class_names), images, chosen.labels)
 
 
 def digits_task(n: int) -> Task:
-    """scikit-learn's 8×8 digits, even or odd, n images or as many as there are, classes balanced."""
-    held = scikit("sklearn.datasets").load_digits()
-    images = np.round(held.images * (255 / 16)).astype(np.uint8)
-    chosen = _first(
-        Dataset(images, (held.target % 2).astype(np.int32), ("even", "odd"), "digits"), n
-    )
+    """scikit-learn's 8×8 digits, even or odd, at most n images, classes balanced."""
+    digits = require("sklearn.datasets").load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    parity = (digits.target % 2).astype(np.int32)
+    chosen = _first(Dataset(images, parity, ("even", "odd"), "digits"), n)
     return _of_images("even or odd digit", chosen.inputs, chosen.labels)
 
 
 def summary_task(a: str, b: str, n: int) -> Task:
-    """The first paragraphs of the documentation of two parts of scipy, n texts at most: which part
-    is it of?
+    """The first paragraphs of the documentation of two parts of scipy, at most n: which part?
 
-    They are the labelled text that every installation has; what they say differs a little from
-    version to version.
+    They are the labelled text that every installation has. It differs a little from version to
+    version.
     """
-    texts = [(text, i) for i, part in enumerate((a, b)) for text in summaries(part)]
-    held = Dataset(
-        np.array([text for text, _ in texts]),
-        np.array([i for _, i in texts], np.int32),
-        (a, b),
-        "scipy",
-    )
-    chosen = _first(held, n)
+    parts = [summaries(part) for part in (a, b)]
+    texts = np.array([text for part in parts for text in part])
+    labels = np.repeat(np.arange(2, dtype=np.int32), [len(part) for part in parts])
+    chosen = _first(Dataset(texts, labels, (a, b), "scipy"), n)
     return _of_texts(f"scipy.{a} or .{b}", chosen.inputs.tolist(), chosen.labels)
 
 
 def summaries(part: str) -> list[str]:
-    """The first paragraph of the documentation of everything public and callable in scipy.<part>,
-    by name, each once.
+    """The first paragraphs of the documentation of all public callables of scipy.<part>.
+
+    They are in the order of names, each text once.
     """
     module = importlib.import_module(f"scipy.{part}")
-    documented = [
-        getattr(module, name) for name in sorted(module.__all__) if callable(getattr(module, name))
-    ]
-    return list(dict.fromkeys((inspect.getdoc(x) or "").split("\n\n")[0] for x in documented))
+    public = [getattr(module, name) for name in sorted(module.__all__)]
+    texts = [inspect.getdoc(value) or "" for value in public if callable(value)]
+    return list(dict.fromkeys(text.split("\n\n")[0] for text in texts))
 
 
-def _first(held: Dataset, n: int) -> Dataset:
-    """The first n rows, as many of each class, in multiples of 2·GROUPS: what can be cut into equal
-    groups of both.
+def hog(images: np.ndarray) -> Float[np.ndarray, "n 324"]:
+    """Histograms of oriented gradients of (n, s, s) bytes.
+
+    9 directions, cells of 8 pixels, blocks of 2 × 2 cells; images are first scaled to 32 × 32.
+
+    Source: Dalal, Triggs (CVPR 2005), by scikit-image.
     """
-    rows = min(n, 2 * int(np.bincount(held.labels).min()))
-    return held.first(rows - rows % (2 * GROUPS))
+    histograms = require("skimage.feature").hog
+    settings = {"orientations": 9, "pixels_per_cell": (8, 8), "cells_per_block": (2, 2)}
+    size = (HOG_SIDE, HOG_SIDE)
+    scaled = [
+        np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+        for image in images
+    ]
+    return np.stack([histograms(image, **settings) for image in scaled]).astype(np.float32)
+
+
+def _first(data: Dataset, n: int) -> Dataset:
+    """The first n rows at most, classes balanced, in multiples of 2·GROUPS."""
+    rows = min(n, 2 * int(np.bincount(data.labels).min()))
+    return data.first(rows - rows % (2 * GROUPS))
 
 
 def _of_images(name: str, images: np.ndarray, labels: np.ndarray) -> Task:
@@ -98,33 +104,12 @@ def _of_images(name: str, images: np.ndarray, labels: np.ndarray) -> Task:
 
 
 def _of_texts(name: str, texts: Sequence[str], labels: np.ndarray) -> Task:
-    text = scikit("sklearn.feature_extraction.text")
-    counts, weighted = (
-        of().fit_transform(texts).toarray() for of in (text.CountVectorizer, text.TfidfVectorizer)
-    )
-    return Task(
-        name,
-        texts,
-        _targets(labels),
-        {"words": counts.astype(np.float32), "TF-IDF": weighted.astype(np.float32)},
-    )
+    text = require("sklearn.feature_extraction.text")
+    counts = text.CountVectorizer().fit_transform(texts).toarray()
+    weighted = text.TfidfVectorizer().fit_transform(texts).toarray()
+    references = {"words": counts.astype(np.float32), "TF-IDF": weighted.astype(np.float32)}
+    return Task(name, texts, _targets(labels), references)
 
 
-def hog(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients of (n, s, s) bytes: 9 directions, cells of 8 pixels, blocks
-    of 2 × 2 cells, (n, 324).
-
-    Source: Dalal, Triggs (CVPR 2005), by scikit-image; images are first scaled to 32 × 32.
-    """
-    of_one = scikit("skimage.feature").hog
-    scaled = (
-        np.asarray(Image.fromarray(x).resize((HOG_SIDE, HOG_SIDE), Image.Resampling.BICUBIC))
-        for x in images
-    )
-    return np.stack(
-        [of_one(x, orientations=9, pixels_per_cell=(8, 8), cells_per_block=(2, 2)) for x in scaled]
-    ).astype(np.float32)
-
-
-def _targets(labels: np.ndarray) -> np.ndarray:
+def _targets(labels: np.ndarray) -> Float[np.ndarray, "n 1"]:
     return np.asarray(encode_targets(labels, classes=(0, 1)))

@@ -1,1 +1,1 @@
-"""Data, networks and runs that several studies use."""
+"""Data, networks and runs that several studies share."""

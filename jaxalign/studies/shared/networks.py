@@ -1,4 +1,4 @@
-"""The architectures that the studies train: small ones of each family, built for a problem."""
+"""The architectures that the studies train: small networks of each family, built for a problem."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -15,6 +15,16 @@ from jaxalign.models._resnet import BasicBlock
 from jaxalign.studies.shared.problems import Problem
 
 
+def whole(activation: Array) -> Array:
+    """An activation as it is."""
+    return activation
+
+
+def class_token(tokens: Array) -> Array:
+    """The first of the tokens (n, t, d)."""
+    return tokens[:, 0]
+
+
 class Architecture(NamedTuple):
     """A family of networks.
 
@@ -23,25 +33,26 @@ class Architecture(NamedTuple):
       images: whether it takes images only.
       build: of (problem, rngs): the network, of one output; its ``post_activations`` are the layers
         to measure.
-      representation: what of a layer's output is measured; by default all of it.
+      representation: the part of a layer's output that is measured; by default all of it.
     """
 
     name: str
     images: bool
     build: Callable[[Problem, nnx.Rngs], Any]
-    representation: Callable[[Array], Array] = lambda activation: activation
+    representation: Callable[[Array], Array] = whole
 
     def tap(self, network: Any) -> Tap:
-        """The layers of a network that it built."""
-        whole = tap(network, network.post_activations)
+        """The layers of a network of this architecture."""
+        layers = tap(network, network.post_activations)
 
         def forward(state: Any, inputs: Array) -> tuple[Any, OrderedDict[str, Array]]:
-            outputs, activations = whole(state, inputs)
-            return outputs, OrderedDict(
-                (name, self.representation(a)) for name, a in activations.items()
+            outputs, activations = layers(state, inputs)
+            representations = OrderedDict(
+                (name, self.representation(activation)) for name, activation in activations.items()
             )
+            return outputs, representations
 
-        return replace(whole, forward=forward)
+        return replace(layers, forward=forward)
 
 
 def mlp(
@@ -55,36 +66,34 @@ def mlp(
     return Architecture(name, images=False, build=build)
 
 
-def _cnn(problem: Problem, rngs: nnx.Rngs) -> CNN:
-    return CNN(problem.inputs.shape[1:], (8, 16), 64, 1, rngs=rngs)
+def cnn(channels: tuple[int, ...]) -> Architecture:
+    """A convolutional network with these channels and one hidden layer of 64 units."""
+
+    def build(problem: Problem, rngs: nnx.Rngs) -> CNN:
+        return CNN(problem.inputs.shape[1:], channels, 64, 1, rngs=rngs)
+
+    return Architecture("CNN", images=True, build=build)
 
 
 def _resnet(problem: Problem, rngs: nnx.Rngs) -> ResNet:
-    return ResNet(
-        BasicBlock,
-        (1, 1, 1, 1),
-        1,
-        channels=problem.inputs.shape[-1],
-        stem="cifar",
-        width=8,
-        rngs=rngs,
-    )
+    channels = problem.inputs.shape[-1]
+    return ResNet(BasicBlock, (1, 1, 1, 1), 1, channels=channels, stem="cifar", width=8, rngs=rngs)
 
 
 def _transformer(problem: Problem, rngs: nnx.Rngs) -> ViT:
-    side, channels = problem.inputs.shape[1], problem.inputs.shape[-1]
+    _, side, _, channels = problem.inputs.shape
     return ViT(32, 3, 4, 1, image=side, patch=side // 4, channels=channels, rngs=rngs)
 
 
-LINEAR = mlp("linear MLP", lambda x: x)
+LINEAR = mlp("linear MLP", whole)
 RELU = mlp("ReLU MLP", jax.nn.relu)
 TANH = mlp("tanh MLP", jax.numpy.tanh)
-CONVOLUTIONAL = Architecture("CNN", images=True, build=_cnn)
+CONVOLUTIONAL = cnn((8, 16))
 RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
 # The head reads the class token; the last block's other tokens lead nowhere, so nothing trains
 # them.
 TRANSFORMER = Architecture(
-    "transformer", images=True, build=_transformer, representation=lambda tokens: tokens[:, 0]
+    "transformer", images=True, build=_transformer, representation=class_token
 )
 
 ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)

@@ -1,11 +1,10 @@
-"""What the studies train on: real data that come along, or with scikit-learn, as inputs, labels and
-targets.
+"""The data that the studies train on, as inputs, labels and targets.
+
+They come with the package or with scikit-learn; CIFAR-10 has to be at hand.
 """
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +14,16 @@ from jax import Array
 
 from jaxalign._features import encode_targets
 from jaxalign.data import cifar10, fashion_mnist
+from jaxalign.studies.framework.extra import require
 from jaxalign.training import classification
 
-FASHION, DIGITS, DIABETES = "Fashion-MNIST", "digits", "diabetes"
+FASHION = "Fashion-MNIST"
+DIGITS = "digits"
+DIABETES = "diabetes"
 
 
 class Problem(NamedTuple):
-    """Data and what is to be learned of them.
+    """Data and what is to be learned from them.
 
     Attributes:
       name: for tables.
@@ -46,49 +48,59 @@ def fashion_pair(a: int, b: int, n: int) -> Problem:
 
 
 def cifar_pair(a: int, b: int, n: int, folder: str | Path) -> Problem:
-    """Two classes of a CIFAR-10 the user has, the first n images, classes balanced."""
+    """Two classes of CIFAR-10 from the user's folder, the first n images, classes balanced."""
     images = cifar10(folder, classes=(a, b)).train.first(n)
-    return _classes(
-        f"CIFAR-10: {' against '.join(images.class_names)}", images.inputs, images.labels
-    )
+    names = " against ".join(images.class_names)
+    return _classes(f"CIFAR-10: {names}", images.inputs, images.labels)
 
 
 def digits_parity(n: int) -> Problem:
-    """scikit-learn's 8×8 digits, even against odd, the first n: two classes of five clusters each."""
-    held = scikit("sklearn.datasets").load_digits()
-    return _classes(
-        "digits: even against odd", (held.images[:n, ..., None] - 8) / 8, held.target[:n] % 2
-    )
+    """The first n of scikit-learn's 8×8 digits, even against odd: classes of five clusters each."""
+    digits = require("sklearn.datasets").load_digits()
+    images = (digits.images[:n, ..., None] - 8) / 8
+    return _classes("digits: even against odd", images, digits.target[:n] % 2)
 
 
 def resized(problem: Problem, side: int) -> Problem:
-    """The same images with side × side pixels, averaged where that is fewer, so that nothing
-    aliases.
-    """
-    images = problem.inputs
-    small = jax.image.resize(
-        images, (len(images), side, side, images.shape[-1]), "linear", antialias=True
-    )
+    """The same images with side × side pixels, averaged where that is fewer, against aliasing."""
+    n, _, _, channels = problem.inputs.shape
+    shape = (n, side, side, channels)
+    small = jax.image.resize(problem.inputs, shape, "linear", antialias=True)
     return problem._replace(inputs=np.asarray(small))
 
 
 def diabetes() -> Problem:
-    """scikit-learn's diabetes set: 442 patients, ten standardized features, the progression of the
-    disease, standardized.
+    """scikit-learn's diabetes set: 442 patients, the progression of their disease.
+
+    The ten features and the progression are standardized.
     """
-    held = scikit("sklearn.datasets").load_diabetes()
-    y = ((held.target - held.target.mean()) / held.target.std())[:, None].astype(np.float32)
-    x = held.data / held.data.std(axis=0)
-    return Problem("diabetes (regression)", x.astype(np.float32), y, y, squared_error)
+    patients = require("sklearn.datasets").load_diabetes()
+    y = (patients.target - patients.target.mean()) / patients.target.std()
+    targets = y[:, None].astype(np.float32)
+    inputs = (patients.data / patients.data.std(axis=0)).astype(np.float32)
+    return Problem("diabetes (regression)", inputs, targets, targets, squared_error)
 
 
 def problem_named(name: object, n: int, side: int) -> Problem:
-    """Pullover against coat of side × side pixels, digits even against odd, n of either; or
-    diabetes, all of it.
+    """The problem of a name.
+
+    Args:
+      name: pullover against coat, digits even against odd, or diabetes.
+      n: images of the first two; of diabetes there are all.
+      side: pixels of the first.
     """
     if name == DIABETES:
         return diabetes()
-    return digits_parity(n) if name == DIGITS else resized(fashion_pair(2, 4, n), side)
+    if name == DIGITS:
+        return digits_parity(n)
+    return resized(fashion_pair(2, 4, n), side)
+
+
+def relabelled(problem: Problem, seed: int) -> Problem:
+    """The same inputs with the labels of two classes in another order, drawn with a seed."""
+    labels = np.random.default_rng(seed).permutation(problem.labels)
+    targets = np.asarray(encode_targets(labels, classes=(0, 1)))
+    return problem._replace(labels=labels, targets=targets)
 
 
 def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
@@ -96,26 +108,7 @@ def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array
     return jnp.mean((outputs - labels) ** 2) / 2, {}
 
 
-def scikit(name: str) -> ModuleType:
-    """A module of scikit-learn or scikit-image, which only studies need.
-
-    Raises:
-      ModuleNotFoundError: the package is not installed; the message says what to type.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            f'this study needs {name}; pip install "jaxalign[studies]"'
-        ) from None
-
-
 def _classes(name: str, inputs: np.ndarray, labels: np.ndarray) -> Problem:
     y = labels.astype(np.int32)
-    return Problem(
-        name,
-        inputs.astype(np.float32),
-        y,
-        np.asarray(encode_targets(y, classes=(0, 1))),
-        classification,
-    )
+    targets = np.asarray(encode_targets(y, classes=(0, 1)))
+    return Problem(name, inputs.astype(np.float32), y, targets, classification)

@@ -1,23 +1,66 @@
-"""A network trained with several seeds, measured before and after, or all along: what most studies
-are made of.
-"""
+"""Networks of one architecture trained with several seeds, measured before and after training."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import ArrayLike
+from jax import Array
 
-from jaxalign.monitoring import Monitor, Record, monitor
-from jaxalign.runs import History
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment import alignment_area, alignment_curve
+from jaxalign.capture import Tap
+from jaxalign.monitoring import Monitor, monitor
 from jaxalign.studies.shared.networks import Architecture
 from jaxalign.studies.shared.problems import Problem
 from jaxalign.training import fit
 from jaxalign.training._chunk import Optimizer
+
+Measures = Mapping[str, Callable[[Spectrum], Array]]
+Layers = OrderedDict[str, OrderedDict[str, np.ndarray]]
+
+
+class Trained(NamedTuple):
+    """Networks that were trained, one per seed.
+
+    Attributes:
+      loss: (steps, seeds) of the batches.
+      layers: {layer: {measure: (2, seeds, ...)}}, before and after training.
+      total: ‖y‖² of the targets.
+    """
+
+    loss: np.ndarray
+    layers: Layers
+    total: float
+
+    @property
+    def first_loss(self) -> np.ndarray:
+        """(seeds,) the loss of the first batch."""
+        return self.loss[0]
+
+    @property
+    def last_loss(self) -> np.ndarray:
+        """(seeds,) the mean loss over the last tenth of the steps."""
+        last_tenth = max(len(self.loss) // 10, 1)
+        return self.loss[-last_tenth:].mean(axis=0)
+
+
+def area(spectrum: Spectrum) -> Array:
+    """() ∫A dτ of the only target."""
+    return alignment_area(spectrum)[0]
+
+
+def curve(thresholds: np.ndarray) -> Callable[[Spectrum], Array]:
+    """The measure (t,) A(τ) of the only target, at these thresholds."""
+    values = np.asarray(thresholds, np.float32)
+
+    def at_thresholds(spectrum: Spectrum) -> Array:
+        return alignment_curve(spectrum, values)[:, 0]
+
+    return at_thresholds
 
 
 def train_seeds(
@@ -27,17 +70,14 @@ def train_seeds(
     *,
     seeds: Sequence[int],
     steps: int,
-    every: int | None = None,
     batch_size: int = 64,
-    measured: int | None = None,
-    grid: ArrayLike | None = None,
+    measures: Measures | None = None,
     hyperparameters: Any = None,
-) -> History:
-    """The history of a network trained once a seed (of weights and of the order of samples), its
-    arrays (steps, seeds, ...).
+) -> Trained:
+    """Train one network per seed (of its weights and of the order of samples).
 
-    Layers are "input" and those the architecture calls its post-activations, measured on the first
-    ``measured`` training samples with the network in the mode it is trained in.
+    The layers "input" and those that the architecture calls its post-activations are measured on
+    all training samples.
 
     Args:
       architecture: what to build.
@@ -46,74 +86,72 @@ def train_seeds(
         of them.
       seeds: one network each, all trained as one program; the same seed twice is the same network.
       steps: updates.
-      every: measure every so many steps; by default before the first and after the last one only.
-      batch_size: samples a step, at most all there are.
-      measured: how many samples; by default all.
-      grid: (g,) τ of the curves; by default those of ``monitor``.
-      hyperparameters: as of ``fit``, one entry a network.
+      batch_size: samples per step, at most all there are.
+      measures: {name: function of a layer's spectrum}; by default its "area".
+      hyperparameters: as of ``fit``, one entry per network.
     """
     networks = initial(architecture, problem, seeds)
-    count = len(problem.inputs) if measured is None else measured
-    watch = monitor(
-        architecture.tap(networks[0]), problem.inputs[:count], problem.targets[:count], grid=grid
-    )
     state, history = fit(
         networks,
         optimizer,
         problem.inputs,
         problem.labels,
         steps=steps,
-        monitor=None if every is None else watch,
-        every=1 if every is None else every,
         batch_size=min(batch_size, len(problem.inputs)),
         seed=seeds,
         hyperparameters=hyperparameters,
         objective=problem.objective,
     )
-    if every is not None:
-        return history
-    return history._replace(
-        measured=np.array([0, steps]),
-        layers=_records(watch, states_of(networks), state.model),
-        thresholds=np.asarray(watch.reading.thresholds),
-        grid=np.asarray(watch.reading.grid),
-        total=watch.total,
+    measured = monitor_of(architecture.tap(networks[0]), problem, measures or {"area": area})
+    layers = _before_and_after(measured, states_of(networks), state.model)
+    return Trained(history.loss, layers, float(jnp.sum(problem.targets**2)))
+
+
+def monitor_of(tap: Tap, problem: Problem, measures: Measures) -> Monitor:
+    """The monitor of a problem's training samples, as all studies measure them.
+
+    Every position of a map is a feature of its own, and targets are not centred, also those of a
+    regression, so that areas compare between problems.
+    """
+    return monitor(
+        tap,
+        problem.inputs,
+        problem.targets,
+        measures=measures,
+        reduce="flatten",
+        centered=False,
     )
 
 
 def initial(architecture: Architecture, problem: Problem, seeds: Sequence[int]) -> list[Any]:
-    """An untrained network a seed, all built by one program.
+    """One untrained network per seed, all built by one program.
 
-    Layer by layer, compiling would take most of a small study's time, and so would the random
-    numbers, were they jax's usual ones: XLA's own compile five times as fast. They are the same
-    again on the same kind of device.
+    Layer by layer, compiling would take most of a small study's time. So would jax's usual random
+    numbers: XLA's own compile five times as fast, and repeat on the same kind of device.
     """
 
     def build(seed):
         return architecture.build(problem, nnx.Rngs(jax.random.key(seed, impl="rbg")))
 
+    def build_all(seeds):
+        return jax.lax.map(lambda seed: nnx.state(build(seed)), seeds)
+
     graph = nnx.graphdef(nnx.eval_shape(lambda: build(0)))
-    states = jax.device_get(
-        jax.jit(lambda seeds: jax.lax.map(lambda seed: nnx.state(build(seed)), seeds))(
-            jnp.asarray(seeds)
-        )
-    )
+    states = jax.device_get(jax.jit(build_all)(jnp.asarray(seeds)))
 
-    def of_model(i):
-        return jax.tree.map(lambda x: jnp.asarray(x[i]), states)
+    def network(i):
+        return nnx.merge(graph, jax.tree.map(lambda x: jnp.asarray(x[i]), states))
 
-    return [nnx.merge(graph, of_model(i)) for i in range(len(seeds))]
+    return [network(i) for i in range(len(seeds))]
 
 
 def states_of(networks: Sequence[nnx.Module]) -> nnx.State:
-    """The states of networks that differ in their arrays alone, as one with an axis of networks
-    first.
-    """
+    """The states of networks that differ in their arrays alone, stacked on a first axis."""
     return jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
 
 
-def _records(watch: Monitor, before: nnx.State, after: nnx.State) -> OrderedDict[str, Record]:
-    """(2, seeds, ...): of the networks before and after."""
-    measure = jax.jit(jax.vmap(lambda watch, state: watch(state), in_axes=(None, 0)))
-    first, last = jax.device_get((measure(watch, before), measure(watch, after)))
+def _before_and_after(measured: Monitor, before: nnx.State, after: nnx.State) -> Layers:
+    """{layer: {measure: (2, seeds, ...)}} of the networks before and after training."""
+    measure = jax.jit(jax.vmap(lambda monitor, state: monitor(state), in_axes=(None, 0)))
+    first, last = jax.device_get((measure(measured, before), measure(measured, after)))
     return jax.tree.map(lambda *x: np.stack(x), first, last)

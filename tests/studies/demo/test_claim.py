@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from jaxalign.studies.demo.claim import FOLDER, STUDY, Config, falls, unlike_read
-from jaxalign.studies.demo.read import FALLS, LAYERS, READ, TAU
+from jaxalign.studies.demo.claim import FOLDER, STUDY, Config
+from jaxalign.studies.demo.published import FALLS, LAYERS, READ, TAU
+from jaxalign.studies.demo.verdict import fall, unlike_figure
 
 TINY = Config(seeds=2, samples=60, steps=10, width=8)
 
@@ -36,7 +38,7 @@ def test_measuring_is_deterministic_and_whole():
 
 
 def made_up(data, trained, *, untrained=0.3, spread=0.01, seeds=5):
-    """Rows of curves: ``trained[layer]`` at the table's τ, a fall to 0 where the figure has it."""
+    """A table of curves: ``trained[layer]`` at the τ read, a fall to 0 where the figure has it."""
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(seeds):
@@ -58,54 +60,60 @@ def made_up(data, trained, *, untrained=0.3, spread=0.01, seeds=5):
                         **low,
                     }
                 )
-    return rows
+    return pd.DataFrame(rows)
+
+
+def on_both(trained):
+    parts = [made_up("Fashion-MNIST", trained), made_up("CIFAR-10", trained)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def test_it_holds_where_training_aligns():
-    told = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ))
-    assert told.outcome == "holds"
-    assert told.cells == 14
-    assert told.effect.value == pytest.approx(0.995 - 0.3, abs=0.02)
-    assert any("CIFAR-10 was not at hand" in note for note in told.notes)
+    verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ))
+    assert verdict.outcome == "holds"
+    assert verdict.cells == 14
+    assert verdict.effect.value == pytest.approx(0.995 - 0.3, abs=0.02)
+    assert any("CIFAR-10 was not at hand" in note for note in verdict.notes)
 
 
 def test_thresholds_at_which_training_does_not_align_are_named():
     late = {**READ, LAYERS[-1]: (0.995,) * 6 + (0.3,)}
-    told = STUDY.verdict(Config(), made_up("Fashion-MNIST", late))
-    assert told.outcome == "holds in part"
-    assert [text.split(",")[0] for text in told.failing] == ["Fashion-MNIST: hidden_3 at τ = 13"]
+    verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", late))
+    assert verdict.outcome == "holds in part"
+    assert [text.split(",")[0] for text in verdict.failing] == ["Fashion-MNIST: hidden_3 at τ = 13"]
 
 
 @pytest.mark.parametrize("untrained", [0.995, 0.999])
 def test_it_does_not_hold_where_the_untrained_network_is_as_aligned(untrained):
-    told = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ, untrained=untrained))
-    assert told.outcome == "does not hold"
-    assert len(told.failing) == 7
+    verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ, untrained=untrained))
+    assert verdict.outcome == "does not hold"
+    assert len(verdict.failing) == 7
 
 
 def test_the_figure_is_compared_on_cifar_alone():
-    told = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ) + made_up("CIFAR-10", READ))
-    assert told.outcome == "holds"
-    assert told.cells == 28 + 28
-    assert "on CIFAR-10" in told.of
+    verdict = STUDY.verdict(Config(), on_both(READ))
+    assert verdict.outcome == "holds"
+    assert verdict.cells == 28 + 28
+    assert "on CIFAR-10" in verdict.of
     other = {**READ, "hidden_2": tuple(x - 0.1 for x in READ["hidden_2"])}
-    told = STUDY.verdict(Config(), made_up("Fashion-MNIST", other) + made_up("CIFAR-10", other))
-    assert told.outcome == "holds in part"
-    assert len(told.failing) == 7
-    assert all(text.startswith("CIFAR-10: hidden_2") for text in told.failing)
+    verdict = STUDY.verdict(Config(), on_both(other))
+    assert verdict.outcome == "holds in part"
+    assert len(verdict.failing) == 7
+    assert all(text.startswith("CIFAR-10: hidden_2") for text in verdict.failing)
 
 
 def test_reading_errors_are_allowed_and_no_more():
     near = {layer: tuple(max(x - 0.009, 0) for x in values) for layer, values in READ.items()}
-    assert not unlike_read(made_up("CIFAR-10", near, spread=0))
+    assert not unlike_figure(made_up("CIFAR-10", near, spread=0))
     far = {layer: tuple(max(x - 0.012, 0) for x in values) for layer, values in READ.items()}
-    assert len(unlike_read(made_up("CIFAR-10", far, spread=0))) == 27  # hidden_1 is 0 at 13 in both
+    # All 28 values but that of hidden_1 at 13, which is 0 in both.
+    assert len(unlike_figure(made_up("CIFAR-10", far, spread=0))) == 27
 
 
 def test_where_curves_fall():
-    rows = made_up("CIFAR-10", READ)
-    assert [falls(rows, layer) for layer in LAYERS] == [17.0, 13.0, 14.5, 22.0]
-    notes = STUDY.verdict(Config(), rows).notes
+    table = made_up("CIFAR-10", READ)
+    assert [fall(table, layer) for layer in LAYERS] == [17.0, 13.0, 14.5, 22.0]
+    notes = STUDY.verdict(Config(), table).notes
     assert any(
         "in the order hidden_1 (τ = 13), hidden_2 (τ = 14.5), input (τ = 17), hidden_3" in note
         for note in notes
@@ -116,7 +124,7 @@ def test_where_curves_fall():
 
 
 @pytest.mark.parametrize("data", [["Fashion-MNIST"], ["Fashion-MNIST", "CIFAR-10"]])
-def test_figure_draws(tmp_path, data):
-    drawn = STUDY.figure(Config(), [row for name in data for row in made_up(name, READ)])
-    drawn.savefig(tmp_path / "figure.png")
+def test_figure_draws(data):
+    drawn = STUDY.figure(Config(), pd.concat([made_up(name, READ) for name in data]))
+    drawn.canvas.draw()
     assert len(drawn.axes) == 2

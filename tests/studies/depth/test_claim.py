@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxalign.studies.depth.claim import DIGITS, FASHION, STUDY, Config
@@ -6,10 +7,10 @@ from jaxalign.studies.depth.claim import DIGITS, FASHION, STUDY, Config
 CONFIG = Config(problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, samples=64, steps=3)
 
 
-def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> list[dict]:
-    """Rows of networks whose last layer has a share by depth, over six seeds."""
+def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> pd.DataFrame:
+    """A table of networks whose last layer has a share by depth, over six seeds."""
     rng = np.random.default_rng(0)
-    return [
+    rows = [
         {
             "problem": problem,
             "labels": labels,
@@ -26,6 +27,7 @@ def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real
         for position in range(depth + 1)
         for seed in range(6)
     ]
+    return pd.DataFrame(rows)
 
 
 def config(*depths: int, problems=(DIGITS,), labels=("real",)) -> Config:
@@ -47,16 +49,16 @@ def test_measuring_is_deterministic_and_random_labels_are_others():
 
 
 def test_a_rise_with_depth_holds():
-    told = STUDY.verdict(config(1, 2, 4), made_up({1: 0.3, 2: 0.4, 4: 0.5}))
-    assert (told.outcome, told.failing) == ("holds", [])
-    assert told.effect.value == pytest.approx(1)
-    assert told.effect.n == 6
+    verdict = STUDY.verdict(config(1, 2, 4), made_up({1: 0.3, 2: 0.4, 4: 0.5}))
+    assert (verdict.outcome, verdict.failing) == ("holds", [])
+    assert verdict.effect.value == pytest.approx(1)
+    assert verdict.effect.n == 6
 
 
 def test_a_fall_after_a_rise_holds_in_part_and_is_named():
-    told = STUDY.verdict(config(1, 2, 3, 4), made_up({1: 0.2, 2: 0.4, 3: 0.6, 4: 0.5}))
-    assert told.outcome == "holds in part"
-    assert [one.split(" by ")[0] for one in told.failing] == ["digits: falls from depth 3 to 4"]
+    verdict = STUDY.verdict(config(1, 2, 3, 4), made_up({1: 0.2, 2: 0.4, 3: 0.6, 4: 0.5}))
+    assert verdict.outcome == "holds in part"
+    assert [one.split(" by ")[0] for one in verdict.failing] == ["digits: falls from depth 3 to 4"]
 
 
 def test_no_trend_does_not_hold():
@@ -67,7 +69,7 @@ def test_no_trend_does_not_hold():
 
 def test_the_figure_has_a_panel_a_data_set():
     shares = {1: 0.3, 2: 0.4, 4: 0.5}
-    rows = made_up(shares) + made_up(shares, labels="random") + made_up(shares, problem="other")
-    figure = STUDY.figure(config(1, 2, 4), rows)
+    parts = [made_up(shares), made_up(shares, labels="random"), made_up(shares, problem="other")]
+    figure = STUDY.figure(config(1, 2, 4), pd.concat(parts))
     assert [axes.get_title("left") for axes in figure.axes] == ["digits", "other"]
     figure.canvas.draw()

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxalign.studies.emergence.claim import DIABETES, DIGITS, FASHION, OPTIMIZERS, STUDY, Config
@@ -16,9 +17,9 @@ CONFIG = Config(
 )
 
 
-def made_up(rise: dict[str, float], end: float = 0.1) -> list[dict]:
-    """Rows of one architecture and data set; a rise by optimizer, over five seeds."""
-    return [
+def made_up(rise: dict[str, float], end: float = 0.1) -> pd.DataFrame:
+    """A table of one architecture and data set; a rise by optimizer, over five seeds."""
+    rows = [
         {
             "architecture": "ReLU MLP",
             "problem": "digits",
@@ -35,6 +36,7 @@ def made_up(rise: dict[str, float], end: float = 0.1) -> list[dict]:
         for layer in ("input", "hidden_1", "hidden_2")
         for seed in range(5)
     ]
+    return pd.DataFrame(rows)
 
 
 def test_the_cells_are_the_design():
@@ -68,39 +70,45 @@ def test_measuring_is_deterministic_and_pairs_the_same_untrained_networks():
 
 
 def test_a_rise_everywhere_holds_and_its_size_is_told():
-    told = STUDY.verdict(Config(), made_up({"SGD": 0.3, "Adam": 0.5}))
-    assert (told.outcome, told.failing, told.cells, told.effect.n) == ("holds", [], 2, 5)
-    assert told.effect.value == pytest.approx(0.402)
+    verdict = STUDY.verdict(Config(), made_up({"SGD": 0.3, "Adam": 0.5}))
+    assert (verdict.outcome, verdict.failing, verdict.cells, verdict.effect.n) == (
+        "holds",
+        [],
+        2,
+        5,
+    )
+    assert verdict.effect.value == pytest.approx(0.402)
 
 
 def test_a_cell_without_a_rise_is_named():
-    told = STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": 0.5}))
-    assert told.outcome == "holds in part"
-    assert told.failing == ["ReLU MLP · digits · SGD"]
+    verdict = STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": 0.5}))
+    assert verdict.outcome == "holds in part"
+    assert verdict.failing == ["ReLU MLP · digits · SGD"]
     assert STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": -0.2})).outcome == "does not hold"
 
 
 def test_cells_that_did_not_learn_are_left_out_and_named():
-    rows = (
-        made_up({"Adam": 0.5})
-        + made_up({"SGD": -0.1}, end=0.95)
-        + made_up({"Lion": 0.5}, end=np.nan)
-    )
-    told = STUDY.verdict(Config(), rows)
-    assert (told.outcome, told.cells) == ("holds", 1)
-    assert sum("did not learn" in note for note in told.notes) == 2
+    parts = [
+        made_up({"Adam": 0.5}),
+        made_up({"SGD": -0.1}, end=0.95),
+        made_up({"Lion": 0.5}, end=np.nan),
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    verdict = STUDY.verdict(Config(), table)
+    assert (verdict.outcome, verdict.cells) == ("holds", 1)
+    assert sum("did not learn" in note for note in verdict.notes) == 2
     with pytest.raises(ValueError, match="no network learned"):
-        STUDY.verdict(replace(Config(), learned=0.05), rows)
+        STUDY.verdict(replace(Config(), learned=0.05), table)
 
 
 def test_the_figure_has_a_panel_a_data_set():
-    rows = made_up({"SGD": 0.1, "Adam": 0.5})
-    figure = STUDY.figure(Config(), rows + [{**row, "problem": "other"} for row in rows])
+    table = made_up({"SGD": 0.1, "Adam": 0.5})
+    figure = STUDY.figure(Config(), pd.concat([table, table.assign(problem="other")]))
     assert [axes.get_title("left") for axes in figure.axes] == ["digits", "other"]
     figure.canvas.draw()
 
 
 def test_the_figure_names_what_diverged():
-    rows = made_up({"Adam": 0.5}) + made_up({"SGD": np.nan})
-    (axes,) = STUDY.figure(Config(), rows).axes
+    table = pd.concat([made_up({"Adam": 0.5}), made_up({"SGD": np.nan})])
+    (axes,) = STUDY.figure(Config(), table).axes
     assert [text.get_text() for text in axes.texts if text.get_text() != "ReLU MLP"] == ["diverged"]

@@ -15,7 +15,7 @@ from jaxalign.studies.framework.results import (
     read_results,
     write_result,
 )
-from jaxalign.studies.framework.run import run, write_table
+from jaxalign.studies.framework.run import run
 from jaxalign.studies.framework.study import Verdict
 
 HERE = {
@@ -58,7 +58,7 @@ def contents(folder):
 
 
 def test_leaves_table_figure_and_a_result_that_says_what_it_was_measured_on(coins, tmp_path):
-    found = run(coins, "small", tmp_path / "new" / "folder", environment=HERE)
+    result = run(coins, "small", tmp_path / "new" / "folder", environment=HERE)
     folder = tmp_path / "new" / "folder"
     assert {file.name for file in folder.iterdir()} == FILES
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
@@ -68,12 +68,11 @@ def test_leaves_table_figure_and_a_result_that_says_what_it_was_measured_on(coin
 
     rows = list(csv.DictReader((folder / "table.csv").read_text(encoding="utf-8").splitlines()))
     assert list(rows[0]) == ["metal", "chance", "seed", "heads"]
-    assert [(r["metal"], float(r["heads"])) for r in rows] == [
-        (r["metal"], r["heads"]) for r in found.rows
-    ]
+    assert [r["metal"] for r in rows] == result.table["metal"].tolist()
+    assert [float(r["heads"]) for r in rows] == result.table["heads"].tolist()
 
-    told = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    assert told["line"] == found.verdict.line()
+    content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert content["line"] == result.verdict.line()
     kept = read_result(folder)
     assert (kept.study, kept.claim, kept.source, kept.size, kept.rows) == (
         "emergence",
@@ -83,7 +82,7 @@ def test_leaves_table_figure_and_a_result_that_says_what_it_was_measured_on(coin
         80,
     )
     assert kept.config == {"chances": [0.5, 0.9], "seeds": 20}
-    assert kept.verdict == found.verdict._replace(notes=list(found.verdict.notes))
+    assert kept.verdict == result.verdict._replace(notes=list(result.verdict.notes))
     assert (kept.date, kept.command, kept.environment) == (
         "2026-01-31",
         "jaxalign study emergence --size small",
@@ -193,7 +192,7 @@ def test_a_result_is_replaced_in_one_move(coins, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("jaxalign.studies.results.Path.replace", killed)
+        patch.setattr("jaxalign._core.jsonl.Path.replace", killed)
         with pytest.raises(KeyboardInterrupt):
             write_result(read_result(tmp_path)._replace(date="2026-03-01"), tmp_path)
     assert (tmp_path / "result.json").read_bytes() == before
@@ -207,28 +206,6 @@ def test_an_environment_without_device_is_refused_before_anything_is_measured(co
         run(study, "small", tmp_path / "new", environment={"started": "2026-01-31"})
     assert not cells
     assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize(
-    ("rows", "told"),
-    [
-        ([], "has no rows"),
-        ([{"a": 1}, {"a": 1, "b": 2}], "row 1 has a, b"),
-        ([{"a": 1}, {"b": 1}], "row 1 has b"),
-    ],
-)
-def test_rows_must_have_the_same_columns(tmp_path, rows, told):
-    with pytest.raises(ValueError, match=told):
-        write_table(rows, tmp_path / "table.csv")
-    assert not (tmp_path / "table.csv").exists()
-
-
-def test_a_table_keeps_seven_digits_and_puts_values_under_their_columns(tmp_path):
-    write_table(
-        [{"a": 1 / 3, "b": True, "c": "x, y"}, {"c": "z", "b": False, "a": math.nan}],
-        tmp_path / "table.csv",
-    )
-    assert (tmp_path / "table.csv").read_text() == 'a,b,c\n0.3333333,True,"x, y"\nnan,False,z\n'
 
 
 def test_a_verdict_survives_json():

@@ -2,17 +2,7 @@ import pytest
 
 from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES, study
-from jaxalign.studies.framework.study import Verdict, column, where
-
-ROWS = [{"a": 1, "b": "x", "y": 0.5}, {"a": 1, "b": "z", "y": 1.5}, {"a": 2, "b": "x", "y": 2.5}]
-
-
-def test_rows_are_chosen_by_any_of_their_factors():
-    assert where(ROWS, {"a": 1}) == ROWS[:2]
-    assert where(ROWS, {"a": 1, "b": "x"}) == ROWS[:1]
-    assert where(ROWS, {"b": "y"}) == []
-    assert where(ROWS, {}) == ROWS
-    assert column(where(ROWS, {"b": "x"}), "y") == [0.5, 2.5]
+from jaxalign.studies.framework.study import Verdict
 
 
 @pytest.mark.parametrize(

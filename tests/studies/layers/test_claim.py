@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxalign.studies.layers.claim import DIGITS, FASHION, STUDY, Config
@@ -8,10 +9,10 @@ CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, sampl
 TAU = np.linspace(0, 1, 5)
 
 
-def made_up(architecture: str, shares: list[float]) -> list[dict]:
-    """Rows of one architecture whose layers have these shares, the inputs first, over six seeds."""
+def made_up(architecture: str, shares: list[float]) -> pd.DataFrame:
+    """A table of one architecture with these shares by layer, the inputs first, over six seeds."""
     rng = np.random.default_rng(0)
-    return [
+    rows = [
         {
             "architecture": architecture,
             "problem": DIGITS,
@@ -27,6 +28,12 @@ def made_up(architecture: str, shares: list[float]) -> list[dict]:
         for position, share in enumerate(shares)
         for seed in range(6)
     ]
+    return pd.DataFrame(rows)
+
+
+def two(b: list[float]) -> pd.DataFrame:
+    """A table of the architectures A, whose shares rise, and B."""
+    return pd.concat([made_up("A", [0.3, 0.2, 0.4, 0.5]), made_up("B", b)], ignore_index=True)
 
 
 def config(*architectures: str) -> Config:
@@ -43,34 +50,31 @@ def test_measuring_is_deterministic_and_the_area_is_that_of_the_curve():
     (cell,) = STUDY.cells(CONFIG)
     rows = STUDY.measure(CONFIG, cell)
     assert rows == STUDY.measure(CONFIG, cell)
-    assert areas(rows, "trained").shape == (2, 5)
-    tau, curves = mean_curves(rows)
+    table = pd.DataFrame(rows)
+    assert areas(table, "trained").shape == (2, 5)
+    tau, curves = mean_curves(table)
     assert curves.shape == (6, len(tau))
     assert curves[:, 0] == pytest.approx(1)
     assert np.trapezoid(curves[1:], tau) == pytest.approx(
-        areas(rows, "trained").mean(axis=0), abs=0.02
+        areas(table, "trained").mean(axis=0), abs=0.02
     )
 
 
 def test_areas_that_rise_in_every_cell_hold():
-    told = STUDY.verdict(
-        config("A", "B"), made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.3, 0.4, 0.6])
-    )
-    assert (told.outcome, told.failing, told.cells, told.effect.value) == (
+    verdict = STUDY.verdict(config("A", "B"), two([0.3, 0.3, 0.4, 0.6]))
+    assert (verdict.outcome, verdict.failing, verdict.cells, verdict.effect.value) == (
         "holds",
         [],
         2,
         pytest.approx(1),
     )
-    assert told.notes[0].startswith("the same networks untrained: -1.00")
+    assert verdict.notes[0].startswith("the same networks untrained: -1.00")
 
 
 def test_a_cell_that_falls_is_named():
-    told = STUDY.verdict(
-        config("A", "B"), made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.6, 0.4, 0.3])
-    )
-    assert told.outcome == "holds in part"
-    assert [one.split(" (")[0] for one in told.failing] == ["B · digits"]
+    verdict = STUDY.verdict(config("A", "B"), two([0.3, 0.6, 0.4, 0.3]))
+    assert verdict.outcome == "holds in part"
+    assert [one.split(" (")[0] for one in verdict.failing] == ["B · digits"]
     assert STUDY.verdict(config("B"), made_up("B", [0.3, 0.6, 0.4, 0.3])).outcome == "does not hold"
 
 
@@ -81,7 +85,6 @@ def test_curves_that_cross_keep_their_order_up_to_the_crossing():
 
 
 def test_the_figure_has_areas_and_curves_for_each_architecture():
-    rows = made_up("A", [0.3, 0.2, 0.4, 0.5]) + made_up("B", [0.3, 0.3, 0.4, 0.6])
-    figure = STUDY.figure(config("A", "B"), rows)
+    figure = STUDY.figure(config("A", "B"), two([0.3, 0.3, 0.4, 0.6]))
     assert [axes.get_title("left") for axes in figure.axes] == ["A, digits", "B, digits", "", ""]
     figure.canvas.draw()

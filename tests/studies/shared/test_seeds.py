@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,8 @@ from flax import nnx
 
 from jaxalign.studies.shared.networks import RELU, TRANSFORMER
 from jaxalign.studies.shared.problems import fashion_pair, resized
-from jaxalign.studies.shared.seeds import initial, train_seeds
-from jaxalign.training import one_of
+from jaxalign.studies.shared.seeds import Trained, area, initial, monitor_of, train_seeds
+from jaxalign.training import fit, one_of
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,36 @@ def test_networks_depend_on_their_own_seed_alone(problem):
 
 
 def test_measured_before_and_after_is_measured_all_along(problem):
-    settings = {"seeds": [0, 1], "steps": 6, "batch_size": 20}
-    ends, along = (
-        train_seeds(RELU, problem, optax.adam(1e-2), **settings, every=every) for every in (None, 3)
+    settings = {"steps": 6, "batch_size": 20}
+    ends = train_seeds(RELU, problem, optax.adam(1e-2), seeds=[0, 1], **settings)
+    networks = initial(RELU, problem, [0, 1])
+    _, along = fit(
+        networks,
+        optax.adam(1e-2),
+        problem.inputs,
+        problem.labels,
+        monitor=monitor_of(RELU.tap(networks[0]), problem, {"area": area}),
+        every=3,
+        seed=[0, 1],
+        objective=problem.objective,
+        **settings,
     )
-    assert (ends.measured.tolist(), along.measured.tolist()) == ([0, 6], [0, 3, 6])
+    assert along.measured.tolist() == [0, 3, 6]
+    assert list(ends.layers) == list(along.layers)
+    assert ends.total == 60
     np.testing.assert_allclose(ends.loss, along.loss, rtol=1e-5)
-    for name, record in ends.layers.items():
-        np.testing.assert_allclose(record.area, along.layers[name].area[[0, 2]], rtol=1e-4)
+    for name, values in ends.layers.items():
+        assert values["area"].shape == (2, 2)
+        expected = np.asarray(along.layers[name]["area"])[[0, 2]]
+        np.testing.assert_allclose(values["area"], expected, rtol=1e-4)
+
+
+def test_the_last_loss_is_that_of_the_last_tenth_of_the_steps():
+    loss = np.arange(40.0).reshape(20, 2)
+    trained = Trained(loss, OrderedDict(), 1.0)
+    np.testing.assert_array_equal(trained.first_loss, [0, 1])
+    np.testing.assert_array_equal(trained.last_loss, [37, 38])
+    np.testing.assert_array_equal(Trained(loss[:3], OrderedDict(), 1.0).last_loss, [4, 5])
 
 
 def test_each_network_has_the_optimizer_of_its_number(problem):

@@ -1,9 +1,10 @@
-"""What was read off the figure of the authors' demo notebook, to ±10 of 1000: the trained curves on
-CIFAR-10.
-"""
+"""The values read off the figure of the authors' demo notebook: the trained curves on CIFAR-10."""
+
+CIFAR = "CIFAR-10"
+"""The data set of the figure."""
 
 TAU = (0.5, 1.0, 3.0, 5.0, 7.0, 10.0, 13.0)
-"""The thresholds at which it was read."""
+"""The thresholds at which the figure was read."""
 
 READ = {
     "input": (0.579, 0.498, 0.392, 0.296, 0.230, 0.139, 0.129),
@@ -18,3 +19,4 @@ FALLS = {"input": 16.0, "hidden_1": 12.5, "hidden_2": 14.0, "hidden_3": 21.0}
 
 LAYERS = tuple(READ)
 READING_ERROR = 0.010
+"""The figure was read to ±10 of 1000."""
