@@ -45,7 +45,7 @@ class Config:
 
     seeds: int = 5
     """Networks, each with its own weights and order of samples."""
-    samples: int = 1000
+    num_samples: int = 1000
     """Images, classes balanced."""
     steps: int = 1563
     """Updates: 100 epochs of 1000 images in batches of 64."""
@@ -65,7 +65,7 @@ def measure(config: Config, cell: Cell) -> list[Row]:
 
     The thresholds are those of the table and 62 on [0, 30].
     """
-    problem = _problem(str(cell["data"]), config.samples)
+    problem = _problem(str(cell["data"]), config.num_samples)
     grid = np.union1d(np.linspace(0, 30, 62), TAU)
     curve_on_grid = curve(grid)
 

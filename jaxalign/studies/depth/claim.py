@@ -42,7 +42,7 @@ class Config:
     """Hidden layers, rising."""
     width: int = 64
     seeds: int = 10
-    samples: int = 256
+    num_samples: int = 256
     """Of training, all measured."""
     side: int = 8
     """Pixels of Fashion-MNIST's images, which have 28."""
@@ -70,7 +70,7 @@ def cells(config: Config) -> list[Cell]:
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per seed and layer."""
-    problem = problem_named(cell["problem"], config.samples, config.side)
+    problem = problem_named(cell["problem"], config.num_samples, config.side)
     if cell["labels"] != REAL:
         problem = relabelled(problem, seed=0)
     trained = train_seeds(
@@ -212,7 +212,7 @@ STUDY = Study(
             depths=tuple(range(1, 9)),
             width=128,
             seeds=20,
-            samples=1000,
+            num_samples=1000,
             side=28,
             steps=1000,
             batch_size=64,

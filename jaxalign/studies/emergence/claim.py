@@ -53,7 +53,7 @@ class Config:
     architectures: tuple[str, ...] = tuple(one.name for one in ARCHITECTURES)
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     seeds: int = 5
-    samples: int = 256
+    num_samples: int = 256
     """Of training, all measured; diabetes has 442."""
     side: int = 8
     """Pixels of Fashion-MNIST's images, which have 28."""
@@ -79,7 +79,7 @@ def cells(config: Config) -> list[Cell]:
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per optimizer, seed and layer."""
-    problem = problem_named(cell["problem"], config.samples, config.side)
+    problem = problem_named(cell["problem"], config.num_samples, config.side)
     count = len(config.optimizers)
     trained = train_seeds(
         architecture_named(cell["architecture"], ARCHITECTURES),
@@ -202,7 +202,7 @@ STUDY = Study(
     source="Imani, Hu, White, Representation Alignment in Neural Networks (TMLR 2022)",
     sizes={
         "small": Config(),
-        "paper": Config(seeds=10, samples=1000, side=28, steps=1000, batch_size=64),
+        "paper": Config(seeds=10, num_samples=1000, side=28, steps=1000, batch_size=64),
     },
     cells=cells,
     measure=measure,

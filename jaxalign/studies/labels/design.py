@@ -28,7 +28,7 @@ class Config:
     """The architectures that are trained on even against odd digits. These images are small: on two
     cores a CNN takes minutes for larger ones.
     """
-    samples: int = 256
+    num_samples: int = 256
     """Of each problem."""
     draws: int = 2
     """Permutations of the labels to train on."""

@@ -69,9 +69,9 @@ def measures(tau: float) -> Measures:
 
 def _problem(config: Config, name: str) -> Problem:
     if name == DIGITS:
-        return digits_parity(config.samples)
+        return digits_parity(config.num_samples)
     a, b = next(pair for pair in config.pairs if pair_name(*pair) == name)
-    return fashion_pair(a, b, config.samples)
+    return fashion_pair(a, b, config.num_samples)
 
 
 def _train(

@@ -44,7 +44,7 @@ class Config:
     """Pullover against coat; digits even against odd."""
     architectures: tuple[str, ...] = tuple(one.name for one in DEEP)
     seeds: int = 6
-    samples: int = 256
+    num_samples: int = 256
     """Of training, all measured."""
     side: int = 8
     """Pixels of Fashion-MNIST's images, which have 28."""
@@ -69,7 +69,7 @@ def cells(config: Config) -> list[Cell]:
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per seed and layer, with the trained layer's curve."""
-    problem = problem_named(cell["problem"], config.samples, config.side)
+    problem = problem_named(cell["problem"], config.num_samples, config.side)
     side = np.sqrt(len(problem.inputs))
     thresholds = np.linspace(0, side, GRID)
     trained = train_seeds(
@@ -157,7 +157,9 @@ STUDY = Study(
     source="Imani, Hu, White, Representation Alignment in Neural Networks (TMLR 2022)",
     sizes={
         "small": Config(problems=(DIGITS,)),
-        "paper": Config(seeds=20, samples=1000, side=28, steps=1000, step_size=1e-3, batch_size=64),
+        "paper": Config(
+            seeds=20, num_samples=1000, side=28, steps=1000, step_size=1e-3, batch_size=64
+        ),
     },
     cells=cells,
     measure=measure,

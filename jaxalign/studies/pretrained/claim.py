@@ -41,7 +41,7 @@ STUDY = Study(
             ),
             pairs=((0, 6), (2, 4), (1, 3), (5, 7), (8, 9)),
             texts=(("stats", "special"), ("signal", "linalg"), ("ndimage", "optimize")),
-            samples=1000,
+            num_samples=1000,
             seeds=5,
         ),
     },

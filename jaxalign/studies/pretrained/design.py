@@ -26,7 +26,7 @@ class Config:
     """Of Fashion-MNIST's classes 0...9, each in one pair, so that no two tasks share an image."""
     texts: tuple[tuple[str, str], ...] = (("stats", "special"), ("signal", "linalg"))
     """Parts of scipy whose documentation is told apart, if the sentence encoder is installed."""
-    samples: int = 100
+    num_samples: int = 100
     """Of each task at most, in multiples of 20."""
     seeds: int = 3
     """Untrained networks."""

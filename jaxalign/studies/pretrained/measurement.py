@@ -58,7 +58,7 @@ def measure(config: Config, cell: Cell) -> list[Row]:
     for name in config.networks:
         published_file(name)
     task_of = {**image_tasks(config), **text_tasks(config)}[str(cell["task"])]
-    task = task_of(config.samples)
+    task = task_of(config.num_samples)
     layers = list(_layers(str(cell["network"]), task, config.seeds))
     areas = [_areas(layer.phi, task.targets) for layer in layers]
     permuted = _permuted(task.targets, config.permutations)

@@ -40,7 +40,7 @@ STUDY = Study(
             architectures=tuple(one.name for one in ARCHITECTURES),
             large_images=True,
             seeds=20,
-            samples=1000,
+            num_samples=1000,
             training=2000,
             horizon=10_000,
         ),

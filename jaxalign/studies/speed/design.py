@@ -39,7 +39,7 @@ class Config:
     """
     seeds: int = 5
     """Networks per cell."""
-    samples: int = 300
+    num_samples: int = 300
     """Of the classification problems; networks and heads learn from all."""
     training: int = 200
     """Updates of a network, by Adam at 1e-3 in batches of 64."""

@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per representation and labels; those of the inputs have the network −1."""
-    problem = PROBLEMS[str(cell["problem"])](config.samples)
+    problem = PROBLEMS[str(cell["problem"])](config.num_samples)
     architecture = architecture_named(cell["architecture"], ARCHITECTURES)
     rows: list[Row] = []
     for origin, activations in _representations(config, problem, architecture):

@@ -6,7 +6,7 @@ from jaxalign.studies.demo.claim import FOLDER, STUDY, Config
 from jaxalign.studies.demo.published import FALLS, LAYERS, READ, TAU
 from jaxalign.studies.demo.verdict import fall, unlike_figure
 
-TINY = Config(seeds=2, samples=60, steps=10, width=8)
+TINY = Config(seeds=2, num_samples=60, steps=10, width=8)
 
 
 def test_cifar_is_measured_where_the_environment_names_it(monkeypatch, tmp_path):

@@ -4,7 +4,9 @@ import pytest
 
 from jaxalign.studies.depth.claim import DIGITS, FASHION, STUDY, Config
 
-CONFIG = Config(problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, samples=64, steps=3)
+CONFIG = Config(
+    problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, num_samples=64, steps=3
+)
 
 
 def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> pd.DataFrame:

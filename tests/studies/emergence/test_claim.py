@@ -11,7 +11,7 @@ CONFIG = Config(
     architectures=("ReLU MLP",),
     optimizers=("SGD", "Adam"),
     seeds=2,
-    samples=64,
+    num_samples=64,
     side=4,
     steps=4,
 )

@@ -5,7 +5,7 @@ import pytest
 from jaxalign.studies.layers.claim import DIGITS, FASHION, STUDY, Config
 from jaxalign.studies.layers.table import areas, deeper_is_higher, mean_curves
 
-CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, samples=64, steps=3)
+CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, num_samples=64, steps=3)
 TAU = np.linspace(0, 1, 5)
 
 

@@ -19,7 +19,7 @@ from jaxalign.studies.pretrained.claim import STUDY
 from jaxalign.studies.pretrained.design import Config
 from jaxalign.studies.pretrained.published import TEXTS
 
-TINY = Config(networks=(), pairs=((0, 8),), texts=(), samples=40, seeds=2, permutations=19)
+TINY = Config(networks=(), pairs=((0, 8),), texts=(), num_samples=40, seeds=2, permutations=19)
 CELL = {"network": "tiny", "task": "T-shirt or Bag"}
 
 
@@ -299,7 +299,7 @@ def test_a_published_network_is_above_itself_untrained(scikit, name):
         networks=(),
         pairs=((5, 7),),
         texts=(("signal", "linalg"),),
-        samples=40,
+        num_samples=40,
         seeds=1,
         permutations=19,
     )

@@ -5,7 +5,7 @@ import pytest
 from jaxalign.studies.speed.claim import STUDY, Config
 from jaxalign.studies.speed.table import NO_NETWORK, association
 
-TINY = Config(architectures=("linear MLP", "CNN"), seeds=1, samples=40, training=5, horizon=30)
+TINY = Config(architectures=("linear MLP", "CNN"), seeds=1, num_samples=40, training=5, horizon=30)
 CONFIG = Config(resamples=50)
 CELLS = (("Fashion-MNIST", "linear MLP"), ("digits", "CNN"), ("diabetes", "linear MLP"))
 EXACT = {"error": 1e-14, "violations": 0}
