@@ -1,1 +1,1 @@
-"""How fast, and how right: label spectra against the SVDs that a user would call instead."""
+"""Speed and accuracy of label spectra, against the SVDs that a user would call instead."""

@@ -1,6 +1,4 @@
-"""Racing: all solvers in turn, round after round, in one process for each number of cores and BLAS
-threads.
-"""
+"""The race: all solvers in turn, round after round, one process per number of cores and threads."""
 
 import multiprocessing
 import os
@@ -18,18 +16,21 @@ import jax
 import numpy as np
 
 from jaxalign.benchmark.problem import Errors, Shape, errors, exact, example
-from jaxalign.benchmark.solvers import PRODUCTS, Data, solvers
+from jaxalign.benchmark.solvers import PRODUCTS, Data, as_answer, solvers
 
 ROUNDS = 3, 100
-ENOUGH = 0.05  # seconds that the clock and the system's noise are small against
-PATIENCE = 1800  # seconds for one call
+"""The fewest and the most rounds."""
+ENOUGH = 0.05
+"""Seconds of measurement against which the clock's resolution and the system's noise are small."""
+PATIENCE = 1800
+"""Seconds for one call."""
+
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Lane:
-    """What a process may use: some of the cores, and as many BLAS threads; no ``cores`` for an
-    accelerator's process.
-    """
+    """The cores and BLAS threads that a process may use; ``cores`` is None for an accelerator's."""
 
     cores: int | None
     blas: int
@@ -38,12 +39,20 @@ class Lane:
         if self.cores is None:
             return "device"
         cores = f"{self.cores} core{'s' * (self.cores > 1)}"
-        return cores if self.blas == self.cores else f"{cores}, BLAS on {self.blas}"
+        if self.blas == self.cores:
+            return cores
+        return f"{cores}, BLAS on {self.blas}"
 
 
 @dataclass
 class Times:
-    """Of one solver: seconds a call, by lane and round; how right it was; or why it did not run."""
+    """The result of one solver.
+
+    Attributes:
+      seconds: per call, lane → one number per round.
+      errors: of the answer; None for bare products.
+      failure: why it did not run in a lane.
+    """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     errors: Errors | None = None
@@ -51,7 +60,7 @@ class Times:
 
 
 class Device(NamedTuple):
-    """What is raced on; memory in bytes."""
+    """The device of a race; memory in bytes."""
 
     platform: str
     kind: str
@@ -59,12 +68,12 @@ class Device(NamedTuple):
 
 
 def device_here() -> Device:
-    """The device jax computes on by default."""
+    """The default device of jax."""
     device = jax.devices()[0]
+    # CPUs have no memory statistics.
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device(
-        device.platform, device.device_kind, (device.memory_stats() or {}).get("bytes_limit", host)
-    )
+    memory = (device.memory_stats() or {}).get("bytes_limit", host)
+    return Device(device.platform, device.device_kind, memory)
 
 
 def race(
@@ -73,41 +82,52 @@ def race(
     seconds: float,
     callback: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Times]:
-    """The times of all solvers on matrices of one shape; rounds go on for about ``seconds``, three
-    at least.
+    """The times of all solvers on matrices of one shape.
+
+    Args:
+      shape: of the matrices.
+      lanes: one process runs in each.
+      seconds: about how long the rounds go on; there are three at least.
+      callback: gets a line of text before each call.
     """
     callback(f"{shape}: reference")
     features, targets = example(shape)
-    answer = exact(features, targets)
+    reference = exact(features, targets)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         files = [Path(folder) / "features.npy", Path(folder) / "targets.npy"]
         for file, content in zip(files, (features, targets), strict=True):
             np.save(file, content)
+        # The processes map the file; this process needs no copy of its own.
         del features
         runners = {str(lane): stack.enter_context(_Runner(lane, shape, files)) for lane in lanes}
-        found = {name: Times() for name in next(iter(runners.values())).ask("names")}
-        for name, times in found.items():
+        results = {name: Times() for name in next(iter(runners.values())).ask("names")}
+
+        # 1. First calls compile, and give the answers to check.
+        for name, times in results.items():
             for label, runner in runners.items():
                 callback(f"{shape}: first call of {name}, {label}")
                 with _failing(times, label):
-                    first = runner.ask("answer", name)
+                    answer = runner.ask("answer", name)
                     times.seconds[label] = []
                     if times.errors is None and name.split(",")[0] not in PRODUCTS:
-                        times.errors = errors(first, answer, targets)
-        begin, rounds = time.perf_counter(), 0
-        while rounds < ROUNDS[0] or (time.perf_counter() - begin < seconds and rounds < ROUNDS[1]):
-            rounds += 1
-            for name, times in found.items():
+                        times.errors = errors(answer, reference, targets)
+
+        # 2. Rounds: a disturbance of the machine affects all solvers of a round alike.
+        begin = time.perf_counter()
+        for number in range(1, ROUNDS[1] + 1):
+            if number > ROUNDS[0] and time.perf_counter() - begin > seconds:
+                break
+            for name, times in results.items():
                 for label in list(times.seconds):
-                    callback(f"{shape}: round {rounds}, {name}, {label}")
+                    callback(f"{shape}: round {number}, {name}, {label}")
                     with _failing(times, label):
                         times.seconds[label].append(runners[label].ask("time", name))
-    return found
+    return results
 
 
 @contextmanager
 def _failing(times: Times, label: str) -> Iterator[None]:
-    """A solver that fails in a lane has no times there; its first failure is told."""
+    """A solver that fails in a lane has no times there; its first failure is recorded."""
     try:
         yield
     except RuntimeError as error:
@@ -116,28 +136,23 @@ def _failing(times: Times, label: str) -> Iterator[None]:
 
 
 class _Runner:
-    """A process that makes the calls of a lane; one that ends or hangs fails its call and is
-    replaced.
-    """
+    """A process for the calls of a lane. If it ends or hangs, the call fails, and it restarts."""
 
     def __init__(self, lane: Lane, shape: Shape, files: Sequence[Path]):
-        self._lane, self._shape, self._files = lane, shape, files
+        self._lane = lane
+        self._shape = shape
+        self._files = files
 
     def __enter__(self) -> "_Runner":
         context = multiprocessing.get_context("spawn")
-        self._connection, there = context.Pipe()
+        self._connection, remote = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(there, self._lane.cores, self._shape, self._files), daemon=True
+            target=_serve, args=(remote, self._lane.cores, self._shape, self._files), daemon=True
         )
-        threads = str(self._lane.blas)
-        with _environment(
-            {
-                name: threads
-                for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-            }
-        ):
+        # BLAS libraries read the number of threads when they are loaded.
+        with _environment(dict.fromkeys(_THREAD_VARIABLES, str(self._lane.blas))):
             self._process.start()
-        there.close()
+        remote.close()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,7 +161,11 @@ class _Runner:
         self._connection.close()
 
     def ask(self, what: str, name: str = "") -> Any:
-        """The answer to a request; RuntimeError if there is none."""
+        """The answer to a request.
+
+        Raises:
+          RuntimeError: the request failed, or the process ended or took too long.
+        """
         try:
             self._connection.send((what, name))
             if not self._connection.poll(PATIENCE):
@@ -155,22 +174,21 @@ class _Runner:
         except (EOFError, OSError) as error:
             self.__exit__()
             self.__enter__()
-            reason = (
-                f"took over {PATIENCE} s"
-                if isinstance(error, TimeoutError)
-                else "ended its process; was memory short?"
-            )
-            raise RuntimeError(reason) from None
+            if isinstance(error, TimeoutError):
+                raise RuntimeError(f"took over {PATIENCE} s") from None
+            raise RuntimeError("ended its process; was memory short?") from None
         if failed:
             raise RuntimeError(content)
         return content
 
 
 def _serve(connection: Connection, cores: int | None, shape: Shape, files: Sequence[Path]) -> None:
-    """In the process: answer requests until it is ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    """The loop of the process: answer requests until it is ended."""
+    # Ctrl-C is for the process that asks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if cores is not None:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before jax counts them
+        # Before jax counts the cores.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     data = Data(*(np.load(file, mmap_mode="r") for file in files))
     known = solvers(shape, jax.default_backend())
     calls: dict[str, Callable] = {}
@@ -179,37 +197,38 @@ def _serve(connection: Connection, cores: int | None, shape: Shape, files: Seque
         if what == "names":
             return list(known)
         if name not in calls:
+            # Also after a restart, when "time" is asked for: the call compiles first.
             calls[name] = known[name](data)
-            first = calls[name]()
+            result = calls[name]()
             if what == "answer":
-                return (
-                    None
-                    if name.split(",")[0] in PRODUCTS
-                    else tuple(np.asarray(x) for x in first[:2])
-                )
-        return _seconds_a_call(calls[name])
+                return None if name.split(",")[0] in PRODUCTS else as_answer(result)
+        return _seconds_per_call(calls[name])
 
     while True:
         request = connection.recv()
         try:
             connection.send((False, respond(*request)))
-        except Exception as error:  # a racer's failure is a result
+        except Exception as error:
+            # The failure of a solver is a result.
             connection.send((True, f"{type(error).__name__}: {error}".splitlines()[0]))
 
 
-def _seconds_a_call(call: Callable[[], object]) -> float:
-    """Of a short call the mean over ENOUGH time, after one that brings its data back into the
-    caches.
-    """
+def _seconds_per_call(call: Callable[[], object]) -> float:
+    """The time of a long call; for short ones, the mean over ENOUGH seconds."""
     begin = time.perf_counter()
     call()
-    if (took := time.perf_counter() - begin) > ENOUGH:
-        return took
-    begin, calls = time.perf_counter(), 0
-    while (took := time.perf_counter() - begin) < ENOUGH:
+    seconds = time.perf_counter() - begin
+    if seconds > ENOUGH:
+        return seconds
+    # The call above has brought the data back into the caches.
+    begin = time.perf_counter()
+    calls = 0
+    seconds = 0.0
+    while seconds < ENOUGH:
         call()
         calls += 1
-    return took / calls
+        seconds = time.perf_counter() - begin
+    return seconds / calls
 
 
 @contextmanager

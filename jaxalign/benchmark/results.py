@@ -1,11 +1,13 @@
-"""What a race says: medians, ratios within rounds, as JSON, as a table, as a picture."""
+"""The results of a race: medians and ratios within rounds, as JSON, a table, a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -20,62 +22,98 @@ ONE_CORE = "1 core"
 
 
 def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
-    """The numbers of one shape; ``speedup`` is over ``reference``, each solver where it is fastest.
+    """The numbers of one shape; ``speedup`` is over ``reference``, each solver at its fastest lane.
 
     Seconds are medians over rounds; speed-ups are medians of the ratios within rounds. GFLOP/s
-    count 2nd² a matrix, as if ΦᵀΦ were all there is to compute.
+    count 2nd² per matrix, as if ΦᵀΦ were all of the work.
     """
-    ran = {name: t for name, t in times.items() if t.seconds}
-    reference = NUMPY if NUMPY in ran else JAX
-    medians = {
-        name: {lane: float(np.median(held)) for lane, held in t.seconds.items()}
-        for name, t in ran.items()
-    }
-    best = {name: min(held, key=held.__getitem__) for name, held in medians.items()}
-    gemms = [name for name in ran if name.split(",")[0] == GEMM]
+    complete = {name: result for name, result in times.items() if result.seconds}
+    reference = NUMPY if NUMPY in complete else JAX
+    race = _Race(shape, complete, reference)
+    rows: dict[str, Any] = {}
+    for name, result in times.items():
+        if name in complete:
+            rows[name] = race.row(name)
+        else:
+            rows[name] = {"failure": result.failure}
+    return {"shape": str(shape), "reference": reference, "solvers": rows}
 
-    def faster(name: str, than: Sequence[str], lane: str | None) -> float | None:
-        """Median ratio of the fastest of ``than`` to ``name``, in a lane or each in its best."""
-        held = [times[other].seconds.get(lane or best[other]) for other in than if other in ran]
-        own = times[name].seconds.get(lane or best[name])
-        if own is None or not (others := [h for h in held if h]):
+
+class _Race:
+    """The results of the solvers that ran, to compare them with each other."""
+
+    def __init__(self, shape: Shape, times: Mapping[str, Times], reference: str):
+        self.shape = shape
+        self.times = times
+        self.reference = reference
+        self.products = [name for name in times if _kind(name) == GEMM]
+        self.medians = {
+            name: {lane: float(np.median(rounds)) for lane, rounds in result.seconds.items()}
+            for name, result in times.items()
+        }
+        self.best = {
+            name: min(lanes, key=lanes.__getitem__) for name, lanes in self.medians.items()
+        }
+
+    def speedup(self, name: str, others: Sequence[str], lane: str | None) -> float | None:
+        """Median ratio, within rounds, of the fastest of ``others`` to ``name``.
+
+        In one lane, or with ``lane=None`` each in its fastest. None if it was not measured.
+        """
+        own = self._rounds(name, lane)
+        rounds = [self._rounds(other, lane) for other in others if other in self.times]
+        measured = [seconds for seconds in rounds if seconds]
+        if own is None or not measured:
             return None
-        return round(float(np.median(np.min(others, axis=0) / np.asarray(own))), 3)
+        ratios = np.min(measured, axis=0) / np.asarray(own)
+        return round(float(np.median(ratios)), 3)
 
-    def row(name: str, found: Times) -> dict[str, Any]:
-        if name not in ran:
-            return {"failure": found.failure}
-        seconds = medians[name]
-        fastest, gemm = seconds[best[name]], faster(name, gemms, None)
-        figures: dict[str, Any] = {
+    def row(self, name: str) -> dict[str, Any]:
+        """The numbers of one solver."""
+        seconds = self.medians[name]
+        best = self.best[name]
+        shape = self.shape
+        row: dict[str, Any] = {
             "seconds": seconds,
-            "rounds": len(found.seconds[best[name]]),
-            "best": best[name],
-            "matrices_per_second": shape.count / fastest,
-            "gflops": 2e-9 * shape.count * shape.n * shape.d**2 / fastest,
-            "speedup": faster(name, [reference], None),
-            "time_over_gemm": gemm and round(1 / gemm, 3),
+            "rounds": len(self.times[name].seconds[best]),
+            "best": best,
+            "matrices_per_second": shape.count / seconds[best],
+            "gflops": 2e-9 * shape.count * shape.n * shape.d**2 / seconds[best],
+            **self._ratios(name, None),
         }
         if ONE_CORE in seconds and len(seconds) > 1:
-            gemm = faster(name, gemms, ONE_CORE)
-            figures["one_core"] = {
-                "speedup": faster(name, [reference], ONE_CORE),
-                "time_over_gemm": gemm and round(1 / gemm, 3),
-            }
-        return figures | ({} if found.errors is None else {"errors": asdict(found.errors)})
+            row["one_core"] = self._ratios(name, ONE_CORE)
+        errors = self.times[name].errors
+        if errors is not None:
+            row["errors"] = asdict(errors)
+        return row
 
-    return {
-        "shape": str(shape),
-        "reference": reference,
-        "solvers": {name: row(name, found) for name, found in times.items()},
-    }
+    def _ratios(self, name: str, lane: str | None) -> dict[str, float | None]:
+        over_product = self.speedup(name, self.products, lane)
+        if over_product is not None:
+            over_product = round(1 / over_product, 3)
+        return {
+            "speedup": self.speedup(name, [self.reference], lane),
+            "time_over_gemm": over_product,
+        }
+
+    def _rounds(self, name: str, lane: str | None) -> list[float] | None:
+        return self.times[name].seconds.get(lane or self.best[name])
+
+
+def _kind(name: str) -> str:
+    """The solver without its variant, as in "jaxalign, refined"."""
+    return name.split(",")[0]
 
 
 def table(result: Mapping[str, Any]) -> Table:
-    """One shape, a row a solver, fastest first; products last. 80 columns hold it."""
+    """One shape in at most 80 columns: one row per solver, fastest first, products last."""
     rows = {name: row for name, row in result["solvers"].items() if "failure" not in row}
-    with_cores = any("one_core" in row for row in rows.values())
-    batched = result["shape"].count("×") == 2  # of one matrix, matrices a second say what ms say
+    columns = _columns(
+        with_cores=any("one_core" in row for row in rows.values()),
+        # For a single matrix, matrices per second would only repeat the milliseconds.
+        batched=result["shape"].count("×") == 2,
+    )
     made = Table(
         header_style="bold",
         box=None,
@@ -84,40 +122,45 @@ def table(result: Mapping[str, Any]) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    made.title = f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area[/]"
+    made.title = (
+        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, "
+        "error of σ_min, A(τ), area[/]"
+    )
     made.add_column(style="bold", no_wrap=True)
-    for heading in (
-        "ms",
-        *["each/s"] * batched,
-        "GFLOP/s",
-        "speed",
-        *["1 core"] * with_cores,
-        "/GEMM",
-        "σ_min",
-        "curve",
-        "area",
-    ):
+    for heading in columns:
         made.add_column(heading, justify="right", no_wrap=True)
-    for name in sorted(
-        rows, key=lambda name: (name.split(",")[0] in PRODUCTS, -rows[name]["matrices_per_second"])
-    ):
-        row = rows[name]
-        wrong = row.get("errors", {})
-        made.add_row(
-            name,
-            _rounded(1e3 * min(row["seconds"].values())),
-            *[_rounded(row["matrices_per_second"])] * batched,
-            _rounded(row["gflops"]),
-            _number(row["speedup"]),
-            *[_number(row.get("one_core", {}).get("speedup"))] * with_cores,
-            _number(row["time_over_gemm"]),
-            *(_number(wrong.get(kind), ".0e") for kind in ("sigma_min", "curve", "area")),
-            style="dim" if name.split(",")[0] in PRODUCTS else "",
-        )
+
+    def order(name: str) -> tuple[bool, float]:
+        return _kind(name) in PRODUCTS, -rows[name]["matrices_per_second"]
+
+    for name in sorted(rows, key=order):
+        cells = [cell(rows[name]) for cell in columns.values()]
+        made.add_row(name, *cells, style="dim" if _kind(name) in PRODUCTS else "")
     made.caption = "\n".join(
         f"{name}: {row['failure']}" for name, row in result["solvers"].items() if "failure" in row
     )
     return made
+
+
+def _columns(*, with_cores: bool, batched: bool) -> dict[str, Callable[[dict], str]]:
+    """Heading → text of a row's cell."""
+    columns: dict[str, Callable[[dict], str]] = {
+        "ms": lambda row: _rounded(1e3 * min(row["seconds"].values()))
+    }
+    if batched:
+        columns["each/s"] = lambda row: _rounded(row["matrices_per_second"])
+    columns["GFLOP/s"] = lambda row: _rounded(row["gflops"])
+    columns["speed"] = lambda row: _number(row["speedup"])
+    if with_cores:
+        columns["1 core"] = lambda row: _number(row.get("one_core", {}).get("speedup"))
+    columns["/GEMM"] = lambda row: _number(row["time_over_gemm"])
+    for heading, kind in (("σ_min", "sigma_min"), ("curve", "curve"), ("area", "area")):
+        columns[heading] = partial(_error, kind=kind)
+    return columns
+
+
+def _error(row: dict, kind: str) -> str:
+    return _number(row.get("errors", {}).get(kind), ".0e")
 
 
 def _rounded(value: float) -> str:
@@ -129,12 +172,9 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 
 def picture(results: Sequence[Mapping[str, Any]], device: str) -> Figure:
-    """A panel a shape, a mark a solver: how fast upward, how wrong to the right."""
-    names = [
-        name
-        for name in dict.fromkeys(n for r in results for n in r["solvers"])
-        if name.split(",")[0] not in PRODUCTS
-    ]
+    """One panel per shape, one mark per solver: speed upward, error to the right."""
+    every_name = dict.fromkeys(name for result in results for name in result["solvers"])
+    names = [name for name in every_name if _kind(name) not in PRODUCTS]
     marks = _marks(names)
     columns = min(len(results), 3 if len(results) < 7 else 4)
     rows = -(-len(results) // columns)
@@ -145,46 +185,49 @@ def picture(results: Sequence[Mapping[str, Any]], device: str) -> Figure:
             axes.set_visible(i < len(results))
             axes.tick_params(labelbottom=i + columns >= len(results))
         for axes, result in zip(panels, results, strict=False):
-            axes.axhline(1, color=MUTED, linewidth=1, linestyle=":")
-            for name, found in result["solvers"].items():
-                if name in marks and "failure" not in found:
-                    axes.plot(found["errors"]["curve"], found["speedup"], **marks[name])
-            axes.set_title(result["shape"], fontsize=11)
-        panels[0].set(xscale="log", yscale="log")
-        panels[0].xaxis.set_major_locator(LogLocator(1000))
-        panels[0].yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
-        panels[0].yaxis.set_minor_formatter(NullFormatter())
-        figure.legend(
-            [Line2D([], [], **mark) for mark in marks.values()],
-            names,
-            loc="outside right upper",
-            fontsize=9,
-        )
+            _draw(axes, result, marks)
+        _scale(panels[0])
+        handles = [Line2D([], [], **mark) for mark in marks.values()]
+        figure.legend(handles, names, loc="outside right upper", fontsize=9)
         figure.supylabel(f"speed over {results[0]['reference']}", fontsize=10, color=INK)
         figure.supxlabel("largest error of A(τ)/‖y‖², at condition 10⁶", fontsize=10, color=INK)
-        figure.suptitle(
-            f"Faster is up, more accurate is left ({device})",
-            x=0.01,
-            ha="left",
-            fontsize=12,
-            fontweight="bold",
-        )
+        title = f"Faster is up, more accurate is left ({device})"
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
 
 
+def _draw(axes: Axes, result: Mapping[str, Any], marks: Mapping[str, dict[str, Any]]) -> None:
+    axes.axhline(1, color=MUTED, linewidth=1, linestyle=":")
+    for name, row in result["solvers"].items():
+        if name in marks and "failure" not in row:
+            axes.plot(row["errors"]["curve"], row["speedup"], **marks[name])
+    axes.set_title(result["shape"], fontsize=11)
+
+
+def _scale(axes: Axes) -> None:
+    """Logarithmic axes, which all panels share."""
+    axes.set(xscale="log", yscale="log")
+    axes.xaxis.set_major_locator(LogLocator(1000))
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}×"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _marks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Cold discs for our routes, the default a star; warm squares for what one would call instead."""
+    """Our routes are cold circles, the default a star; other solvers are warm squares."""
     ours = [name for name in names if name.startswith(OURS)]
     theirs = [name for name in names if name not in ours]
     cold = matplotlib.colormaps["viridis"](np.linspace(0.1, 0.75, len(ours)))
     warm = matplotlib.colormaps["YlOrRd"](np.linspace(0.9, 0.4, len(theirs)))
-    colour = dict(zip(ours + theirs, [*cold, *warm], strict=True))
-    shape = {
-        name: ("*", 12) if name == OURS else ("o", 7) if name in ours else ("s", 6)
-        for name in names
-    }
-    return {
-        n: {"color": colour[n], "marker": shape[n][0], "markersize": shape[n][1], "linestyle": ""}
-        for n in names
-    }
+    colours = dict(zip(ours + theirs, [*cold, *warm], strict=True))
+    shapes = dict.fromkeys(ours, ("o", 7)) | dict.fromkeys(theirs, ("s", 6)) | {OURS: ("*", 12)}
+    marks = {}
+    for name in names:
+        marker, size = shapes[name]
+        marks[name] = {
+            "color": colours[name],
+            "marker": marker,
+            "markersize": size,
+            "linestyle": "",
+        }
+    return marks

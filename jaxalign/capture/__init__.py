@@ -1,4 +1,4 @@
-"""From a model nobody edited to the activations of its layers."""
+"""Capture the activations of a model's layers without editing the model."""
 
 from jaxalign.capture._tags import reap, tag
 from jaxalign.capture._tap import Tap, tap

@@ -1,9 +1,8 @@
-"""The flax.nnx adapter: activations are sown by a subclass that each layer of a throw-away copy is
-moved to.
+"""The flax.nnx adapter: each layer of a temporary copy gets a subclass that sows its activation.
 
-Only instances of the copy change class, never the user's classes, so any thread may trace. Sown
-values are module state, so they pass through nnx.jit and nnx.remat inside the model as no Python
-list would.
+Only instances in the copy change their class, never the user's classes, so several threads may
+trace at once. Sown values are module state: unlike a Python list, they pass through nnx.jit and
+nnx.remat inside the model.
 """
 
 from collections import OrderedDict
@@ -13,11 +12,11 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxalign.capture._filters import Filters, in_order, matches, require_all_found
+from jaxalign.capture._filters import Filters, captured, in_order, matches, require_all_found
 
 
 class Activation(nnx.Intermediate):
-    """The variable type activations are sown under; the model's own Intermediates stay apart."""
+    """The variable type of sown activations, separate from the model's own Intermediates."""
 
 
 _SOWN = "activation"
@@ -26,7 +25,7 @@ _SOWN = "activation"
 def nnx_forward(
     model: nnx.Module, filters: Filters, at: str
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
-    """``(state, *args) -> (output, activations)`` of the layers of ``model`` that fit the filters."""
+    """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
     require_all_found(filters, _layers(model), "are not layers of the model")
     graph = nnx.graphdef(model)
 
@@ -39,10 +38,12 @@ def nnx_forward(
 def record(
     copy: nnx.Module, filters: Filters, at: str, *args: Any, **kwargs: Any
 ) -> tuple[Any, OrderedDict[str, Any]]:
-    """Call a module that is about to be thrown away: (output, activations). Its state is then that
-    after the call.
+    """Call a temporary copy of a module: (output, activations).
+
+    The copy is changed: afterwards, its state is that after the call.
     """
-    calls: list[str] = []  # names only: a traced value kept here would leak out of nnx.jit
+    # Names only: a traced value kept here would leak out of nnx.jit.
+    calls: list[str] = []
     tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
     for name, layer in tapped.items():
         layer.__class__ = _recording(type(layer), name, at, calls)
@@ -64,13 +65,11 @@ def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
 
 
 def _recording(layer: type, name: str, at: str, calls: list[str]) -> type:
-    """A subclass of ``layer`` that sows what its ``__call__`` returns, or the first argument it is
-    given.
-    """
+    """A subclass of ``layer`` that sows the output of its ``__call__``, or the first argument."""
 
     def __call__(self, *args, **kwargs):
         output = layer.__call__(self, *args, **kwargs)
-        value = output if at == "output" else next(iter((*args, *kwargs.values())), None)
+        value = captured(at, output, args, kwargs)
         if isinstance(value, jax.Array):
             calls.append(name)
             self.sow(Activation, _SOWN, value)

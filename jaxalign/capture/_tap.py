@@ -1,4 +1,4 @@
-"""``tap``: a model nobody edited, as a pure function that also returns its layers' activations."""
+"""``tap``: an unmodified model as a pure function that also returns its layers' activations."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,17 +19,15 @@ Forward = Callable[..., tuple[Any, Activations]]
 
 @dataclass(frozen=True)
 class Tap:
-    """A model's forward pass with the activations of some layers: ``tap(state, *args) -> (output,
-    {name: activation})``.
+    """A forward pass with activations: ``tap(state, *args) -> (output, {name: activation})``.
 
-    Pure: works under jit, vmap, grad and scan, and leaves state and model as they are (what a
-      forward pass would
-    update, such as BatchNorm's averages, is dropped). The mapping is an ``OrderedDict`` in the
-    order in which layers run, an order that jit keeps; the second call of a shared layer is named
+    It is pure: it works under jit, vmap, grad and scan, and does not change state or model (updates
+    of a forward pass, such as BatchNorm's averages, are dropped). The mapping is an ``OrderedDict``
+    in the order in which layers run, which jit keeps. The second call of a shared layer is named
     ``name#2``.
 
     Attributes:
-      layers: the filters asked for.
+      layers: the filters.
       at: "output" or "input" of the layers.
       forward: the adapter: ``(state, *args) -> (output, activations)``.
     """
@@ -48,43 +46,43 @@ def tap(
     *,
     at: Literal["output", "input"] = "output",
 ) -> Tap:
-    """Capture layers of an unmodified model: ``tap(model)(state, x) -> (output, {name:
-    activation})``.
+    """Capture layers of a model: ``tap(model)(state, x) -> (output, {name: activation})``.
 
-    The input of a layer is the post-activation of the one before it, so ``at="input"`` sees what a
-    functional ``relu`` returned. Every submodule is a layer, by its dotted path
-    (``blocks.0.conv``); the model itself is not.
+    Every submodule is a layer, named by its dotted path (``blocks.0.conv``); the model itself is
+    not. The input of a layer is the post-activation of the layer before, so ``at="input"`` captures
+    the results of a functional ``relu``.
 
     Args:
-      model: a flax.nnx module (its structure is taken now, its state at each call:
-        ``tap(model)(nnx.state(model), x)``); a flax.linen module, called as
-        ``tap(module)(variables, x, ...)`` with what ``apply`` takes; or any function of
-        (parameters, ...), whose layers are the values it passes through ``tag``.
-      layers: which ones: a glob pattern over layer names, in which ``*`` also spans dots; a type
-        (``nnx.Conv``); a predicate of (name, layer); or a list of these, of which each layer has to
+      model: a flax.nnx module, a flax.linen module, or a function. An nnx module's structure is
+        taken now, its state at each call: ``tap(model)(nnx.state(model), x)``. A linen module is
+        called with the arguments of ``apply``: ``tap(module)(variables, x, ...)``. A function takes
+        (parameters, ...); its layers are the values that it passes through ``tag``.
+      layers: a glob pattern over layer names, in which ``*`` also matches dots; a type
+        (``nnx.Conv``); a predicate of (name, layer); or a list of these, of which a layer has to
         fit one.
-      at: capture what the layers return, or the first argument they are given.
+      at: capture the output of the layers, or their first argument.
 
     Returns:
-      Tap. A layer whose value is no array (a tuple, say) is left out.
+      Tap. Layers whose value is no array (a tuple, say) are left out.
 
     Raises:
-      TypeError: a model or a filter that is none of these.
-      ValueError: a filter that fits no layer (when tapped; when called, for linen modules and
-        functions), or only layers that are never called (when called), with the names there are; a
-        linen layer in a scan that drops what it sows; an unknown ``at``, or "input" for a function.
+      TypeError: another kind of model or filter.
+      ValueError: a filter that fits no layer (for linen modules and functions, when called), or
+        only layers that are never called (when called); the message lists the names. A linen layer
+        in a scan that drops what it sows. An unknown ``at``, or "input" for a function.
 
     Example:
       >>> from flax import nnx
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
-      >>> model = nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(1)))
-      >>> output, activations = ja.tap(model, nnx.Linear, at="input")(nnx.state(model), jnp.ones((5, 4)))
+      >>> rngs = nnx.Rngs(0)
+      >>> model = nnx.Sequential(nnx.Linear(4, 3, rngs=rngs), nnx.relu, nnx.Linear(3, 1, rngs=rngs))
+      >>> tap = ja.tap(model, nnx.Linear, at="input")
+      >>> output, activations = tap(nnx.state(model), jnp.ones((5, 4)))
       >>> {name: a.shape for name, a in activations.items()}
       {'layers.0': (5, 4), 'layers.2': (5, 3)}
 
-    Source: ours, on flax.nnx.capture, flax.linen.intercept_methods and
-      jax.ad_checkpoint.checkpoint_name.
+    Source: flax.nnx.capture, flax.linen.intercept_methods and jax.ad_checkpoint.checkpoint_name.
     """
     if at not in ("output", "input"):
         raise ValueError(f"at must be 'output' or 'input', found {at!r}")
@@ -101,9 +99,11 @@ def tap(
         case _ if callable(model):
             if at == "input":
                 raise ValueError(
-                    "at='input' is for the layers of a module; of a function tag the value that is meant"
+                    "at='input' is for the layers of a module; "
+                    "of a function tag the value that is meant"
                 )
             return Tap(filters, at, reap(model, filters))
     raise TypeError(
-        f"model must be a flax.nnx or flax.linen module, or a function, found {type(model).__name__}"
+        "model must be a flax.nnx or flax.linen module, or a function, "
+        f"found {type(model).__name__}"
     )
