@@ -94,15 +94,6 @@ def curves(
     )
 
 
-def usual_thresholds(num_samples: float) -> tuple[float, ...]:
-    """Three τ, 5, 15 and 30 % of the largest possible σ = √n, to one digit: 2, 5 and 9 for
-    n = 1000.
-    """
-    exact = [share * num_samples**0.5 for share in (0.05, 0.15, 0.3)]
-    # For a handful of samples two may round to one value, which is enough once.
-    return tuple(dict.fromkeys(float(f"{tau:.0e}") for tau in exact))
-
-
 def _share(spectrum: Spectrum) -> Spectrum:
     """The spectrum with the columns of targets added up, in units of ‖Y‖².
 

@@ -183,7 +183,7 @@ def require_memory(layers: Mapping[str, LayerPlan], targets: int, copies: int, l
     )
 
 
-def readable(count: float) -> str:
+def readable(count: int | float) -> str:
     """A number of bytes for people: 1.5 GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign.alignment import usual_thresholds
 from jaxalign.inspection import Inspected, curves, numbers, read_inspection, save
 from jaxalign.inspection._folder import require_free
-from jaxalign.inspection._numbers import usual_thresholds
 
 
 @pytest.fixture(scope="module")

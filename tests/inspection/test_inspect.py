@@ -1,3 +1,5 @@
+from collections import OrderedDict
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -358,8 +360,8 @@ def test_the_null_keeps_the_mean_of_the_targets(net, tap, data, cut):
 
 def test_many_maps_are_named_in_short(usual):
     plan = LayerPlan((4, 4, 7), "float32", "mean", 1, 8)
-    layers = {f"conv{i}": plan for i in range(9)}
-    text = notes(type(usual)({}, {}, layers, {}, 70.0))[0]
+    layers = OrderedDict((f"conv{i}", plan) for i in range(9))
+    text = notes(replace(usual, layers=layers))[0]
     assert text.endswith("conv0, conv1, conv2 and 6 other layers.")
 
 
