@@ -1,36 +1,68 @@
-"""What all pages have in common: their style, pictures inside the page, numbers for people."""
+"""What all pages have in common: templates, pictures inside the page, numbers for people."""
 
 import io
-from collections.abc import Mapping
-from html import escape
-from importlib.resources import files
-from string import Template
+from functools import cache
 
+import matplotlib
 import numpy as np
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from jaxalign.style.figures import STYLE
 
-def fill(package: str, template: str, text: Mapping[str, str], markup: Mapping[str, str]) -> str:
-    """A template of a package with the style all pages share, text (escaped here) and markup (as it
-    is).
+
+def render(package: str, template: str, **values: object) -> str:
+    """Fill a template of a package, which may extend and import those of ``jaxalign.style``.
+
+    Every value is escaped, but for Markup.
+
+    Raises:
+      jinja2.UndefinedError: the template names a value that was not passed.
     """
-    style = files("jaxalign.style").joinpath("style.css").read_text(encoding="utf-8")
-    values = {name: escape(value) for name, value in text.items()} | dict(markup) | {"style": style}
-    return Template(files(package).joinpath(template).read_text(encoding="utf-8")).substitute(
-        values
-    )
+    return _environment(package).get_template(template).render(values)
 
 
-def svg(figure: Figure) -> str:
-    """A figure as an <svg> element."""
+def svg(figure: Figure) -> Markup:
+    """A figure as an <svg> element, the same for the same figure."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # What STYLE says of the format counts when the figure is written, not when it is drawn.
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return Markup(text[text.index("<svg") :])
 
 
 def percent(share: float) -> str:
     """A share for people: 0.4%, 43%, 99.6%."""
     if np.isnan(share):
         return "NaN"
-    return f"{share:.1%}" if share < 0.0995 or 0.995 < share < 1 else f"{share:.0%}"
+    # One decimal where whole percents would hide how far the share is from 0 or from 1.
+    near_an_end = share < 0.0995 or 0.995 < share < 0.9995
+    return f"{share:.1%}" if near_an_end else f"{share:.0%}"
+
+
+def number(value: float, digits: int) -> str:
+    """A number for people, with so many decimals."""
+    return "NaN" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def unbroken(text: str) -> str:
+    """Text that stays on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@cache
+def _environment(package: str) -> Environment:
+    loaders = [PackageLoader(name, "") for name in (package, "jaxalign.style")]
+    environment = Environment(
+        loader=ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    # Curves are most of a page, so their JSON has no blanks.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
+    return environment

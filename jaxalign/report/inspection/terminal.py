@@ -1,24 +1,26 @@
-"""An inspection in the terminal: a row a layer."""
+"""An inspection in the terminal: one row per layer."""
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from jaxalign.inspection import Inspected, numbers
+from jaxalign.report.inspection.headline import Rows, last_layer, most_aligned
 
 
-def inspected_table(found: Inspected) -> Group:
-    """What `jaxalign inspect` ends with: what was measured in a line, a row a layer, and what was
-    left out.
+def inspected_table(inspected: Inspected) -> Group:
+    """What `jaxalign inspect` ends with: what was measured in a line, one row per layer, and what
+    was left out.
     """
-    inspection, tau = found.inspection, found.thresholds
+    inspection, thresholds = inspected.inspection, inspected.thresholds
+    middle = len(thresholds) // 2
+    rows = numbers(inspection, thresholds)
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("layer", no_wrap=True)
     table.add_column("shape", no_wrap=True)
-    for heading in ("d", "area", *(f"A({t:g})" for t in tau), "chance", "rank"):
+    for heading in ("d", "area", *(f"A({tau:g})" for tau in thresholds), "chance", "rank"):
         table.add_column(heading, justify="right", no_wrap=True)
-    middle = len(tau) // 2
-    for name, row in numbers(inspection, tau).items():
+    for name, row in rows.items():
         layer = inspection.layers[name]
         shares = [f"{share:.3f}" for share in row.alignment]
         shares[middle] = f"[bold]{shares[middle]}[/]"
@@ -28,24 +30,33 @@ def inspected_table(found: Inspected) -> Group:
             f"{layer.width:,}",
             f"[bold]{row.area:.2f}[/]",
             *shares,
-            f"[dim]{row.chance[middle]:.3f}[/]",
+            f"[dim]{row.null_alignment[middle]:.3f}[/]",
             f"{row.aligned_rank:,}",
         )
-    title, subtitle = (
-        Text(found.config["title"], style="bold"),
-        Text(found.config["subtitle"], style="dim"),
+    meaning = (
+        f"area ∫A dτ and A(τ): over ‖y‖²; chance: A({thresholds[middle]:g}), mean over all orders "
+        "of the targets; rank: directions that hold 90% of what the layer spans of the targets"
     )
     left_out = [
-        Text(f"{name} is left out: {reason}", style="dim")
-        for name, reason in inspection.left_out.items()
+        Text(f"{name} is left out: {why}", style="dim") for name, why in inspection.left_out.items()
     ]
-    meaning = (
-        f"area ∫A dτ and A(τ): over ‖y‖²; chance: A({tau[middle]:g}) of random targets; "
-        "rank: directions that hold 90% of what of the targets the layer spans"
-    )
-    return Group(title, subtitle, "", table, "", Text(meaning, style="dim"), *left_out)
+    title = Text(inspected.config["title"], style="bold")
+    subtitle = Text(inspected.config["subtitle"], style="dim")
+    below = [Text(_headline(rows)), Text(meaning, style="dim"), *left_out]
+    return Group(title, subtitle, "", table, "", *below)
 
 
 def shown_shape(shape: tuple[int, ...]) -> str:
     """The shape of one sample: 56×56×64."""
     return "×".join(map(str, shape))
+
+
+def _headline(rows: Rows) -> str:
+    """Which layer is the most aligned, and where the last one stands."""
+    headline, last = most_aligned(rows), last_layer(rows)
+    if headline == last:
+        return f"Most aligned by area: {headline}, the last layer."
+    return (
+        f"Most aligned by area: {headline} ({rows[headline].area:.2f}); "
+        f"the last layer is {last} ({rows[last].area:.2f})."
+    )

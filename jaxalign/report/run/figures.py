@@ -1,180 +1,180 @@
-"""The pictures of a run, from its history alone: alignment by step, curve by layer, and step ×
-threshold.
+"""The pictures of a run's alignment, by step, by layer, and step × threshold.
 
-Of several models the lines are medians, and the bands around them their 95 % intervals.
+For several models the lines are medians, and the bands around them their 95 % intervals.
 """
-
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from jaxalign._features import INPUT
-from jaxalign.report.run.summary import (
-    chance_at,
-    last_layer,
-    middle_threshold,
-    model_layers,
-    of_layer,
-    over_models,
+from jaxalign.report.run.axes import (
+    draw,
+    layer_colours,
+    layer_line,
+    name_layers,
+    panels,
+    step_axis,
+    titled,
 )
-from jaxalign.runs import History
-from jaxalign.runs._folder import PICTURES
-from jaxalign.statistics import Estimate
-from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
+from jaxalign.report.run.other_figures import measures_by_coordinate, measures_by_step
+from jaxalign.report.run.quantities import arrays, scalars
+from jaxalign.report.run.summary import RunSummary
+from jaxalign.runs import is_input
+from jaxalign.style.figures import CHANCE, STEPS, STYLE, line_style, plain_text
+
+LONG = 24  # characters of a layer's name, for the title of a small panel
 
 
-def all_figures(history: History) -> dict[str, Figure]:
-    """Every picture of a run, by file name."""
-    return dict(
-        zip(
-            PICTURES,
-            (alignment_by_step(history), curve_by_layer(history), threshold_heat_map(history)),
-            strict=True,
-        )
-    )
+def all_figures(run: RunSummary) -> dict[str, Figure]:
+    """Every picture there is something to draw for, by file name."""
+    logged = {measure for measures in run.shares.values() for measure in measures}
+    figures = {}
+    if logged & {"alignment", "area"}:
+        figures["alignment_by_step"] = alignment_by_step(run)
+    if "curve" in logged:
+        figures["curve_by_layer"] = curve_by_layer(run)
+    if run.headline and "curve" in run.shares[run.headline]:
+        figures["threshold_heat_map"] = threshold_heat_map(run)
+    if scalars(run, run.history.layers):
+        figures["measures_by_step"] = measures_by_step(run)
+    if arrays(run, run.history.layers):
+        figures["measures_by_coordinate"] = measures_by_coordinate(run)
+    return figures
 
 
-def alignment_by_step(history: History) -> Figure:
-    """Two panels over steps, a line a layer: A(τ)/‖y‖² at the middle threshold, and the area over
-    ‖y‖².
+def alignment_by_step(run: RunSummary) -> Figure:
+    """Two panels over steps, one line per layer: A(τ)/‖y‖² at the middle threshold, and the area
+    over ‖y‖². One row per monitor.
     """
-    middle = middle_threshold(history)
-    tau = history.thresholds[middle]
-    seeds, total = over_models(history), history.total
+    groups = [[name for name in names if run.shares[name]] for names in run.monitors.values()]
+    groups = [names for names in groups if names]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
-        at_threshold, area = figure.subplots(1, 2)
-        for name, colour in layer_colours(history).items():
-            record, style = (
-                of_layer(seeds, name),
-                {"color": colour, "label": name, **line_style(name)},
-            )
-            _draw(
-                at_threshold,
-                history.measured,
-                record.map(lambda r: r.alignment[:, middle] / total),
-                style,
-            )
-            _draw(area, history.measured, record.map(lambda r: r.area / total), style)
-        last = last_layer(history)
-        chance = chance_at(seeds.value, last, tau)
-        at_threshold.plot(
-            history.measured,
-            chance,
-            ":",
-            color=MUTED,
-            linewidth=1.2,
-            label=f"random labels in {last}",
-        )
-        at_threshold.set(
-            title=f"Share of the labels along directions with σ ≥ {tau:g}", ylim=(0, 1.02)
-        )
-        at_threshold.yaxis.set_major_formatter(PercentFormatter(1))
-        area.set(title="Area under the whole curve  ∫A dτ / ‖y‖²", ylim=(0, None))
-        for axes in (at_threshold, area):
-            _step_axis(axes, history)
-        at_threshold.legend(loc="best", fontsize=9)
+        figure, drawn = panels(2 * len(groups), (5.6, 4.2), columns=2)
+        for names, at_threshold, area in zip(groups, drawn[::2], drawn[1::2], strict=True):
+            _shares_over_steps(at_threshold, run, names)
+            _areas_over_steps(area, run, names)
+            for axes in (at_threshold, area):
+                step_axis(axes, run.history)
+        name_layers(figure, drawn)
     return figure
 
 
-def curve_by_layer(history: History) -> Figure:
-    """A panel a layer: A(τ)/‖y‖² untrained and trained, beside the inputs' curve and that of random
-    labels.
+def curve_by_layer(run: RunSummary) -> Figure:
+    """One panel per layer: A(τ)/‖y‖² untrained and trained, with the curve of the inputs and that
+    of chance.
     """
-    names = model_layers(history)
-    seeds, total = over_models(history), history.total
+    names = [name for name, measures in run.shares.items() if "curve" in measures]
+    # Where inputs alone were measured they have the panel.
+    names = [name for name in names if not is_input(name)] or names
     with matplotlib.rc_context(STYLE):
-        columns = min(len(names), 4)
-        rows = -(-len(names) // columns)
-        figure = Figure(figsize=(3.1 * columns + 0.6, 3.0 * rows + 0.6), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        colours = layer_colours(history)
-        for axes, name in zip(panels.flat, names, strict=False):
-            if INPUT in history.layers:
-                inputs = seeds.value.layers[INPUT].curve[-1] / total
-                axes.plot(
-                    history.grid, inputs, color=colours[INPUT], label="input", **line_style(INPUT)
-                )
-            record = of_layer(seeds, name)
-            axes.plot(
-                history.grid,
-                record.value.null[-1] / total,
-                ":",
-                color=MUTED,
-                linewidth=1.2,
-                label="random labels",
-            )
-            untrained = {"color": colours[name], "alpha": 0.45, "label": "untrained"}
-            trained = {"color": colours[name], "linewidth": 2.4, "label": "trained"}
-            _draw(axes, history.grid, record.map(lambda r: r.curve[0] / total), untrained)
-            _draw(axes, history.grid, record.map(lambda r: r.curve[-1] / total), trained)
-            axes.set(title=name, xlim=(0, history.grid[-1]), ylim=(0, 1.02))
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
-        for axes in panels.flat[len(names) :]:
-            axes.set_visible(False)
+        figure, drawn = panels(len(names), (3.1, 3.1), columns=4, sharex=True, sharey=True)
+        for axes, name in zip(drawn, names, strict=True):
+            _curves(axes, run, name)
+            size = {"fontsize": 8.5} if len(name) > LONG else {}
+            axes.set_title(plain_text(name), **size)
+        drawn[0].set(xlim=(0, max(run.axis(name, "curve")[-1] for name in names)), ylim=(0, 1.02))
+        drawn[0].yaxis.set_major_formatter(PercentFormatter(1))
         figure.supxlabel("threshold τ on the singular values", fontsize=10)
         figure.supylabel("A(τ) / ‖y‖²", fontsize=10)
-        panels.flat[0].legend(loc="upper right", fontsize=8.5)
+        drawn[0].legend(loc="upper right", fontsize=8.5)
     return figure
 
 
-def threshold_heat_map(history: History) -> Figure:
-    """Step × threshold for the last layer: colour is A(τ)/‖y‖², with the contour where half of the
-    labels is left.
+def threshold_heat_map(run: RunSummary) -> Figure:
+    """Step × threshold for the most aligned layer: colour is A(τ)/‖y‖², and a line follows the
+    largest τ whose directions hold half of the targets.
     """
-    name = last_layer(history)
-    share = np.array(over_models(history).value.layers[name].curve.T / history.total)
-    share[:, np.isnan(share).any(axis=0)] = (
-        np.nan
-    )  # a diverged step is blank, also at τ = 0, where A is ‖y‖² all the same
+    name = run.headline
+    if name is None:
+        raise ValueError("the run logged no curve of which a heat map could be drawn")
+    grid = run.axis(name, "curve")
+    share = np.array(run.shares[name]["curve"].value.T)
+    # A diverged step is blank, also at τ = 0, where A is ‖y‖² all the same.
+    share[:, ~np.isfinite(share).all(axis=0)] = np.nan
+    edges = np.append(run.history.measured, run.history.step[-1] + 1)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         axes = figure.subplots()
-        edges = np.append(history.measured, history.step[-1] + 1)
-        between = (history.grid[1:] + history.grid[:-1]) / 2
-        tau_edges = np.concatenate([[history.grid[0]], between, [history.grid[-1]]])
+        # Between two points of the grid A is drawn at the value of the right one, as in curves.
         mesh = axes.pcolormesh(
-            edges, tau_edges, share, cmap="viridis", vmin=0, vmax=1, rasterized=True
+            edges, grid, share[1:], cmap="viridis", vmin=0, vmax=1, rasterized=True
         )
-        if len(history.measured) > 1 and (share < 0.5).any() and (share > 0.5).any():
-            axes.contour(
-                history.measured, history.grid, share, levels=[0.5], colors="white", linewidths=1.2
-            )
-        _step_axis(axes, history)
+        half = _half(grid, share)
+        axes.step(edges, np.append(half, half[-1]), where="post", color="white", linewidth=1.2)
+        step_axis(axes, run.history)
         axes.grid(visible=False)
         axes.set(
-            title=f"{name}: labels along directions with σ ≥ τ  (white: half of them)",
+            title=f"{plain_text(name)}: targets along directions with σ ≥ τ  (white: half of them)",
             ylabel="threshold τ",
+            ylim=(grid[0], grid[-1]),
         )
         figure.colorbar(mesh, ax=axes, label="A(τ) / ‖y‖²", format=PercentFormatter(1), pad=0.01)
     return figure
 
 
-def layer_colours(history: History) -> dict[str, str]:
-    """Grey for the inputs, then light to dark from the first layer to the last."""
-    return colours_by_depth(list(history.layers))
+def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
+    """A(τ)/‖y‖² of every layer, and what it is by chance in the most aligned one."""
+    measured = run.history.measured
+    names = [name for name in names if "alignment" in run.shares[name]]
+    if not names:
+        axes.set_visible(False)
+        return
+    for name in names:
+        draw(axes, measured, run.at_threshold(name), layer_line(run, name))
+    headline = run.most_aligned(names)
+    chance = run.chance(headline)
+    if chance is not None:
+        axes.plot(measured, chance, label=_by_chance(run, headline), **CHANCE)
+    title = f"Targets along directions with σ ≥ {run.threshold(headline):g}"
+    axes.set(title=titled(run, headline, title), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
-def _draw(axes: Axes, x: np.ndarray, y: Estimate, style: dict[str, Any]) -> None:
-    """A line and, of several models, the band around it; ``style`` is the line's."""
-    axes.plot(x, y.value, **style)
-    if y.n > 1:
-        axes.fill_between(
-            x, y.low, y.high, color=style["color"], alpha=0.2 * style.get("alpha", 1.0), linewidth=0
-        )
+def _areas_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
+    """The area of every layer, and what it is by chance in the most aligned one."""
+    measured = run.history.measured
+    names = [name for name in names if "area" in run.shares[name]]
+    if not names:
+        axes.set_visible(False)
+        return
+    for name in names:
+        draw(axes, measured, run.shares[name]["area"], layer_line(run, name))
+    headline = run.most_aligned(names)
+    if "null_area" in run.shares[headline]:
+        chance = run.shares[headline]["null_area"].value
+        axes.plot(measured, chance, label=_by_chance(run, headline), **CHANCE)
+    title = "Area under the whole curve  ∫A dτ / ‖y‖²"
+    axes.set(title=titled(run, headline, title), ylim=(0, None))
 
 
-def _step_axis(axes: Axes, history: History) -> None:
-    """Steps 0...10 evenly, then by decades: most happens early."""
-    last = int(history.step[-1])
-    axes.set(xlabel="training step", xlim=(0, max(last, 1)))
-    if last > 10:
-        axes.set_xscale("symlog", linthresh=10, linscale=0.6)
-        decades = [10**e for e in range(1, int(np.log10(last)) + 1)]
-        axes.set_xticks([0, *(d for d in decades if d < last / 2), last])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+def _curves(axes: Axes, run: RunSummary, name: str) -> None:
+    measures, colour = run.shares[name], layer_colours(run)[name]
+    grid = run.axis(name, "curve")
+    monitor = run.monitors[run.monitor_of(name)]
+    inputs = next((other for other in monitor if is_input(other) and run.shares[other]), None)
+    if inputs not in (None, name) and "curve" in run.shares[inputs]:
+        curve = run.shares[inputs]["curve"].value[-1]
+        style = {"color": layer_colours(run)[inputs], **line_style(inputs)}
+        axes.plot(run.axis(inputs, "curve"), curve, drawstyle=STEPS, label="input", **style)
+    if "null_curve" in measures:
+        null = measures["null_curve"].value[-1]
+        null_grid = run.axis(name, "null_curve")
+        axes.plot(null_grid, null, drawstyle=STEPS, label="by chance", **CHANCE)
+    untrained = {"color": colour, "alpha": 0.45, "label": "untrained"}
+    trained = {"color": colour, "linewidth": 2.4, "label": "trained"}
+    for step, style in ((0, untrained), (-1, trained)):
+        curve = measures["curve"].map(lambda values, step=step: values[step])
+        draw(axes, grid, curve, style, step="pre")
+
+
+def _half(grid: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(r,) the largest τ of the grid with A(τ) ≥ ‖y‖²/2; NaN where a step diverged."""
+    # The comparison is false for NaN, so that a diverged step counts no τ.
+    reached = np.count_nonzero(share >= 0.5, axis=0)
+    return np.where(reached > 0, grid[np.maximum(reached, 1) - 1], np.nan)
+
+
+def _by_chance(run: RunSummary, layer: str) -> str:
+    return plain_text(f"{run.own_name(layer)} by chance")

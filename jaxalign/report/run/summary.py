@@ -1,134 +1,191 @@
-"""A run in a few numbers: what each layer's alignment was before training, and what it became, over
-all seeds.
-"""
+"""A run as everything that shows it needs it: medians over its models, in units of ‖y‖²."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import jax
 import numpy as np
 
-from jaxalign._features import INPUT
-from jaxalign.runs import History
+from jaxalign.runs import History, is_input
 from jaxalign.statistics import Estimate, median_interval
 
+DIMENSIONS = {"alignment": 2, "area": 1, "curve": 2, "null_area": 1, "null_curve": 2}
+"""What a monitor takes by default, A(τ) and its integral, and the number of axes each has over
+steps.
+"""
 
-class LayerSummary(NamedTuple):
-    """One layer, before and after; areas and alignments are over ‖y‖², so that alignments are
-    shares. Each an Estimate: over several models the median and its interval, of one model (n = 1)
-    the value three times.
+Measures = OrderedDict[str, OrderedDict[str, Estimate]]
+"""Layer → measure → its values over the measured steps, (r, ...)."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Every measure of a run as an Estimate: over several models the median and its 95 % interval,
+    of one model (n = 1) the value three times. Models that diverged are left out, unless all did.
 
     Attributes:
-      layer: its name.
-      area: ∫A dτ / ‖y‖², untrained and last.
-      alignment: A(τ) / ‖y‖² at the headline threshold, untrained and last.
-      chance: what random labels would have at that threshold, last.
+      history: what the run logged.
+      diverged: the positions of the models that diverged, of several.
+      loss: (t,) on the training batches.
+      metrics: name → (t,).
+      shares: layer → measure, of those a monitor takes by default: "alignment", "area", "curve",
+        "null_area" and "null_curve", over ‖y‖².
+      others: layer → measure, of whatever else was logged, in its own units.
     """
 
-    layer: str
-    area: tuple[Estimate, Estimate]
-    alignment: tuple[Estimate, Estimate]
-    chance: float
+    history: History
+    diverged: list[int]
+    loss: Estimate
+    metrics: dict[str, Estimate]
+    shares: Measures
+    others: Measures
+
+    @property
+    def monitors(self) -> dict[str, list[str]]:
+        """The layers by the monitor they belong to: the "train" of "train/hidden_1", or ""."""
+        return by_monitor(list(self.history.layers))
+
+    def monitor_of(self, layer: str) -> str:
+        """The name of the monitor that measures a layer."""
+        return next(monitor for monitor, names in self.monitors.items() if layer in names)
+
+    def own_name(self, layer: str) -> str:
+        """The name of a layer in its model: "hidden_1" of "train/hidden_1"."""
+        monitor = self.monitor_of(layer)
+        return layer.removeprefix(f"{monitor}/") if monitor else layer
+
+    @property
+    def headline_layers(self) -> list[str]:
+        """The layers of the first monitor that logs an alignment, in the order they run; empty
+        where none does.
+        """
+        groups = ([name for name in names if self.shares[name]] for names in self.monitors.values())
+        return next((names for names in groups if names), [])
+
+    @property
+    def headline(self) -> str | None:
+        """The layer to speak of first, the most aligned one; None where no alignment was logged."""
+        return self.most_aligned(self.headline_layers) if self.headline_layers else None
+
+    def most_aligned(self, names: list[str]) -> str:
+        """Of layers that have an alignment the one with the largest area in the end. Inputs count
+        where there is nothing else; where an area is missing or not finite, it is the last layer.
+        """
+        candidates = [name for name in names if not is_input(name)] or names
+        areas = [self._last_area(name) for name in candidates]
+        if not np.isfinite(areas).all():
+            return candidates[-1]
+        return candidates[int(np.argmax(areas))]
+
+    def axis(self, layer: str, measure: str, name: str = "tau") -> np.ndarray:
+        """The values along a named axis of a measure."""
+        return np.asarray(self.history.coordinates[layer][measure][name])
+
+    def threshold(self, layer: str) -> float | None:
+        """The τ that stands for all in a headline: the middle one; None without "alignment"."""
+        if "alignment" not in self.shares[layer]:
+            return None
+        thresholds = self.axis(layer, "alignment")
+        return float(thresholds[len(thresholds) // 2])
+
+    def at_threshold(self, layer: str) -> Estimate:
+        """(r,) A(τ)/‖y‖² at the middle threshold."""
+        middle = len(self.axis(layer, "alignment")) // 2
+        return self.shares[layer]["alignment"].map(lambda values: values[:, middle])
+
+    def chance(self, layer: str) -> np.ndarray | None:
+        """(r,) what A(τ)/‖y‖² is by chance at the middle threshold, read off the grid; None where
+        the run has no null.
+        """
+        tau = self.threshold(layer)
+        if tau is None or "null_curve" not in self.shares[layer]:
+            return None
+        grid = self.axis(layer, "null_curve")
+        curves = self.shares[layer]["null_curve"].value
+        return np.array([np.interp(tau, grid, curve) for curve in curves])
+
+    def _last_area(self, layer: str) -> float:
+        measures = self.shares[layer]
+        return float(measures["area"].value[-1]) if "area" in measures else np.nan
 
 
-def summarize(history: History) -> list[LayerSummary]:
-    """A LayerSummary for every layer, in order."""
-    middle = middle_threshold(history)
-    tau = history.thresholds[middle]
-    seeds = over_models(history)
+def summarize(history: History) -> RunSummary:
+    """The RunSummary of a history, also of a part of one."""
+    lost = diverged(history)
+    counted = history
+    if lost and len(lost) < (history.models or 0):
+        counted = history.of(np.setdiff1d(np.arange(history.models), lost).tolist())
+    several = history.models is not None
 
-    def ends(values: Estimate) -> tuple[Estimate, Estimate]:
-        shares = values.map(lambda x: x / history.total)
-        return shares.map(lambda x: float(x[0])), shares.map(lambda x: float(x[-1]))
-
-    def of(name: str) -> LayerSummary:
-        record = of_layer(seeds, name)
-        alignment = record.map(lambda r: r.alignment[:, middle])
-        return LayerSummary(
-            name,
-            ends(record.map(lambda r: r.area)),
-            ends(alignment),
-            chance_at(seeds.value, name, tau)[-1],
-        )
-
-    return [of(name) for name in history.layers]
-
-
-def of_layer(seeds: Estimate, layer: str) -> Estimate:
-    """The Estimate of a layer's Record, from that of the History."""
-    return seeds.map(lambda history: history.layers[layer])
-
-
-def over_models(history: History) -> Estimate:
-    """An Estimate whose value, low and high are Histories of one model: medians over all models and
-    their 95 % intervals, of every array by itself. Models that diverged are left out, unless all
-    did. Of one model all three are its history.
-    """
-    if history.models is None:
-        return Estimate(history, history, history, 1)
-    whole = np.setdiff1d(np.arange(history.models), diverged(history)).tolist()
-    kept = history.of(whole) if whole else history
-    leaves, tree = jax.tree.flatten((kept.loss, kept.metrics, kept.layers))
-    found = [_median(x) for x in leaves]
-
-    def put(end: Callable[[Estimate], np.ndarray]) -> History:
-        loss, metrics, layers = jax.tree.unflatten(tree, map(end, found))
-        return history._replace(loss=loss, metrics=metrics, layers=layers)
-
-    return Estimate(
-        put(lambda e: e.value),
-        put(lambda e: e.low),
-        put(lambda e: e.high),
-        len(whole) or history.models,
-    )
-
-
-def result_of(result: Mapping[str, Any], name: str) -> Estimate:
-    """A number of result.json, or, of several models, the median of theirs and its interval."""
-    held = result[name]
-    return median_interval(held) if isinstance(held, list) else Estimate(held, held, held, 1)
-
-
-def with_interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
-    """An Estimate for people: "0.59", or of several models "0.59 [0.57, 0.61]"."""
-    value, low, high = map(shown, estimate[:3])
-    return value if estimate.n == 1 else f"{value} [{low}, {high}]"
+    shares: Measures = OrderedDict((layer, OrderedDict()) for layer in history.layers)
+    others: Measures = OrderedDict((layer, OrderedDict()) for layer in history.layers)
+    for layer, measures in counted.layers.items():
+        for measure, values in measures.items():
+            if _is_share(history, layer, measure):
+                in_units = _mean_over_targets(measure, values, several) / history.totals[layer]
+                shares[layer][measure] = _estimate(in_units, several)
+            else:
+                others[layer][measure] = _estimate(values, several)
+    metrics = {name: _estimate(values, several) for name, values in counted.metrics.items()}
+    return RunSummary(history, lost, _estimate(counted.loss, several), metrics, shares, others)
 
 
 def diverged(history: History) -> list[int]:
-    """Which of several models have a loss or an area that is not finite, somewhere."""
-    watched = [history.loss, *(record.area for record in history.layers.values())]
-    return np.flatnonzero(
-        [not all(np.isfinite(x[:, i]).all() for x in watched) for i in range(history.models or 0)]
-    ).tolist()
+    """Which of several models have a loss or an alignment that is not finite, somewhere."""
+    watched = [history.loss]
+    for layer, measures in history.layers.items():
+        # A user's measure may be infinite or NaN and mean it.
+        watched += [values for name, values in measures.items() if _is_share(history, layer, name)]
+    models = range(history.models or 0)
+    return [i for i in models if not all(np.isfinite(values[:, i]).all() for values in watched)]
 
 
-def _median(values: np.ndarray) -> Estimate:
-    """Over the second axis; NaN where one of them is."""
-    over = np.moveaxis(np.asarray(values), 1, 0)
-    unknown = np.isnan(over).any(axis=0)
-    found = median_interval(np.where(unknown, 0, over))
-    return found.map(lambda x: np.where(unknown, np.nan, x).astype(over.dtype))
+def by_monitor(layers: list[str]) -> dict[str, list[str]]:
+    """Layers grouped by what comes before the first slash, if all have one; else all under "".
+
+    Example:
+      >>> by_monitor(["train/input", "train/logits", "held_out/logits"])
+      {'train': ['train/input', 'train/logits'], 'held_out': ['held_out/logits']}
+      >>> by_monitor(["input", "block/logits"])
+      {'': ['input', 'block/logits']}
+    """
+    if not all("/" in name for name in layers):
+        return {"": layers}
+    groups: dict[str, list[str]] = {}
+    for name in layers:
+        groups.setdefault(name.partition("/")[0], []).append(name)
+    return groups
 
 
-def chance_at(history: History, layer: str, tau: float) -> np.ndarray:
-    """(t,) E[A(τ)]/‖y‖² of a layer for random labels, read off the recorded grid."""
-    return (
-        np.array([np.interp(tau, history.grid, null) for null in history.layers[layer].null])
-        / history.total
-    )
+def of_result(result: Mapping[str, Any], name: str) -> Estimate:
+    """A number of result.json, or, of several models, the median of theirs and its interval."""
+    value = result[name]
+    if isinstance(value, list):
+        return median_interval(value)
+    return Estimate(value, value, value, 1)
 
 
-def model_layers(history: History) -> list[str]:
-    """The layers of the model, in the order they run: all but the inputs."""
-    return [name for name in history.layers if name != INPUT]
+def _is_share(history: History, layer: str, measure: str) -> bool:
+    """Whether it is one of the measures a monitor takes by default, by name and by axes."""
+    axes = history.coordinates.get(layer, {}).get(measure, {})
+    needed = ["tau"] if DIMENSIONS.get(measure) == 2 else []
+    return measure in DIMENSIONS and list(axes)[: len(needed)] == needed
 
 
-def last_layer(history: History) -> str:
-    """The measured layer nearest to the output."""
-    return list(history.layers)[-1]
+def _mean_over_targets(measure: str, values: np.ndarray, several: bool) -> np.ndarray:
+    """The mean over columns of targets, of a monitor that keeps them apart."""
+    if values.ndim > DIMENSIONS[measure] + several:
+        return values.mean(axis=-1)
+    return values
 
 
-def middle_threshold(history: History) -> int:
-    """The position of the threshold that stands for all in a headline."""
-    return len(history.thresholds) // 2
+def _estimate(values: np.ndarray, several: bool) -> Estimate:
+    """The median over the second axis, that of the models; NaN where one of them is not finite."""
+    values = np.asarray(values)
+    if not several:
+        return Estimate(values, values, values, 1)
+    models = np.moveaxis(values, 1, 0)
+    unknown = ~np.isfinite(models).all(axis=0)
+    estimate = median_interval(np.where(unknown, 0, models))
+    return estimate.map(lambda end: np.where(unknown, np.nan, end).astype(np.float32))

@@ -1,83 +1,146 @@
-"""A run in the terminal: its summary as a rich table."""
+"""A run in the terminal: its summary as rich tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jaxalign.report.run.summary import (
-    diverged,
-    middle_threshold,
-    over_models,
-    result_of,
-    summarize,
+from jaxalign.report.run import sentences
+from jaxalign.report.run.quantities import (
+    Ends,
+    Quantity,
+    alignment_quantities,
+    other_quantities,
+    plain_number,
     with_interval,
 )
-from jaxalign.runs import History
-from jaxalign.statistics import Estimate
+from jaxalign.report.run.summary import RunSummary
+
+DIGITS = {"share": ("{:.3f}", "{:.2f}"), "area": ("{:.2f}", "{:.1f}")}
+"""How a value is written, and the ends of its interval."""
 
 
-def summary(history: History, config: Mapping[str, Any], result: Mapping[str, Any]) -> Group:
-    """What `jaxalign show` prints: the recipe in a line, how far the run came, and a row a layer."""
-    tau = history.thresholds[middle_threshold(history)]
-    several = history.models is not None
+def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any]) -> Group:
+    """What `jaxalign show` prints: the recipe in a line, how far the run came, one row per layer,
+    and the user's own measures below.
+    """
+    parts: list[RenderableType] = [
+        Text(config["title"], style="bold"),
+        Text(config["subtitle"], style="dim"),
+        Text(_state(run, config, result)),
+    ]
+    for names in run.monitors.values():
+        if alignments := alignment_quantities(run, names):
+            parts += ["", _alignment_table(run, alignments, names)]
+    if headline := _headline(run):
+        parts += ["", Text(headline, style="dim")]
+    if others := other_quantities(run, run.history.layers):
+        parts += ["", _table_of_others(others)]
+    return Group(*parts)
+
+
+def _alignment_table(run: RunSummary, quantities: list[Quantity], names: list[str]) -> Table:
+    several = run.loss.n > 1
     table = Table(
         header_style="bold", box=None, pad_edge=False, padding=(0, 1 if several else 2, 0, 0)
     )
-    table.add_column("layer")
-    for heading in (
-        f"A({tau:g})/‖y‖² untrained",
-        "",
-        "trained",
-        "by chance",
-        "area/‖y‖² untrained",
-        "",
-        "trained",
-    ):
-        with_intervals = several and heading == "trained"
-        table.add_column(
-            heading, justify="left" if with_intervals else "right", no_wrap=with_intervals
-        )
-    for row in summarize(history):
-        shares, areas = (
-            _ends(row.alignment, "{:.3f}", "{:.2f}"),
-            _ends(row.area, "{:.2f}", "{:.1f}"),
-        )
-        table.add_row(Text(row.layer), *shares, Text(f"{row.chance:.3f}", style="dim"), *areas)
-    title, subtitle = Text(config["title"], style="bold"), Text(config["subtitle"], style="dim")
-    return Group(title, subtitle, Text(_state(history, config, result)), "", table)
+    table.add_column("layer", no_wrap=True)
+    for quantity in quantities:
+        table.add_column(f"{quantity.name} untrained", justify="right")
+        table.add_column("", justify="right")
+        # The interval follows the value, so values line up at the left.
+        table.add_column("trained", justify="left" if several else "right", no_wrap=several)
+        if _shows_chance(quantity):
+            table.add_column("by chance", justify="right")
+    for name in names:
+        if run.shares[name]:
+            cells = (cell for quantity in quantities for cell in _cells(quantity, name))
+            table.add_row(Text(name), *cells)
+    return table
 
 
-def _ends(ends: tuple[Estimate, Estimate], value: str, end: str) -> tuple[Text, str, Text]:
-    """Untrained → trained, the latter with its interval if it has one."""
-    before, after = ends
-    trained = Text(value.format(after.value), style="bold")
-    if after.n > 1:
-        trained.append(
-            f" [{end.format(after.low)}, {end.format(after.high)}]", style="not bold dim"
-        )
-    return Text(value.format(before.value)), "→", trained
+def _shows_chance(quantity: Quantity) -> bool:
+    """The chance of an area is on the page: here one column is enough."""
+    return quantity.kind == "share" and quantity.has_chance
 
 
-def _state(history: History, config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+def _cells(quantity: Quantity, layer: str) -> Iterator[Text]:
+    value, interval = DIGITS[quantity.kind]
+    ends = quantity.layers.get(layer)
+    chance = None if ends is None else ends.chance
+    yield from _ends(ends, value, interval)
+    if _shows_chance(quantity):
+        yield Text("" if chance is None else value.format(chance), style="dim")
+
+
+def _ends(ends: Ends | None, value: str, interval: str) -> Iterator[Text]:
+    """Untrained → trained, the latter with its interval if it has one; blank for a layer without
+    the measure.
+    """
+    if ends is None:
+        yield from (Text(""), Text(""), Text(""))
+        return
+    trained = Text(value.format(ends.trained.value), style="bold")
+    if ends.trained.n > 1:
+        low, high = interval.format(ends.trained.low), interval.format(ends.trained.high)
+        trained.append(f" [{low}, {high}]", style="not bold dim")
+    yield from (Text(value.format(ends.untrained.value)), Text("→"), trained)
+
+
+def _headline(run: RunSummary) -> str:
+    """Which layer is the most aligned, and where the last one stands."""
+    headline = run.headline
+    if headline is None or "area" not in run.shares[headline]:
+        return ""
+    last = run.headline_layers[-1]
+    if last == headline:
+        return f"Most aligned by area: {headline}, the last layer."
+    places = (
+        f"{name} ({run.shares[name]['area'].value[-1]:.2f})"
+        for name in (headline, last)
+        if "area" in run.shares[name]
+    )
+    return "Most aligned by area: " + "; the last layer is ".join(places) + "."
+
+
+def _table_of_others(quantities: list[Quantity]) -> Table:
+    """One row per measure and layer, for there may be many measures and few columns."""
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("measure", no_wrap=True)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("untrained", justify="right")
+    table.add_column("", justify="right")
+    table.add_column("trained")
+    for quantity in quantities:
+        heading = quantity.name
+        for layer, ends in quantity.layers.items():
+            before, after = (
+                with_interval(end, plain_number) for end in (ends.untrained, ends.trained)
+            )
+            table.add_row(
+                Text(heading), Text(layer), Text(before), Text("→"), Text(after, style="bold")
+            )
+            heading = ""
+    return table
+
+
+def _state(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    history = run.history
     status = result.get("status", "running, or killed")
-    loss = over_models(history).value.loss[-1]
-    parts = [f"step {history.step[-1]:,} of {config['steps']:,} ({status})", f"loss {loss:.3g}"]
-    if "test_accuracy" in result:
-        train, test = (
-            with_interval(result_of(result, f"{part}_accuracy"), "{:.1%}".format)
-            for part in ("train", "test")
-        )
-        parts.append(f"accuracy {train} on training data, {test} on test data")
+    parts = [
+        f"step {history.step[-1]:,} of {config['steps']:,} ({status})",
+        f"loss {run.loss.value[-1]:.3g}",
+    ]
+    if accuracy := sentences.accuracy(result):
+        parts.append(accuracy)
     if "steps_per_second" in result:
         parts.append(f"{result['steps_per_second']:.0f} steps/s")
     if history.models is not None:
         parts.append(f"medians of {history.models} models [95 % interval]")
-        parts += (
-            [f"{len(lost)} of them diverged and are left out"]
-            if (lost := diverged(history))
-            else []
-        )
+    if run.diverged and len(run.diverged) == history.models:
+        parts.append("all of them diverged")
+    elif run.diverged:
+        parts.append(f"{len(run.diverged)} of them diverged and are left out")
     return " · ".join(parts)

@@ -13,7 +13,8 @@ COLOURS: Mapping[Outcome, str] = {
     "holds in part": "yellow",
     "does not hold": "red",
 }
-LISTED = 4  # failing cells; the page has all
+LISTED = 4
+"""So many failing cells are named; the page has all."""
 
 
 def claims_table(results: Mapping[str, Finished]) -> Table:
@@ -23,19 +24,20 @@ def claims_table(results: Mapping[str, Finished]) -> Table:
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("study", "outcome", "claim, effect with interval, cells in which it fails"):
         table.add_column(heading, no_wrap=not heading.startswith("claim"))
-    for name, found in results.items():
-        verdict = found.verdict
-        told = Text(f"{found.claim}\n")
-        told.append(verdict.estimate(), style="bold").append(
-            f"  {verdict.of}, n = {verdict.effect.n}\n"
-        )
-        told.append(verdict.extent() + _listed(verdict.failing), style="dim")
-        table.add_row(name, Text(verdict.outcome, style=COLOURS[verdict.outcome]), told)
+    for name, finished in results.items():
+        verdict = finished.verdict
+        text = Text(f"{finished.claim}\n")
+        text.append(verdict.estimate(), style="bold")
+        text.append(f"  {verdict.of}, n = {verdict.effect.n}\n")
+        text.append(verdict.extent() + _listed(verdict.failing), style="dim")
+        table.add_row(name, Text(verdict.outcome, style=COLOURS[verdict.outcome]), text)
     return table
 
 
 def _listed(failing: Sequence[str]) -> str:
     if not failing:
         return ""
-    more = len(failing) - LISTED
-    return ": " + "; ".join(failing[:LISTED]) + (f"; and {more} more" if more > 0 else "")
+    listed = f": {'; '.join(failing[:LISTED])}"
+    if len(failing) > LISTED:
+        listed += f"; and {len(failing) - LISTED} more"
+    return listed

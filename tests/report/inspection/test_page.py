@@ -10,16 +10,22 @@ from jaxalign.inspection import Inspected, Inspection, LayerPlan, curves, number
 from jaxalign.report.inspection.figure import alignment_by_layer
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
+from jaxalign.style.html import percent
+
+
+def spectrum(scale: float, energy: np.ndarray) -> ja.Spectrum:
+    """Of 100 samples, 8 directions and ‖y‖² = 50."""
+    sigma = np.sort(np.random.default_rng(0).uniform(0, 5, 8)).astype(np.float32)[::-1]
+    total, counts = np.array([50.0], np.float32), [np.int32(count) for count in (100, 8, 1)]
+    return ja.Spectrum(sigma * scale, energy[:, None].astype(np.float32), total, *counts, "float32")
 
 
 def made(names) -> Inspected:
     """A made-up inspection of 100 samples: the alignment grows from layer to layer."""
-    sigma = np.sort(np.random.default_rng(0).uniform(0, 5, 8)).astype(np.float32)[::-1]
-    energy = np.linspace(8, 1, 8, dtype=np.float32)[:, None]
-    spectra = OrderedDict(
-        (name, ja.Spectrum(sigma * (1 + i / 10), energy, np.array([50.0], np.float32)))
-        for i, name in enumerate(names)
-    )
+    scales = {name: 1 + i / 10 for i, name in enumerate(names)}
+    energy = np.linspace(8, 1, 8)
+    spectra = OrderedDict((name, spectrum(scale, energy)) for name, scale in scales.items())
+    nulls = OrderedDict((name, spectrum(scale, energy[::-1] / 9)) for name, scale in scales.items())
     layers = OrderedDict((name, LayerPlan((4, 4, 7), "float32", "mean", 1, 8)) for name in names)
     config = {
         "title": "A <net> on cats & dogs",
@@ -29,9 +35,8 @@ def made(names) -> Inspected:
         "notes": ["A note & more."],
         "details": {"model": "<net>"},
     }
-    return Inspected(
-        Inspection(spectra, layers, {"pair": "a tuple, no array"}, 100.0), (1.0, 2.0, 4.0), config
-    )
+    left_out = {"pair": "a tuple, no array"}
+    return Inspected(Inspection(spectra, nulls, layers, left_out, 100.0), (1.0, 2.0, 4.0), config)
 
 
 FEW = ("input", "hidden_1", "hidden_2", "hidden_3")
@@ -43,23 +48,37 @@ def few():
     return made(FEW)
 
 
+@pytest.fixture(scope="module")
+def best_in_the_middle():
+    """The same layers with the last two swapped."""
+    inspected = made(FEW)
+    spectra = inspected.inspection.spectra
+    spectra["hidden_2"], spectra["hidden_3"] = spectra["hidden_3"], spectra["hidden_2"]
+    return inspected
+
+
+def page_of(inspected: Inspected) -> str:
+    return inspected_page(inspected, alignment_by_layer(inspected.inspection))
+
+
 def test_the_figure_draws_every_curve_and_area(few):
     curve, area = alignment_by_layer(few.inspection).axes
     drawn = {line.get_label(): line for line in curve.lines}
     grid = few.inspection.thresholds(256)
     for name, expected in curves(few.inspection, grid).items():
         np.testing.assert_allclose(drawn[name].get_ydata(), expected.curve)
-    np.testing.assert_allclose(drawn["random targets in hidden_3"].get_ydata(), expected.null)
-    np.testing.assert_allclose(
-        area.lines[0].get_ydata(), [row.area for row in numbers(few.inspection, [1.0]).values()]
-    )
+        assert drawn[name].get_drawstyle() == "steps-pre"
+    np.testing.assert_allclose(drawn["hidden_3 by chance"].get_ydata(), expected.null_curve)
+    rows = numbers(few.inspection, [1.0]).values()
+    np.testing.assert_allclose(area.lines[0].get_ydata(), [row.area for row in rows])
+    np.testing.assert_allclose(area.lines[1].get_ydata(), [row.null_area for row in rows])
     assert [tick.get_text() for tick in area.get_xticklabels()] == list(FEW)
 
 
 @pytest.mark.parametrize("names", [("one",), FEW, MANY, ("input", *MANY)])
 def test_any_number_of_layers_is_drawn(names, tmp_path):
     figure = alignment_by_layer(made(names).inspection)
-    figure.savefig(tmp_path / "it.png", dpi=60)
+    figure.savefig(tmp_path / "it.png", dpi=40)
     ticks = [tick.get_text() for tick in figure.axes[1].get_xticklabels()]
     assert len(ticks) <= 26
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -70,7 +89,7 @@ def test_any_number_of_layers_is_drawn(names, tmp_path):
 @pytest.mark.parametrize("names", [("one",), FEW, MANY])
 def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults):
     found = made(names)
-    text = inspected_page(found, alignment_by_layer(found.inspection))
+    text = page_of(found)
     assert faults(text) == []
     for written in (
         "A &lt;net&gt; on cats &amp; dogs",
@@ -85,19 +104,38 @@ def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults)
         assert f"<td>{name}</td><td>4×4×7</td><td>8</td><td>{row.area:.2f}</td>" in text
 
 
-def test_the_verdict_is_about_the_order_of_areas(few):
-    text = inspected_page(few, alignment_by_layer(few.inspection))
-    assert "every layer is more aligned than the one before it" in text
-    turned = made(("input", "hidden_1", "hidden_2", "hidden_3"))
-    spectra = turned.inspection.spectra
-    spectra["hidden_2"], spectra["hidden_3"] = spectra["hidden_3"], spectra["hidden_2"]
-    text = inspected_page(turned, alignment_by_layer(turned.inspection))
+def test_the_verdict_is_about_the_order_of_areas(few, best_in_the_middle):
+    assert "every layer is more aligned than the one before it" in page_of(few)
+    text = page_of(best_in_the_middle)
     assert "1 of 2 layers are above the one before them; the most aligned is hidden_2." in text
-    alone = made(("one",))
-    assert "no order to judge" in inspected_page(alone, alignment_by_layer(alone.inspection))
+    assert "no order to judge" in page_of(made(("one",)))
 
 
-def test_the_table_has_a_row_a_layer_in_80_columns(few):
+def test_the_page_begins_with_the_most_aligned_layer_and_says_where_the_last_one_stands(
+    few, best_in_the_middle
+):
+    rows = numbers(few.inspection, few.thresholds)
+    share, chance, inputs = (
+        percent(share)
+        for share in (
+            rows["hidden_3"].alignment[1],
+            rows["hidden_3"].null_alignment[1],
+            rows["input"].alignment[1],
+        )
+    )
+    assert (
+        f"{share} of the targets lie along the strong directions (σ\u00a0≥\u00a02) of hidden_3, "
+        f"the last layer measured and by area the most aligned; by chance it would be {chance}. "
+        f"The inputs themselves have {inputs}."
+    ) in page_of(few)
+    text = page_of(best_in_the_middle)
+    last = numbers(best_in_the_middle.inspection, [2.0])["hidden_3"].alignment[0]
+    assert "(σ\u00a0≥\u00a02) of hidden_2, by area the most aligned layer;" in text
+    assert f"The last layer, hidden_3, has {percent(last)}." in text
+    assert '<tr class="headline"><td>hidden_2</td>' in text
+
+
+def test_the_table_has_one_row_per_layer_in_80_columns(few):
     console = Console(file=io.StringIO(), width=80)
     console.print(inspected_table(few))
     lines = console.file.getvalue().splitlines()
@@ -107,7 +145,19 @@ def test_the_table_has_a_row_a_layer_in_80_columns(few):
         assert line.split()[-6:] == [
             f"{row.area:.2f}",
             *(f"{share:.3f}" for share in row.alignment),
-            f"{row.chance[1]:.3f}",
+            f"{row.null_alignment[1]:.3f}",
             str(row.aligned_rank),
         ]
     assert "pair is left out: a tuple, no array" in lines
+    assert "Most aligned by area: hidden_3, the last layer." in lines
+
+
+def test_the_table_says_where_the_last_layer_stands(best_in_the_middle):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(inspected_table(best_in_the_middle))
+    rows = numbers(best_in_the_middle.inspection, [1.0])
+    line = (
+        f"Most aligned by area: hidden_2 ({rows['hidden_2'].area:.2f}); "
+        f"the last layer is hidden_3 ({rows['hidden_3'].area:.2f})."
+    )
+    assert line in console.file.getvalue().splitlines()

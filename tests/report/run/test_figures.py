@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
+from jaxalign.report.run.axes import layer_colours
 from jaxalign.report.run.figures import (
     alignment_by_step,
     all_figures,
     curve_by_layer,
-    layer_colours,
     threshold_heat_map,
 )
-from jaxalign.report.run.summary import diverged
+from jaxalign.report.run.other_figures import measures_by_coordinate, measures_by_step
+from jaxalign.report.run.summary import summarize
 from jaxalign.report.run.sweep import sweep
 
 
@@ -16,86 +17,186 @@ def lines(axes):
     return {line.get_label(): line for line in axes.lines}
 
 
-def test_alignment_by_step_draws_the_history(history):
-    at_threshold, area = alignment_by_step(history).axes
-    for name, record in history.layers.items():
+def title(axes) -> str:
+    return axes.get_title(loc="left")
+
+
+@pytest.fixture(scope="module")
+def run(history):
+    return summarize(history)
+
+
+def test_alignment_by_step_draws_the_history(history, run):
+    at_threshold, area = alignment_by_step(run).axes
+    for name, measures in history.layers.items():
         np.testing.assert_allclose(
-            lines(at_threshold)[name].get_ydata(), record.alignment[:, 1] / 100
+            lines(at_threshold)[name].get_ydata(), measures["alignment"][:, 1] / 100
         )
-        np.testing.assert_allclose(lines(area)[name].get_ydata(), record.area / 100)
-    assert "σ ≥ 3" in at_threshold.get_title(loc="left")
+        np.testing.assert_allclose(lines(area)[name].get_ydata(), measures["area"] / 100)
+    assert "σ ≥ 3" in title(at_threshold)
+    null = history.layers["hidden_3"]["null_area"]
+    np.testing.assert_allclose(lines(area)["hidden_3 by chance"].get_ydata(), null / 100)
 
 
-def test_curve_by_layer_sets_untrained_beside_trained_input_and_null(history):
-    panels = curve_by_layer(history).axes
-    assert [axes.get_title(loc="left") for axes in panels] == ["hidden_1", "hidden_2", "hidden_3"]
+def test_curve_by_layer_sets_untrained_beside_trained_input_and_null(history, run):
+    panels = curve_by_layer(run).axes
+    assert [title(axes) for axes in panels] == ["hidden_1", "hidden_2", "hidden_3"]
     for axes in panels:
-        record, drawn = history.layers[axes.get_title(loc="left")], lines(axes)
-        np.testing.assert_allclose(drawn["untrained"].get_ydata(), record.curve[0] / 100)
-        np.testing.assert_allclose(drawn["trained"].get_ydata(), record.curve[-1] / 100)
-        np.testing.assert_allclose(drawn["random labels"].get_ydata(), record.null[-1] / 100)
+        measures, drawn = history.layers[title(axes)], lines(axes)
+        curve = measures["curve"]
+        np.testing.assert_allclose(drawn["untrained"].get_ydata(), curve[0] / 100)
+        np.testing.assert_allclose(drawn["trained"].get_ydata(), curve[-1] / 100)
+        np.testing.assert_allclose(drawn["by chance"].get_ydata(), measures["null_curve"][-1] / 100)
         np.testing.assert_allclose(
-            drawn["input"].get_ydata(), history.layers["input"].curve[0] / 100
+            drawn["input"].get_ydata(), history.layers["input"]["curve"][0] / 100
         )
 
 
-def test_heat_map_is_of_the_last_layer(history):
-    axes = threshold_heat_map(history).axes[0]
-    np.testing.assert_allclose(
-        axes.collections[0].get_array(), history.layers["hidden_3"].curve.T / 100
-    )
-    assert "hidden_3" in axes.get_title(loc="left")
+def test_curves_are_steps_that_are_continuous_from_the_left(run):
+    for line in curve_by_layer(run).axes[0].lines:
+        assert line.get_drawstyle() == "steps-pre"
+
+
+def test_heat_map_is_of_the_most_aligned_layer(history, best_in_the_middle, run):
+    for drawn, name in ((run, "hidden_3"), (summarize(best_in_the_middle), "hidden_2")):
+        axes = threshold_heat_map(drawn).axes[0]
+        # A cell ends at a threshold, whose value it has.
+        np.testing.assert_allclose(
+            axes.collections[0].get_array(), history.layers["hidden_3"]["curve"].T[1:] / 100
+        )
+        assert name in title(axes)
+
+
+def test_the_white_line_of_the_heat_map_is_the_last_threshold_with_half_of_the_labels(run):
+    curve = run.shares["hidden_3"]["curve"].value
+    grid = run.axis("hidden_3", "curve")
+    half = threshold_heat_map(run).axes[0].lines[0].get_ydata()
+    for row, tau in zip(curve, half, strict=False):
+        assert row[grid <= tau].min() >= 0.5
+        assert row[grid > tau].max() < 0.5
 
 
 def test_a_diverged_step_is_blank_in_the_heat_map(diverged):
-    drawn = threshold_heat_map(diverged).axes[0].collections[0].get_array()
+    axes = threshold_heat_map(summarize(diverged)).axes[0]
+    drawn = axes.collections[0].get_array()
     assert not np.ma.getmaskarray(drawn)[:, :20].any()
     assert np.ma.getmaskarray(drawn)[:, 20:].all()
+    assert np.isnan(axes.lines[0].get_ydata()[20:]).all()
 
 
-def test_layers_are_told_apart_by_colour(history):
-    assert len(set(layer_colours(history).values())) == len(history.layers)
+def test_layers_are_told_apart_by_colour(history, run):
+    assert len(set(layer_colours(run).values())) == len(history.layers)
+
+
+def shortened(history, rows):
+    layers = {
+        name: {measure: values[:rows] for measure, values in measures.items()}
+        for name, measures in history.layers.items()
+    }
+    return history._replace(
+        step=history.step[:rows],
+        measured=history.measured[:rows],
+        loss=history.loss[:rows],
+        layers=type(history.layers)(layers),
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 11, 41])
-def test_runs_of_any_length_and_diverged_ones_are_drawn(history, diverged, tmp_path, rows):
-    for number, run in enumerate((history, diverged)):
-        layers = {name: type(r)(*(x[:rows] for x in r)) for name, r in run.layers.items()}
-        short = run._replace(
-            step=run.step[:rows],
-            measured=run.measured[:rows],
-            loss=run.loss[:rows],
-            layers=type(run.layers)(layers),
-        )
-        for name, figure in all_figures(short).items():
+def test_runs_of_any_length_and_diverged_ones_are_drawn(own, diverged, tmp_path, rows):
+    for number, run in enumerate((own, diverged)):
+        for name, figure in all_figures(summarize(shortened(run, rows))).items():
             file = tmp_path / f"{name}-{number}.png"
-            figure.savefig(file)
-            assert file.stat().st_size > 5000
+            figure.savefig(file, dpi=40)
+            assert file.stat().st_size > 1000
 
 
 def test_one_layer_without_input(history):
     alone = history._replace(layers=type(history.layers)(hidden_1=history.layers["hidden_1"]))
-    for figure in all_figures(alone).values():
-        figure.savefig("/dev/null", format="png")
+    for figure in all_figures(summarize(alone)).values():
+        figure.savefig("/dev/null", format="png", dpi=40)
 
 
-def test_of_several_models_lines_are_medians_and_bands_their_intervals(history, seeds):
-    at_threshold, area = alignment_by_step(seeds).axes
-    for name, record in history.layers.items():
-        np.testing.assert_allclose(lines(area)[name].get_ydata(), record.area / 100, rtol=1e-6)
-    assert len(area.collections) == len(at_threshold.collections) == len(history.layers)
-    low, high = (
-        area.collections[0].get_paths()[0].vertices[:, 1].min(),
-        area.collections[0].get_paths()[0].vertices[:, 1].max(),
-    )
+def test_without_a_null_no_line_of_chance_is_drawn(without_null):
+    for figure in all_figures(summarize(without_null)).values():
+        drawn = [label for axes in figure.axes for label in lines(axes)]
+        assert drawn
+        assert not any("chance" in label for label in drawn)
+
+
+def test_a_run_with_measures_of_its_own_has_every_picture(own):
+    assert list(all_figures(summarize(own))) == [
+        "alignment_by_step",
+        "curve_by_layer",
+        "threshold_heat_map",
+        "measures_by_step",
+        "measures_by_coordinate",
+    ]
+
+
+def test_pictures_follow_what_was_logged(only_own, without_null):
+    assert list(all_figures(summarize(only_own))) == ["measures_by_step"]
+    assert not set(all_figures(summarize(without_null))) & {
+        "measures_by_step",
+        "measures_by_coordinate",
+    }
+
+
+def test_a_users_number_has_a_panel_over_steps(own):
+    hostile, rank = measures_by_step(summarize(own)).axes
+    assert title(hostile).replace(r"\$", "$") == "<b>&\"'$/gain"
+    assert set(lines(hostile)) == {"hidden_1", "hidden_2"}
     np.testing.assert_allclose(
-        [low, high], [0.7 * 20 / 100, 1.3 * 20 / 100], rtol=1e-5
+        lines(hostile)["hidden_1"].get_ydata(), np.linspace(0.25, 0.5, 41), rtol=1e-6
+    )
+    assert title(rank) == "rank"
+    np.testing.assert_allclose(lines(rank)["hidden_2"].get_ydata(), own.step + 1234)
+
+
+def test_a_users_array_has_a_panel_over_its_axis(own):
+    (axes,) = measures_by_coordinate(summarize(own)).axes
+    assert title(axes) == "profile"
+    assert axes.get_xlabel() == "k"
+    first, last = axes.lines
+    np.testing.assert_allclose(first.get_xdata(), [1, 10, 100])
+    np.testing.assert_allclose(first.get_ydata(), [1, 2, 4])
+    np.testing.assert_allclose(last.get_ydata(), [41, 82, 164])
+    assert last.get_label() == "hidden_3"
+
+
+def test_each_monitor_has_panels_of_its_own(two_monitors, history):
+    run = summarize(two_monitors)
+    train, train_area, held_out, held_out_area = alignment_by_step(run).axes
+    assert title(train) == "train: Targets along directions with σ ≥ 3"
+    assert title(held_out) == "held_out: Targets along directions with σ ≥ 1.5"
+    names = list(history.layers)
+    for axes, factor in ((train_area, 100), (held_out_area, 200)):
+        for name in names:
+            area = history.layers[name]["area"] / factor
+            np.testing.assert_allclose(lines(axes)[name].get_ydata(), area)
+    colours = layer_colours(run)
+    assert all(colours[f"train/{name}"] == colours[f"held_out/{name}"] for name in names)
+    for axes in curve_by_layer(run).axes:
+        own_input = title(axes).partition("/")[0] + "/input"
+        np.testing.assert_allclose(
+            lines(axes)["input"].get_ydata(), run.shares[own_input]["curve"].value[0]
+        )
+
+
+def test_for_several_models_lines_are_medians_and_bands_their_intervals(history, run, seeds):
+    models = summarize(seeds)
+    at_threshold, area = alignment_by_step(models).axes
+    for name, measures in history.layers.items():
+        np.testing.assert_allclose(lines(area)[name].get_ydata(), measures["area"] / 100, rtol=1e-6)
+    assert len(area.collections) == len(at_threshold.collections) == len(history.layers)
+    heights = area.collections[0].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose(
+        [heights.min(), heights.max()], [0.7 * 20 / 100, 1.3 * 20 / 100], rtol=1e-5
     )  # the input's, which stays
-    for axes, single in zip(curve_by_layer(seeds).axes, curve_by_layer(history).axes, strict=True):
+    for axes, single in zip(curve_by_layer(models).axes, curve_by_layer(run).axes, strict=True):
         for name, line in lines(axes).items():
             np.testing.assert_allclose(line.get_ydata(), lines(single)[name].get_ydata(), rtol=1e-6)
     drawn, single = (
-        threshold_heat_map(h).axes[0].collections[0].get_array() for h in (seeds, history)
+        threshold_heat_map(r).axes[0].collections[0].get_array() for r in (models, run)
     )
     np.testing.assert_allclose(drawn, single, rtol=1e-6)
 
@@ -103,40 +204,41 @@ def test_of_several_models_lines_are_medians_and_bands_their_intervals(history, 
 def test_a_model_that_diverged_is_left_out(history, seeds):
     cut = seeds.map(np.array)
     cut.loss[20:, 6] = np.nan
-    area = lines(alignment_by_step(cut).axes[1])["hidden_3"].get_ydata()
+    run = summarize(cut)
+    area = lines(alignment_by_step(run).axes[1])["hidden_3"].get_ydata()
     np.testing.assert_allclose(
-        area, history.layers["hidden_3"].area / 100 * 0.95, rtol=1e-6
+        area, history.layers["hidden_3"]["area"] / 100 * 0.95, rtol=1e-6
     )  # the median of 0.7, ..., 1.2
-    assert diverged(cut) == [6]
+    assert run.diverged == [6]
 
 
-def test_a_sweep_draws_the_ends_of_its_runs(history, seeds):
-    for runs in ([history, history], [seeds, seeds]):
-        loss, area = sweep({("adam", 1e-2): runs[0], ("adam", 1e-3): runs[1]}).axes
+def test_a_sweep_draws_the_ends_of_its_runs(history, run, seeds):
+    for one in (run, summarize(seeds)):
+        loss, area = sweep({("adam", 1e-2): one, ("adam", 1e-3): one}).axes
         assert loss.get_xscale() == "log"
         np.testing.assert_allclose(lines(area)["hidden_3"].get_xdata(), [1e-3, 1e-2])
         np.testing.assert_allclose(
             lines(area)["hidden_3"].get_ydata(),
-            history.layers["hidden_3"].area[-1] / 100,
+            history.layers["hidden_3"]["area"][-1] / 100,
             rtol=1e-6,
         )
         np.testing.assert_allclose(loss.lines[0].get_ydata(), history.loss[-50:].mean(), rtol=1e-6)
 
 
-def test_a_sweep_over_optimizers_has_a_column_each(history):
-    faster = history._replace(loss=history.loss / 2)
+def test_a_sweep_over_optimizers_has_a_column_each(history, run):
+    faster = summarize(history._replace(loss=history.loss / 2))
     drawn = sweep(
         {
-            ("adam", 1e-2): history,
+            ("adam", 1e-2): run,
             ("sgd", 1e-1): faster,
             ("adam", 1e-3): faster,
-            ("sgd", 1e-2): history,
+            ("sgd", 1e-2): run,
         }
     )
     for optimizer, loss, rates, halves in zip(
         ("adam", "sgd"), drawn.axes[:2], ((1e-3, 1e-2), (1e-2, 1e-1)), ((2, 1), (1, 2)), strict=True
     ):
-        assert loss.get_title(loc="left") == optimizer
+        assert title(loss) == optimizer
         np.testing.assert_allclose(loss.lines[0].get_xdata(), rates)
         np.testing.assert_allclose(
             loss.lines[0].get_ydata(), history.loss[-50:].mean() / halves, rtol=1e-6

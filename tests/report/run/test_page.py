@@ -1,69 +1,110 @@
+import html
 import json
 import re
 
 import numpy as np
+import pytest
 
-from jaxalign.report.run.figures import all_figures
-from jaxalign.report.run.page import page
-
-FINISHED = {
-    "status": "finished",
-    "train_accuracy": 1.0,
-    "test_accuracy": 0.87,
-    "steps_per_second": 150.0,
-}
+from jaxalign.style.html import percent
 
 
-def make(history, config, result=FINISHED):
-    return page(history, all_figures(history), config, result)
+def table_of(text: str) -> dict[str, list[str]]:
+    """The cells of every layer in all tables, by its name."""
+    cells = {}
+    for row in re.findall(r"<tr[^>]*>(<td>.*?)</tr>", text):
+        name, *others = (html.unescape(cell) for cell in re.findall("<td>(.*?)</td>", row))
+        cells.setdefault(name, []).extend(others)
+    return cells
 
 
-def test_self_contained_and_well_formed(history, config, faults):
-    assert faults(make(history, config)) == []
+@pytest.mark.parametrize(
+    "name", ["history", "seeds", "own", "without_null", "only_own", "two_monitors", "diverged"]
+)
+def test_self_contained_and_well_formed(page_of, faults, request, name):
+    text = page_of(request.getfixturevalue(name))
+    assert faults(text) == []
+    assert "Undefined" not in text
+    assert not re.search(r"\bnan\b", text)
 
 
-def test_names_are_escaped(history, config):
-    text = make(history, config)
+def test_names_are_escaped(history, page_of):
+    text = page_of(history)
     assert "Cats against &lt;dogs&gt;" in text
     assert "<dogs>" not in text
     assert "A note &amp; more." in text
 
 
-def test_tells_the_numbers_of_the_run(history, config):
-    text = make(history, config)
-    before, after = history.layers["hidden_3"].alignment[[0, -1], 1] / 100
-    assert (
-        f"Before training, {before:.1%} of the labels" in text
-        or f"Before training, {before:.0%} of the labels" in text
-    )
-    assert f"→ {after:.1%}" in text or f"→ {after:.0%}" in text
+def test_tells_the_numbers_of_the_run(history, page_of):
+    text = page_of(history)
+    before, after = history.layers["hidden_3"]["alignment"][[0, -1], 1] / 100
+    assert f"Before training, {percent(before)} of the targets" in text
+    assert f"→ {percent(after)}" in text
     assert "every layer is more aligned than the one before it" in text
     assert 'class="warning"' not in text
 
 
-def test_says_so_when_depth_does_not_help(history, config):
-    layers = history.layers.copy()
-    layers["hidden_2"], layers["hidden_3"] = layers["hidden_3"], layers["hidden_2"]
-    text = make(history._replace(layers=layers), config)
+def test_the_table_has_both_ends_and_chance_of_every_layer(history, page_of):
+    rows = table_of(page_of(history))
+    assert list(rows) == list(history.layers)
+    for name, measures in history.layers.items():
+        chance = np.interp(3, history.coordinates[name]["curve"]["tau"], measures["null_curve"][-1])
+        shares = [percent(x / 100) for x in (*measures["alignment"][[0, -1], 1], chance)]
+        areas = (*measures["area"][[0, -1]], measures["null_area"][-1])
+        assert rows[name] == [*shares, *(f"{area / 100:.2f}" for area in areas)]
+
+
+def test_without_a_null_nothing_is_said_of_chance(without_null, page_of):
+    text = page_of(without_null)
+    assert "by chance" not in text
+    assert {len(cells) for cells in table_of(text).values()} == {4}
+
+
+def test_a_layer_without_a_null_has_a_blank(own, page_of):
+    rows = table_of(page_of(own))
+    assert rows["input"][2] == rows["input"][5] == "–"
+    assert rows["hidden_1"][2] != "–"
+
+
+def test_a_users_measures_are_in_the_table(own, page_of):
+    text = page_of(own)
+    rows = table_of(text)
+    assert rows["hidden_1"][6:] == ["0.25", "0.5", "–", "–", "–", "–"]
+    assert rows["hidden_2"][6:] == ["2", "inf", "1,234", "1,274", "–", "–"]
+    assert rows["hidden_3"][6:] == ["–", "–", "–", "–", "1 … 4", "41 … 164"]
+    assert "&lt;b&gt;&amp;&#34;&#39;$/gain</th>" in text
+    assert "<b>&" not in text
+    assert "profile, range over k</th>" in text
+    assert "axes that are not drawn: bare" in text
+
+
+def test_a_run_without_alignment_tells_what_it_has(only_own, page_of):
+    text = page_of(only_own)
+    assert "Measured in hidden_1: rank." in text
+    assert table_of(text) == {"hidden_1": ["1,234", "1,274"]}
+    assert "τ" not in text
+
+
+def test_says_so_when_depth_does_not_help(best_in_the_middle, page_of):
+    text = page_of(best_in_the_middle)
     assert "not every layer is above the one before it: hidden_3 under hidden_2" in text
+    assert "of hidden_2, in the end the most aligned" in text
+    assert "The last layer, hidden_3, went from" in text
+    assert '<tr class="headline"><td>hidden_2</td>' in text
 
 
-def test_unfinished_and_diverged_runs_say_so(history, diverged, config):
-    assert "This run did not finish: it came to step 40." in make(
-        history, config, {"status": "interrupted"}
-    )
-    text = make(diverged, config)
+def test_unfinished_and_diverged_runs_say_so(history, diverged, page_of):
+    unfinished = page_of(history, {"status": "interrupted"})
+    assert "This run did not finish: it came to step 40." in unfinished
+    text = page_of(diverged)
     assert "not finite from step 20 on: the run diverged" in text
     assert "the trained layers cannot be compared" in text
     assert "Then the run diverged." in text
     assert ">nan" not in text
 
 
-def test_frames_hold_the_curves_as_strict_json(diverged, config):
+def test_frames_hold_the_curves_as_strict_json(diverged, page_of):
     raw = re.search(
-        r'<script type="application/json" id="data">(.*?)</script>',
-        make(diverged, config),
-        re.DOTALL,
+        r'<script type="application/json" id="data">(.*?)</script>', page_of(diverged), re.DOTALL
     )[1]
     frames = json.loads(
         raw, parse_constant=lambda name: (_ for _ in ()).throw(AssertionError(name))
@@ -73,22 +114,22 @@ def test_frames_hold_the_curves_as_strict_json(diverged, config):
     assert frames["steps"][-1] == 40
     last = frames["layers"][-1]["curves"]
     assert set(last[-1]) == {None}
-    np.testing.assert_allclose(last[0], diverged.layers["hidden_3"].curve[0] / 100, atol=1e-3)
+    np.testing.assert_allclose(last[0], diverged.layers["hidden_3"]["curve"][0] / 100, atol=1e-3)
 
 
-def test_of_several_seeds_it_tells_medians_and_intervals(seeds, config):
+def test_of_several_seeds_it_tells_medians_and_intervals(seeds, page_of):
     result = {
-        **FINISHED,
+        "status": "finished",
         "train_accuracy": [1.0] * 7,
         "test_accuracy": [0.8, 0.81, 0.82, 0.87, 0.9, 0.91, 0.92],
     }
-    text = make(seeds, config, result)
+    text = page_of(seeds, result)
     assert "Medians of 7 models" in text
     assert "100% · 87%" in text
     assert "bands their 95 % intervals" in text
-    low, *_, high = area = np.sort(seeds.layers["hidden_3"].area[-1]) / np.float32(100)
+    low, *_, high = area = np.sort(seeds.layers["hidden_3"]["area"][-1]) / np.float32(100)
     assert f"{area[3]:.2f} [{low:.2f}, {high:.2f}]" in text
     assert "one seed" not in text
     cut = seeds.map(np.array)
     cut.loss[20:, [2, 5]] = np.nan
-    assert "2 of 7 models diverged (counted from 0: 2, 5)" in make(cut, config, result)
+    assert "2 of 7 models diverged (counted from 0: 2, 5)" in page_of(cut, result)

@@ -51,7 +51,7 @@ def test_the_page_is_self_contained_and_tells_all_of_a_result(finished, faults):
     for told in (
         *(
             "depth &lt;is&gt; so.",
-            "the paper&#x27;s &amp; ours",
+            "the paper&#39;s &amp; ours",
             "0.25 [-0.123, 1.5]",
             "σ &amp; area",
             "n&nbsp;=&nbsp;1,234",

@@ -1,0 +1,113 @@
+"""What the pictures of a run share: a line with its band, an axis of steps, a grid of panels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from jaxalign.report.run.summary import RunSummary
+from jaxalign.runs import History
+from jaxalign.statistics import Estimate
+from jaxalign.style.figures import NAMED, colours_by_depth, depth_scale, line_style, plain_text
+
+COLUMNS = 3
+"""So many panels are in a row, unless said otherwise."""
+
+LABELS = 5
+"""So many labels of a legend are in a row."""
+
+
+def layer_colours(run: RunSummary) -> dict[str, str]:
+    """Grey for the inputs, then light to dark from the first layer to the last, the same for every
+    monitor of the run.
+    """
+    colours: dict[str, str] = {}
+    for names in run.monitors.values():
+        colours |= colours_by_depth(names)
+    return colours
+
+
+def layer_line(run: RunSummary, name: str) -> dict[str, Any]:
+    """The style of a layer's line, with its name for the legend."""
+    label = plain_text(run.own_name(name))
+    return {"color": layer_colours(run)[name], "label": label, **line_style(name)}
+
+
+def titled(run: RunSummary, layer: str, title: str) -> str:
+    """A title that names the layer's monitor, where there are several."""
+    monitor = run.monitor_of(layer)
+    return plain_text(f"{monitor}: {title}" if monitor else title)
+
+
+def draw(
+    axes: Axes, x: np.ndarray, y: Estimate, style: dict[str, Any], step: str | None = None
+) -> None:
+    """A line and, for several models, the band around it.
+
+    Args:
+      axes: where to.
+      x: (n,).
+      y: of (n,).
+      style: of the line.
+      step: "pre" or "post", for a step function.
+    """
+    drawstyle = f"steps-{step}" if step else "default"
+    axes.plot(x, y.value, drawstyle=drawstyle, **style)
+    if y.n > 1:
+        alpha = 0.2 * style.get("alpha", 1.0)
+        axes.fill_between(
+            x, y.low, y.high, color=style["color"], alpha=alpha, linewidth=0, step=step
+        )
+
+
+def step_axis(axes: Axes, history: History) -> None:
+    """Steps 0...10 evenly, then by decades: most happens early."""
+    last = int(history.step[-1])
+    axes.set(xlabel="training step", xlim=(0, max(last, 1)))
+    if last > 10:
+        axes.set_xscale("symlog", linthresh=10, linscale=0.6)
+        decades = [10**exponent for exponent in range(1, int(np.log10(last)) + 1)]
+        # The last step has its own tick, which a decade just before it would touch.
+        axes.set_xticks([0, *(decade for decade in decades if decade < last / 2), last])
+        axes.xaxis.set_major_formatter(FuncFormatter(_whole))
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def panels(
+    count: int, size: tuple[float, float], columns: int = COLUMNS, **shared: bool
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels in rows of so many columns at most."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    # Titles keep off the axis above them.
+    figure.get_layout_engine().set(h_pad=0.08)
+    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    # Shared axes have their ticks named in the last row, which these panels do not reach.
+    for axes in grid.flat[max(count - columns, 0) : count]:
+        axes.tick_params(labelbottom=True)
+    return figure, list(grid.flat[:count])
+
+
+def name_layers(figure: Figure, drawn: Sequence[Axes]) -> None:
+    """A legend of all layers below the panels or, of many, a scale that tells their depth; lines
+    without a depth are named either way.
+    """
+    lines = {str(line.get_label()): line for axes in drawn for line in axes.lines}
+    labels = [label for label in lines if not label.startswith("_")]
+    if len(labels) > NAMED:
+        depth_scale(figure, drawn)
+        labels = [label for label in labels if lines[label].get_linestyle() != "-"]
+    if labels:
+        handles = [lines[label] for label in labels]
+        # At the left, where a narrow window that scrolls begins.
+        figure.legend(handles, labels, loc="outside lower left", ncols=LABELS, fontsize=9)
+
+
+def _whole(step: float, _: int) -> str:
+    return f"{step:,.0f}"
