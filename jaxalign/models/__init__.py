@@ -1,6 +1,4 @@
-"""Flax models of the field, built so that ``tap`` sees post-activations: ``tap(model,
-model.post_activations)``.
-"""
+"""Flax models of the field; ``tap(model, model.post_activations)`` captures post-activations."""
 
 from jaxalign.models._bert import BERT, bert_base, embed, minilm_l6
 from jaxalign.models._cnn import CNN

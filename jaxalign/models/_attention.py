@@ -1,4 +1,4 @@
-"""Attention and the pre-norm block of it that images and texts share."""
+"""Attention, and the pre-norm block that the models of images and of texts share."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,28 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jaxtyping import Bool, Float, Int
 
 from jaxalign.models._layers import Activation
 
 
 def attend(
-    query: Array,
-    key: Array,
-    value: Array,
+    query: Float[Array, "n t d"],
+    key: Float[Array, "n s d"],
+    value: Float[Array, "n s d"],
     heads: int,
     *,
-    mask: Array | None = None,
+    mask: Bool[Array, "n s"] | Int[Array, "n s"] | None = None,
     causal: bool = False,
-) -> Array:
-    """softmax(Q Kᵀ/√(d/h)) V in each of h heads, which are stretches of d/h features.
+) -> Float[Array, "n t d"]:
+    """softmax(Q Kᵀ/√(d/h)) V in each of h heads of d/h consecutive features.
 
     Args:
       query: (n, t, d).
       key: (n, s, d).
       value: (n, s, d).
       heads: h, a divisor of d.
-      mask: (n, s) booleans, True for the positions that may be looked at; by default all.
+      mask: (n, s), True or 1 for the positions that are attended to; by default all.
       causal: whether a position sees only itself and those before it.
 
     Returns:
@@ -36,21 +37,26 @@ def attend(
       >>> import jax.numpy as jnp
       >>> from jaxalign.models._attention import attend
       >>> values = jnp.array([[[1.0], [3.0], [8.0]]])
-      >>> attend(jnp.zeros((1, 3, 1)), jnp.zeros((1, 3, 1)), values, 1, causal=True).ravel().tolist()
+      >>> equal = jnp.zeros((1, 3, 1))
+      >>> attend(equal, equal, values, 1, causal=True).ravel().tolist()
       [1.0, 2.0, 4.0]
 
     Source: Vaswani et al., Attention Is All You Need (NeurIPS 2017), on
       jax.nn.dot_product_attention.
     """
     query, key, value = (x.reshape(*x.shape[:-1], heads, -1) for x in (query, key, value))
-    seen = None if mask is None else mask[:, None, None, :].astype(bool)
-    mixed = jax.nn.dot_product_attention(query, key, value, mask=seen, is_causal=causal)
+    visible = None
+    if mask is not None:
+        # The same for every head and query: (n, heads, t, s) by broadcasting.
+        visible = mask[:, None, None, :].astype(bool)
+    mixed = jax.nn.dot_product_attention(query, key, value, mask=visible, is_causal=causal)
     return mixed.reshape(*mixed.shape[:-2], -1)
 
 
 class SelfAttention(nnx.Module):
-    """Attention of a sequence to itself, (n, t, d) → (n, t, d): one linear map to queries, keys and
-    values, one back.
+    """Attention of a sequence to itself, (n, t, d) → (n, t, d).
+
+    One linear map makes queries, keys and values; another maps the result back.
 
     Args:
       width: d.
@@ -76,19 +82,20 @@ class SelfAttention(nnx.Module):
         self.in_proj = nnx.Linear(width, 3 * width, rngs=rngs)
         self.out_proj = nnx.Linear(width, width, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
         query, key, value = jnp.split(self.in_proj(x), 3, axis=-1)
         return self.out_proj(attend(query, key, value, self.heads, causal=self.causal))
 
 
 class PreNormBlock(nnx.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)), (n, t, d) → (n, t, d), with the layer names of
-    torchvision's ViT.
+    """x + attention(norm(x)), then x + mlp(norm(x)): (n, t, d) → (n, t, d).
+
+    Layers have the names of torchvision's ViT.
 
     Args:
       width: d.
       heads: a divisor of d.
-      hidden: units of the MLP, after which its GELU is.
+      hidden: units of the MLP's first layer, which the GELU follows.
       epsilon: of the two layer norms.
       causal: whether a position sees only itself and those before it.
       dropout: the share of values dropped after the attention and after both layers of the MLP, in
@@ -130,34 +137,32 @@ class PreNormBlock(nnx.Module):
             ]
         )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
         x = x + self.dropout(self.self_attention(self.ln_1(x)))
         return x + in_turn(self.mlp, self.ln_2(x))
 
 
-def gelu(x: Array) -> Array:
-    """Φ(x)·x with the normal distribution function itself, as in torch, not the tanh approximation
-    to it.
-    """
+def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x·Φ(x), Φ the normal distribution function: exact as in torch."""
     return jax.nn.gelu(x, approximate=False)
 
 
 def in_turn(layers: Sequence[nnx.Module], x: Array) -> Array:
-    """``x`` through one layer after another."""
+    """The layers applied to ``x`` one after another."""
     for layer in layers:
         x = layer(x)
     return x
 
 
 def layer_norm(width: int, epsilon: float, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """(x − mean)/√(var + ε) · scale + bias over the last axis, the variance taken about the mean."""
-    # flax's fast variance, E[x²] − E[x]², loses digits where the residual stream has grown away
-    # from 0.
+    """(x − mean)/√(var + ε) · scale + bias over the last axis, var = E[(x − mean)²]."""
+    # flax's fast variance, E[x²] − E[x]², loses digits once the mean of the residual stream is
+    # large.
     return nnx.LayerNorm(width, epsilon=epsilon, use_fast_variance=False, rngs=rngs)
 
 
 def dropout_layer(rate: float, *, rngs: nnx.Rngs) -> nnx.Dropout:
-    """Dropout, which holds no random state where it drops nothing."""
+    """Dropout; without random state at rate 0."""
     return nnx.Dropout(rate, rngs=rngs if rate else None)
 
 

@@ -1,13 +1,12 @@
-"""The BERT encoder with the layer names of Hugging Face, its small relative MiniLM, and sentence
-embeddings.
-"""
+"""The BERT encoder with the layer names of Hugging Face, MiniLM, and sentence embeddings."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Int
 
 from jaxalign._features import prepare
 from jaxalign.models._attention import attend, dropout_layer, gelu, layer_norm, require_divisor
@@ -20,49 +19,52 @@ OLD_NAMES = (
     (r"\.LayerNorm\.beta$", r".LayerNorm.bias"),
     (r"^cls\..*$", r""),
 )
-"""(regex, replacement), all applied in this order, from the names in BERT checkpoints, old ones
-too, to those of ``BERT``.
+"""(regex, replacement), applied in this order, from names in BERT checkpoints to those of ``BERT``.
 
-A name that becomes empty is none of the encoder's: ``cls`` holds the heads of the pre-training
-tasks.
+Covers old checkpoints too. ``cls`` holds the heads of the pre-training tasks; an empty replacement
+drops them.
 """
 
 EPSILON = 1e-12
+Mask: TypeAlias = Bool[Array, "n t"] | Int[Array, "n t"] | None
+"""True or 1 for tokens, False or 0 for padding; None without padding."""
+
 _INITIAL = nnx.initializers.truncated_normal(0.02)
 
 
 class Encoded(NamedTuple):
-    """What the encoder makes of a batch of texts.
+    """The encoder's output for a batch of texts.
 
     Attributes:
       tokens: (n, t, d) the last layer's features of every token.
       pooled: (n, d) tanh(W φ + b) of the first token, or None without a pooler.
     """
 
-    tokens: Array
-    pooled: Array | None
+    tokens: Float[Array, "n t d"]
+    pooled: Float[Array, "n d"] | None
 
 
 class BERT(nnx.Module):
-    """Token, position and segment embeddings, then post-norm blocks of masked attention: (n, t) ids
-    → (n, t, d).
+    """Embeddings, then post-norm blocks of masked attention: (n, t) ids → (n, t, d).
+
+    The embeddings are the sum of those of token, position and segment.
 
     Args:
       vocabulary: number of different tokens.
       width: d, features of a token.
       depth: number of blocks.
       heads: of the attention, a divisor of d.
-      positions: the greatest number of tokens of a text.
+      positions: the largest number of tokens of a text.
       segments: number of token types.
       hidden: units of the blocks' MLPs; by default 4 d.
       pooler: whether there is a layer on the first token's features; some checkpoints have none.
       dropout: the share of values dropped in training mode, after the embeddings and before each
-        addition (attention weights never are).
+        addition (attention weights are never dropped).
       rngs: the source of the initial weights (normal, standard deviation 0.02) and of dropout.
 
     Raises:
-      ValueError: heads that do not divide the width; when called, what is no batch of ids, or a
-        mask of another shape.
+      ValueError: heads that do not divide the width; when called, an array that is no batch of
+        ids, or a mask of another shape.
       TypeError: when called, ids that are not integers.
 
     Example:
@@ -75,7 +77,7 @@ class BERT(nnx.Module):
       >>> tokens, mask = jnp.array([[1, 7, 2], [1, 2, 0]]), jnp.array([[1, 1, 1], [1, 1, 0]])
       >>> tap = ja.tap(model, model.post_activations)
       >>> output, activations = jax.eval_shape(tap, nnx.state(model), tokens, mask)  # shapes alone
-      >>> {name: a.shape for name, a in activations.items()}  # for prepare(reduce="mean", mask=mask)
+      >>> {name: a.shape for name, a in activations.items()}  # for reduce="mean", mask=mask
       {'embeddings': (2, 3, 8), 'encoder.layer.0': (2, 3, 8), 'encoder.layer.1': (2, 3, 8)}
 
     Source: Devlin et al., BERT (NAACL 2019); names of Hugging Face's BertModel.
@@ -116,22 +118,27 @@ class BERT(nnx.Module):
     def __call__(
         self, tokens: ArrayLike, mask: ArrayLike | None = None, segments: ArrayLike | None = None
     ) -> Encoded:
-        """The features of tokens (n, t): mask is 0 for padding, segments 1 for a second text; by
-        default 1s and 0s.
+        """The features of tokens (n, t).
+
+        Args:
+          tokens: (n, t) ids.
+          mask: (n, t), 0 or False for padding; by default there is none.
+          segments: (n, t), 0 for a first text, 1 for a second; by default all are of the first.
         """
         tokens = jnp.asarray(tokens)
-        mask = None if mask is None else jnp.asarray(mask)
+        if mask is not None:
+            mask = jnp.asarray(mask)
         check_tokens(tokens, self.vocabulary, self.positions, mask)
-        x = self.embeddings(
-            tokens, jnp.zeros_like(tokens) if segments is None else jnp.asarray(segments)
-        )
+        if segments is None:
+            segments = jnp.zeros_like(tokens)
+        x = self.embeddings(tokens, jnp.asarray(segments))
         for layer in self.encoder.layer:
             x = layer(x, mask)
         return Encoded(x, None if self.pooler is None else self.pooler(x))
 
 
 class Embeddings(nnx.Module):
-    """Norm of token + position + segment: two (n, t) arrays of ids → (n, t, d)."""
+    """The normed sum of token, position and segment embeddings: ids (n, t) → (n, t, d)."""
 
     def __init__(
         self,
@@ -149,18 +156,20 @@ class Embeddings(nnx.Module):
         self.LayerNorm = layer_norm(width, EPSILON, rngs=rngs)
         self.dropout = dropout_layer(dropout, rngs=rngs)
 
-    def __call__(self, tokens: Array, segments: Array) -> Array:
-        places = jnp.arange(tokens.shape[1])
+    def __call__(
+        self, tokens: Int[Array, "n t"], segments: Int[Array, "n t"]
+    ) -> Float[Array, "n t d"]:
+        positions = jnp.arange(tokens.shape[1])
         x = (
             self.word_embeddings(tokens)
             + self.token_type_embeddings(segments)
-            + self.position_embeddings(places)
+            + self.position_embeddings(positions)
         )
         return self.dropout(self.LayerNorm(x))
 
 
 class Heads(nnx.Module):
-    """Masked attention with queries, keys and values of one linear map each: (n, t, d) → (n, t, d)."""
+    """Masked attention, a linear map each for queries, keys, values: (n, t, d) → (n, t, d)."""
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
         require_divisor(width, heads)
@@ -169,19 +178,21 @@ class Heads(nnx.Module):
         self.key = _linear(width, width, rngs=rngs)
         self.value = _linear(width, width, rngs=rngs)
 
-    def __call__(self, x: Array, mask: Array | None) -> Array:
+    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
         return attend(self.query(x), self.key(x), self.value(x), self.heads, mask=mask)
 
 
 class Output(nnx.Module):
-    """norm(dropout(W x + b) + residual), the end of both halves of a block."""
+    """norm(dropout(W x + b) + residual), the last layer of both halves of a block."""
 
     def __init__(self, inputs: int, width: int, *, dropout: float, rngs: nnx.Rngs):
         self.dense = _linear(inputs, width, rngs=rngs)
         self.dropout = dropout_layer(dropout, rngs=rngs)
         self.LayerNorm = layer_norm(width, EPSILON, rngs=rngs)
 
-    def __call__(self, x: Array, residual: Array) -> Array:
+    def __call__(
+        self, x: Float[Array, "n t c"], residual: Float[Array, "n t d"]
+    ) -> Float[Array, "n t d"]:
         return self.LayerNorm(self.dropout(self.dense(x)) + residual)
 
 
@@ -192,18 +203,18 @@ class Attention(nnx.Module):
         self.self = Heads(width, heads, rngs=rngs)
         self.output = Output(width, width, dropout=dropout, rngs=rngs)
 
-    def __call__(self, x: Array, mask: Array | None) -> Array:
+    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
         return self.output(self.self(x, mask), x)
 
 
 class Intermediate(nnx.Module):
-    """The wide layer of a block's MLP with its GELU."""
+    """The first layer of a block's MLP, with its GELU."""
 
     def __init__(self, width: int, hidden: int, *, rngs: nnx.Rngs):
         self.dense = _linear(width, hidden, rngs=rngs)
         self.intermediate_act_fn = Activation(gelu)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t c"]:
         return self.intermediate_act_fn(self.dense(x))
 
 
@@ -215,7 +226,7 @@ class Layer(nnx.Module):
         self.intermediate = Intermediate(width, hidden, rngs=rngs)
         self.output = Output(hidden, width, dropout=dropout, rngs=rngs)
 
-    def __call__(self, x: Array, mask: Array | None) -> Array:
+    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
         x = self.attention(x, mask)
         return self.output(self.intermediate(x), x)
 
@@ -227,7 +238,7 @@ class Pooler(nnx.Module):
         self.dense = _linear(width, width, rngs=rngs)
         self.activation = Activation(jnp.tanh)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n d"]:
         return self.activation(self.dense(x[:, 0]))
 
 
@@ -241,7 +252,8 @@ def bert_base(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import bert_base
-      >>> nnx.eval_shape(lambda: bert_base(rngs=nnx.Rngs(0))).embeddings.word_embeddings.embedding.shape
+      >>> model = nnx.eval_shape(lambda: bert_base(rngs=nnx.Rngs(0)))
+      >>> model.embeddings.word_embeddings.embedding.shape
       (30522, 768)
 
     Source: Devlin et al., BERT (NAACL 2019).
@@ -255,7 +267,8 @@ def minilm_l6(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import minilm_l6
-      >>> nnx.eval_shape(lambda: minilm_l6(rngs=nnx.Rngs(0))).embeddings.word_embeddings.embedding.shape
+      >>> model = nnx.eval_shape(lambda: minilm_l6(rngs=nnx.Rngs(0)))
+      >>> model.embeddings.word_embeddings.embedding.shape
       (30522, 384)
 
     Source: Wang et al., MiniLM (NeurIPS 2020).
@@ -263,21 +276,20 @@ def minilm_l6(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
     return BERT(30522, 384, 6, 12, dropout=dropout, rngs=rngs)
 
 
-def embed(model: BERT, tokens: ArrayLike, mask: ArrayLike) -> Array:
-    """The embedding of each text: the mean over its tokens of the last layer's features, padding
-    left out, of length one.
+def embed(model: BERT, tokens: ArrayLike, mask: ArrayLike) -> Float[Array, "n d"]:
+    """Embeddings of texts: the mean of the last layer's features over tokens, scaled to norm one.
 
     Args:
       model: the encoder; all-MiniLM-L6-v2 is ``minilm_l6`` with its weights.
       tokens: (n, t) ids, from ``WordPiece``.
-      mask: (n, t) booleans, or 0 and 1: which of them are tokens, the others being padding.
+      mask: (n, t), True or 1 for tokens, False or 0 for padding, which the mean leaves out.
 
     Returns:
       (n, d); the product of two rows is their cosine similarity.
 
     Raises:
-      ValueError: ids that the model does not take; a mask of another shape, of other values, or
-        without a token in some row (eager calls).
+      ValueError: ids that the model does not accept; a mask of another shape, with other values, or
+        with a row without tokens (eager calls).
 
     Example:
       >>> import jax.numpy as jnp

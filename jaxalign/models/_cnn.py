@@ -1,6 +1,4 @@
-"""A small convolutional network whose layers are its post-activations: the MLP's sibling for
-images.
-"""
+"""A small convolutional network whose layers are its post-activations."""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -9,6 +7,7 @@ from typing import Any
 import jax
 from flax import nnx
 from jax import Array
+from jaxtyping import Float, Num
 
 from jaxalign.models._layers import MaxPool
 from jaxalign.models._mlp import Dense
@@ -23,18 +22,19 @@ class ConvBlock(nnx.Conv):
         super().__init__(inputs, outputs, (3, 3), padding=1, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
+    def __call__(
+        self, inputs: Float[Array, "n h w c"], out_sharding: Any = None
+    ) -> Float[Array, "n h w k"]:
         return self.activation(super().__call__(inputs, out_sharding))
 
 
 class CNN(nnx.Module):
-    """3×3 convolutions, each followed by a 2×2 pool, a hidden linear layer, a linear layer of
-    outputs.
+    """3×3 convolutions, each followed by a 2×2 pool; a hidden linear layer; a linear output layer.
 
     The layers are ``conv_1``, ``pool_1``, ``conv_2``, ..., ``hidden``, ``logits``.
 
     Args:
-      image: (height, width, channels) of one image; inputs of other ranks are reshaped to it.
+      image: (height, width, channels) of one image; the inputs are reshaped to it.
       widths: channels of each convolution.
       hidden: units of the hidden layer.
       outputs: number of outputs, linear.
@@ -42,7 +42,7 @@ class CNN(nnx.Module):
       rngs: the source of the initial weights (LeCun normal).
 
     Raises:
-      ValueError: an image of which the pools leave nothing.
+      ValueError: an image too small for the pools.
 
     Example:
       >>> import jax.numpy as jnp
@@ -50,12 +50,13 @@ class CNN(nnx.Module):
       >>> import jaxalign as ja
       >>> from jaxalign.models import CNN
       >>> model = CNN((28, 28, 1), (8, 16), 32, 10, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((5, 28, 28)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = tap(nnx.state(model), jnp.ones((5, 28, 28)))
       >>> {name: a.shape for name, a in activations.items()}
       {'conv_1': (5, 28, 28, 8), 'conv_2': (5, 14, 14, 16), 'hidden': (5, 32)}
 
-    Source: LeCun et al., Gradient-based learning applied to document recognition (1998), with
-      today's layers.
+    Source: LeCun et al., Gradient-based learning applied to document recognition (1998); relu and
+      max pools instead of its activations and pools.
     """
 
     post_activations = ("conv_*", "hidden")
@@ -75,17 +76,19 @@ class CNN(nnx.Module):
         self.depth = len(widths)
         if min(height, width) < 2**self.depth:
             raise ValueError(
-                f"image {self.image} must have at least {2**self.depth} pixels a side for the {self.depth} pools of widths"
+                f"image {self.image} must have at least {2**self.depth} pixels a side "
+                f"for the {self.depth} pools of widths"
             )
         sizes = (channels, *widths)
         for i in range(self.depth):
             setattr(self, f"conv_{i + 1}", ConvBlock(sizes[i], sizes[i + 1], activation, rngs=rngs))
             setattr(self, f"pool_{i + 1}", MaxPool(2, 2))
+        # Each pool halves both sides, rounding down.
         flat = prod((height >> self.depth, width >> self.depth, sizes[-1]))
         self.hidden = Dense(flat, hidden, activation, bias=True, rngs=rngs)
         self.logits = nnx.Linear(hidden, outputs, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Num[Array, "n ..."]) -> Float[Array, "n outputs"]:
         x = x.reshape(x.shape[0], *self.image)
         for i in range(self.depth):
             x = getattr(self, f"pool_{i + 1}")(getattr(self, f"conv_{i + 1}")(x))

@@ -1,9 +1,10 @@
-"""A small decoder-only transformer: the language model of the field in its plainest form."""
+"""A small decoder-only transformer, the plainest form of the field's language models."""
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign.models._attention import PreNormBlock, dropout_layer, layer_norm
 from jaxalign.models._tokens import check_tokens
@@ -12,21 +13,23 @@ EPSILON = 1e-5
 
 
 class Decoder(nnx.Module):
-    """Token and position embeddings, causal pre-norm blocks, a norm, logits by the token
-    embeddings: (n, t) → (n, t, v).
+    """Embeddings, causal pre-norm blocks, a norm, tied logits: (n, t) ids → (n, t, v).
+
+    The logits are products with the token embeddings.
 
     Args:
       vocabulary: v, number of different tokens.
       width: d, features of a token.
       depth: number of blocks.
       heads: of the attention, a divisor of d.
-      positions: the greatest number of tokens of a text.
+      positions: the largest number of tokens of a text.
       hidden: units of the blocks' MLPs; by default 4 d.
-      dropout: the share of values dropped in training mode (attention weights never are).
+      dropout: the share of values dropped in training mode (attention weights are never dropped).
       rngs: the source of the initial weights (LeCun normal; positions 0.02) and of dropout.
 
     Raises:
-      ValueError: heads that do not divide the width; when called, what is no batch of ids.
+      ValueError: heads that do not divide the width; when called, an array that is no batch of
+        ids.
       TypeError: when called, ids that are not integers.
 
     Example:
@@ -37,8 +40,9 @@ class Decoder(nnx.Module):
       >>> from jaxalign.models import Decoder
       >>> model = nnx.eval_shape(lambda: Decoder(50, 8, 2, 2, positions=16, rngs=nnx.Rngs(0)))
       >>> tap = ja.tap(model, model.post_activations)
-      >>> logits, activations = jax.eval_shape(tap, nnx.state(model), jnp.zeros((4, 5), int))  # shapes alone
-      >>> logits.shape, {name: a.shape for name, a in activations.items()}  # for prepare(reduce="samples")
+      >>> tokens = jnp.zeros((4, 5), int)
+      >>> logits, activations = jax.eval_shape(tap, nnx.state(model), tokens)  # shapes alone
+      >>> logits.shape, {name: a.shape for name, a in activations.items()}  # for reduce="samples"
       ((4, 5, 50), {'blocks.0': (4, 5, 8), 'blocks.1': (4, 5, 8), 'ln': (4, 5, 8)})
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019), with the
@@ -65,30 +69,18 @@ class Decoder(nnx.Module):
             positions, width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs
         )
         self.dropout = dropout_layer(dropout, rngs=rngs)
+        options = {"epsilon": EPSILON, "causal": True, "dropout": dropout, "rngs": rngs}
         self.blocks = nnx.List(
-            [
-                PreNormBlock(
-                    width,
-                    heads,
-                    hidden or 4 * width,
-                    epsilon=EPSILON,
-                    causal=True,
-                    dropout=dropout,
-                    rngs=rngs,
-                )
-                for _ in range(depth)
-            ]
+            [PreNormBlock(width, heads, hidden or 4 * width, **options) for _ in range(depth)]
         )
         self.ln = layer_norm(width, EPSILON, rngs=rngs)
 
     @property
     def post_activations(self) -> tuple[str, ...]:
-        """The outputs of the blocks, and the last norm's, which the logits are made of: each (n, t,
-        d).
-        """
+        """The blocks, and the last norm, from which the logits are made; outputs are (n, t, d)."""
         return (*(f"blocks.{i}" for i in range(self.depth)), "ln")
 
-    def __call__(self, tokens: ArrayLike) -> Array:
+    def __call__(self, tokens: ArrayLike) -> Float[Array, "n t v"]:
         tokens = jnp.asarray(tokens)
         check_tokens(tokens, self.vocabulary, self.positions)
         x = self.token_embedding(tokens) + self.position_embedding(jnp.arange(tokens.shape[1]))

@@ -1,8 +1,7 @@
-"""Depthwise convolution at a sane speed on CPUs: a sum of k² shifted images, each times a weight a
-channel.
+"""Depthwise convolution, on CPUs as a sum of k² shifted images with one weight per channel each.
 
-XLA's kernel for CPUs takes a depthwise convolution as c convolutions of one channel. Elsewhere it
-is XLA's own.
+XLA on CPUs runs a depthwise convolution as c convolutions of one channel, which is slow. Other
+platforms use XLA's convolution.
 """
 
 from functools import partial
@@ -11,13 +10,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
+from jaxtyping import Float
 
 # The fan of a depthwise kernel (k, k, 1, c) is k², which jax calls its fan-in.
 HE = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class DepthwiseConv(nnx.Module):
-    """A k × k convolution of each channel with its own kernel, padded as "SAME", without bias.
+    """A k × k convolution of each channel with its own kernel, "SAME" padding, no bias.
 
     Args:
       channels: c, in and out.
@@ -40,15 +40,19 @@ class DepthwiseConv(nnx.Module):
         self.kernel = nnx.Param(HE(rngs.params(), (size, size, 1, channels), jnp.float32))
         self.stride = stride
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:
         return depthwise_convolution(x, self.kernel[...], stride=self.stride)
 
 
-# jit, because outside of one every call would compile both branches again.
+# Without jit, every eager call would compile both branches again.
 @partial(jax.jit, static_argnames=("stride", "padding"))
 def depthwise_convolution(
-    images: Array, kernel: Array, *, stride: int = 1, padding: str = "SAME"
-) -> Array:
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "k l 1 c"],
+    *,
+    stride: int = 1,
+    padding: str = "SAME",
+) -> Float[Array, "n p q c"]:
     """out[n, p, q, c] = Σ_ij kernel[i, j, 0, c] · images[n, s·p + i, s·q + j, c], on the padded
     images.
 
@@ -69,37 +73,41 @@ def depthwise_convolution(
 
     Source: ours.
     """
-    compute = {"cpu": partial(shifted_sum, stride=stride, padding=padding)}
     return lax.platform_dependent(
-        images, kernel, default=partial(xla_convolution, stride=stride, padding=padding), **compute
+        images,
+        kernel,
+        cpu=partial(shifted_sum, stride=stride, padding=padding),
+        default=partial(xla_convolution, stride=stride, padding=padding),
     )
 
 
-def shifted_sum(images: Array, kernel: Array, *, stride: int, padding: str) -> Array:
+def shifted_sum(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "k l 1 c"], *, stride: int, padding: str
+) -> Float[Array, "n p q c"]:
     """``depthwise_convolution`` as k·l multiply-adds of strided slices."""
     rows, columns = kernel.shape[:2]
     pads = lax.padtype_to_pads(images.shape[1:3], (rows, columns), (stride, stride), padding)
     dtype = jnp.promote_types(images.dtype, jnp.float32)
     padded = jnp.pad(images, ((0, 0), *pads, (0, 0))).astype(dtype)
     n, height, width, channels = padded.shape
-    down, across = height - rows, width - columns
 
     def window(i, j):
-        return lax.slice(
-            padded,
-            (0, i, j, 0),
-            (n, i + down + 1, j + across + 1, channels),
-            (1, stride, stride, 1),
-        )
+        """The pixel (i, j) of every window: all windows start within height − rows, ... ."""
+        stop = (n, height - rows + i + 1, width - columns + j + 1, channels)
+        return lax.slice(padded, (0, i, j, 0), stop, (1, stride, stride, 1))
 
-    terms = (
-        window(i, j) * kernel[i, j, 0].astype(dtype) for i in range(rows) for j in range(columns)
-    )
-    return sum(terms, start=jnp.zeros((), dtype)).astype(images.dtype)
+    # Σ_ij kernel[i, j, 0, c] · padded[n, s·p + i, s·q + j, c]
+    total = jnp.zeros((), dtype)
+    for i in range(rows):
+        for j in range(columns):
+            total = total + window(i, j) * kernel[i, j, 0].astype(dtype)
+    return total.astype(images.dtype)
 
 
-def xla_convolution(images: Array, kernel: Array, *, stride: int, padding: str) -> Array:
-    """``depthwise_convolution`` as XLA has it."""
+def xla_convolution(
+    images: Float[Array, "n h w c"], kernel: Float[Array, "k l 1 c"], *, stride: int, padding: str
+) -> Float[Array, "n p q c"]:
+    """``depthwise_convolution`` by XLA's grouped convolution."""
     return lax.conv_general_dilated(
         images,
         kernel,

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite 0 to 4: relu6 for swish, no squeeze-and-excitation, stem and head of one size
-for all.
+"""EfficientNet-Lite 0 to 4: EfficientNet with relu6 and without squeeze-and-excitation.
 
-Layers have the names of the published torch checkpoints. All padding is TensorFlow's "SAME".
+Stem and head have the same size in all versions. Layers have the names of the published torch
+checkpoints. All padding is TensorFlow's "SAME".
 """
 
 import math
@@ -10,17 +10,27 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign.models._depthwise import DepthwiseConv
 from jaxalign.models._layers import Activation, GlobalAveragePool, check_images, convolution
 
-STEM, HEAD = 32, 1280
+# Channels of the stem and of the head.
+STEM = 32
+HEAD = 1280
+# Drop-path rate, reached linearly from 0 over the blocks.
 DROPPED_PATHS = 0.2
 
 
 class Stage(NamedTuple):
-    """Blocks of one kind in Lite0: how many, their kernel, the first one's stride, the expansion,
-    channels out.
+    """The blocks of one stage of Lite0.
+
+    Attributes:
+      blocks: how many.
+      size: of their kernels.
+      stride: of the first block; the others have stride 1.
+      expansion: channels inside a block over its input channels.
+      outputs: output channels.
     """
 
     blocks: int
@@ -31,8 +41,13 @@ class Stage(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """What a version multiplies channels and blocks by, the side of its images in pixels, and its
-    dropout.
+    """A version of the network.
+
+    Attributes:
+      width: factor of the channels.
+      depth: factor of the numbers of blocks.
+      pixels: side of the images.
+      dropout: rate before the last layer.
     """
 
     width: float
@@ -61,10 +76,12 @@ SCALINGS = (
 
 
 def scaled_channels(channels: int, factor: float) -> int:
-    """The multiple of 8 nearest to channels × factor, or the next one if that is over a tenth less."""
+    """The multiple of 8 nearest to channels × factor; the next one if that loses over a tenth."""
     wanted = channels * factor
     nearest = max(8, int(wanted + 4) // 8 * 8)
-    return nearest if nearest >= 0.9 * wanted else nearest + 8
+    if nearest < 0.9 * wanted:
+        nearest += 8
+    return nearest
 
 
 def batch_norm(channels: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
@@ -72,11 +89,10 @@ def batch_norm(channels: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
 
 
 class Block(nnx.Module):
-    """An inverted bottleneck: 1×1 convolution to more channels, depthwise one, 1×1 to fewer, and
-    the input added.
+    """An inverted bottleneck: 1×1 convolution to more channels, depthwise, 1×1 to fewer.
 
-    Its output has no activation. In training, ``drop_path`` leaves out the whole branch of some
-    samples.
+    The input is added if the shapes agree. The output has no activation. In training mode,
+    ``drop_path`` drops the whole branch for some samples.
     """
 
     def __init__(
@@ -105,27 +121,28 @@ class Block(nnx.Module):
         if self.adds:
             self.drop_path = nnx.Dropout(drop_path, broadcast_dims=(1, 2, 3), rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q k"]:
         y = x
         if self.expands:
             y = self.expand_relu6(self._bn0(self._expand_conv(y)))
         y = self.depthwise_relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + self.drop_path(y) if self.adds else y
+        if self.adds:
+            y = x + self.drop_path(y)
+        return y
 
 
 class EfficientNetLite(nnx.Module):
-    """Stem, seven stages of inverted bottlenecks, a 1×1 convolution, the mean over positions, a
-    linear layer.
+    """Stem, seven stages of inverted bottlenecks, 1×1 convolution, global mean, linear layer.
 
     Args:
-      scaling: width, depth, dropout of a version, one of SCALINGS. Images of any size are taken.
+      scaling: width, depth and dropout of a version, one of SCALINGS. Images may have any size.
       classes: number of outputs.
       channels: of the images.
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, what is no batch of images (n, h, w, channels).
+      ValueError: when called, an array that is no batch of images (n, h, w, channels).
 
     Example:
       >>> from flax import nnx
@@ -143,12 +160,19 @@ class EfficientNetLite(nnx.Module):
         self._bn0 = batch_norm(STEM, rngs=rngs)
         self.stem_relu6 = Activation(jax.nn.relu6)
         plan = _plan(scaling)
-        blocks, inputs = [], STEM
+        blocks: list[Block] = []
+        inputs = STEM
         for i, (size, stride, expansion, outputs) in enumerate(plan):
-            shape = {"size": size, "stride": stride, "expansion": expansion}
-            blocks.append(
-                Block(inputs, outputs, **shape, drop_path=DROPPED_PATHS * i / len(plan), rngs=rngs)
+            block = Block(
+                inputs,
+                outputs,
+                size=size,
+                stride=stride,
+                expansion=expansion,
+                drop_path=DROPPED_PATHS * i / len(plan),
+                rngs=rngs,
             )
+            blocks.append(block)
             inputs = outputs
         self._blocks = nnx.List(blocks)
         self._conv_head = convolution(inputs, HEAD, 1, rngs=rngs)
@@ -160,12 +184,10 @@ class EfficientNetLite(nnx.Module):
 
     @property
     def post_activations(self) -> tuple[str, ...]:
-        """Stem, blocks and head; a block's output has no activation of its own, and is what the
-        next block sees.
-        """
+        """Stem, blocks and head; a block's output is the next block's input, without activation."""
         return "stem_relu6", *(f"_blocks.{i}" for i in range(len(self._blocks))), "head_relu6"
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels)
         x = self.stem_relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
@@ -175,19 +197,17 @@ class EfficientNetLite(nnx.Module):
 
 
 def _plan(scaling: Scaling) -> list[tuple[int, int, int, int]]:
-    """(kernel size, stride, expansion, channels out) of every block; first and last stage are never
-    deepened.
-    """
+    """(kernel size, stride, expansion, output channels) of every block."""
     plan = []
     for i, stage in enumerate(STAGES):
+        blocks = stage.blocks
+        # The first and the last stage keep their depth in all versions.
+        if 0 < i < len(STAGES) - 1:
+            blocks = math.ceil(stage.blocks * scaling.depth)
         outputs = scaled_channels(stage.outputs, scaling.width)
-        blocks = (
-            stage.blocks if i in (0, len(STAGES) - 1) else math.ceil(stage.blocks * scaling.depth)
-        )
-        plan += [
-            (stage.size, stage.stride if j == 0 else 1, stage.expansion, outputs)
-            for j in range(blocks)
-        ]
+        first = (stage.size, stage.stride, stage.expansion, outputs)
+        other = (stage.size, 1, stage.expansion, outputs)
+        plan += [first, *[other] * (blocks - 1)]
     return plan
 
 
@@ -198,8 +218,8 @@ def efficientnet_lite(
     parameters.
 
     Args:
-      version: 0 to 4. Published for images of 224, 240, 260, 280, 300 pixels, scaled to (x −
-        127)/128.
+      version: 0 to 4, published for images of 224, 240, 260, 280, 300 pixels with values
+        (x − 127)/128.
       classes: number of outputs.
       channels: of the images.
       rngs: the source of the initial weights and of dropout.

@@ -1,21 +1,20 @@
-"""What the image models share: activations and pools that ``tap`` can see, convolutions padded as
-torch pads them.
-"""
+"""Layers of the image models: activations and pools that ``tap`` captures, torch's convolutions."""
 
 from collections.abc import Callable
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jaxtyping import Float, Shaped
 
 HE = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Activation(nnx.Module):
-    """A function as a layer of its own, without parameters, so that ``tap`` sees what it returns.
+    """A function as a layer without parameters, so that ``tap`` captures its output.
 
     Args:
-      function: applied to its one argument, an array of any shape.
+      function: of one array of any shape.
 
     Example:
       >>> import jax
@@ -30,26 +29,28 @@ class Activation(nnx.Module):
     def __init__(self, function: Callable[[Array], Array]):
         self.function = function
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         return self.function(x)
 
 
 class MaxPool(nnx.Module):
-    """The largest value in every size × size window; what lies outside the image counts as −inf.
+    """The largest value in every size × size window; padding counts as −inf.
 
     Args:
       size: rows and columns of the window.
       stride: steps between windows.
       padding: rows and columns added on every side.
-      whole: whether a last window that reaches over the border counts too (torch's ``ceil_mode``).
+      whole: whether to include a last window that crosses the border (torch's ``ceil_mode``).
 
     Example:
       >>> import jax.numpy as jnp
       >>> from jaxalign.models._layers import MaxPool
       >>> image = -jnp.ones((1, 6, 6, 2))
       >>> pooled = MaxPool(3, 2, padding=1)(image)
-      >>> pooled.shape, float(pooled.max()), MaxPool(3, 2)(image).shape, MaxPool(3, 2, whole=True)(image).shape
-      ((1, 3, 3, 2), -1.0, (1, 2, 2, 2), (1, 3, 3, 2))
+      >>> pooled.shape, float(pooled.max())
+      ((1, 3, 3, 2), -1.0)
+      >>> MaxPool(3, 2)(image).shape, MaxPool(3, 2, whole=True)(image).shape
+      ((1, 2, 2, 2), (1, 3, 3, 2))
 
     Source: ours, on flax.nnx.max_pool.
     """
@@ -60,7 +61,7 @@ class MaxPool(nnx.Module):
         self.padding = padding
         self.whole = whole
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:
         pads = tuple(
             (self.padding, self.padding + self._overhang(length)) for length in x.shape[1:3]
         )
@@ -69,8 +70,10 @@ class MaxPool(nnx.Module):
         )
 
     def _overhang(self, length: int) -> int:
-        """Rows missing below for the last window to be complete."""
-        return -(length + 2 * self.padding - self.size) % self.stride if self.whole else 0
+        """The rows of the last window that lie below the padded image."""
+        if not self.whole:
+            return 0
+        return -(length + 2 * self.padding - self.size) % self.stride
 
 
 class GlobalAveragePool(nnx.Module):
@@ -85,7 +88,7 @@ class GlobalAveragePool(nnx.Module):
     Source: Lin, Chen, Yan, Network in Network (ICLR 2014).
     """
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
         return x.mean(axis=(1, 2))
 
 
@@ -107,9 +110,8 @@ def convolution(
       size: rows and columns of the kernel.
       stride: steps between windows.
       padding: rows and columns of zeros on every side, or "SAME" or "VALID"; None is size // 2 on
-        every side. With a stride, "SAME" pads below and right first and sees other pixels than
-        torch does.
-      bias: whether it has one.
+        every side. With a stride, "SAME" pads below and right first, unlike torch.
+      bias: whether there is a bias.
       rngs: the source of the initial weights.
 
     Example:
@@ -121,12 +123,14 @@ def convolution(
 
     Source: He et al., Delving Deep into Rectifiers (ICCV 2015), for the initial weights.
     """
+    if padding is None:
+        padding = size // 2
     return nnx.Conv(
         inputs,
         outputs,
         (size, size),
         strides=stride,
-        padding=size // 2 if padding is None else padding,
+        padding=padding,
         use_bias=bias,
         kernel_init=HE,
         rngs=rngs,
@@ -134,12 +138,12 @@ def convolution(
 
 
 def check_images(x: Array, channels: int, smallest: int = 1) -> None:
-    """Raise for what is no batch of NHWC images with that many channels.
+    """Raise unless ``x`` is a batch of NHWC images with that many channels.
 
     Args:
       x: the images, (n, h, w, channels), float.
-      channels: how many the model takes.
-      smallest: the least height and width of which something is left after the model's pools.
+      channels: the number of channels that the model expects.
+      smallest: the smallest height and width that the model's pools allow.
 
     Raises:
       TypeError: images that are not floating point.
@@ -161,11 +165,13 @@ def check_images(x: Array, channels: int, smallest: int = 1) -> None:
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
-            f"images must be floating point, found {x.dtype}: scale them as for training, as by x / 255"
+            f"images must be floating point, found {x.dtype}: "
+            "scale them as for training, as by x / 255"
         )
     if min(x.shape[1:3]) < smallest:
         raise ValueError(
-            f"images must have at least {smallest} × {smallest} pixels, found {x.shape[1]} × {x.shape[2]}"
+            f"images must have at least {smallest} × {smallest} pixels, "
+            f"found {x.shape[1]} × {x.shape[2]}"
         )
 
 
@@ -176,4 +182,6 @@ def _remedy(shape: tuple[int, ...], channels: int) -> str:
         return ": give them a channel, as by x[..., None]"
     if len(shape) == 3 and shape[-1] == channels:
         return ": give a batch, as by x[None]"
-    return "; the model's argument channels says how many it takes" if len(shape) == 4 else ""
+    if len(shape) == 4:
+        return "; the model's argument channels says how many it takes"
+    return ""

@@ -1,4 +1,4 @@
-"""A multilayer perceptron whose layers are its post-activations: what the measure is about."""
+"""A multilayer perceptron whose layers are its post-activations, which alignment is measured on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 import jax
 from flax import nnx
 from jax import Array
+from jaxtyping import Float, Num
 
 
 class Dense(nnx.Linear):
-    """A linear layer with its activation inside, φ(x W + b): capturing its output captures the
-    post-activation.
-    """
+    """A linear layer with its activation, φ(x W + b): its output is the post-activation."""
 
     def __init__(
         self,
@@ -25,7 +24,9 @@ class Dense(nnx.Linear):
         super().__init__(inputs, outputs, use_bias=bias, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
+    def __call__(
+        self, inputs: Float[Array, "n d"], out_sharding: Any = None
+    ) -> Float[Array, "n k"]:
         return self.activation(super().__call__(inputs, out_sharding))
 
 
@@ -37,8 +38,8 @@ class MLP(nnx.Module):
       widths: units of each hidden layer.
       outputs: number of outputs, linear.
       activation: of the hidden layers.
-      bias: whether hidden layers have one; the output layer always does. The authors' demo has
-        none.
+      bias: whether hidden layers have a bias; the output layer always has. The authors' demo has
+        no bias in hidden layers.
       rngs: the source of the initial weights (LeCun normal).
 
     Example:
@@ -70,14 +71,11 @@ class MLP(nnx.Module):
         sizes = (inputs, *widths)
         self.depth = len(widths)
         for i in range(self.depth):
-            setattr(
-                self,
-                f"hidden_{i + 1}",
-                Dense(sizes[i], sizes[i + 1], activation, bias=bias, rngs=rngs),
-            )
+            layer = Dense(sizes[i], sizes[i + 1], activation, bias=bias, rngs=rngs)
+            setattr(self, f"hidden_{i + 1}", layer)
         self.logits = nnx.Linear(sizes[-1], outputs, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Num[Array, "n ..."]) -> Float[Array, "n outputs"]:
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
             x = getattr(self, f"hidden_{i + 1}")(x)

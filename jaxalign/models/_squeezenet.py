@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign.models._layers import (
     Activation,
@@ -15,9 +16,7 @@ from jaxalign.models._layers import (
 
 
 class Fire(nnx.Module):
-    """A 1×1 convolution to few channels, then 1×1 and 3×3 convolutions of these side by side, relu
-    after each.
-    """
+    """A 1×1 convolution to few channels, then 1×1 and 3×3 ones of these; relu after each."""
 
     def __init__(self, inputs: int, squeezed: int, expanded: int, *, rngs: nnx.Rngs):
         self.squeeze = convolution(inputs, squeezed, 1, bias=True, rngs=rngs)
@@ -27,20 +26,19 @@ class Fire(nnx.Module):
         self.expand3x3 = convolution(squeezed, expanded, 3, bias=True, rngs=rngs)
         self.expand3x3_activation = Activation(jax.nn.relu)
 
-    def __call__(self, x: Array) -> Array:
-        x = self.squeeze_activation(self.squeeze(x))
-        near = self.expand1x1_activation(self.expand1x1(x))
-        wide = self.expand3x3_activation(self.expand3x3(x))
-        return jnp.concatenate([near, wide], axis=-1)
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w k"]:
+        squeezed = self.squeeze_activation(self.squeeze(x))
+        pointwise = self.expand1x1_activation(self.expand1x1(squeezed))
+        spatial = self.expand3x3_activation(self.expand3x3(squeezed))
+        return jnp.concatenate([pointwise, spatial], axis=-1)
 
 
 class SqueezeNet(nnx.Module):
-    """SqueezeNet 1.1: a convolution, eight fire modules between three pools, a 1×1 convolution to
-    the classes and its mean.
+    """SqueezeNet 1.1: convolution, eight fire modules, three pools, 1×1 convolution, global mean.
 
-    Convolutions with a stride are not padded and pools count a last window that reaches over the
-    border, as in the authors' own network. Ports that leave such windows out agree at 224 pixels
-    and lose a row at 227.
+    As in the authors' network, convolutions with a stride have no padding, and pools include a last
+    window that crosses the border. Ports without such windows agree at 224 pixels and lose a row at
+    227.
 
     Args:
       classes: number of outputs.
@@ -49,8 +47,8 @@ class SqueezeNet(nnx.Module):
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, what is no batch of images (n, h, w, channels), or images under 17 ×
-        17 pixels.
+      ValueError: when called, an array that is no batch of images (n, h, w, channels), or images
+        smaller than 17 × 17 pixels.
 
     Example:
       >>> import jax
@@ -99,7 +97,7 @@ class SqueezeNet(nnx.Module):
             ]
         )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels, smallest=17)
         for layer in (*self.features, *self.classifier):
             x = layer(x)

@@ -1,4 +1,4 @@
-"""The check of token ids that language models share."""
+"""The check of token ids for language models."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,12 @@ from jaxalign._core.checks import is_concrete
 
 
 def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | None = None) -> None:
-    """Raise for what is no batch of token ids, or has a mask of another shape.
+    """Raise unless ``tokens`` is a batch of token ids, and ``mask`` has its shape.
 
     Args:
-      tokens: (n, t) integers, 0 ... vocabulary − 1; their values are looked at outside jit only.
-      vocabulary: how many different tokens there are.
-      positions: the greatest t.
+      tokens: (n, t) integers, 0 ... vocabulary − 1; values are checked outside jit only.
+      vocabulary: the number of different tokens.
+      positions: the largest t.
       mask: (n, t), True or 1 for tokens, False or 0 for padding.
 
     Raises:
@@ -31,20 +31,22 @@ def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | N
     Source: ours.
     """
     if tokens.ndim != 2 or 0 in tokens.shape:
-        alone = "; give a batch, as by tokens[None]" if tokens.ndim == 1 else ""
-        raise ValueError(f"tokens must be ids (n, t), found shape {tokens.shape}{alone}")
+        remedy = "; give a batch, as by tokens[None]" if tokens.ndim == 1 else ""
+        raise ValueError(f"tokens must be ids (n, t), found shape {tokens.shape}{remedy}")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise TypeError(f"tokens must be integer ids, found {tokens.dtype}")
     if tokens.shape[1] > positions:
         raise ValueError(
-            f"tokens must have at most {positions} positions, found {tokens.shape[1]}: cut them, as by tokens[:, :{positions}]"
+            f"tokens must have at most {positions} positions, found {tokens.shape[1]}: "
+            f"cut them, as by tokens[:, :{positions}]"
         )
     if mask is not None and mask.shape != tokens.shape:
         raise ValueError(f"mask must have the shape of tokens, {tokens.shape}, found {mask.shape}")
     if is_concrete(tokens):
-        # numpy, as jax would trace a constant's comparison inside jit
-        least, most = np.asarray(tokens).min(), np.asarray(tokens).max()
-        if least < 0 or most >= vocabulary:
+        # By numpy: inside jit, jax would trace the comparison even of a constant.
+        ids = np.asarray(tokens)
+        if ids.min() < 0 or ids.max() >= vocabulary:
             raise ValueError(
-                f"tokens must be ids 0 ... {vocabulary - 1}, found {least} ... {most}; was another vocabulary used?"
+                f"tokens must be ids 0 ... {vocabulary - 1}, found {ids.min()} ... {ids.max()}; "
+                "was another vocabulary used?"
             )

@@ -1,4 +1,4 @@
-"""VGG networks with and without batch norm; the layers have torchvision's names."""
+"""VGG networks with and without batch norm; layers have torchvision's names."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign.models._layers import Activation, MaxPool, check_images, convolution
 
@@ -15,11 +16,10 @@ VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)
 
 
 class AdaptiveAveragePool(nnx.Module):
-    """Means over size × size windows that share the image as evenly as they can, (n, h, w, c) → (n,
-    size, size, c).
+    """Means over size × size windows that divide the image as evenly as possible.
 
-    Window i goes from floor(i h / size) to ceil((i + 1) h / size): windows overlap where size does
-    not divide h, and repeat pixels where h is smaller.
+    Window i extends from floor(i h / size) to ceil((i + 1) h / size). Windows overlap if size does
+    not divide h, and repeat pixels if h is smaller.
 
     Example:
       >>> import jax.numpy as jnp
@@ -33,16 +33,16 @@ class AdaptiveAveragePool(nnx.Module):
     def __init__(self, size: int):
         self.size = size
 
-    def __call__(self, x: Array) -> Array:
-        rows, columns = (
-            jnp.asarray(_windows(length, self.size), x.dtype) for length in x.shape[1:3]
-        )
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n size size c"]:
+        rows = jnp.asarray(_averaging(x.shape[1], self.size), x.dtype)
+        columns = jnp.asarray(_averaging(x.shape[2], self.size), x.dtype)
         return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, x, precision="highest")
 
 
-def _windows(length: int, size: int) -> np.ndarray:
-    """Averaging matrix (size, length)."""
+def _averaging(length: int, size: int) -> Float[np.ndarray, "size length"]:
+    """The matrix whose row i takes the mean over window i."""
     start = np.arange(size) * length // size
+    # −(−a // b) rounds up.
     stop = -(-(np.arange(size) + 1) * length // size)
     position = np.arange(length)
     inside = (position >= start[:, None]) & (position < stop[:, None])
@@ -50,22 +50,21 @@ def _windows(length: int, size: int) -> np.ndarray:
 
 
 class VGG(nnx.Module):
-    """Stages of 3×3 convolutions, each ended by a pool; two hidden linear layers with dropout; a
-    linear layer.
+    """Stages of 3×3 convolutions, each ending with a pool; two hidden layers; a linear layer.
 
     Args:
-      stages: output channels of every convolution, a sequence a stage, such as VGG16.
+      stages: output channels of every convolution, one sequence per stage, such as VGG16.
       classes: number of outputs.
-      batch_norm: whether each convolution is followed by one. Convolutions have a bias in either
+      batch_norm: whether a batch norm follows each convolution. Convolutions have a bias in either
         case.
       channels: of the images.
       hidden: units of the two hidden layers.
-      dropout: rate after each of the two.
+      dropout: rate after each hidden linear layer.
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, what is no batch of images (n, h, w, channels), or images that the
-        pools leave nothing of.
+      ValueError: when called, an array that is no batch of images (n, h, w, channels), or images
+        too small for the pools.
 
     Example:
       >>> import jax.numpy as jnp
@@ -73,7 +72,8 @@ class VGG(nnx.Module):
       >>> import jaxalign as ja
       >>> from jaxalign.models import VGG
       >>> model = VGG(((4,), (8, 8)), 10, hidden=16, rngs=nnx.Rngs(0))
-      >>> output, activations = ja.tap(model, model.post_activations)(nnx.state(model), jnp.ones((2, 32, 32, 3)))
+      >>> tap = ja.tap(model, model.post_activations)
+      >>> output, activations = tap(nnx.state(model), jnp.ones((2, 32, 32, 3)))
       >>> {name: a.shape for name, a in activations.items()}
       {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8),
        'classifier.1': (2, 16), 'classifier.4': (2, 16)}
@@ -107,8 +107,9 @@ class VGG(nnx.Module):
         self.features = nnx.List(features)
         self.avgpool = AdaptiveAveragePool(7)
 
-        def linear(i, o):
-            return nnx.Linear(i, o, kernel_init=nnx.initializers.normal(0.01), rngs=rngs)
+        def linear(inputs, outputs):
+            initial = nnx.initializers.normal(0.01)
+            return nnx.Linear(inputs, outputs, kernel_init=initial, rngs=rngs)
 
         self.classifier = nnx.List(
             [
@@ -124,7 +125,7 @@ class VGG(nnx.Module):
 
     @property
     def post_activations(self) -> tuple[str, ...]:
-        """The names of all relu layers: which they are depends on depth and batch norm."""
+        """The names of all relu layers, which depend on depth and batch norm."""
         parts = {"features": self.features, "classifier": self.classifier}
         return tuple(
             f"{part}.{i}"
@@ -133,11 +134,11 @@ class VGG(nnx.Module):
             if isinstance(layer, Activation)
         )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels, self.smallest)
         for layer in self.features:
             x = layer(x)
-        # Channels first, as the published weights of the first linear layer have it.
+        # Channels first, as the first linear layer of the published weights expects.
         x = self.avgpool(x).transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
         for layer in self.classifier:
             x = layer(x)

