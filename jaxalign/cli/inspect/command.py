@@ -136,7 +136,7 @@ def _warnings(inspection: Inspection, subject: Subject) -> list[str]:
 def _notes(config: Inspect, subject: Subject, inspection: Inspection) -> list[str]:
     """What to bear in mind about these numbers."""
     lines = notes(inspection)
-    if subject.loaded.weights.startswith("initial"):
+    if subject.loaded.is_initial:
         lines.append("The weights are initial ones: the network has not been trained.")
     if config.reduce == "samples":
         lines.append(

@@ -34,7 +34,7 @@ def layers(config: Layers, console: Console) -> int:
     console.print(f"[bold]{subject.loaded.name}[/]{text}", highlight=False, soft_wrap=True)
     console.print(
         "[dim]d: columns of Φ, the bias among them; memory: of d × d sums; "
-        "rows: positions a sample[/]\n"
+        "rows: positions per sample[/]\n"
     )
     console.print(_table(plans, targets, with_dtypes=len(dtypes) > 1))
     for name, reason in by_mean.left_out.items():

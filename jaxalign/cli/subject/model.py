@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import Array
 
 from jaxalign import models
 from jaxalign.cli.choices import Activation, Scaling
@@ -22,6 +23,9 @@ from jaxalign.models.weights._pretrained import PUBLISHED
 
 SMALL = 64
 """Images up to so many pixels are not shrunk by a network's first layer."""
+
+INITIAL = "initial"
+"""How the weights of a shipped architecture are called that nobody trained."""
 
 ACTIVATIONS: dict[Activation, Callable] = {
     "relu": jax.nn.relu,
@@ -80,6 +84,11 @@ class Loaded:
     name: str
     weights: str
     preprocess: Callable[[Sequence[np.ndarray]], Any] | None = None
+
+    @property
+    def is_initial(self) -> bool:
+        """Whether nothing has been learned yet."""
+        return self.weights.startswith(INITIAL)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -175,7 +184,7 @@ def load_model(
         weights = "as the factory returns them"
     elif name in SHIPPED:
         made = _build(options, _architecture(options, shape, outputs), shapes_only)
-        weights = f"initial, seed {options.seed}"
+        weights = f"{INITIAL}, seed {options.seed}"
     else:
         raise ValueError(
             f"there is no model {name!r}; architectures are {', '.join(SHIPPED)}; pretrained "
@@ -254,7 +263,7 @@ def _build(options: ModelOptions, architecture: Architecture, shapes_only: bool)
         if shapes_only:
             model = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(options.seed)))
         else:
-            model = _jitted(build, architecture)(options.seed)
+            model = _jitted(build, architecture)(jax.random.key(options.seed))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{options.model} cannot be built for inputs of shape {architecture.shape}: {error}"
@@ -264,9 +273,9 @@ def _build(options: ModelOptions, architecture: Architecture, shapes_only: bool)
 
 
 @cache
-def _jitted(build: Builder, architecture: Architecture) -> Callable[[int], nnx.Module]:
-    """One program for all layers and every seed, where eager calls compile one for each shape."""
-    return nnx.jit(lambda seed: build(architecture, nnx.Rngs(seed)))
+def _jitted(build: Builder, architecture: Architecture) -> Callable[[Array], nnx.Module]:
+    """One program for all layers and every key, where eager calls compile one for each shape."""
+    return nnx.jit(lambda key: build(architecture, nnx.Rngs(key)))
 
 
 def _with_weights(made: Made, checkpoint: Path) -> Made:

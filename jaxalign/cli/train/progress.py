@@ -39,11 +39,12 @@ class TrainingDisplay:
         self._lines = Lines(steps, LINES)
         self._progress = progress_bar(console, TextColumn("{task.fields[speed]}"))
         self._task = self._progress.add_task("step", total=steps, speed="compiling …")
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
         self._last: History | None = None
         self._untrained: dict[str, float] = {}
         self._clock: tuple[float, int] | None = None
         self.steps_per_second = float("nan")
+        # Comes last: it renders at once.
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8)
 
     def __enter__(self) -> "TrainingDisplay":
         if self._console.is_terminal:

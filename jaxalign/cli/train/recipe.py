@@ -47,6 +47,7 @@ class Task:
       evaluated: the structure of all of them in evaluation mode.
       monitor: what is measured.
       weights: where the weights come from, for people.
+      same_weights: whether all networks begin with the same weights.
       objective: what is minimized.
       centered: whether features and targets are taken about their means.
     """
@@ -58,6 +59,7 @@ class Task:
     evaluated: nnx.GraphDef
     monitor: Monitor
     weights: str
+    same_weights: bool
     objective: Objective
     centered: bool
 
@@ -99,6 +101,7 @@ def load_task(config: Train) -> Task:
         evaluated=nnx.graphdef(subject.loaded.model),
         monitor=_monitor(config, subject, monitored_rows, monitored.targets, centered),
         weights=subject.loaded.weights,
+        same_weights=not subject.loaded.is_initial,
         objective=classification if examples.class_names else squared_error,
         centered=centered,
     )
@@ -167,10 +170,14 @@ def accuracies(task: Task, state: Any, sharding: Any) -> dict[str, np.ndarray]:
 
 
 def _networks(config: Train, subject: Subject) -> list[nnx.Module]:
-    outputs = subject.examples.targets.shape[1]
+    """All of them in training mode; those with weights of their own differ in nothing."""
     networks = []
     for seed in seeds_of(config):
-        model = load_model(replace(config, seed=seed), subject.shape, outputs).model
+        if subject.loaded.is_initial:
+            outputs = subject.examples.targets.shape[1]
+            model = load_model(replace(config, seed=seed), subject.shape, outputs).model
+        else:
+            model = nnx.clone(subject.loaded.model)
         model.train()
         networks.append(model)
     return networks

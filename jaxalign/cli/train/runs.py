@@ -19,10 +19,11 @@ from jaxalign.cli.train.recipe import Task
 from jaxalign.data import Dataset
 from jaxalign.report.run.figures import all_figures
 from jaxalign.report.run.page import page
+from jaxalign.report.run.summary import RunSummary, summarize
 from jaxalign.report.run.sweep import sweep
 from jaxalign.report.run.terminal import summary
-from jaxalign.runs import History, RunWriter, read_history
-from jaxalign.runs._folder import FIGURES, PAGE, read_config, read_result
+from jaxalign.runs import History, RunWriter, read_config, read_history, read_result
+from jaxalign.runs._folder import FIGURES, PAGE
 
 CHECKPOINTS = "checkpoints"
 SWEEP = "sweep.png"
@@ -106,18 +107,18 @@ def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> 
     """Write every run's result, pictures and page, and print its summary; returns the picture to
     look at first.
     """
-    histories = {}
+    summaries = {}
     picture = Path()
     for run in runs:
         run.writer.finish(run.result(result))
-        history = read_history(run.folder)
-        picture = _write_report(run.folder, history)
+        summarized = summarize(read_history(run.folder))
+        picture = _write_report(run.folder, summarized)
         console.print()
-        console.print(summary(history, read_config(run.folder), read_result(run.folder)))
-        histories[run.variant] = history
+        console.print(summary(summarized, read_config(run.folder), read_result(run.folder)))
+        summaries[run.variant] = summarized
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP
-        sweep(histories).savefig(picture, dpi=160)
+        sweep(summaries).savefig(picture, dpi=160)
     return picture
 
 
@@ -131,20 +132,20 @@ def show_run(folder: Path, console: Console) -> None:
     history = read_history(folder)
     if len(history.step) == 0:
         raise ValueError(f"{folder} has no row yet; ask again when its first chunk is done")
-    console.print(summary(history, read_config(folder), read_result(folder)))
+    console.print(summary(summarize(history), read_config(folder), read_result(folder)))
     if (folder / PAGE).is_file():
         console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
 
 
-def _write_report(folder: Path, history: History) -> Path:
+def _write_report(folder: Path, run: RunSummary) -> Path:
     """Draw a run's figures and write its page into its folder; returns the path of the first
     picture.
     """
-    figures = all_figures(history)
+    figures = all_figures(run)
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    content = page(history, figures, read_config(folder), read_result(folder))
+    content = page(run, figures, read_config(folder), read_result(folder))
     (folder / PAGE).write_text(content, encoding="utf-8")
     return folder / FIGURES / f"{next(iter(figures))}.png"
 
@@ -238,7 +239,7 @@ def _notes(config: Train, task: Task) -> list[str]:
             "Features and targets are taken about their means, since a constant would explain "
             "most of ‖y‖² otherwise."
         )
-    if config.seeds > 1 and not task.weights.startswith("initial"):
+    if config.seeds > 1 and task.same_weights:
         notes.append("All seeds begin with the same weights and differ in the order of rows alone.")
     classes = len(task.train.class_names)
     if classes > 2 and not task.centered:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
@@ -23,7 +24,7 @@ class Outcome(NamedTuple):
     """How training ended.
 
     Attributes:
-      state: the final state; None if it was interrupted.
+      state: the final state; None if training was interrupted.
       last_step: the last step that was logged.
       seconds: the time it took.
       steps_per_second: its speed without the first chunk; NaN if it was too short to tell.
@@ -56,25 +57,25 @@ def train_task(
         TrainingDisplay(console, config.steps, len(task.monitored), interrupted) as display,
     ):
 
-        def write_and_show(part: History) -> None:
+        def write_and_show(part: History) -> bool:
             nonlocal last_step
             for run in runs:
                 run.write(part)
-            display.update(part)
             last_step = int(part.step[-1])
-            if interrupted.is_set():
-                raise KeyboardInterrupt
+            display.update(part)
+            return interrupted.is_set()  # True ends the run, with a checkpoint
 
         try:
             state = _fit(config, task, mesh, folder, write_and_show)
-            last_step = config.steps
         except KeyboardInterrupt:
-            pass
+            pass  # a second Ctrl-C: the rows of whole chunks are written
         except OSError as error:
             raise OSError(
                 f"{error}; the rows before are kept: mend it and go on with --resume {folder}"
             ) from None
     seconds = time.perf_counter() - started
+    if state is not None and int(np.max(state.step)) < config.steps:
+        state = None
     return Outcome(state, last_step, seconds, display.steps_per_second)
 
 
@@ -83,7 +84,7 @@ def _fit(
     task: Task,
     mesh: Mesh | None,
     folder: Path,
-    callback: Callable[[History], None],
+    callback: Callable[[History], bool],
 ) -> TrainState:
     model: Any = task.models
     seed: Any = seeds_of(config)

@@ -13,7 +13,7 @@ import jaxalign as ja
 from jaxalign.cli.main import main
 
 SETTINGS = [
-    "--samples",
+    "--num-samples",
     "200",
     "--width",
     "16",
