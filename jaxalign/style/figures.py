@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from jaxalign.runs import is_input
 
-INK, MUTED, FAINT = "#1f2328", "#6b7280", "#d5d9e0"
+INK = "#1f2328"
+MUTED = "#6b7280"
+FAINT = "#d5d9e0"
 
 SHADES = (0.25, 0.95)  # of viridis reversed, from the first layer to the last
 
@@ -22,8 +24,6 @@ NAMED = 9
 # A(τ) sums over σ ≥ τ, so it is continuous from the left: between two points of a grid it is drawn
 # at the value of the right one.
 STEPS = "steps-pre"
-STEPS_BETWEEN = "pre"
-"""The same as ``step=`` of fill_between."""
 
 CHANCE: Any = {"color": MUTED, "linestyle": ":", "linewidth": 1.2}
 """The line of what chance gives."""

@@ -139,6 +139,21 @@ def only_own() -> ja.History:
 
 
 @pytest.fixture(scope="session")
+def only_areas(history) -> ja.History:
+    return run_of({name: {"area": measures["area"]} for name, measures in history.layers.items()})
+
+
+@pytest.fixture(scope="session")
+def only_curves(history) -> ja.History:
+    return run_of({name: {"curve": measures["curve"]} for name, measures in history.layers.items()})
+
+
+@pytest.fixture(scope="session")
+def without_layers() -> ja.History:
+    return run_of({})
+
+
+@pytest.fixture(scope="session")
 def two_monitors(history) -> ja.History:
     """The run on a training set and on a held-out one, whose thresholds are others."""
     layers = {f"train/{name}": measures for name, measures in history.layers.items()}

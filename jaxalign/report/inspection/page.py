@@ -22,7 +22,8 @@ def inspected_page(inspected: Inspected, figure: Figure) -> str:
         "notes" and "details", a mapping.
       figure: its picture, as ``alignment_by_layer`` draws it.
     """
-    inspection, config = inspected.inspection, inspected.config
+    inspection = inspected.inspection
+    config = inspected.config
     rows = numbers(inspection, inspected.thresholds)
     middle = len(inspected.thresholds) // 2
     samples = inspection.num_samples
@@ -53,7 +54,8 @@ def inspected_page(inspected: Inspected, figure: Figure) -> str:
 def _lede(rows: Rows, thresholds: tuple[float, ...]) -> str:
     """The most aligned layer, and where the last layer and the inputs stand."""
     middle = len(thresholds) // 2
-    headline, last = most_aligned(rows), last_layer(rows)
+    headline = most_aligned(rows)
+    last = last_layer(rows)
     row = rows[headline]
     which = "the last layer measured and by area the most aligned"
     if headline != last:
@@ -102,7 +104,8 @@ def _tiles(rows: Rows, thresholds: tuple[float, ...], samples: float) -> Iterato
 
 
 def _cells(inspected: Inspected, rows: Rows, name: str) -> Iterator[str]:
-    layer, row = inspected.inspection.layers[name], rows[name]
+    layer = inspected.inspection.layers[name]
+    row = rows[name]
     middle = len(inspected.thresholds) // 2
     yield shown_shape(layer.shape)
     yield f"{layer.width:,}"

@@ -12,7 +12,8 @@ def inspected_table(inspected: Inspected) -> Group:
     """What `jaxalign inspect` ends with: what was measured in a line, one row per layer, and what
     was left out.
     """
-    inspection, thresholds = inspected.inspection, inspected.thresholds
+    inspection = inspected.inspection
+    thresholds = inspected.thresholds
     middle = len(thresholds) // 2
     rows = numbers(inspection, thresholds)
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -53,7 +54,8 @@ def shown_shape(shape: tuple[int, ...]) -> str:
 
 def _headline(rows: Rows) -> str:
     """Which layer is the most aligned, and where the last one stands."""
-    headline, last = most_aligned(rows), last_layer(rows)
+    headline = most_aligned(rows)
+    last = last_layer(rows)
     if headline == last:
         return f"Most aligned by area: {headline}, the last layer."
     return (

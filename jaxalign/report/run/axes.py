@@ -1,11 +1,12 @@
 """What the pictures of a run share: a line with its band, an axis of steps, a grid of panels."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from jaxalign.report.run.summary import RunSummary
@@ -38,12 +39,15 @@ def layer_line(run: RunSummary, name: str) -> dict[str, Any]:
 
 def titled(run: RunSummary, layer: str, title: str) -> str:
     """A title that names the layer's monitor, where there are several."""
-    monitor = run.monitor_of(layer)
-    return plain_text(f"{monitor}: {title}" if monitor else title)
+    return plain_text(": ".join(filter(None, [run.monitor_of(layer), title])))
 
 
 def draw(
-    axes: Axes, x: np.ndarray, y: Estimate, style: dict[str, Any], step: str | None = None
+    axes: Axes,
+    x: np.ndarray,
+    y: Estimate,
+    style: dict[str, Any],
+    step: Literal["pre", "post"] | None = None,
 ) -> None:
     """A line and, for several models, the band around it.
 
@@ -52,10 +56,9 @@ def draw(
       x: (n,).
       y: of (n,).
       style: of the line.
-      step: "pre" or "post", for a step function.
+      step: for a step function "pre", if it is continuous from the left, or "post".
     """
-    drawstyle = f"steps-{step}" if step else "default"
-    axes.plot(x, y.value, drawstyle=drawstyle, **style)
+    axes.plot(x, y.value, drawstyle="default" if step is None else f"steps-{step}", **style)
     if y.n > 1:
         alpha = 0.2 * style.get("alpha", 1.0)
         axes.fill_between(
@@ -77,15 +80,22 @@ def step_axis(axes: Axes, history: History) -> None:
 
 
 def panels(
-    count: int, size: tuple[float, float], columns: int = COLUMNS, **shared: bool
+    count: int, size: tuple[float, float], *, columns: int = COLUMNS, shared: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels in rows of so many columns at most."""
+    """A figure with so many panels in rows of so many columns at most.
+
+    Args:
+      count: how many panels.
+      size: width and height of one, in inches.
+      columns: in a row.
+      shared: whether all have the same axes.
+    """
     columns = min(count, columns)
     rows = -(-count // columns)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    # Titles keep off the axis above them.
-    figure.get_layout_engine().set(h_pad=0.08)
-    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    # The padding keeps titles off the axis above them.
+    layout = ConstrainedLayoutEngine(h_pad=0.08)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout=layout)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared)
     for axes in grid.flat[count:]:
         axes.remove()
     # Shared axes have their ticks named in the last row, which these panels do not reach.

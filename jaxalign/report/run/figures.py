@@ -48,15 +48,20 @@ def alignment_by_step(run: RunSummary) -> Figure:
     """Two panels over steps, one line per layer: A(τ)/‖y‖² at the middle threshold, and the area
     over ‖y‖². One row per monitor.
     """
-    groups = [[name for name in names if run.shares[name]] for names in run.monitors.values()]
-    groups = [names for names in groups if names]
+    contents = [
+        (measure, names)
+        for group in run.monitors.values()
+        for measure in ("alignment", "area")
+        if (names := [name for name in group if measure in run.shares[name]])
+    ]
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(2 * len(groups), (5.6, 4.2), columns=2)
-        for names, at_threshold, area in zip(groups, drawn[::2], drawn[1::2], strict=True):
-            _shares_over_steps(at_threshold, run, names)
-            _areas_over_steps(area, run, names)
-            for axes in (at_threshold, area):
-                step_axis(axes, run.history)
+        figure, drawn = panels(len(contents), (5.6, 4.2), columns=2)
+        for axes, (measure, names) in zip(drawn, contents, strict=True):
+            if measure == "alignment":
+                _shares_over_steps(axes, run, names)
+            else:
+                _areas_over_steps(axes, run, names)
+            step_axis(axes, run.history)
         name_layers(figure, drawn)
     return figure
 
@@ -69,11 +74,10 @@ def curve_by_layer(run: RunSummary) -> Figure:
     # Where inputs alone were measured they have the panel.
     names = [name for name in names if not is_input(name)] or names
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(names), (3.1, 3.1), columns=4, sharex=True, sharey=True)
+        figure, drawn = panels(len(names), (3.1, 3.1), columns=4, shared=True)
         for axes, name in zip(drawn, names, strict=True):
             _curves(axes, run, name)
-            size = {"fontsize": 8.5} if len(name) > LONG else {}
-            axes.set_title(plain_text(name), **size)
+            axes.set_title(plain_text(name), fontsize=8.5 if len(name) > LONG else 11)
         drawn[0].set(xlim=(0, max(run.axis(name, "curve")[-1] for name in names)), ylim=(0, 1.02))
         drawn[0].yaxis.set_major_formatter(PercentFormatter(1))
         figure.supxlabel("threshold τ on the singular values", fontsize=10)
@@ -116,17 +120,10 @@ def threshold_heat_map(run: RunSummary) -> Figure:
 
 def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
     """A(τ)/‖y‖² of every layer, and what it is by chance in the most aligned one."""
-    measured = run.history.measured
-    names = [name for name in names if "alignment" in run.shares[name]]
-    if not names:
-        axes.set_visible(False)
-        return
     for name in names:
-        draw(axes, measured, run.at_threshold(name), layer_line(run, name))
+        draw(axes, run.history.measured, run.at_threshold(name), layer_line(run, name))
     headline = run.most_aligned(names)
-    chance = run.chance(headline)
-    if chance is not None:
-        axes.plot(measured, chance, label=_by_chance(run, headline), **CHANCE)
+    _draw_chance(axes, run, headline, run.chance(headline))
     title = f"Targets along directions with σ ≥ {run.threshold(headline):g}"
     axes.set(title=titled(run, headline, title), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -134,27 +131,28 @@ def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
 
 def _areas_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
     """The area of every layer, and what it is by chance in the most aligned one."""
-    measured = run.history.measured
-    names = [name for name in names if "area" in run.shares[name]]
-    if not names:
-        axes.set_visible(False)
-        return
     for name in names:
-        draw(axes, measured, run.shares[name]["area"], layer_line(run, name))
+        draw(axes, run.history.measured, run.shares[name]["area"], layer_line(run, name))
     headline = run.most_aligned(names)
-    if "null_area" in run.shares[headline]:
-        chance = run.shares[headline]["null_area"].value
-        axes.plot(measured, chance, label=_by_chance(run, headline), **CHANCE)
+    _draw_chance(axes, run, headline, run.chance_area(headline))
     title = "Area under the whole curve  ∫A dτ / ‖y‖²"
     axes.set(title=titled(run, headline, title), ylim=(0, None))
 
 
+def _draw_chance(axes: Axes, run: RunSummary, layer: str, values: np.ndarray | None) -> None:
+    if values is not None:
+        label = plain_text(f"{run.own_name(layer)} by chance")
+        axes.plot(run.history.measured, values, label=label, **CHANCE)
+
+
 def _curves(axes: Axes, run: RunSummary, name: str) -> None:
-    measures, colour = run.shares[name], layer_colours(run)[name]
+    measures = run.shares[name]
+    colour = layer_colours(run)[name]
     grid = run.axis(name, "curve")
     monitor = run.monitors[run.monitor_of(name)]
     inputs = next((other for other in monitor if is_input(other) and run.shares[other]), None)
     if inputs not in (None, name) and "curve" in run.shares[inputs]:
+        # On a fixed set no training changes the inputs: one of their curves stands for all.
         curve = run.shares[inputs]["curve"].value[-1]
         style = {"color": layer_colours(run)[inputs], **line_style(inputs)}
         axes.plot(run.axis(inputs, "curve"), curve, drawstyle=STEPS, label="input", **style)
@@ -164,9 +162,9 @@ def _curves(axes: Axes, run: RunSummary, name: str) -> None:
         axes.plot(null_grid, null, drawstyle=STEPS, label="by chance", **CHANCE)
     untrained = {"color": colour, "alpha": 0.45, "label": "untrained"}
     trained = {"color": colour, "linewidth": 2.4, "label": "trained"}
-    for step, style in ((0, untrained), (-1, trained)):
-        curve = measures["curve"].map(lambda values, step=step: values[step])
-        draw(axes, grid, curve, style, step="pre")
+    curve = measures["curve"]
+    draw(axes, grid, curve.map(lambda values: values[0]), untrained, step="pre")
+    draw(axes, grid, curve.map(lambda values: values[-1]), trained, step="pre")
 
 
 def _half(grid: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -174,7 +172,3 @@ def _half(grid: np.ndarray, share: np.ndarray) -> np.ndarray:
     # The comparison is false for NaN, so that a diverged step counts no τ.
     reached = np.count_nonzero(share >= 0.5, axis=0)
     return np.where(reached > 0, grid[np.maximum(reached, 1) - 1], np.nan)
-
-
-def _by_chance(run: RunSummary, layer: str) -> str:
-    return plain_text(f"{run.own_name(layer)} by chance")

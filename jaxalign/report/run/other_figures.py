@@ -17,14 +17,14 @@ SIZE = (3.8, 3.2)
 
 def measures_by_step(run: RunSummary) -> Figure:
     """One panel per scalar measure, and per monitor: its value over steps, one line per layer."""
-    found = [
+    shown = [
         (measure, names)
         for measure, layers in scalars(run, run.history.layers).items()
         for names in _by_monitor(run, layers)
     ]
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(found), SIZE)
-        for axes, (measure, names) in zip(drawn, found, strict=True):
+        figure, drawn = panels(len(shown), SIZE)
+        for axes, (measure, names) in zip(drawn, shown, strict=True):
             for name in names:
                 style = layer_line(run, name)
                 draw(axes, run.history.measured, run.others[name][measure], style)
@@ -38,16 +38,17 @@ def measures_by_coordinate(run: RunSummary) -> Figure:
     """One panel per array measure with one named axis, and per monitor: over that axis, one line
     per layer, pale at the first measured step and strong at the last.
     """
-    found = [
+    shown = [
         (measure, axis, names)
         for (measure, axis), layers in arrays(run, run.history.layers).items()
         for names in _by_monitor(run, layers)
     ]
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(found), SIZE)
-        for axes, (measure, axis, names) in zip(drawn, found, strict=True):
+        figure, drawn = panels(len(shown), SIZE)
+        for axes, (measure, axis, names) in zip(drawn, shown, strict=True):
             for name in names:
-                values, along = run.others[name][measure], run.axis(name, measure, axis)
+                values = run.others[name][measure]
+                along = run.axis(name, measure, axis)
                 style = layer_line(run, name)
                 first = {**style, "alpha": 0.45, "label": None}
                 draw(axes, along, values.map(lambda rows: rows[0]), first)

@@ -2,7 +2,8 @@
 read the paper.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,6 @@ from matplotlib.figure import Figure
 from jaxalign.report.run import sentences
 from jaxalign.report.run.axes import layer_colours
 from jaxalign.report.run.quantities import (
-    Ends,
     Kind,
     Quantity,
     alignment_quantities,
@@ -25,6 +25,16 @@ from jaxalign.runs import is_input
 from jaxalign.style.html import number, percent, render, svg
 
 FRAMES = 120
+"""So many steps at most can be played."""
+
+BLANK = "–"
+
+SHOWN: dict[Kind, Callable[[float], str]] = {
+    "share": percent,
+    "area": partial(number, digits=2),
+    "number": plain_number,
+}
+"""How the numbers of the tables are written."""
 
 
 class Table(NamedTuple):
@@ -68,16 +78,13 @@ def page(
         tiles=list(sentences.tiles(run, samples**0.5, result)),
         samples=f"{samples:,}",
         sigma_limit=f"{samples**0.5:.1f}",
-        headline=run.headline,
-        monitor=run.monitor_of(run.headline) if run.headline else "",
-        threshold=_threshold(run),
+        **_about_headline(run),
         several=run.loss.n > 1,
         has_chance=any(quantity.has_chance for table in tables for quantity in table.quantities),
         has_input=any(is_input(name) and run.shares[name] for name in run.shares),
         figures={name: svg(figure) for name, figure in figures.items()},
         frames=_frames(run),
         tables=tables,
-        verdict=sentences.verdict(run) if run.headline else "",
         not_drawn=not_drawn(run),
         notes=[sentences.about_seeds(run.loss.n), *config["monitor"]["notes"]],
         details=list(_details(config, run, result)),
@@ -85,61 +92,59 @@ def page(
     )
 
 
-def _threshold(run: RunSummary) -> str:
-    tau = run.threshold(run.headline) if run.headline else None
-    return "" if tau is None else f"{tau:g}"
+def _about_headline(run: RunSummary) -> dict[str, str]:
+    """What the page says of the most aligned layer; all "" where there is none."""
+    headline = run.headline
+    if headline is None:
+        return dict.fromkeys(("headline", "monitor", "threshold", "verdict"), "")
+    tau = run.threshold(headline)
+    return {
+        "headline": headline,
+        "monitor": run.monitor_of(headline),
+        "threshold": "" if tau is None else f"{tau:g}",
+        "verdict": sentences.verdict(run),
+    }
 
 
 def _tables(run: RunSummary) -> Iterator[Table]:
     """For each monitor the alignment of its layers, and what else was measured of them."""
     for monitor, names in run.monitors.items():
-        alignments = alignment_quantities(run, names)
-        others = other_quantities(run, names)
-        if alignments:
-            yield _table(monitor, alignments, [name for name in names if run.shares[name]])
-        if others:
-            heading = f"{monitor}, other measures" if monitor else "Other measures"
-            having = [name for name in names if any(name in other.layers for other in others)]
-            yield _table(heading if alignments else monitor, others, having)
-
-
-def _table(heading: str, quantities: list[Quantity], layers: list[str]) -> Table:
-    return Table(heading, quantities, [(name, list(_cells(name, quantities))) for name in layers])
+        for quantities, heading in (
+            (alignment_quantities(run, names), ""),
+            (other_quantities(run, names), "other measures"),
+        ):
+            having = [name for name in names if any(name in each.layers for each in quantities)]
+            rows = [(name, list(_cells(name, quantities))) for name in having]
+            if rows:
+                yield Table(": ".join(filter(None, [monitor, heading])), quantities, rows)
 
 
 def _cells(layer: str, quantities: list[Quantity]) -> Iterator[str]:
-    """The row of a layer: of every quantity two cells, or three where there is a null."""
+    """The row of a layer: blanks for what it does not have."""
     for quantity in quantities:
         ends = quantity.layers.get(layer)
-        cells = ["–", "–"] if ends is None else list(_before_and_after(ends, quantity.kind))
-        yield from cells
+        if ends is None:
+            yield from [BLANK] * quantity.columns
+            continue
+        shown = SHOWN[quantity.kind]
+        yield with_interval(ends.untrained, shown)
+        yield with_interval(ends.trained, shown)
         if quantity.has_chance:
-            chance = None if ends is None else ends.chance
-            yield "–" if chance is None else _shown(chance, quantity.kind)
-
-
-def _before_and_after(ends: Ends, kind: Kind) -> Iterator[str]:
-    for end in (ends.untrained, ends.trained):
-        yield with_interval(end, lambda value: _shown(value, kind))
-
-
-def _shown(value: float, kind: Kind) -> str:
-    if kind == "share":
-        return percent(value)
-    return number(value, 2) if kind == "area" else plain_number(value)
+            yield BLANK if ends.chance is None else shown(ends.chance)
 
 
 def _details(
     config: Mapping[str, Any], run: RunSummary, result: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    measured, steps = run.history.measured, run.history.step
-    environment, data = config["environment"], config["data"]
+    measured = run.history.measured
+    steps = run.history.step
+    environment = config["environment"]
+    data = config["data"]
     yield from config["recipe"].items()
     yield "steps done", f"{steps[-1]:,} of {config['steps']:,}"
     if "steps_per_second" in result:
-        at = "each" if len(measured) == len(steps) else f"{len(measured):,} of them"
         speed = f"{result['steps_per_second']:.0f} steps per second"
-        yield "speed", f"{speed}, every layer measured at {at}"
+        yield "speed", f"{speed}, layers measured at {len(measured):,} of {len(steps):,}"
     yield "device", environment["device"]
     versions = environment["versions"].items()
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions)
@@ -165,8 +170,13 @@ def _frames(run: RunSummary) -> dict[str, Any] | None:
         for name in run.headline_layers
         if "curve" in run.shares[name]
     ]
-    return {"steps": measured[rows].tolist(), "layers": layers} if layers else None
+    if not layers:
+        return None
+    return {"steps": measured[rows].tolist(), "layers": layers}
 
 
 def _rounded(value: float) -> float | None:
-    return round(float(value), 3) if np.isfinite(value) else None
+    # JSON has no NaN.
+    if not np.isfinite(value):
+        return None
+    return round(float(value), 3)

@@ -48,60 +48,61 @@ class Quantity(NamedTuple):
         """Whether any layer says what chance gives."""
         return any(ends.chance is not None for ends in self.layers.values())
 
+    @property
+    def columns(self) -> int:
+        """Untrained, trained and, where it is known, by chance."""
+        return 2 + self.has_chance
+
 
 def alignment_quantities(run: RunSummary, layers: Iterable[str]) -> list[Quantity]:
     """A(τ)/‖y‖² at the middle threshold, for every such τ there is, and the area over ‖y‖²."""
+    # Layers measured on sets of different sizes have different thresholds.
     shares: OrderedDict[float, Quantity] = OrderedDict()
     area = Quantity("area/‖y‖²", "area", OrderedDict())
     for name in layers:
-        measures = run.shares[name]
         tau = run.threshold(name)
         if tau is not None:
             empty = Quantity(f"A({tau:g})/‖y‖²", "share", OrderedDict())
-            chance = run.chance(name)
-            last_chance = None if chance is None else float(chance[-1])
-            shares.setdefault(tau, empty).layers[name] = _ends(run.at_threshold(name), last_chance)
-        if "area" in measures:
-            null = measures.get("null_area")
-            last_null = None if null is None else float(null.value[-1])
-            area.layers[name] = _ends(measures["area"], last_null)
-    return [*shares.values(), *([area] if area.layers else [])]
+            ends = _ends(run.at_threshold(name), run.chance(name))
+            shares.setdefault(tau, empty).layers[name] = ends
+        if "area" in run.shares[name]:
+            area.layers[name] = _ends(run.shares[name]["area"], run.chance_area(name))
+    return [quantity for quantity in (*shares.values(), area) if quantity.layers]
 
 
 def other_quantities(run: RunSummary, layers: Iterable[str]) -> list[Quantity]:
     """Every measure of the user's own that is drawn: scalars, and of arrays with one named axis the
     range over it.
     """
-    found: OrderedDict[str, Quantity] = OrderedDict()
+    quantities = []
     for measure, names in scalars(run, layers).items():
         ends = OrderedDict((name, _ends(run.others[name][measure])) for name in names)
-        found[measure] = Quantity(measure, "number", ends)
+        quantities.append(Quantity(measure, "number", ends))
     for (measure, axis), names in arrays(run, layers).items():
         ends = OrderedDict((name, _array_ends(run.others[name][measure])) for name in names)
-        heading = f"{measure}, range over {axis}"
-        found[heading] = Quantity(heading, "number", ends)
-    return list(found.values())
+        quantities.append(Quantity(f"{measure}, range over {axis}", "number", ends))
+    return quantities
 
 
 def scalars(run: RunSummary, layers: Iterable[str]) -> OrderedDict[str, list[str]]:
     """The user's measures that are numbers: measure → the layers that have it."""
-    found: OrderedDict[str, list[str]] = OrderedDict()
+    layers_by_measure: OrderedDict[str, list[str]] = OrderedDict()
     for layer in layers:
         for measure, values in run.others[layer].items():
             if values.value.ndim == 1:
-                found.setdefault(measure, []).append(layer)
-    return found
+                layers_by_measure.setdefault(measure, []).append(layer)
+    return layers_by_measure
 
 
 def arrays(run: RunSummary, layers: Iterable[str]) -> OrderedDict[tuple[str, str], list[str]]:
     """The user's measures that are arrays over one named axis: (measure, axis) → its layers."""
-    found: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
+    layers_by_measure: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
     for layer in layers:
         for measure, values in run.others[layer].items():
             axes = list(run.history.coordinates.get(layer, {}).get(measure, {}))
             if values.value.ndim == 2 and len(axes) == 1:
-                found.setdefault((measure, axes[0]), []).append(layer)
-    return found
+                layers_by_measure.setdefault((measure, axes[0]), []).append(layer)
+    return layers_by_measure
 
 
 def not_drawn(run: RunSummary) -> list[str]:
@@ -119,23 +120,29 @@ def with_interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
     if np.ndim(estimate.value):
         return f"{shown(np.min(estimate.value))} … {shown(np.max(estimate.value))}"
     value, low, high = map(shown, estimate[:3])
-    return value if estimate.n == 1 else f"{value} [{low}, {high}]"
+    if estimate.n == 1:
+        return value
+    return f"{value} [{low}, {high}]"
 
 
 def plain_number(value: float) -> str:
     """A number of unknown size: four digits, or all of a count."""
+    if np.isnan(value):
+        return "NaN"
     if float(value).is_integer() and abs(value) < 1e7:
         return f"{value:,.0f}"
-    return "NaN" if np.isnan(value) else f"{value:.4g}"
+    return f"{value:.4g}"
 
 
-def _ends(values: Estimate, chance: float | None = None) -> Ends:
-    return Ends(
-        values.map(lambda rows: float(rows[0])), values.map(lambda rows: float(rows[-1])), chance
-    )
+def _ends(values: Estimate, chance: np.ndarray | None = None) -> Ends:
+    untrained = values.map(lambda rows: float(rows[0]))
+    trained = values.map(lambda rows: float(rows[-1]))
+    if chance is None:
+        return Ends(untrained, trained)
+    return Ends(untrained, trained, float(chance[-1]))
 
 
 def _array_ends(values: Estimate) -> Ends:
     # The interval of a range is not the range of intervals, so an array has none.
-    first, last = values.value[0], values.value[-1]
-    return Ends(Estimate(first, first, first, 1), Estimate(last, last, last, 1))
+    untrained, *_, trained = (Estimate(row, row, row, 1) for row in values.value[[0, -1]])
+    return Ends(untrained, trained)

@@ -52,8 +52,7 @@ class RunSummary:
 
     def own_name(self, layer: str) -> str:
         """The name of a layer in its model: "hidden_1" of "train/hidden_1"."""
-        monitor = self.monitor_of(layer)
-        return layer.removeprefix(f"{monitor}/") if monitor else layer
+        return layer.removeprefix(f"{self.monitor_of(layer)}/")
 
     @property
     def headline_layers(self) -> list[str]:
@@ -66,7 +65,9 @@ class RunSummary:
     @property
     def headline(self) -> str | None:
         """The layer to speak of first, the most aligned one; None where no alignment was logged."""
-        return self.most_aligned(self.headline_layers) if self.headline_layers else None
+        if not self.headline_layers:
+            return None
+        return self.most_aligned(self.headline_layers)
 
     def most_aligned(self, names: list[str]) -> str:
         """Of layers that have an alignment the one with the largest area in the end. Inputs count
@@ -105,17 +106,25 @@ class RunSummary:
         curves = self.shares[layer]["null_curve"].value
         return np.array([np.interp(tau, grid, curve) for curve in curves])
 
+    def chance_area(self, layer: str) -> np.ndarray | None:
+        """(r,) what the area over ‖y‖² is by chance; None where the run has no null."""
+        if "null_area" not in self.shares[layer]:
+            return None
+        return self.shares[layer]["null_area"].value
+
     def _last_area(self, layer: str) -> float:
-        measures = self.shares[layer]
-        return float(measures["area"].value[-1]) if "area" in measures else np.nan
+        if "area" not in self.shares[layer]:
+            return np.nan
+        return float(self.shares[layer]["area"].value[-1])
 
 
 def summarize(history: History) -> RunSummary:
     """The RunSummary of a history, also of a part of one."""
     lost = diverged(history)
+    whole = [model for model in range(history.models or 0) if model not in lost]
     counted = history
-    if lost and len(lost) < (history.models or 0):
-        counted = history.of(np.setdiff1d(np.arange(history.models), lost).tolist())
+    if lost and whole:
+        counted = history.of(whole)
     several = history.models is not None
 
     shares: Measures = OrderedDict((layer, OrderedDict()) for layer in history.layers)
@@ -169,8 +178,8 @@ def of_result(result: Mapping[str, Any], name: str) -> Estimate:
 def _is_share(history: History, layer: str, measure: str) -> bool:
     """Whether it is one of the measures a monitor takes by default, by name and by axes."""
     axes = history.coordinates.get(layer, {}).get(measure, {})
-    needed = ["tau"] if DIMENSIONS.get(measure) == 2 else []
-    return measure in DIMENSIONS and list(axes)[: len(needed)] == needed
+    # What has a second axis has it over τ; a user may have logged something else by that name.
+    return measure in DIMENSIONS and (DIMENSIONS[measure] == 1 or "tau" in axes)
 
 
 def _mean_over_targets(measure: str, values: np.ndarray, several: bool) -> np.ndarray:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from jaxalign.report.run import sentences
 from jaxalign.report.run.quantities import (
-    Ends,
     Quantity,
     alignment_quantities,
     other_quantities,
@@ -43,9 +42,9 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
 
 def _alignment_table(run: RunSummary, quantities: list[Quantity], names: list[str]) -> Table:
     several = run.loss.n > 1
-    table = Table(
-        header_style="bold", box=None, pad_edge=False, padding=(0, 1 if several else 2, 0, 0)
-    )
+    # Intervals take the room that would else be between the columns.
+    padding = (0, 1 if several else 2, 0, 0)
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=padding)
     table.add_column("layer", no_wrap=True)
     for quantity in quantities:
         table.add_column(f"{quantity.name} untrained", justify="right")
@@ -67,26 +66,22 @@ def _shows_chance(quantity: Quantity) -> bool:
 
 
 def _cells(quantity: Quantity, layer: str) -> Iterator[Text]:
+    """Untrained → trained, the latter with its interval if it has one, and what chance gives;
+    blanks for what the layer does not have.
+    """
     value, interval = DIGITS[quantity.kind]
     ends = quantity.layers.get(layer)
-    chance = None if ends is None else ends.chance
-    yield from _ends(ends, value, interval)
-    if _shows_chance(quantity):
-        yield Text("" if chance is None else value.format(chance), style="dim")
-
-
-def _ends(ends: Ends | None, value: str, interval: str) -> Iterator[Text]:
-    """Untrained → trained, the latter with its interval if it has one; blank for a layer without
-    the measure.
-    """
     if ends is None:
-        yield from (Text(""), Text(""), Text(""))
+        yield from [Text("")] * (4 if _shows_chance(quantity) else 3)
         return
     trained = Text(value.format(ends.trained.value), style="bold")
     if ends.trained.n > 1:
-        low, high = interval.format(ends.trained.low), interval.format(ends.trained.high)
+        low, high = map(interval.format, (ends.trained.low, ends.trained.high))
         trained.append(f" [{low}, {high}]", style="not bold dim")
     yield from (Text(value.format(ends.untrained.value)), Text("→"), trained)
+    if _shows_chance(quantity):
+        chance = "" if ends.chance is None else value.format(ends.chance)
+        yield Text(chance, style="dim")
 
 
 def _headline(run: RunSummary) -> str:

@@ -70,6 +70,7 @@ def _section(finished: Finished, picture: bytes) -> dict[str, Any]:
         "n": f"{verdict.effect.n:,}",
         "failing": verdict.failing,
         "failing_cells": f"{len(verdict.failing):,} of {verdict.cells:,}",
+        # In the page itself, so that it can be moved without its folder.
         "picture": base64.b64encode(picture).decode(),
         "notes": verdict.notes,
         "details": list(_details(finished)),

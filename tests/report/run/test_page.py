@@ -18,7 +18,11 @@ def table_of(text: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["history", "seeds", "own", "without_null", "only_own", "two_monitors", "diverged"]
+    "name",
+    [
+        *("history", "seeds", "own", "without_null", "two_monitors", "diverged"),
+        *("only_own", "only_areas", "only_curves", "without_layers"),
+    ],
 )
 def test_self_contained_and_well_formed(page_of, faults, request, name):
     text = page_of(request.getfixturevalue(name))
@@ -82,6 +86,17 @@ def test_a_run_without_alignment_tells_what_it_has(only_own, page_of):
     assert "Measured in hidden_1: rank." in text
     assert table_of(text) == {"hidden_1": ["1,234", "1,274"]}
     assert "τ" not in text
+
+
+def test_a_run_tells_what_it_can_of_part_of_the_alignment(
+    only_areas, only_curves, without_layers, page_of
+):
+    area = "The most aligned layer in the end is hidden_3: its area is 0.15 before training"
+    assert area in page_of(only_areas)
+    curves = page_of(only_curves)
+    assert "Measured in input, hidden_1, hidden_2, hidden_3: curve." in curves
+    assert "In numbers" not in curves
+    assert "The loss over 40 steps; no layer was measured." in page_of(without_layers)
 
 
 def test_says_so_when_depth_does_not_help(best_in_the_middle, page_of):

@@ -76,3 +76,11 @@ def test_a_run_without_alignment_prints_what_it_has(only_own, config):
     text = printed(only_own, config, {})
     assert "1,234" in text
     assert "A(" not in text
+
+
+def test_a_run_prints_what_it_can_of_part_of_the_alignment(
+    only_areas, only_curves, without_layers, config
+):
+    assert "0.75" in printed(only_areas, config, {})
+    for run in (only_curves, without_layers):
+        assert printed(run, config, {}).rstrip().endswith("loss 0.0183")
