@@ -122,8 +122,9 @@ def _compiled_layers(model: Any) -> Callable[..., Layers]:
             for name, activation in activations.items()
         )
         if mask is None:
+            # All positions as features are what is asked for here, so no warning of their number.
             last = next(reversed(activations.values()))
-            pooled[UNPOOLED] = prepare(last, reduce="flatten")
+            pooled[UNPOOLED] = prepare(last.reshape(len(last), -1))
         return pooled
 
     compiled = jax.jit(layers)

@@ -7,6 +7,7 @@ from jaxalign.studies.depth.claim import DIGITS, FASHION, STUDY, Config
 CONFIG = Config(
     problems=(FASHION,), labels=("real",), depths=(2,), seeds=2, num_samples=64, steps=3
 )
+CELL = {"problem": FASHION, "labels": "real", "depth": 2}
 
 
 def made_up(shares: dict[int, float], problem: str = DIGITS, labels: str = "real") -> pd.DataFrame:
@@ -41,12 +42,20 @@ def test_the_cells_are_the_design():
     assert len(cells) == len({tuple(cell.values()) for cell in cells}) == 2 * 2 * 6
 
 
-def test_measuring_is_deterministic_and_random_labels_are_others():
-    (cell,) = STUDY.cells(CONFIG)
-    rows = STUDY.measure(CONFIG, cell)
-    assert rows == STUDY.measure(CONFIG, cell)
+@pytest.fixture(scope="module")
+def rows():
+    return STUDY.measure(CONFIG, CELL)
+
+
+@pytest.mark.slow
+def test_measuring_is_deterministic(rows):
+    assert rows == STUDY.measure(CONFIG, CELL)
+
+
+def test_rows_are_layers_and_seeds_and_random_labels_are_others(rows):
+    assert STUDY.cells(CONFIG) == [CELL]
     assert [row["position"] for row in rows] == [0, 0, 1, 1, 2, 2]
-    random = STUDY.measure(CONFIG, {**cell, "labels": "random"})
+    random = STUDY.measure(CONFIG, {**CELL, "labels": "random"})
     assert random[0]["untrained"] < rows[0]["untrained"]
 
 

@@ -7,15 +7,24 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxalign.studies.shared.networks import RELU, TRANSFORMER
+from jaxalign.studies.shared.networks import RELU, TRANSFORMER, mlp
 from jaxalign.studies.shared.problems import fashion_pair, resized
 from jaxalign.studies.shared.seeds import Trained, area, initial, monitor_of, train_seeds
 from jaxalign.training import fit, one_of
+
+SMALL = mlp("small", jax.nn.relu, (32, 32))
+RUN = {"steps": 12, "batch_size": 20}
 
 
 @pytest.fixture(scope="module")
 def problem():
     return resized(fashion_pair(2, 4, 60), 4)
+
+
+@pytest.fixture(scope="module")
+def trained(problem):
+    """Two networks trained by Adam."""
+    return train_seeds(SMALL, problem, optax.adam(1e-2), seeds=[0, 1], **RUN)
 
 
 def test_networks_depend_on_their_own_seed_alone(problem):
@@ -31,26 +40,24 @@ def test_networks_depend_on_their_own_seed_alone(problem):
     )  # LeCun's, of 16 inputs
 
 
-def test_measured_before_and_after_is_measured_all_along(problem):
-    settings = {"steps": 6, "batch_size": 20}
-    ends = train_seeds(RELU, problem, optax.adam(1e-2), seeds=[0, 1], **settings)
-    networks = initial(RELU, problem, [0, 1])
+def test_measured_before_and_after_is_measured_all_along(problem, trained):
+    networks = initial(SMALL, problem, [0, 1])
     _, along = fit(
         networks,
         optax.adam(1e-2),
         problem.inputs,
         problem.labels,
-        monitor=monitor_of(RELU.tap(networks[0]), problem, {"area": area}),
-        every=3,
+        monitor=monitor_of(SMALL.tap(networks[0]), problem, {"area": area}),
+        every=6,
         seed=[0, 1],
         objective=problem.objective,
-        **settings,
+        **RUN,
     )
-    assert along.measured.tolist() == [0, 3, 6]
-    assert list(ends.layers) == list(along.layers)
-    assert ends.total == 60
-    np.testing.assert_allclose(ends.loss, along.loss, rtol=1e-5)
-    for name, values in ends.layers.items():
+    assert along.measured.tolist() == [0, 6, 12]
+    assert list(trained.layers) == list(along.layers)
+    assert trained.total == 60
+    np.testing.assert_allclose(trained.loss, along.loss, rtol=1e-5)
+    for name, values in trained.layers.items():
         assert values["area"].shape == (2, 2)
         expected = np.asarray(along.layers[name]["area"])[[0, 2]]
         np.testing.assert_allclose(values["area"], expected, rtol=1e-4)
@@ -64,27 +71,32 @@ def test_the_last_loss_is_that_of_the_last_tenth_of_the_steps():
     np.testing.assert_array_equal(Trained(loss[:3], OrderedDict(), 1.0).last_loss, [4, 5])
 
 
-def test_each_network_has_the_optimizer_of_its_number(problem):
+def test_each_network_has_the_optimizer_of_its_number(problem, trained):
     optimizers = [optax.sgd(0.1), optax.adam(1e-2)]
-    settings = {"steps": 5, "batch_size": 20}
     both = train_seeds(
-        RELU,
+        SMALL,
         problem,
         one_of(optimizers),
         seeds=[0, 0, 1],
         hyperparameters=jnp.array([0, 1, 1]),
-        **settings,
+        **RUN,
     )
-    alone = train_seeds(RELU, problem, optimizers[1], seeds=[0, 1], **settings)
-    np.testing.assert_allclose(both.loss[:, 1:], alone.loss, rtol=1e-4)
-    assert abs(both.loss[-1, 0] - alone.loss[-1, 0]) > 1e-3
+    np.testing.assert_allclose(both.loss[:, 1:], trained.loss, rtol=1e-4)
+    assert abs(both.loss[-1, 0] - trained.loss[-1, 0]) > 1e-3
 
 
 def test_a_transformer_is_measured_at_its_class_token():
     problem = resized(fashion_pair(2, 4, 6), 8)
-    (network,) = initial(TRANSFORMER, problem, [0])
-    output, activations = TRANSFORMER.tap(network)(nnx.state(network), problem.inputs)
+    # Made-up weights: the program that draws initial ones takes longest to compile.
+    network = nnx.eval_shape(lambda: TRANSFORMER.build(problem, nnx.Rngs(0)))
+    parameters = nnx.state(network, nnx.Param)
+    draw = np.random.default_rng(0)
+    nnx.update(
+        network, jax.tree.map(lambda x: 0.1 * draw.standard_normal(x.shape, np.float32), parameters)
+    )
+    output, activations = jax.jit(TRANSFORMER.tap(network))(nnx.state(network), problem.inputs)
     assert {a.shape for a in activations.values()} == {(6, 32)}
+    assert len(activations) > 1
     np.testing.assert_allclose(
         network.heads.head(activations["encoder.ln"]), output, rtol=1e-4, atol=1e-5
     )
