@@ -28,3 +28,9 @@ def trained(tmp_path_factory) -> Trained:
     with contextlib.redirect_stdout(io.StringIO()) as output:
         assert main(["train", *SMALL, "--steps", "30", "--seed", "3", "--out", str(folder)]) == 0
     return Trained(folder, output.getvalue())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No pictures and no page of a run, which take longer than the run itself."""
+    monkeypatch.setattr("jaxalign.cli.train.runs._write_report", lambda folder, run: folder)

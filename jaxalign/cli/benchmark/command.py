@@ -28,6 +28,8 @@ LARGE = ("60000x784", "100000x1024", "1000000x256")
 def benchmark(config: Benchmark, console: Console) -> int:
     """Race shape after shape; what is done is saved before the next one begins."""
     texts = [*config.shapes, *(LARGE if config.large else ())]
+    if not texts:
+        raise ValueError("--shapes must name at least one shape, such as 1000x129")
     shapes = [Shape.parse(text) for text in texts]
     here, device = _this_machine()
     lanes = [Lane(None, 1)]

@@ -21,7 +21,3 @@ class Benchmark:
     cores: tuple[int, ...] = ()
     """Numbers of CPU cores to try, the fastest of which counts; by default 1 and all. An
     accelerator takes none."""
-
-    def __post_init__(self) -> None:
-        if not self.shapes:
-            raise ValueError("--shapes must name at least one shape, such as 1000x129")

@@ -49,7 +49,8 @@ def inspect_model(config: Inspect, console: Console) -> int:
         config.thresholds or usual_thresholds(inspection.num_samples),
         _description(config, subject, inspection, seconds),
     )
-    picture = _write(folder, inspected)
+    save(folder, inspected)
+    picture = _write_report(folder, inspected)
     _print(inspected, console)
     console.print(
         f"\nPicture: {picture}\nPage:    {folder / PAGE}", highlight=False, soft_wrap=True
@@ -71,9 +72,8 @@ def _measure(config: Inspect, subject: Subject, console: Console) -> Inspection:
         )
 
 
-def _write(folder: Path, inspected: Inspected) -> Path:
-    """Save everything, draw the figure, write the page; returns the path of the picture."""
-    save(folder, inspected)
+def _write_report(folder: Path, inspected: Inspected) -> Path:
+    """Draw the figure and write the page; returns the path of the picture."""
     figure = alignment_by_layer(inspected.inspection)
     picture = folder / FIGURES / f"{PICTURE}.png"
     picture.parent.mkdir(exist_ok=True)

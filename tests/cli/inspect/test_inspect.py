@@ -10,8 +10,9 @@ from flax import nnx
 from PIL import Image
 
 import jaxalign as ja
-from jaxalign.cli.inspect.model import SHIPPED, adapted, load_model
+from jaxalign.cli.inspect.options import Inspect
 from jaxalign.cli.main import main
+from jaxalign.cli.subject.model import SHIPPED, adapted, load_model
 from jaxalign.data import fashion_mnist
 from jaxalign.inspection import plan, read_inspection
 
@@ -62,6 +63,12 @@ def mine(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """No picture and no page, which take longer than the inspection itself."""
+    monkeypatch.setattr("jaxalign.cli.inspect.command._write_report", lambda folder, _: folder)
+
+
+@pytest.fixture
 def table():
     """60 rows of four numbers and three classes."""
     rng = np.random.default_rng(0)
@@ -73,21 +80,8 @@ def test_inspect_leaves_a_complete_folder_whose_numbers_are_those_of_the_library
     mine, capsys, tmp_path
 ):
     folder = tmp_path / "run"
-    assert (
-        main(
-            [
-                "inspect",
-                f"{mine}:Net",
-                "--samples",
-                "200",
-                "--batch-size",
-                "64",
-                "--out",
-                str(folder),
-            ]
-        )
-        == 0
-    )
+    rows = ["--num-samples", "200", "--batch-size", "64"]
+    assert main(["inspect", f"{mine}:Net", *rows, "--out", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert f"Picture: {folder / 'figures' / 'alignment_by_layer.png'}" in printed
     assert f"Page:    {folder / 'index.html'}" in printed
@@ -119,7 +113,7 @@ def test_inspect_leaves_a_complete_folder_whose_numbers_are_those_of_the_library
     assert "head" in capsys.readouterr().out
 
 
-def test_what_is_measured_can_be_chosen(mine, tmp_path, capsys):
+def test_what_is_measured_can_be_chosen(undrawn, mine, tmp_path, capsys):
     choices = [
         "--layers",
         "conv",
@@ -127,25 +121,28 @@ def test_what_is_measured_can_be_chosen(mine, tmp_path, capsys):
         "--reduce",
         "samples",
         "--centered",
-        "--refined",
+        "yes",
+        "--method",
+        "refined",
         "--thresholds",
         "1",
         "2",
         "--part",
         "test",
     ]
-    assert main(["inspect", f"{mine}:Images", "--samples", "50", *choices, "--out", "run"]) == 0
-    held = read_inspection("run")
-    assert list(held.inspection.layers) == ["input", "conv", "head"]
-    assert held.inspection.layers["conv"].positions == 49
-    assert held.thresholds == (1, 2)
+    assert main(["inspect", f"{mine}:Images", "--num-samples", "50", *choices, "--out", "run"]) == 0
+    inspected = read_inspection("run")
+    assert list(inspected.inspection.layers) == ["input", "conv", "head"]
+    assert inspected.inspection.layers["conv"].positions == 49
+    assert inspected.thresholds == (1, 2)
     assert "is the mean" not in capsys.readouterr().out
-    assert (
-        main(["inspect", f"{mine}:Images", "--samples", "50"]) == 0
-    )  # the layers the model names, in a folder of its own
+    # The layers the model names, in a folder of its own.
+    assert main(["inspect", f"{mine}:Images", "--num-samples", "50"]) == 0
     assert list(read_inspection("runs/inspect-1").inspection.layers) == ["input", "conv"]
-    assert "81% of ‖y‖² is the mean" not in (text := capsys.readouterr().out)
+    text = capsys.readouterr().out
     assert "64% of ‖y‖² is the mean" in text
+    assert "81% of ‖y‖² is the mean" not in text
+    assert "--centered yes leaves it out" in " ".join(text.split())
 
 
 def csv_of(folder, inputs, labels):
@@ -161,7 +158,7 @@ def npz_of(folder, inputs, labels):
 
 @pytest.mark.parametrize("write", [csv_of, npz_of])
 @pytest.mark.parametrize("regression", [False, True])
-def test_tables_of_classes_and_quantities(mine, table, write, regression, tmp_path):
+def test_tables_of_classes_and_quantities(undrawn, mine, table, write, regression, tmp_path):
     inputs, labels = table
     if regression:
         labels = np.float32(inputs.sum(axis=1))
@@ -169,12 +166,15 @@ def test_tables_of_classes_and_quantities(mine, table, write, regression, tmp_pa
         main(["inspect", f"{mine}:four", "--data", write(tmp_path, inputs, labels), "--out", "run"])
         == 0
     )
-    expected = ja.spectrum(ja.prepare(inputs), ja.encode_targets(labels), method="svd")
-    found = read_inspection("run").inspection.spectra["input"]
-    np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-4, atol=1e-4)
+    targets = ja.encode_targets(labels)
+    expected = ja.spectrum(ja.prepare(inputs), targets, method="svd", centered=regression)
+    inspected = read_inspection("run")
+    energy = inspected.inspection.spectra["input"].energy
+    np.testing.assert_allclose(energy, expected.energy, rtol=1e-4, atol=1e-4)
+    assert inspected.config["details"]["centred"] == ("about the means" if regression else "no")
 
 
-def test_idx_files_are_scaled_as_the_embedded_images(mine, tmp_path):
+def test_idx_files_are_scaled_as_the_embedded_images(undrawn, mine, tmp_path):
     images = fashion_mnist().train.first(40)
     (tmp_path / "idx").mkdir()
     for name, array in (
@@ -186,18 +186,18 @@ def test_idx_files_are_scaled_as_the_embedded_images(mine, tmp_path):
             head + array.astype(np.uint8).tobytes()
         )
     assert main(["inspect", f"{mine}:Net", "--data", "idx", "--out", "a"]) == 0
-    assert main(["inspect", f"{mine}:Net", "--samples", "40", "--out", "b"]) == 0
+    assert main(["inspect", f"{mine}:Net", "--num-samples", "40", "--out", "b"]) == 0
     a, b = (read_inspection(name).inspection.spectra["head"] for name in "ab")
     np.testing.assert_allclose(a.energy, b.energy, rtol=1e-4, atol=1e-4)
 
 
-def test_a_linen_pair(mine, table, tmp_path):
+def test_a_linen_pair(undrawn, mine, table, tmp_path):
     data = npz_of(tmp_path, *table)
     assert main(["inspect", f"{mine}:linen", "--data", data, "--out", "run"]) == 0
     assert len(read_inspection("run").inspection.layers) >= 3
 
 
-def test_image_files_of_any_size(mine, tmp_path, capsys):
+def test_image_files_of_any_size(undrawn, mine, tmp_path, capsys):
     rng = np.random.default_rng(0)
     for i in range(12):
         folder = tmp_path / "photos" / ("cat", "dog")[i % 2]
@@ -210,11 +210,9 @@ def test_image_files_of_any_size(mine, tmp_path, capsys):
     assert "images differ in size (30 × 40, 40 × 40); pass --size 224" in capsys.readouterr().err
     assert main([*run, "--size", "28"]) == 0
     found = read_inspection("run").inspection
-    assert (found.samples, found.layers["conv"].shape, found.spectra["conv"].total.tolist()) == (
-        12,
-        (7, 7, 3),
-        [12.0],
-    )
+    assert found.num_samples == 12
+    assert found.layers["conv"].shape == (7, 7, 3)
+    assert found.spectra["conv"].total.tolist() == [12.0]
 
 
 def checkpoint_of(model, **more):
@@ -228,7 +226,9 @@ def checkpoint_of(model, **more):
     })  # fmt: skip
 
 
-def test_a_checkpoint_takes_the_place_of_the_initial_weights(mine, table, tmp_path, capsys):
+def test_a_checkpoint_takes_the_place_of_the_initial_weights(
+    undrawn, mine, table, tmp_path, capsys
+):
     inputs, labels = table
     data = npz_of(tmp_path, inputs, labels)
     namespace: dict = {}
@@ -265,25 +265,25 @@ def test_a_pretrained_model_prepares_images_itself(mine, tmp_path, capsys):
     np.savez("grey.npz", x=rng.integers(0, 256, (6, 40, 30), dtype=np.uint8), y=np.arange(6) % 2)
     assert main(["inspect", "squeezenet1.1", "--data", "grey.npz", "--out", "run"]) == 0
     found = read_inspection("run")
-    assert found.inspection.samples == 6
+    assert found.inspection.num_samples == 6
     assert "squeezenet1.1 on grey.npz" in capsys.readouterr().out
-    assert main(["inspect", "squeezenet1.1", "--samples", "20", "--out", "other"]) == 1
+    assert main(["inspect", "squeezenet1.1", "--num-samples", "20", "--out", "other"]) == 1
     assert "images of bytes (uint8, 0 to 255) itself, found float32" in capsys.readouterr().err
 
 
-def test_an_existing_inspection_needs_overwrite(mine, capsys):
-    run = ["inspect", f"{mine}:Images", "--samples", "30", "--out", "run"]
+def test_an_existing_inspection_needs_overwrite(undrawn, mine, capsys):
+    run = ["inspect", f"{mine}:Images", "--num-samples", "30", "--out", "run"]
     assert main(run) == 0
-    before = read_inspection("run").inspection.samples
-    assert main([*run, "--samples", "40"]) == 1
+    before = read_inspection("run").inspection.num_samples
+    assert main([*run, "--num-samples", "40"]) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert read_inspection("run").inspection.samples == before
-    assert main([*run, "--samples", "40", "--overwrite"]) == 0
-    assert read_inspection("run").inspection.samples == 40
+    assert read_inspection("run").inspection.num_samples == before
+    assert main([*run, "--num-samples", "40", "--overwrite"]) == 0
+    assert read_inspection("run").inspection.num_samples == 40
 
 
-def test_the_title_and_command_tell_what_was_done(mine):
-    assert main(["inspect", f"{mine}:Images", "--samples", "30", "--out", "run"]) == 0
+def test_the_title_and_command_tell_what_was_done(undrawn, mine):
+    assert main(["inspect", f"{mine}:Images", "--num-samples", "30", "--out", "run"]) == 0
     config = json.loads(Path("run/config.json").read_text(encoding="utf-8"))
     assert config["title"] == "mine.py:Images on Fashion-MNIST, embedded subset, train"
     assert config["subtitle"] == "30 samples · 10 classes · weights as the factory returns them"
@@ -302,7 +302,7 @@ def test_the_title_and_command_tell_what_was_done(mine):
         (["mine.py:Net", "--layers", "conv9"], "names there are: first"),
         (["mine.py:Broken"], "yields NaN or Inf on finite inputs"),
         (["mine.py:Net", "--memory", "0.001"], "over the memory_limit of 1.02 MiB"),
-        (["mine.py:Net", "--samples", "9999"], "--samples must be from 1 to 5000"),
+        (["mine.py:Net", "--num-samples", "9999"], "--num-samples: count must be from 1 to 5000"),
         (["mine.py:Net", "--label", "a"], "--label names a column of a .csv"),
         (
             ["mine.py:Net", "--data", "nothing"],
@@ -315,7 +315,7 @@ def test_the_title_and_command_tell_what_was_done(mine):
         ),
         (
             ["mine.py:four", "--data", "short.npz"],
-            "one label an input, found inputs (60, 4) and labels (59,)",
+            "one label per input, found inputs (60, 4) and labels (59,)",
         ),
         (["mine.py:four", "--data", "zero.npz"], "targets of zero.npz are all 0"),
         (["mine.py:four", "--data", "nan.npz"], "batch 0: inputs must be finite"),
@@ -359,7 +359,7 @@ def test_ctrl_c_leaves_nothing_behind(mine, tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jaxalign.cli.inspect.command.inspect", interrupt)
-    assert main(["inspect", f"{mine}:Net", "--samples", "30", "--out", "run"]) == 130
+    assert main(["inspect", f"{mine}:Net", "--num-samples", "30", "--out", "run"]) == 130
     assert "nothing was written" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
@@ -414,7 +414,7 @@ def test_every_architecture_takes_images(name):
     they are given.
     """
     shape = (64, 64, 3) if name.startswith("vit") else (70, 64, 3)
-    loaded = load_model(name, shape, 7, checkpoint=None, seed=0, shapes_only=True)
+    loaded = load_model(Inspect(model=name), shape, 7, shapes_only=True)
     convert = adapted(loaded, np.zeros((2, *shape), np.uint8), "unit", None)
     inputs = convert(np.zeros((2, *shape), np.uint8))
     assert jax.eval_shape(loaded, loaded.state, inputs).shape == (2, 7)
@@ -423,7 +423,7 @@ def test_every_architecture_takes_images(name):
 
 def test_layers_of_a_shipped_model_have_no_weights_computed(capsys, monkeypatch):
     monkeypatch.setattr(
-        "jaxalign.cli.inspect.model._jitted", lambda build: pytest.fail("weights were made")
+        "jaxalign.cli.subject.model._jitted", lambda *_: pytest.fail("weights were made")
     )
     assert main(["layers", "mlp"]) == 0
     assert "hidden_3" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from jaxalign.cli.main import main
-from jaxalign.cli.study.studying import in_words, put_to_the_test
+from jaxalign.cli.study.session import in_words, put_to_the_test
 from jaxalign.studies.framework.catalogue import STUDIES
 from jaxalign.studies.framework.results import read_result
 
@@ -189,10 +189,10 @@ def test_a_cell_in_words():
     )
 
 
-def test_the_command_line_loads_no_study_until_one_is_asked_for():
-    told = "import sys, jaxalign.cli.main; print(*sys.modules)"
-    found = subprocess.run(
-        [sys.executable, "-c", told], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert "jaxalign.studies.framework.catalogue" in found
-    assert not {"scipy.stats", *(f"jaxalign.studies.{name}" for name in STUDIES)} & {*found}
+def test_the_list_of_studies_loads_none_of_them_and_no_jax():
+    code = "import sys; from jaxalign.cli.main import main; main(['study']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert "jaxalign.studies.framework.catalogue" in modules
+    assert not {f"jaxalign.studies.{name}" for name in STUDIES} & modules
+    assert not {"jax", "scipy.stats"} & modules

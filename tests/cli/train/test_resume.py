@@ -18,7 +18,7 @@ FILES = ("history.jsonl", "curve.npy", "null_curve.npy")
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on(small, tmp_path, monkeypatch):
+def test_a_sweep_goes_on(undrawn, small, tmp_path, monkeypatch):
     """Both folders, from one checkpoint."""
     rates = ["--learning-rate", "1e-2", "1e-3"]
     every = ["--every", "5", "--steps", "150", "--checkpoint-every", "64"]

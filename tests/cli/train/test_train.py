@@ -45,7 +45,7 @@ def test_thresholds_scale_with_the_root_of_the_monitored_rows(trained):
 
 
 @pytest.mark.slow
-def test_same_seed_same_rows(trained, small, tmp_path):
+def test_same_seed_same_rows(undrawn, trained, small, tmp_path):
     assert main(["train", *small, "--steps", "30", "--seed", "3", "--out", str(tmp_path)]) == 0
     for file in ("history.jsonl", "curve.npy", "null_curve.npy"):
         assert (tmp_path / file).read_bytes() == (trained.folder / file).read_bytes()
@@ -134,7 +134,7 @@ def test_bad_values_name_their_option(capsys, arguments):
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_an_out_folder_with_a_run_needs_overwrite(small, tmp_path, capsys):
+def test_an_out_folder_with_a_run_needs_overwrite(undrawn, small, tmp_path, capsys):
     folder = tmp_path / "run"
     run = ["train", *small, "--steps", "5", "--out", str(folder)]
     assert main(run) == 0
@@ -147,7 +147,7 @@ def test_an_out_folder_with_a_run_needs_overwrite(small, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_without_out_every_run_gets_a_folder_of_its_own(small, tmp_path, monkeypatch):
+def test_without_out_every_run_gets_a_folder_of_its_own(undrawn, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert main(["train", *small, "--steps", "2"]) == 0
@@ -176,7 +176,7 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(small, tm
     np.testing.assert_allclose(ja.read_history(alone).loss, history.loss[:, 1], rtol=1e-3)
 
 
-def test_optimizers_are_one_program_and_each_trains_as_alone(small, tmp_path, capsys):
+def test_optimizers_are_one_program_and_each_trains_as_alone(undrawn, small, tmp_path, capsys):
     many = ["--optimizer", "sgd", "lion", "--learning-rate", "1e-2", "1e-3"]
     assert main(["train", *small, *CHEAP, *many, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "sweep.png").exists()
@@ -204,7 +204,7 @@ def table():
     return np.random.default_rng(0).standard_normal((90, 4)).astype(np.float32)
 
 
-def test_regression_on_a_table_is_centred_and_says_so(small, table, tmp_path):
+def test_regression_on_a_table_is_centred_and_says_so(undrawn, small, table, tmp_path):
     np.savez(tmp_path / "data.npz", x=table, y=(table.sum(axis=1) + 3).astype(np.float32))
     run = ["train", "--data", str(tmp_path / "data.npz"), "--width", "16", "--depth", "1"]
     settings = ["--steps", "50", "--learning-rate", "0.03", "--batch-size", "30"]
@@ -244,7 +244,7 @@ def linen():
 """
 
 
-def test_a_network_of_ones_own_is_trained_on_classes_by_name(tmp_path, monkeypatch):
+def test_a_network_of_ones_own_is_trained_on_classes_by_name(undrawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODULE)
     pixels = np.random.default_rng(0).integers(0, 256, (60, 12, 12), dtype=np.uint8)
@@ -275,6 +275,6 @@ def test_a_linen_model_is_not_trained(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_shipped_convolutional_network_is_trained(small, tmp_path):
+def test_a_shipped_convolutional_network_is_trained(undrawn, small, tmp_path):
     assert main(["train", "cnn", *small, "--steps", "5", "--out", str(tmp_path / "run")]) == 0
     assert list(ja.read_history(tmp_path / "run").layers) == ["input", "conv_1", "conv_2", "hidden"]
