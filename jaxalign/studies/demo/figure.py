@@ -60,7 +60,7 @@ def _curves(axes: Axes, table: DataFrame) -> None:
 
 
 def _published(axes: Axes, *, lines: bool) -> None:
-    points = {"markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.5}
+    points: dict[str, Any] = {"markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.5}
     for layer, colour in COLOURS.items():
         axes.plot(TAU, READ[layer], "o", color=colour, clip_on=False, **points)
         if lines:

@@ -116,6 +116,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         for problem, share in shares.items()
         for fall in significant_falls(config, share, problem)
     ]
+    # The effect is per seed, so that its interval is over independent networks.
     correlations = [rank_correlations(share, config.depths) for share in shares.values()]
     return Verdict(
         _outcome(flat, falls, len(shares)),

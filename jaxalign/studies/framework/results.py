@@ -86,6 +86,7 @@ def read_results(out: str | Path) -> dict[str, Finished]:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON holds it."""
+    # Numbers of numpy are no JSON.
     effect = verdict.effect
     return {
         **verdict._asdict(),

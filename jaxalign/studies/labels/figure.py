@@ -52,6 +52,7 @@ def _by_step(axes: Axes, table: DataFrame, value: str) -> None:
 
 
 def _by_layer(axes: Axes, table: DataFrame) -> None:
+    # Of true labels only the end is drawn: the figure is about random ones.
     after = table["step"] == table["step"].max()
     before = table["step"] == 0
     true = table["labels"] == TRUE

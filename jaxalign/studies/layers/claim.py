@@ -106,6 +106,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         f"{architecture} · {problem}": cell
         for (architecture, problem), cell in table.groupby(["architecture", "problem"], sort=False)
     }
+    # Page's test takes the order of layers as given, and asks for a rise alone.
     adjusted = holm([page_trend(areas(cell, "trained")).p for cell in parts.values()])
     failing = [
         f"{name} (Page, Holm p = {p:.2g})"

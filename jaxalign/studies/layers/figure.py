@@ -33,6 +33,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
                 panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
             panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
             panels[2 * i + 1, 0].set_ylabel("A(τ) / ‖y‖², trained")
+        # Panels of areas have the states, those of curves the shading.
         handles, labels = panels[0, 0].get_legend_handles_labels()
         more_handles, more_labels = panels[1, 0].get_legend_handles_labels()
         drawing.legend(
@@ -51,7 +52,7 @@ def _areas(axes: Axes, cell: DataFrame) -> None:
         share = cell.pivot(index="seed", columns="position", values=state)
         mean = mean_interval(share)
         spread = [mean.value - mean.low, mean.high - mean.value]
-        style = {"fmt": "o-", "ms": 4.5, "color": colour, "mfc": "white"}
+        style: dict[str, Any] = {"fmt": "o-", "ms": 4.5, "color": colour, "mfc": "white"}
         axes.errorbar(share.columns, mean.value, yerr=spread, label=state, **style)
     colours = list(colours_by_depth(list(cell["layer"].unique())).values())
     axes.scatter(share.columns, mean.value, c=colours, s=42, zorder=3)

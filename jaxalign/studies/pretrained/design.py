@@ -11,7 +11,7 @@ from jaxalign.studies.framework.study import Cell
 from jaxalign.studies.pretrained.published import TEXTS
 from jaxalign.studies.pretrained.tasks import Task, digits_task, fashion_task, summary_task
 
-# Representations, beside those that need no network.
+# Representations of networks; those without a network have the names of the references.
 PUBLISHED = "published"
 UNTRAINED = "untrained"
 

@@ -38,6 +38,7 @@ class Task(NamedTuple):
 def fashion_task(a: int, b: int, n: int) -> Task:
     """Two classes of the embedded Fashion-MNIST, at most n images, classes balanced."""
     chosen = _first(fashion_mnist(classes=(a, b)).train, n)
+    # Bytes again, which is what published networks preprocess.
     images = np.round((chosen.inputs * 0.5 + 0.5) * 255).astype(np.uint8)
     return _of_images(" or ".join(chosen.class_names), images, chosen.labels)
 
@@ -45,6 +46,7 @@ def fashion_task(a: int, b: int, n: int) -> Task:
 def digits_task(n: int) -> Task:
     """scikit-learn's 8×8 digits, even or odd, at most n images, classes balanced."""
     digits = require("sklearn.datasets").load_digits()
+    # Pixels are 0...16.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     parity = (digits.target % 2).astype(np.int32)
     chosen = _first(Dataset(images, parity, ("even", "odd"), "digits"), n)

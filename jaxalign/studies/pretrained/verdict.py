@@ -21,6 +21,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
     The networks for images decide; texts are a note.
     """
     compared = table[table["decides"] | (table["representation"] == UNTRAINED)]
+    # Texts are corrected among themselves, so that an installed encoder changes no verdict.
     texts = compared["network"] == TEXTS
     images = compared[~texts]
     adjusted = adjusted_p(images)
@@ -42,6 +43,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
 
 def adjusted_p(compared: DataFrame) -> dict[Comparison, float]:
     """The p-value of every comparison, corrected among references, and among permuted labels."""
+    # Leads are tested with Student's t, nulls by permutations, so each kind is corrected apart.
     leads = {}
     for (network, task), rows in compared.groupby(PAIR, sort=False):
         for reference, p in lead_p(rows).items():
@@ -73,6 +75,7 @@ def margin(compared: DataFrame) -> Estimate:
     Tasks share no samples, so the interval is over them.
     """
     references = compared[compared["representation"] != PUBLISHED]
+    # The smallest lead is that over the best reference.
     least = references.groupby(["task", "network"], sort=False)["lead"].min()
     return mean_interval(least.groupby("task", sort=False).mean())
 

@@ -57,6 +57,7 @@ def cifar_pair(a: int, b: int, n: int, folder: str | Path) -> Problem:
 def digits_parity(n: int) -> Problem:
     """The first n of scikit-learn's 8×8 digits, even against odd: classes of five clusters each."""
     digits = require("sklearn.datasets").load_digits()
+    # Pixels are 0...16.
     images = (digits.images[:n, ..., None] - 8) / 8
     return _classes("digits: even against odd", images, digits.target[:n] % 2)
 

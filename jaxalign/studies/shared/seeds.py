@@ -91,6 +91,7 @@ def train_seeds(
       hyperparameters: as of ``fit``, one entry per network.
     """
     networks = initial(architecture, problem, seeds)
+    # Nothing is measured in the loop, so that its program has no decompositions to compile.
     state, history = fit(
         networks,
         optimizer,
@@ -130,6 +131,7 @@ def initial(architecture: Architecture, problem: Problem, seeds: Sequence[int]) 
     numbers: XLA's own compile five times as fast, and repeat on the same kind of device.
     """
 
+    # A traced seed, so that one program builds all networks.
     def build(seed):
         return architecture.build(problem, nnx.Rngs(jax.random.key(seed, impl="rbg")))
 
@@ -152,6 +154,7 @@ def states_of(networks: Sequence[nnx.Module]) -> nnx.State:
 
 def _before_and_after(measured: Monitor, before: nnx.State, after: nnx.State) -> Layers:
     """{layer: {measure: (2, seeds, ...)}} of the networks before and after training."""
+    # The monitor is an argument: closed over, its data would be constants of the program.
     measure = jax.jit(jax.vmap(lambda monitor, state: monitor(state), in_axes=(None, 0)))
     first, last = jax.device_get((measure(measured, before), measure(measured, after)))
     return jax.tree.map(lambda *x: np.stack(x), first, last)

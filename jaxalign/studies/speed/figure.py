@@ -44,8 +44,14 @@ def _points(axes: Axes, config: Any, table: DataFrame) -> None:
         reached = rows["reached"].to_numpy(bool)
         steps = np.where(reached, np.minimum(rows["steps"], band), band)
         spread = np.where(reached, 1, np.exp(jitter.uniform(-0.2, 0.2, len(rows))))
-        style = {"s": 18, "marker": mark, "color": colour, "alpha": 0.6, "linewidths": 0}
-        axes.scatter(rows["area"], np.maximum(steps, 0.7) * spread, label=name, **style)
+        points: dict[str, Any] = {
+            "s": 18,
+            "marker": mark,
+            "color": colour,
+            "alpha": 0.6,
+            "linewidths": 0,
+        }
+        axes.scatter(rows["area"], np.maximum(steps, 0.7) * spread, label=name, **points)
     axes.axhline(config.horizon, color=MUTED, linewidth=0.8)
     ticks = [10**e for e in range(int(np.log10(config.horizon)) + 1)]
     axes.set_yscale("log")
@@ -68,11 +74,11 @@ def _correlations(axes: Axes, config: Any, table: DataFrame) -> None:
     for (problem, architecture), own in reversed(cells):
         null = within_networks(own, other=nulls[problem, architecture])
         lines.append((f"{architecture}, {problem}", within_networks(own), null))
-    for y, (_, rho, null) in enumerate(lines):
+    for y, (_, rho, null_rho) in enumerate(lines):
         width = 2.4 if y == 0 else 1.4
         _interval(axes, y + 0.12, rho, color=INK, marker="o", linewidth=width)
         style = {"marker": "D", "markerfacecolor": "white"}
-        _interval(axes, y - 0.18, null, color=MUTED, linewidth=width, **style)
+        _interval(axes, y - 0.18, null_rho, color=MUTED, linewidth=width, **style)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.axhline(0.5, color=MUTED, linewidth=0.6)
     axes.plot([], [], "o-", color=INK, label="true labels", markersize=5)

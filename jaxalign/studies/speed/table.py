@@ -57,6 +57,7 @@ def within_networks(
       confidence: of the interval.
     """
     areas = (cell if other is None else other)["area"].to_numpy()
+    # Rows of both are in one order.
     pairs = cell.assign(area=areas)
     pairs = pairs[pairs["network"] != NO_NETWORK]
     rho = [_rho(network) for _, network in pairs.groupby("network", sort=False)]

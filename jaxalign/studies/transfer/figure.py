@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from pandas import DataFrame
 
-from jaxalign.studies.transfer.findings import Finding, findings
+from jaxalign.studies.transfer.findings import Finding, findings_of
 from jaxalign.studies.transfer.gains import NAMES
 from jaxalign.style.figures import INK, MUTED, STYLE
 
@@ -30,9 +30,9 @@ def figure(config: Any, table: DataFrame) -> Figure:
     """A column per problem, a row per measure of transfer and reference; a point per network and
     target.
     """
-    found = findings(table, config.resamples)
-    problems = list(dict.fromkeys(finding.problem for finding in found))
-    kinds = list(dict.fromkeys((finding.measure, finding.reference) for finding in found))
+    findings = findings_of(table, config.resamples)
+    problems = list(dict.fromkeys(finding.problem for finding in findings))
+    kinds = list(dict.fromkeys((finding.measure, finding.reference) for finding in findings))
     size = (3.4 * len(problems) + 1.2, 2.75 * len(kinds) + 0.9)
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=size, layout="constrained")
@@ -40,7 +40,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
             len(kinds), len(problems), sharex=True, sharey="row", squeeze=False
         )
         colours = matplotlib.cm.ScalarMappable(Normalize(0, 1), ListedColormap(VISIBLE))
-        for finding in found:
+        for finding in findings:
             row = kinds.index((finding.measure, finding.reference))
             _panel(panels[row, problems.index(finding.problem)], finding, colours)
         for axes, problem in zip(panels[0], problems, strict=True):

@@ -100,7 +100,7 @@ class Signs(NamedTuple):
         return a * t + (1 - a) * (1 - t)
 
 
-def findings(table: DataFrame, resamples: int) -> list[Finding]:
+def findings_of(table: DataFrame, resamples: int) -> list[Finding]:
     """Of every problem, measure and reference, in the last layer."""
     problems = table["problem"].unique()
     layer = table["layer"].iloc[-1]
