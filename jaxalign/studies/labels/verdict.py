@@ -56,7 +56,7 @@ def first_steps(table: DataFrame, reached: Series) -> list[float]:
       table: of networks, one row per measured step.
       reached: whether it was so, for each row.
     """
-    steps = table["step"].where(reached, math.inf)
+    steps = table["step"].astype(float).where(reached, math.inf)
     return steps.groupby([table["labels"], table["seed"]]).min().tolist()
 
 

@@ -109,10 +109,12 @@ def _by_task(axes: Axes, table: DataFrame) -> None:
 def _points(axes: Axes, place: float, rows: DataFrame, style: Style) -> None:
     """Areas with their intervals, those of several seeds a little apart."""
     shifts = np.linspace(-0.05, 0.05, len(rows)) if len(rows) > 1 else np.zeros(1)
+    # Matplotlib takes the two sides of an interval as arrays, not as columns.
+    low, area, high = rows[["low", "area", "high"]].to_numpy().T
     axes.errorbar(
-        rows["area"],
+        area,
         place + shifts,
-        xerr=[rows["area"] - rows["low"], rows["high"] - rows["area"]],
+        xerr=[area - low, high - area],
         fmt=style.mark,
         color=style.colour,
         markerfacecolor=style.fill,
