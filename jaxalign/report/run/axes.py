@@ -17,8 +17,9 @@ from jaxalign.style.figures import NAMED, colours_by_depth, depth_scale, line_st
 COLUMNS = 3
 """So many panels are in a row, unless said otherwise."""
 
-LABELS = 5
-"""So many labels of a legend are in a row."""
+HANDLE = 0.55
+CHARACTER = 0.07
+"""What a label of a legend takes in inches, about, beside its text and for each character."""
 
 
 def layer_colours(run: RunSummary) -> dict[str, str]:
@@ -115,8 +116,10 @@ def name_layers(figure: Figure, drawn: Sequence[Axes]) -> None:
         labels = [label for label in labels if lines[label].get_linestyle() != "-"]
     if labels:
         handles = [lines[label] for label in labels]
+        width = HANDLE + CHARACTER * max(map(len, labels))
+        columns = max(1, int(figure.get_figwidth() / width))
         # At the left, where a narrow window that scrolls begins.
-        figure.legend(handles, labels, loc="outside lower left", ncols=LABELS, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
 
 
 def _whole(step: float, _: int) -> str:

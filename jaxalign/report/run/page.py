@@ -111,7 +111,7 @@ def _tables(run: RunSummary) -> Iterator[Table]:
     for monitor, names in run.monitors.items():
         for quantities, heading in (
             (alignment_quantities(run, names), ""),
-            (other_quantities(run, names), "other measures"),
+            (other_quantities(run, names), "Other measures"),
         ):
             having = [name for name in names if any(name in each.layers for each in quantities)]
             rows = [(name, list(_cells(name, quantities))) for name in having]

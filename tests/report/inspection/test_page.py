@@ -88,8 +88,8 @@ def test_any_number_of_layers_is_drawn(names, tmp_path):
 
 @pytest.mark.parametrize("names", [("one",), FEW, MANY])
 def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults):
-    found = made(names)
-    text = page_of(found)
+    inspected = made(names)
+    text = page_of(inspected)
     assert faults(text) == []
     for written in (
         "A &lt;net&gt; on cats &amp; dogs",
@@ -100,7 +100,7 @@ def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults)
         assert written in text
     assert "<net>" not in text
     assert "$" not in text.replace("$schema", "")
-    for name, row in numbers(found.inspection, found.thresholds).items():
+    for name, row in numbers(inspected.inspection, inspected.thresholds).items():
         assert f"<td>{name}</td><td>4×4×7</td><td>8</td><td>{row.area:.2f}</td>" in text
 
 

@@ -84,7 +84,7 @@ def test_a_diverged_step_is_blank_in_the_heat_map(diverged):
     assert np.isnan(axes.lines[0].get_ydata()[20:]).all()
 
 
-def test_layers_are_told_apart_by_colour(history, run):
+def test_each_layer_has_a_colour_of_its_own(history, run):
     assert len(set(layer_colours(run).values())) == len(history.layers)
 
 

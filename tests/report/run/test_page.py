@@ -141,7 +141,7 @@ def test_of_several_seeds_it_tells_medians_and_intervals(seeds, page_of):
     text = page_of(seeds, result)
     assert "Medians of 7 models" in text
     assert "100% · 87%" in text
-    assert "bands their 95 % intervals" in text
+    assert "bands their 95\u00a0% intervals" in text
     low, *_, high = area = np.sort(seeds.layers["hidden_3"]["area"][-1]) / np.float32(100)
     assert f"{area[3]:.2f} [{low:.2f}, {high:.2f}]" in text
     assert "one seed" not in text

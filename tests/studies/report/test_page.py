@@ -1,11 +1,12 @@
 import base64
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from jaxalign.statistics import Estimate
-from jaxalign.studies.framework.results import Finished
+from jaxalign.studies.framework.results import FIGURE, Finished, read_results
 from jaxalign.studies.framework.study import Verdict
 from jaxalign.studies.report.page import claims_page
 from jaxalign.studies.report.terminal import claims_table
@@ -40,7 +41,7 @@ def finished():
 
 def page_of(*results: Finished) -> str:
     return claims_page(
-        {found.study: found for found in results}, {found.study: PICTURE for found in results}
+        {result.study: result for result in results}, {result.study: PICTURE for result in results}
     )
 
 
@@ -48,7 +49,7 @@ def test_the_page_is_self_contained_and_tells_all_of_a_result(finished, faults):
     text = page_of(finished("depth", "holds in part", FAILING), finished("speed"))
     assert faults(text) == []
     assert text.count(f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}") == 2
-    for told in (
+    for part in (
         *(
             "depth &lt;is&gt; so.",
             "the paper&#39;s &amp; ours",
@@ -68,7 +69,7 @@ def test_the_page_is_self_contained_and_tells_all_of_a_result(finished, faults):
         ),
         *('href="depth/table.csv"', "All 5,678 rows", "90 s of measuring"),
     ):
-        assert told in text
+        assert part in text
     assert "$" not in text
     assert "<mean>" not in text
 
@@ -80,7 +81,7 @@ def test_every_failing_cell_is_on_the_page(finished):
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"),
+    ("outcomes", "sentence"),
     [
         (["holds"], "One claim was put to the test: it holds."),
         (["does not hold"], "One claim was put to the test: it does not hold."),
@@ -91,12 +92,12 @@ def test_every_failing_cell_is_on_the_page(finished):
         ),
     ],
 )
-def test_the_page_begins_with_how_many_claims_hold(finished, outcomes, told):
+def test_the_page_begins_with_how_many_claims_hold(finished, outcomes, sentence):
     names = ("depth", "speed", "labels", "demo")
     text = page_of(
         *(finished(name, outcome) for name, outcome in zip(names, outcomes, strict=False))
     )
-    assert f'<p class="lede">{told}</p>' in text
+    assert f'<p class="lede">{sentence}</p>' in text
 
 
 def test_the_page_says_which_studies_are_missing(finished):
@@ -105,7 +106,7 @@ def test_the_page_says_which_studies_are_missing(finished):
     )
 
 
-def test_sizes_and_devices_that_differ_are_all_told(finished):
+def test_sizes_and_devices_that_differ_are_all_named(finished):
     elsewhere = finished("speed")._replace(size="paper", environment={"device": "8 × abacus"})
     assert "Size: small, paper · measured on 1 × abacus, 8 × abacus" in page_of(
         finished("depth"), elsewhere
@@ -125,3 +126,10 @@ def test_the_terminal_names_the_first_failing_cells_and_counts_the_others(finish
     assert "0.25 [-0.123, 1.5] σ & area, n = 1234" in printed
     assert "fails in 7 of 9 cells: cell <0>; cell <1>; cell <2>; cell <3>; and 3 more" in printed
     assert "in all of 9 cells" in printed
+
+
+def test_the_committed_page_is_that_of_the_committed_results():
+    folder = Path(__file__).parents[3] / "studies"
+    results = read_results(folder)
+    pictures = {name: (folder / name / FIGURE).read_bytes() for name in results}
+    assert (folder / "claims.html").read_text(encoding="utf-8") == claims_page(results, pictures)
