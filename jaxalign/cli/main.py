@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command, console: Console) -> int:
+    # Each import takes seconds: jax, flax, and for pictures matplotlib.
     match command:
         case Train():
             from jaxalign.cli.train.command import train

@@ -6,8 +6,8 @@ import pytest
 
 from jaxalign import _features
 from jaxalign.cli import choices
+from jaxalign.cli.subject.architectures import ACTIVATIONS
 from jaxalign.cli.subject.images import SCALINGS
-from jaxalign.cli.subject.model import ACTIVATIONS
 from jaxalign.cli.train.recipe import OPTIMIZERS
 from jaxalign.data import _fashion_mnist, _labelled
 from jaxalign.inspection import _inspect

@@ -98,5 +98,6 @@ def _lanes(cores: tuple[int, ...]) -> list[Lane]:
         raise ValueError(
             f"--cores must be from 1 to {here}, as many as this process may use, found {wrong[0]}"
         )
+    # Whether one BLAS thread or all are faster depends on the shape: both are tried.
     chosen = sorted({*cores} or {1, here})
     return [Lane(count, blas) for count in chosen for blas in sorted({1, count})]

@@ -77,8 +77,8 @@ def in_words(cell: Cell) -> str:
 
 def _run_all(names: Sequence[str], size: Size, out: Path, console: Console) -> Ended:
     here = environment()
-    finished = []
-    failed = []
+    finished: list[str] = []
+    failed: list[str] = []
     for name in names:
         command = _command(name, size, out)
         try:

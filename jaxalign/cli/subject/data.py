@@ -157,6 +157,7 @@ def _regression(source: Labelled, options: DataOptions) -> Examples:
 
 def _classification(source: Labelled, classes: tuple, options: DataOptions) -> Examples:
     chosen = _chosen(classes, options.classes)
+    # -1 marks rows of the classes that are left out.
     labels = np.full(len(source.labels), -1, np.int32)
     for position, value in enumerate(chosen):
         labels[source.labels == value] = position
@@ -200,6 +201,7 @@ def _read(options: DataOptions, part: Part) -> Labelled:
         return Labelled(inputs, labels, f"{path.resolve().name}, {part}")
     if path.is_dir() and any(child.is_dir() for child in path.iterdir()):
         folder = image_folder(path)
+        # Named classes: as integers, many would be taken for numbers to regress on.
         return Labelled(folder, np.array(folder.class_names)[folder.labels], folder.source)
     raise ValueError(f"{options.data} is no data set that can be read; it can be {KINDS}")
 

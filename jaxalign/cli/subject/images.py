@@ -12,7 +12,7 @@ IMAGE_RANGE = 20.0
 """No usual scaling of pixels leads so far from 0."""
 
 # (offset, scale) of pixels in [0, 1]: x → (x − offset) / scale.
-SCALINGS = {
+SCALINGS: dict[str, tuple[Any, Any]] = {
     "signed": (0.5, 0.5),
     "unit": (0.0, 1.0),
     "imagenet": (np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))),

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,58 +12,16 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from jaxalign import models
-from jaxalign.cli.choices import Activation, Scaling
+from jaxalign.cli.choices import Scaling
+from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
 from jaxalign.cli.subject.factory import Made, is_factory, make, raised
 from jaxalign.cli.subject.images import as_colour, of_one_size, scaled
 from jaxalign.cli.subject.options import ModelOptions
 from jaxalign.models.weights import assign, pretrained, read
 from jaxalign.models.weights._pretrained import PUBLISHED
 
-SMALL = 64
-"""Images up to so many pixels are not shrunk by a network's first layer."""
-
 INITIAL = "initial"
 """How the weights of a shipped architecture are called that nobody trained."""
-
-ACTIVATIONS: dict[Activation, Callable] = {
-    "relu": jax.nn.relu,
-    "tanh": jnp.tanh,
-    "gelu": jax.nn.gelu,
-    "silu": jax.nn.silu,
-    "linear": lambda x: x,
-}
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What a shipped architecture is built for.
-
-    Attributes:
-      shape: of one input as the data have it.
-      outputs: their number.
-      widths: of the hidden layers, where they can be chosen.
-      activation: of the hidden layers, where it can be chosen.
-      published: whether published weights go in: three channels, the full-size stem.
-    """
-
-    shape: tuple[int, ...]
-    outputs: int
-    widths: tuple[int, ...]
-    activation: Activation
-    published: bool
-
-    @property
-    def channels(self) -> int:
-        """Of a network for images."""
-        if self.published:
-            return 3
-        return self.shape[2] if len(self.shape) == 3 else 1
-
-    @property
-    def stem(self) -> Literal["imagenet", "cifar"]:
-        """How a network for images begins: one for large images shrinks them."""
-        return "imagenet" if self.published or min(self.shape[:2]) > SMALL else "cifar"
 
 
 @dataclass(frozen=True)
@@ -100,63 +57,6 @@ class Loaded:
         if isinstance(self.model, nnx.Module):
             return nnx.merge(nnx.graphdef(self.model), state)(x)
         return self.model.apply(state, x)
-
-
-Builder = Callable[[Architecture, nnx.Rngs], nnx.Module]
-
-
-def _mlp(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-    activation = ACTIVATIONS[a.activation]
-    return models.MLP(prod(a.shape), a.widths, a.outputs, activation=activation, rngs=rngs)
-
-
-def _cnn(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-    return models.CNN((*a.shape[:2], a.channels), (32, 64), 128, a.outputs, rngs=rngs)
-
-
-def _resnet(make_resnet: Callable[..., nnx.Module]) -> Builder:
-    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-        return make_resnet(a.outputs, stem=a.stem, channels=a.channels, rngs=rngs)
-
-    return build
-
-
-def _convolutional(make_network: Callable[..., nnx.Module], **settings: Any) -> Builder:
-    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-        return make_network(a.outputs, channels=a.channels, rngs=rngs, **settings)
-
-    return build
-
-
-def _efficientnet_lite(version: int) -> Builder:
-    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-        return models.efficientnet_lite(version, a.outputs, channels=a.channels, rngs=rngs)
-
-    return build
-
-
-def _vit(make_vit: Callable[..., nnx.Module]) -> Builder:
-    def build(a: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-        return make_vit(a.outputs, image=a.shape[0], rngs=rngs)
-
-    return build
-
-
-SHIPPED: dict[str, Builder] = {
-    "mlp": _mlp,
-    "cnn": _cnn,
-    "resnet18": _resnet(models.resnet18),
-    "resnet34": _resnet(models.resnet34),
-    "resnet50": _resnet(models.resnet50),
-    "vgg11": _convolutional(models.vgg11),
-    "vgg11_bn": _convolutional(models.vgg11, batch_norm=True),
-    "vgg16": _convolutional(models.vgg16),
-    "vgg16_bn": _convolutional(models.vgg16, batch_norm=True),
-    "squeezenet1_1": _convolutional(models.SqueezeNet),
-    **{f"efficientnet_lite{version}": _efficientnet_lite(version) for version in range(5)},
-    "vit_s_16": _vit(models.vit_s_16),
-    "vit_b_16": _vit(models.vit_b_16),
-}
 
 
 def load_model(
@@ -219,7 +119,8 @@ def adapted(
         shape = jax.ShapeDtypeStruct(inputs.shape, jnp.result_type(inputs))
         try:
             jax.eval_shape(loaded, loaded.state, shape)
-        except Exception as error:  # whatever a model raises on a shape that it was not made for
+        except Exception as error:
+            # Anything: a model of a user raises what it likes on a shape it was not made for.
             reasons.append(f"(n, {', '.join(map(str, inputs.shape[1:]))}): {raised(error)}")
             continue
         return convert
@@ -259,6 +160,11 @@ def _architecture(options: ModelOptions, shape: tuple[int, ...], outputs: int) -
 
 def _build(options: ModelOptions, architecture: Architecture, shapes_only: bool) -> Made:
     build = SHIPPED[options.model]
+    if options.model != "mlp" and len(architecture.shape) not in (2, 3):
+        raise ValueError(
+            f"{options.model} takes images (h, w) or (h, w, channels), "
+            f"found inputs of shape {architecture.shape}"
+        )
     try:
         if shapes_only:
             model = nnx.eval_shape(lambda: build(architecture, nnx.Rngs(options.seed)))
@@ -293,7 +199,8 @@ def _with_weights(made: Made, checkpoint: Path) -> Made:
 def _pretrained(name: str, path: Path | None) -> Loaded:
     try:
         published = pretrained(name, path)
-    except ModuleNotFoundError as error:  # of the package with the weights; says what to type
+    except ModuleNotFoundError as error:
+        # Of the package with the weights; the message says what to install.
         raise ValueError(str(error)) from None
     return Loaded(
         published.model,

@@ -59,12 +59,13 @@ def load_subject(
         examples = load_examples(options, part)
     rows = examples.rows(0, 2)
     if isinstance(rows, list) and not is_pretrained(options.model):
-        of_one_size(rows, options.size)  # raises before a model is built for one of several sizes
+        # Raises for images of several sizes before a model is built for one of them.
+        of_one_size(rows, options.size)
     shape = _shape(rows[0], options.size)
     loaded = load_model(options, shape, examples.targets.shape[1], shapes_only=shapes_only)
     convert = adapted(loaded, rows, options.scaling, options.size)
-    every_layer = ("*",)
-    usual = loaded.layers if options.at == "output" else every_layer
+    # The layers that a model names are those whose output is a post-activation.
+    usual = loaded.layers if options.at == "output" else ("*",)
     layers = tap(loaded.model, options.layers or usual, at=options.at)
     return Subject(examples, loaded, convert, layers, shape)
 

@@ -43,6 +43,7 @@ def mesh_of(config: Train) -> Mesh | None:
     elif config.distributed:
         count = available
     else:
+        # Networks are not split: as many devices as hold equal numbers of them.
         count = max(c for c in range(1, available + 1) if config.models % c == 0)
     if config.distributed and count != available:
         raise ValueError(f"--devices must be all {available}, found {count}")

@@ -85,6 +85,7 @@ class Train(SubjectOptions):
     """Which one this is, from 0."""
 
     def __post_init__(self) -> None:
+        # First: with --resume no other option counts, so a wrong one is not its value's fault.
         self._check_resume()
         super().__post_init__()
         counts = ("batch_size", "steps", "monitor_size", "every", "checkpoint_every", "seeds")
@@ -175,6 +176,7 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
     Raises:
       ValueError: settings that this version does not know, or does not find.
     """
+    # JSON knows lists only.
     tuples = ("classes", "layers", "learning_rate", "optimizer", "thresholds")
     known = {field.name for field in fields(Train)} - set(_OF_A_CALL)
     no_lists = {name for name in tuples if not isinstance(settings.get(name), list)}

@@ -118,7 +118,8 @@ class TrainingDisplay:
         table.add_column("", width=32)
         table.add_column("untrained", justify="right", style="dim")
         for name, area in areas(part, -1).items():
-            length = 0.0 if math.isnan(area) else area  # a diverged layer has no bar
+            # A diverged layer has no bar.
+            length = 0.0 if math.isnan(area) else area
             bar = Bar(self._limit, 0, length, color="magenta")
             table.add_row(name, f"{area:.2f}", bar, f"{self._untrained[name]:.2f}")
         return table

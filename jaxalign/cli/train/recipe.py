@@ -90,6 +90,8 @@ def load_task(config: Train) -> Task:
     if has_test_part(config):
         test = load_examples(replace(config, num_samples=None), "test")
     monitored_rows = as_dataset(subject, monitored)
+    # ‖y‖² of numbers is mostly their mean, which every layer with a bias has; ±1 codes of classes
+    # are measured as in the paper.
     centered = CENTERED[config.centered]
     if centered is None:
         centered = not examples.class_names
@@ -139,6 +141,7 @@ def optimizer_of(config: Train) -> tuple[Any, Any]:
     rates = np.array([variant.rate for variant in variants], np.float32)
     if len(optimizers) == 1:
         return optimizers[0], rates
+    # The optimizer is selected by a traced number, so that all models stay one program.
     numbers = np.array([config.optimizer.index(variant.optimizer) for variant in variants])
 
     def chosen(own: dict[str, Any]) -> optax.GradientTransformation:

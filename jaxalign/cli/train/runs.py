@@ -76,6 +76,7 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
             resume=resume,
         )
         runs.append(Run(writer, variant, _models(config, number)))
+    # A checkpoint of the run that is replaced would be resumed from.
     if config.overwrite:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return runs
@@ -107,14 +108,17 @@ def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> 
     """Write every run's result, pictures and page, and print its summary; returns the picture to
     look at first.
     """
-    summaries = {}
+    summaries: dict[tuple[str, float], RunSummary] = {}
     picture = Path()
     for run in runs:
         run.writer.finish(run.result(result))
         summarized = summarize(read_history(run.folder))
         picture = _write_report(run.folder, summarized)
+        config = read_config(run.folder)
         console.print()
-        console.print(summary(summarized, read_config(run.folder), read_result(run.folder)))
+        console.print(summary(summarized, config, read_result(run.folder)))
+        for note in config["monitor"]["notes"]:
+            console.print(f"\n[dim]{note}[/]", highlight=False)
         summaries[run.variant] = summarized
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP

@@ -63,12 +63,14 @@ def train_task(
                 run.write(part)
             last_step = int(part.step[-1])
             display.update(part)
-            return interrupted.is_set()  # True ends the run, with a checkpoint
+            # True ends the run after the chunk that is running, with a checkpoint.
+            return interrupted.is_set()
 
         try:
             state = _fit(config, task, mesh, folder, write_and_show)
         except KeyboardInterrupt:
-            pass  # a second Ctrl-C: the rows of whole chunks are written
+            # A second Ctrl-C, which does not wait for a checkpoint: whole chunks are written.
+            pass
         except OSError as error:
             raise OSError(
                 f"{error}; the rows before are kept: mend it and go on with --resume {folder}"
