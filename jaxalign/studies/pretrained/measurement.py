@@ -125,7 +125,7 @@ def _names(layer: Layer) -> dict[str, Value]:
     return {**names, "n": len(layer.phi)}
 
 
-def _areas(phi: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " 1+g"]:
+def _areas(phi: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " areas"]:
     """The area over ‖y‖²√n of all samples, then without each of g groups."""
     n = len(phi)
     # Samples in the order of their classes are dealt out, so every group has as many of each.
@@ -137,7 +137,7 @@ def _areas(phi: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " 1+g"]:
     return np.append(whole / n**1.5, without[:, 0] / rows.shape[1] ** 1.5).astype(np.float64)
 
 
-def _permuted(targets: np.ndarray, count: int) -> Float[np.ndarray, "n count"]:
+def _permuted(targets: np.ndarray, count: int) -> Float[np.ndarray, "n {count}"]:
     """Permutations of the labels."""
     draw = np.random.default_rng(0)
     return draw.permuted(np.repeat(targets, count, axis=1), axis=0)

@@ -26,15 +26,15 @@ class Descent(NamedTuple):
       violations: pairs of t and τ at which (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)] was exceeded.
     """
 
-    loss: Float[np.ndarray, "steps+1 k"]
-    bound: Float[np.ndarray, "steps+1 k"]
+    loss: Float[np.ndarray, "times k"]
+    bound: Float[np.ndarray, "times k"]
     error: Float[np.ndarray, " k"]
     violations: Int[np.ndarray, " k"]
 
 
 def descend(
     features: np.ndarray, targets: np.ndarray, step_size: float, steps: int
-) -> Float[np.ndarray, "steps+1 k"]:
+) -> Float[np.ndarray, "{steps}+1 k"]:
     """‖Φw_t − y‖² of t = 0...steps iterations w ← w − ηΦᵀ(Φw − y), in float64.
 
     Args:
