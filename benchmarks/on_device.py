@@ -6,10 +6,10 @@
 
 Each stage is a process of its own with a limit, so a stage that fails, hangs or runs out of memory
 loses only its own results. The stages run in the order of their value, and ``--seconds`` bounds
-them all together. A result is one JSON line, printed at once; after each stage FOLDER/on-device.json
-holds all results so far. Results that can fail carry "ok": the exit status is 1 if one does not
-hold or a stage fails. ``--tiny`` runs every stage on small problems and leaves out the goals of
-speed: a check of this program itself, for a CPU.
+them all together. A result is one JSON line, printed at once. After each stage the file
+FOLDER/on-device.json holds all results so far. Results that can fail carry "ok": the exit status
+is 1 if one does not hold or a stage fails. ``--tiny`` runs every stage on small problems and leaves
+out the goals of speed: a check of this program itself, for a CPU.
 
 Needs jax, flax, optax, numpy, scipy, safetensors, pillow, matplotlib and rich, and no network. The
 package itself is taken from PYTHONPATH or from the repository this file lies in. To keep compiled
@@ -120,7 +120,7 @@ def run_all(arguments: argparse.Namespace) -> int:
 
 
 def run_stage(name: str, left: float, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one stage as a process; its status, results and, if it failed, the end of its messages."""
+    """Run one stage as a process: its status, results, and the last messages of a failure."""
     limit = LIMITS[name]
     if left < limit.least:
         return {"status": "skipped", "took": 0.0, "results": [], "log": ""}
@@ -191,10 +191,13 @@ def summary(stages: dict[str, Any]) -> int:
     """Print how many checks hold; the exit status."""
     checks = [row for stage in stages.values() for row in stage["results"] if "ok" in row]
     wrong = [row["what"] for row in checks if not row["ok"]]
-    failed = [name for name, stage in stages.items() if stage["status"].startswith("failed")]
+    skipped = [name for name, stage in stages.items() if stage["status"] == "skipped"]
+    failed = [name for name in stages if stages[name]["status"] not in ("done", "skipped")]
     print(f"{len(checks) - len(wrong)} of {len(checks)} checks hold")
     if wrong:
         print("wrong: " + "; ".join(wrong))
+    if skipped:
+        print("skipped, no time left: " + ", ".join(skipped))
     if failed:
         print("failed: " + ", ".join(failed))
     return int(bool(wrong or failed))

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
         statistics,
         training,
     )
-    from jaxalign._features import WidthWarning, encode_targets, prepare
-    from jaxalign._spectrum.accuracy import SpectrumInfo, spectrum_and_info
+    from jaxalign._features import WidthWarning, encode_targets, pool, prepare, unit_rows
     from jaxalign._spectrum.batched import spectra
     from jaxalign._spectrum.moments import Basis, Moments, basis, moments
     from jaxalign._spectrum.quadrature import Quadrature, quadrature, quadrature_bounds
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
         alignment_area,
         alignment_curve,
         bootstrap_curves,
+        isotropic_null,
         label_alignment_loss,
         label_alignment_weights,
         permutation_curves,
         permutation_null,
-        random_label_curve,
         smooth_alignment,
     )
     from jaxalign.capture import Tap, reap, tag, tap
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
         BatchMonitor,
         Monitor,
         Observed,
-        Record,
         batch_monitor,
         monitor,
         observe,
@@ -68,8 +66,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
-    "_features": ("WidthWarning", "encode_targets", "prepare"),
-    "_spectrum.accuracy": ("SpectrumInfo", "spectrum_and_info"),
+    "_features": ("WidthWarning", "encode_targets", "pool", "prepare", "unit_rows"),
     "_spectrum.batched": ("spectra",),
     "_spectrum.moments": ("Basis", "Moments", "basis", "moments"),
     "_spectrum.quadrature": ("Quadrature", "quadrature", "quadrature_bounds"),
@@ -84,11 +81,11 @@ _NAMES = {
         "alignment_area",
         "alignment_curve",
         "bootstrap_curves",
+        "isotropic_null",
         "label_alignment_loss",
         "label_alignment_weights",
         "permutation_curves",
         "permutation_null",
-        "random_label_curve",
         "smooth_alignment",
     ),
     "capture": ("Tap", "reap", "tag", "tap"),
@@ -97,7 +94,6 @@ _NAMES = {
         "BatchMonitor",
         "Observed",
         "Monitor",
-        "Record",
         "batch_monitor",
         "observe",
         "monitor",

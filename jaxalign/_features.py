@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]
 
@@ -35,9 +36,10 @@ def prepare(
     normalize: bool = True,
     reduce: Reduce = "flatten",
     mask: ArrayLike | None = None,
-) -> Array:
-    """The representation matrix Φ of a layer: a constant 1 appended to every row, then φ_i ← φ_i /
-    ‖φ_i‖₂.
+) -> Float[Array, "n d"]:
+    """The representation matrix Φ of a layer: pooled, a 1 appended to each row, unit rows.
+
+    That is ``unit_rows(pool(activations))``: φ_i ← (φ_i, 1) / ‖(φ_i, 1)‖₂.
 
     The column of ones stands in for the bias of a linear head; with unit rows Σσ_i² = n and σ_1 ≤
     √n, which makes layers comparable. Nothing is centred. A row of zeros (possible only with
@@ -78,26 +80,100 @@ def prepare(
 
     Source: Imani, Hu, White (TMLR 2022), the order of steps as in the authors' demo notebook.
     """
+    features = _pooled(activations, reduce, mask)
+    if normalize:
+        return unit_rows(features, bias=bias)
+    return _with_ones(features) if bias else features
+
+
+def pool(
+    activations: ArrayLike, *, reduce: Reduce = "flatten", mask: ArrayLike | None = None
+) -> Float[Array, "n d"]:
+    """The first half of ``prepare``: the activations of a layer as a matrix, a row a sample.
+
+    What compares two representations starts here: neither a bias column nor unit rows.
+
+    Args:
+      activations: (n, ...) real values of one layer on n samples.
+      reduce: as in ``prepare``.
+      mask: as in ``prepare``.
+
+    Returns:
+      (n, d), float64 for float64 activations, else float32.
+
+    Raises:
+      as ``prepare``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> ja.pool(jnp.ones((2, 4, 4, 3)), reduce="mean").shape, ja.pool(jnp.ones((2, 4, 4, 3))).shape
+      ((2, 3), (2, 48))
+
+    Source: ours.
+    """
+    return _pooled(activations, reduce, mask)
+
+
+def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array, "n d"]:
+    """The second half of ``prepare``: a column of ones, then φ_i ← φ_i / ‖φ_i‖₂.
+
+    Args:
+      features: (n, d) real values.
+      bias: append the column of ones.
+
+    Returns:
+      Φ, (n, d) or, with the bias, (n, d + 1). A row of zeros stays zero.
+
+    Raises:
+      ValueError: features that are no matrix, or not finite (eager calls).
+      TypeError: complex features.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> ja.unit_rows([[3.0, 4.0]], bias=False).tolist()
+      [[0.6..., 0.8...]]
+
+    Source: Imani, Hu, White (TMLR 2022), as in the authors' demo notebook.
+    """
+    x = as_real_floats(features, "features")
+    require_matrix(x, "features", "d")
+    require_finite(x, "features")
+    if bias:
+        x = _with_ones(x)
+    # The largest entry is taken out first, so that squares neither overflow nor vanish. The result
+    # does not depend on what is taken out, hence neither does the derivative.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1, keepdims=True))
+    is_zero = largest == 0
+    x = x / jnp.where(is_zero, 1, largest)
+    squares = jnp.sum(x * x, axis=1, keepdims=True)
+    return x / jnp.sqrt(jnp.where(is_zero, 1, squares))
+
+
+def _with_ones(x: Array) -> Array:
+    return jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
+
+
+def _pooled(activations: ArrayLike, reduce: Reduce, mask: ArrayLike | None) -> Array:
     x = as_real_floats(activations, "activations")
     if x.ndim < 2:
         raise ValueError(
-            f"activations must have samples first and at least one feature axis, (n, ...), found shape {x.shape}; "
-            "for one feature a sample pass activations[:, None]"
+            "activations must have samples first and at least one feature axis, (n, ...), "
+            f"found shape {x.shape}; for one feature a sample pass activations[:, None]"
         )
     if 0 in x.shape:
         raise ValueError(
-            f"activations must not be empty, found shape {x.shape}; pass at least one sample and one feature"
+            f"activations must not be empty, found shape {x.shape}; "
+            "pass at least one sample and one feature"
         )
-    counted = None if mask is None else _counted_positions(mask, x.shape, reduce)[..., None]
-    if counted is not None:
+    counted = None
+    if mask is not None:
+        counted = _counted_positions(mask, x.shape, reduce)[..., None]
         x = jnp.where(counted, x, 0)
     require_finite(x, "activations")
     if reduce == "flatten" and x.ndim > 2:
         _warn_of_width(x.shape)
-    x = _to_matrix(x, reduce, counted)
-    if bias:
-        x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
-    return _unit_rows(x) if normalize else x
+    return _to_matrix(x, reduce, counted)
 
 
 def _to_matrix(x: Array, reduce: Reduce, counted: Array | None) -> Array:
@@ -161,18 +237,8 @@ def _warn_of_width(shape: tuple[int, ...]) -> None:
                 else ""
             ),
             WidthWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-
-
-def _unit_rows(x: Array) -> Array:
-    # The largest entry is taken out first, so that squares neither overflow nor vanish. The result
-    # does not depend on what is taken out, hence neither does the derivative.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1, keepdims=True))
-    zero = largest == 0
-    x = x / jnp.where(zero, 1, largest)
-    squares = jnp.sum(x * x, axis=1, keepdims=True)
-    return x / jnp.sqrt(jnp.where(zero, 1, squares))
 
 
 def encode_targets(labels: ArrayLike, *, classes: Sequence | None = None) -> Array:

@@ -1,10 +1,18 @@
 import os
+from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
-# Nearly all of the time of the tests goes into compiling programs that run for milliseconds.
+# Nearly all of the time of the tests goes into compiling programs that run for milliseconds: the
+# compiler's costly optimizations are left out, and what one test has compiled no other compiles
+# again, in this process or in another one.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
 )
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 from collections.abc import Callable
 from typing import NamedTuple

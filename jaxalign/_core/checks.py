@@ -140,3 +140,13 @@ def _without(masked: Array, rows: ArrayLike) -> Array:
     """``rows`` with 0 for whatever the masked ones hold, NaN included."""
     rows = jnp.asarray(rows)
     return jnp.where(masked.reshape(-1, *(1,) * (rows.ndim - 1)), jnp.zeros((), rows.dtype), rows)
+
+
+def as_thresholds(values: ArrayLike, name: str = "thresholds") -> np.ndarray:
+    """τ as a non-empty float32 vector (t,), read now."""
+    tau = np.asarray(values, np.float32)
+    if tau.ndim != 1 or tau.size == 0:
+        raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
+    if not np.isfinite(tau).all():
+        raise ValueError(f"{name} must be finite, found {tau[~np.isfinite(tau)].tolist()}")
+    return tau

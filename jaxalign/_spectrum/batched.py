@@ -1,6 +1,6 @@
 """Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
 
-from collections import deque
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,7 +23,8 @@ from jaxalign._core.checks import (
 from jaxalign._core.linalg import CORES
 from jaxalign._spectrum.routes import host
 from jaxalign._spectrum.routes.table import Method, device_of, platform_of, route_for
-from jaxalign._spectrum.spectrum import Spectrum, converged, solve, solve_on_host, spectrum_of
+from jaxalign._spectrum.solve import converged, leading, solve, solve_on_host, spectrum_of
+from jaxalign._spectrum.types import Spectrum
 
 WORTH_A_CALL = (
     1 << 23
@@ -77,20 +78,23 @@ def spectra(
 def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum:
     if x.ndim != 3:
         raise ValueError(
-            f"features must be (b, n, d), a list or a mapping of (n, d), found an array of shape {x.shape}"
+            "features must be (b, n, d), a list or a mapping of (n, d), "
+            f"found an array of shape {x.shape}"
         )
     if y.ndim < 3:
         y = as_target_matrix(y)
         y = jnp.broadcast_to(y, (len(x), *y.shape))
     if x.shape[:2] != y.shape[:2]:
         raise ValueError(
-            f"features (b, n, d) and targets (b, n, k) must agree in b and n, found {x.shape} and {y.shape}"
+            "features (b, n, d) and targets (b, n, k) must agree in b and n, "
+            f"found {x.shape} and {y.shape}"
         )
     if 0 in (*x.shape, y.shape[2]):
         raise ValueError(
             f"features and targets must not be empty, found shapes {x.shape} and {y.shape}"
         )
-    x, y = as_real_floats(x, "features"), as_real_floats(y, "targets")
+    x = as_real_floats(x, "features")
+    y = as_real_floats(y, "targets")
     require_finite(x, "features")
     require_finite(y, "targets")
     y = y.astype(x.dtype)
@@ -109,26 +113,13 @@ def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
 
 
 def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
-    """One by one, as many at a time as there are cores: outside Python's lock, and LAPACK has no
-    better batches on a CPU.
+    """As many calls at a time as there are cores: LAPACK has no better batches on a CPU.
 
-    None of them may run a program of XLA: two at once share one pool of threads, for which they can
-    wait for ever.
+    They run outside Python's lock. None of them may run a program of XLA: two at once share one
+    pool of threads, for which they can wait for ever.
     """
-    found: dict[int, Spectrum] = {}
-    waiting = deque(enumerate(calls))
-
-    def work(_) -> None:
-        while waiting:
-            try:
-                i, call = waiting.popleft()
-            except IndexError:  # another thread took the last one
-                return
-            found[i] = call()
-
     with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(work, range(min(CORES, len(calls)))))
-    return [found[i] for i in range(len(calls))]
+        return list(pool.map(operator.call, calls))
 
 
 def _solve(
@@ -142,44 +133,39 @@ def _solve(
         return converged(
             [solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)]
         )
-    as_numpy = [(np.asarray(x), np.asarray(y)) for x, y in pairs]
     calls = [
-        partial(solve_on_host, x, y, route, centered)
-        for (x, y), route in zip(as_numpy, routes, strict=True)
+        partial(solve_on_host, np.asarray(x), np.asarray(y), route, centered)
+        for (x, y), route in zip(pairs, routes, strict=True)
     ]
     return converged(_on_all_cores(calls), device_of(pairs[0][0]) if pairs else None)
 
 
 def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
-    """A batched eigensolver for each class of width."""
-    if centered:
-        pairs = [(x - x.mean(axis=0), y - y.mean(axis=0)) for x, y in pairs]
-    found: dict[int, Spectrum] = {}
+    """One batched eigensolver for each class of width."""
 
-    def kind(i):
+    def class_of(i: int) -> tuple:
+        features, targets = pairs[i]
         return (
-            _class_of(pairs[i][0], method),
-            pairs[i][0].shape[0],
-            pairs[i][1].shape[1],
-            pairs[i][0].dtype.name,
+            _width_class(features, method),
+            features.shape[0],
+            targets.shape[1],
+            features.dtype.name,
         )
 
-    for (width, *_), members in groupby(sorted(range(len(pairs)), key=kind), kind):
-        chosen = list(members)
-        padded = jnp.stack(
-            [jnp.pad(pairs[i][0], ((0, 0), (0, width - pairs[i][0].shape[1]))) for i in chosen]
-        )
-        targets = jnp.stack([pairs[i][1] for i in chosen])
-        sizes = jnp.array([max(pairs[i][0].shape) for i in chosen], jnp.float32)
-        route = route_for(method, pairs[chosen[0]][0])
-        batch = jax.vmap(lambda x, y, size, route=route: spectrum_of(x, y, size, route))(
-            padded, targets, sizes
-        )
-        for place, i in enumerate(chosen):
-            sigma, energy, total = (part[place] for part in batch)
-            rank = min(pairs[i][0].shape)
-            found[i] = Spectrum(sigma[:rank], energy[:rank], total)
-    return [found[i] for i in range(len(pairs))]
+    results: dict[int, Spectrum] = {}
+    for (width, *_), members in groupby(sorted(range(len(pairs)), key=class_of), class_of):
+        numbers = list(members)
+        features = [pairs[i][0] for i in numbers]
+        filled = jnp.stack([jnp.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in features])
+        targets = jnp.stack([pairs[i][1] for i in numbers])
+        sizes = jnp.array([max(x.shape) for x in features], jnp.float32)
+        route = route_for(method, features[0])
+        solve_one = partial(spectrum_of, route=route, centered=centered)
+        batch = jax.vmap(solve_one)(filled, targets, sizes)
+        for place, i in enumerate(numbers):
+            one = jax.tree.map(lambda part, place=place: part[place], batch)
+            results[i] = leading(one, min(pairs[i][0].shape))
+    return [results[i] for i in range(len(pairs))]
 
 
 def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
@@ -189,7 +175,7 @@ def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array,
         raise type(error)(f"{name}: {error}") from error
 
 
-def _class_of(features: Array, method: Method) -> int:
+def _width_class(features: Array, method: Method) -> int:
     """The width to fill up to: d on a CPU, which gains nothing from batches; else the next of 2^j
     and 3·2^j.
     """
@@ -197,4 +183,5 @@ def _class_of(features: Array, method: Method) -> int:
     if platform_of(features) == "cpu" or route_for(method, features) != "moments":
         return d
     power = 1 << (d - 1).bit_length()
-    return power * 3 // 4 if d <= power * 3 // 4 else power
+    three_quarters = power * 3 // 4
+    return three_quarters if d <= three_quarters else power

@@ -2,6 +2,7 @@
 common to all routes.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -19,6 +20,20 @@ class Decomposition(NamedTuple):
     coordinates: Array  # (r, k) UᵀY
     left: Array  # (n, r) U
     right: Array  # (d, r) V
+
+
+class Route(NamedTuple):
+    """A way to compute a spectrum.
+
+    Attributes:
+      decompose: (features (n, d), targets (n, k)) to a Decomposition.
+      float64: whether it computes in float64; if not, in the features' own dtype.
+      resolution: singular values below this share of σ_1 are noise, whatever the features' dtype.
+    """
+
+    decompose: Callable[[Array, Array], Decomposition]
+    float64: bool
+    resolution: float
 
 
 class Cotangents(NamedTuple):

@@ -60,6 +60,10 @@ class Moments:
         self._require_like(other)
         return self._with(float64_inside(operator.add)(self.products, other.products))
 
+    def __radd__(self, other: object) -> "Moments":
+        """``sum([a, b])`` begins at 0."""
+        return self if other == 0 else NotImplemented
+
     def sum(self) -> "Moments":
         """A batch of moments (a leading axis, as vmap makes it) merged into one."""
         return self._with(float64_inside(partial(jnp.sum, axis=0))(self.products))
@@ -106,6 +110,15 @@ class Moments:
         return float64_inside(
             lambda products: products[..., self.width, self.width].astype(jnp.float32)
         )(self.products)
+
+    @property
+    def num_samples(self) -> Array:
+        """() int32 n, the number of rows; a row of weight w counts as w equal rows."""
+
+        def read(products: Array) -> Array:
+            return jnp.round(products[..., self.width, self.width]).astype(jnp.int32)
+
+        return float64_inside(read)(self.products)
 
     @property
     def _targets(self) -> int:
@@ -258,31 +271,27 @@ def moments_of(
 ) -> Moments:
     """``moments`` of arrays that were checked."""
     if is_on_host(features, targets):
-        made = _on_host(features, targets, weights, basis)
+        products = _on_host(features, targets, weights, basis)
     else:
-        made = _products(features, targets, weights, basis)
-    return Moments(
-        _as_float64(made), features.shape[1], features.dtype.name, 1 if basis is None else 2
-    )
+        products = _products(features, targets, weights, basis)
+    passes = 1 if basis is None else 2
+    return Moments(_as_float64(products), features.shape[1], features.dtype.name, passes)
 
 
 def _on_host(
     features: Array, targets: Array, weights: Array | None, basis: Basis | None
 ) -> np.ndarray:
-    to = (
-        None
-        if basis is None
-        else (np.asarray(basis.center), np.asarray(basis.directions) / np.asarray(basis.scale))
-    )
-    made = host.products(
-        np.asarray(features),
-        np.asarray(targets),
-        None if weights is None else np.asarray(weights),
-        to,
-    )
-    own = made[: features.shape[1] + 1, : features.shape[1] + 1]
+    coordinates = host.Coordinates()
+    if basis is not None:
+        directions = np.asarray(basis.directions) / np.asarray(basis.scale)
+        coordinates = host.Coordinates(np.asarray(basis.center), directions)
+    rows = np.asarray(features)
+    own_weights = None if weights is None else np.asarray(weights)
+    products = host.products(rows, np.asarray(targets), own_weights, coordinates)
+    d = rows.shape[1]
+    own = products[: d + 1, : d + 1]
     own += np.triu(own, 1).T
-    return made
+    return products
 
 
 def _as_float64(x: Array | np.ndarray) -> Array:
@@ -293,21 +302,20 @@ def _as_float64(x: Array | np.ndarray) -> Array:
 @jax.custom_jvp
 @jax.jit
 def _products(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
-    def solve(features, targets, weights, basis):
-        columns = [features, jnp.ones((len(features), 1), features.dtype), targets]
+    n, d = features.shape
+
+    def run(features, targets, weights, basis):
+        columns = [features, jnp.ones((n, 1), features.dtype), targets]
         if basis is not None:
-            columns[0] = matmul(
-                features.astype(jnp.float64) - basis.center, basis.directions / basis.scale
-            )
+            shifted = features.astype(jnp.float64) - basis.center
+            columns[0] = matmul(shifted, basis.directions / basis.scale)
         if weights is not None:
             root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
             columns = [c.astype(jnp.float64) * root for c in columns]
         squares = jnp.sum(columns[2].astype(jnp.float64) ** 2, axis=0)
-        return jnp.vstack(
-            [products(columns[:2], columns[2:]), jnp.pad(squares, (features.shape[1] + 1, 0))]
-        )
+        return jnp.vstack([products(columns[:2], columns[2:]), jnp.pad(squares, (d + 1, 0))])
 
-    return float64_inside(solve)(features, targets, weights, basis)
+    return float64_inside(run)(features, targets, weights, basis)
 
 
 @_products.defjvp

@@ -3,6 +3,7 @@ values, and sharp bounds.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple, cast
 
@@ -15,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxalign._core.checks import as_matrices, as_real_floats, as_target_matrix, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.linalg import eigh, matmul, svd
-from jaxalign._spectrum.spectrum import Spectrum
+from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 Product = Callable[[Array], Array]
 
@@ -134,6 +135,7 @@ class _Bidiagonal(NamedTuple):
     alpha: Array  # (m, k) diagonal
     beta: Array  # (m + 1, k) ‖y‖, then the subdiagonal, then what couples to the rest
     size: int  # max(n, d), the length of the longest sums
+    rows: int  # n
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -144,12 +146,20 @@ def _of_matrix(features: Array, targets: Array, order: int, dtype: str) -> Quadr
         product, transposed = lambda v: matmul(v, phi.T), lambda u: matmul(u, phi)
         found = _finish(_bidiagonalize(product, transposed, y.T, phi.shape[1], order))
         # Only the spectrum is rounded: bounds are certified with L as it is.
-        return found._replace(
-            spectrum=jax.tree.map(lambda x: x.astype(features.dtype), found.spectrum)
-        )
+        return found._replace(spectrum=_rounded(found.spectrum, features.dtype))
 
-    return (
-        float64_inside(solve)(features, targets) if dtype == "float64" else solve(features, targets)
+    if dtype == "float64":
+        return float64_inside(solve)(features, targets)
+    return solve(features, targets)
+
+
+def _rounded(spectrum: Spectrum, dtype: jnp.dtype) -> Spectrum:
+    return replace(
+        spectrum,
+        singular_values=spectrum.singular_values.astype(dtype),
+        energy=spectrum.energy.astype(dtype),
+        total=spectrum.total.astype(dtype),
+        dtype=dtype.name,
     )
 
 
@@ -236,11 +246,13 @@ def _bidiagonalize(
         zero,
     )
     _, (alphas, betas) = jax.lax.scan(step, start, jnp.arange(order))
-    return _Bidiagonal(alphas, jnp.concatenate([norm[None], betas]), max(n, d))
+    return _Bidiagonal(alphas, jnp.concatenate([norm[None], betas]), max(n, d), n)
 
 
 def _finish(bidiagonal: _Bidiagonal) -> Quadrature:
-    alpha, beta, size = bidiagonal
+    alpha = bidiagonal.alpha
+    beta = bidiagonal.beta
+    size = bidiagonal.size
     order, k = alpha.shape
     # L with the row of its coupling below, and a column of zeros that makes it square: its kernel
     # is the node at 0.
@@ -257,9 +269,16 @@ def _finish(bidiagonal: _Bidiagonal) -> Quadrature:
     rounding = jnp.asarray(
         jnp.finfo(alpha.dtype).eps * (8 + size**0.5 / 8), alpha.dtype
     )  # sums of size terms, in lanes
-    return Quadrature(
-        Spectrum(sigma.ravel()[descending], apart[descending], total), alpha, beta[1:], rounding
+    spectrum = Spectrum(
+        singular_values=sigma.ravel()[descending],
+        energy=apart[descending],
+        total=total,
+        num_samples=jnp.asarray(bidiagonal.rows, jnp.int32),
+        rank=jnp.asarray(-1, jnp.int32),
+        route=jnp.asarray(ROUTE_NAMES.index("quadrature"), jnp.int32),
+        dtype=sigma.dtype.name,
     )
+    return Quadrature(spectrum, alpha, beta[1:], rounding)
 
 
 @jax.jit

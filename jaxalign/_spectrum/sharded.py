@@ -18,8 +18,10 @@ from jaxalign._core.checks import as_matrices
 from jaxalign._core.mesh import automatic
 from jaxalign._spectrum.moments import Moments, basis, moments
 from jaxalign._spectrum.routes.table import Method, require_method, route_for
-from jaxalign._spectrum.spectrum import Spectrum, spectrum
+from jaxalign._spectrum.solve import leading
+from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import Triangle, triangle
+from jaxalign._spectrum.types import Spectrum
 
 
 def sharded(
@@ -167,8 +169,7 @@ def _over_rows(
     weights = (
         None if n % split.mesh.shape[split.spec[0]] == 0 else _placed(jnp.ones(n, phi.dtype), split)
     )
-    sigma, energy, total = solve(_placed(phi, split), _placed(y, split), weights)
-    return Spectrum(sigma[: min(n, d)], energy[: min(n, d)], total)
+    return leading(solve(_placed(phi, split), _placed(y, split), weights), min(n, d))
 
 
 def _over_batch(

@@ -3,22 +3,20 @@ measure.
 """
 
 from functools import partial
-from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_matrices, is_concrete, is_on_host
+from jaxalign._core.checks import as_matrices
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.linalg import matmul, svd
-from jaxalign._spectrum.decomposition import Cotangents, Decomposition, pullback
 from jaxalign._spectrum.moments import Basis, Moments
-from jaxalign._spectrum.routes import host, refined
+from jaxalign._spectrum.routes import refined
 from jaxalign._spectrum.routes.moments import over, singular_vectors
-from jaxalign._spectrum.routes.table import ROUTES, Method, device_of, route_for, significant
+from jaxalign._spectrum.routes.table import Method, device_of, route_for, significant
+from jaxalign._spectrum.solve import converged, label_spectrum, solve
 from jaxalign._spectrum.triangle import Triangle
 from jaxalign._spectrum.types import Spectrum
 
@@ -93,31 +91,6 @@ def spectrum(
     )
 
 
-def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectrum:
-    """``spectrum`` of arrays that were checked, by a route, to be passed through ``converged``."""
-    if route in host.ROUTES and is_on_host(features, targets):
-        return solve_on_host(np.asarray(features), np.asarray(targets), route, centered)
-    if centered:
-        features, targets = features - features.mean(axis=0), targets - targets.mean(axis=0)
-    return spectrum_of(features, targets, max(features.shape), route)
-
-
-def solve_on_host(
-    features: np.ndarray, targets: np.ndarray, route: str, centered: bool
-) -> Spectrum:
-    """``solve`` by a route of ``host.ROUTES``: a Spectrum of numpy's arrays."""
-    dtype = features.dtype
-    if centered:
-        features, targets = (
-            x - x.mean(axis=0, dtype=np.float64).astype(dtype) for x in (features, targets)
-        )
-    sigma, coordinates, total = host.decompose(features, targets, route)
-    tolerance = float(np.finfo(dtype).eps) * max(features.shape)
-    kept = ~(sigma <= sigma[0] * max(tolerance, ROUTES[route].RESOLUTION))
-    energy = np.where(kept[:, None], coordinates**2, 0)
-    return Spectrum(*(x.astype(dtype) for x in (sigma, energy, total)))  # type: ignore[arg-type]  # numpy's, until placed
-
-
 def _require_alone(
     held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None
 ) -> None:
@@ -135,137 +108,53 @@ def _require_alone(
         raise ValueError("the basis is not centred; make it by basis(first, centered=True)")
 
 
-Found = TypeVar("Found", Spectrum, list[Spectrum])
-
-
-def converged(found: Found, device: jax.Device | None = None) -> Found:
-    """``found``, unless it can be read now and is not finite: the input was, so a LAPACK or
-    cuSOLVER routine failed.
-
-    Numpy's arrays are placed on the device.
-    """
-    leaves = jax.tree.leaves(found)
-    if not all(map(is_concrete, leaves)):
-        return found
-    if all(isinstance(x, np.ndarray) for x in leaves):
-        finite = all(np.isfinite(x).all() for x in leaves)
-    else:
-        with jax.ensure_compile_time_eval():
-            finite = bool(_all_finite(found))
-    if not finite:
-        raise FloatingPointError(
-            "the eigensolver failed on finite input; pass method='svd', or scale the features"
-        )
-    with jax.enable_x64(True):
-        return (
-            jax.device_put(found, device)
-            if any(isinstance(x, np.ndarray) for x in leaves)
-            else found
-        )
-
-
-@jax.jit
-def _all_finite(found: Spectrum | list[Spectrum]) -> Array:
-    return jax.tree.reduce(lambda so_far, x: so_far & jnp.isfinite(x).all(), found, jnp.array(True))
-
-
 @partial(jax.jit, static_argnames="centered")
 def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectrum:
-    d, dtype = moments.width, jnp.dtype(moments.precision)
+    d = moments.width
+    dtype = jnp.dtype(moments.precision)
+    route = "moments" if basis is None else "refined"
 
-    def solve(products, basis):
-        ones, weight, total = products[d], products[d, d], products[-1, d + 1 :]
+    def run(products: Array, basis: Basis | None) -> Spectrum:
+        ones = products[d]  # Σ w (φ, 1, y)
+        total = products[-1, d + 1 :]
+        weight = products[d, d]
         if centered:
             products = products[:d] - jnp.outer(ones[:d], ones) / weight
             total = total - ones[d + 1 :] ** 2 / weight
-        gram, cross = products[:d, :d], products[:d, d + 1 :]
+        gram = products[:d, :d]
+        cross = products[:d, d + 1 :]
         if basis is None:
             sigma, right = singular_vectors(gram)
             coordinates = over(matmul(cross.T, right), sigma).T
         else:
             sigma, coordinates = refined.finish(gram, cross, basis.scale)[:2]
-        kept = significant(
-            sigma, dtype, jnp.maximum(weight, d), "moments" if basis is None else "refined"
+        kept = significant(sigma, dtype, jnp.maximum(weight, d), route)
+        num_samples = jnp.round(weight)
+        return label_spectrum(
+            sigma, coordinates, kept, total, num_samples=num_samples, route=route, dtype=dtype
         )
-        return _label_spectrum(sigma, coordinates, kept, total, dtype)
 
-    return float64_inside(solve)(moments.products, basis)
+    return float64_inside(run)(moments.products, basis)
 
 
 @partial(jax.jit, static_argnames="centered")
 def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
-    d, factor = triangle.width, triangle.factor
-    rows = (
-        factor[1:] if centered else factor
-    )  # the last one is what is left of Y, 0 in the columns of Φ
+    d = triangle.width
+    factor = triangle.factor
+    # The first row belongs to the column of ones: without it, what is left is about the mean. The
+    # last row is what is left of Y outside the column space, and is 0 in the columns of Φ.
+    rows = factor[1:] if centered else factor
     left, sigma, _ = svd(rows[:-1, 1 : d + 1])
     coordinates = matmul(left.T, rows[:-1, d + 1 :])
-    kept = significant(sigma, factor.dtype, jnp.maximum(triangle.weight, d), "triangular")
-    return _label_spectrum(
-        sigma, coordinates, kept, jnp.sum(rows[:, d + 1 :] ** 2, axis=0), factor.dtype
+    total = jnp.sum(rows[:, d + 1 :] ** 2, axis=0)
+    num_samples = triangle.num_samples
+    kept = significant(sigma, factor.dtype, jnp.maximum(num_samples, d), "triangular")
+    return label_spectrum(
+        sigma,
+        coordinates,
+        kept,
+        total,
+        num_samples=num_samples,
+        route="triangular",
+        dtype=factor.dtype,
     )
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-@partial(jax.jit, static_argnums=(3,))
-def spectrum_of(features: Array, targets: Array, size: ArrayLike, route: str) -> Spectrum:
-    """``spectrum`` of arrays that were checked, by a route, with the rank tolerance of a matrix of
-    ``size`` = max(n, d).
-    """
-
-    def solve(features, targets, size):
-        parts, kept, targets = _decompose(features, targets, size, route)
-        total = jnp.sum(targets**2, axis=0)
-        return _label_spectrum(
-            parts.singular_values, parts.coordinates, kept, total, features.dtype
-        )
-
-    return _scope(route)(solve)(features, targets, size)
-
-
-def _forward(
-    features: Array, targets: Array, size: ArrayLike, route: str
-) -> tuple[Spectrum, tuple]:
-    # Only the arguments are kept: the derivative decomposes them again, so that float64 never
-    # crosses its scope.
-    return spectrum_of(features, targets, size, route), (features, targets, size)
-
-
-@partial(jax.jit, static_argnums=(0,))
-def _backward(route: str, arguments: tuple, cotangents: Spectrum) -> tuple[Array, Array, None]:
-    def solve(features, targets, size, *cotangents):
-        parts, kept, wide_targets = _decompose(features, targets, size, route)
-        wide = Cotangents(*(c.astype(wide_targets.dtype) for c in cotangents))
-        closeness = (
-            float(jnp.finfo(features.dtype).eps) ** 0.5
-        )  # below it, cotangents are mostly rounding
-        bars = pullback(parts, wide_targets, kept, closeness, wide)
-        return tuple(bar.astype(features.dtype) for bar in bars)
-
-    return *_scope(route)(solve)(*arguments, *cotangents), None
-
-
-spectrum_of.defvjp(_forward, _backward)
-
-
-def _scope(route: str):
-    return float64_inside if ROUTES[route].FLOAT64 else lambda function: function
-
-
-def _decompose(
-    features: Array, targets: Array, size: ArrayLike, route: str
-) -> tuple[Decomposition, Array, Array]:
-    """The route's decomposition, which of its directions are numerically in the column space, and Y
-    in its dtype.
-    """
-    if ROUTES[route].FLOAT64:
-        targets = targets.astype(jnp.float64)
-    parts = ROUTES[route].decompose(features, targets)
-    return parts, significant(parts.singular_values, features.dtype, size, route), targets
-
-
-def _label_spectrum(
-    sigma: Array, coordinates: Array, kept: Array, total: Array, dtype: jnp.dtype
-) -> Spectrum:
-    energy = jnp.where(kept[:, None], coordinates**2, 0)
-    return Spectrum(sigma.astype(dtype), energy.astype(dtype), total.astype(dtype))

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable
 from functools import partial, reduce
 from typing import Any, Literal
 
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxalign._spectrum.accuracy import SpectrumInfo, info_of
 from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.routes.table import require_method
-from jaxalign._spectrum.spectrum import Spectrum, spectrum
+from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import triangle
+from jaxalign._spectrum.types import Spectrum
 
 
 def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any] = moments) -> Any:
@@ -88,9 +89,9 @@ def stream_spectrum(
         )
     first = accumulate(batches)
     found = spectrum(first, centered=centered)
-    if method == "moments" or (
-        method == "auto" and not (can_be_read_again and _calls_for_more(info_of(found, first)))
-    ):
+    if method == "moments":
+        return found
+    if method == "auto" and not (can_be_read_again and _calls_for_more(found)):
         return found
     better = basis(first, centered=centered)
     second = accumulate(batches, partial(moments, basis=better))
@@ -101,5 +102,6 @@ def stream_spectrum(
     return spectrum(second, basis=better)
 
 
-def _calls_for_more(info: SpectrumInfo) -> bool:
-    return bool(info.error > info.precision**0.5)
+def _calls_for_more(spectrum: Spectrum) -> bool:
+    """Whether more than half the digits of the features' dtype were lost."""
+    return bool(spectrum.error > float(jnp.finfo(spectrum.dtype).eps) ** 0.5)

@@ -67,6 +67,15 @@ class Triangle:
         return self.factor[..., 0, 0] ** 2
 
     @property
+    def num_samples(self) -> Array:
+        """() int32 n, the number of rows; a row of weight w counts as w equal rows."""
+        return jnp.round(self.weight).astype(jnp.int32)
+
+    def __radd__(self, other: object) -> "Triangle":
+        """``sum([a, b])`` begins at 0."""
+        return self if other == 0 else NotImplemented
+
+    @property
     def _targets(self) -> int:
         return self.factor.shape[-1] - 1 - self.width
 
@@ -107,7 +116,8 @@ def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
     rows = jnp.pad(features, ((0, 0), (1, 0)), constant_values=1)
     if weights is not None:
         root = jnp.sqrt(weights.astype(rows.dtype))[:, None]
-        rows, targets = rows * root, targets * root
+        rows = rows * root
+        targets = targets * root
     return triangular.reduce(rows, targets)
 
 

@@ -1,21 +1,81 @@
-"""The label spectrum (σ, (UᵀY)², ‖Y‖²): the three small arrays behind every measure."""
+"""The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the small arrays behind every measure."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import partial
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jaxtyping import Float, Int
+
+ROUTE_NAMES = ("moments", "refined", "triangular", "svd", "quadrature")
+"""The ways to compute a spectrum; ``Spectrum.route`` is a position in this tuple."""
 
 
-class Spectrum(NamedTuple):
-    """How the targets lie along the left singular vectors u_i of Φ (n, d); r = min(n, d). A pytree:
-    it batches.
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("singular_values", "energy", "total", "num_samples", "rank", "route"),
+    meta_fields=("dtype",),
+)
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum:
+    """How the targets Y (n, k) lie along the left singular vectors u_i of Φ (n, d); r = min(n, d).
+
+    A pytree whose only static field is ``dtype``: spectra of different routes stack, map and merge.
+    A batch of spectra is a Spectrum whose arrays have a leading axis.
 
     Attributes:
       singular_values: (r,) σ_i, descending.
-      energy: (r, k) (u_iᵀ y_j)², 0 where σ_i ≤ σ_1·eps·max(n, d) (eps of the features' dtype):
-        numerically, such a direction is not in the column space.
+      energy: (r, k) (u_iᵀ y_j)²; 0 for i ≥ ``rank``, where u_i is not in the column space.
       total: (k,) ‖y_j‖², the part outside the column space included.
+      num_samples: () int32 n; a row of weight w counts as w equal rows.
+      rank: () int32, how many σ_i exceed σ_1·eps·max(n, d), with the eps of ``dtype``, and the
+        resolution of the route. −1 from a quadrature, which counts no singular values.
+      route: () int32, the way it was computed, a position in ``ROUTE_NAMES``.
+      dtype: of the features, whose rounding sets the rank tolerance.
     """
 
-    singular_values: Array
-    energy: Array
-    total: Array
+    singular_values: Float[Array, "*batch r"]
+    energy: Float[Array, "*batch r k"]
+    total: Float[Array, "*batch k"]
+    num_samples: Int[Array, "*batch"]
+    rank: Int[Array, "*batch"]
+    route: Int[Array, "*batch"]
+    dtype: str
+
+    @property
+    def condition(self) -> Float[Array, "*batch"]:
+        """() κ = σ_1/σ_m of the smallest singular value above the rank tolerance; 1 without one."""
+        last = jnp.maximum(jnp.asarray(self.rank) - 1, 0)[..., None]
+        smallest = jnp.take_along_axis(self.singular_values, last, axis=-1)[..., 0]
+        largest = self.singular_values[..., 0]
+        return jnp.where(largest > 0, largest / jnp.where(largest > 0, smallest, 1), 1)
+
+    @property
+    def error(self) -> Float[Array, "*batch"]:
+        """() The relative error to expect of σ_m, the smallest above the rank tolerance.
+
+        eps·κ² with the eps of float64 for "moments", eps·κ for the other routes: with the eps of
+        float64, but for "triangular" with that of ``dtype``. Of σ_i it is less by σ_m/σ_i.
+        """
+        squared = self.route == ROUTE_NAMES.index("moments")
+        in_own_dtype = self.route == ROUTE_NAMES.index("triangular")
+        eps = jnp.where(in_own_dtype, float(jnp.finfo(self.dtype).eps), 2.0**-52)
+        return eps * self.condition ** jnp.where(squared, 2, 1)
+
+    @property
+    def route_name(self) -> str:
+        """The route by name, of one spectrum outside ``jit``."""
+        return ROUTE_NAMES[int(self.route)]
+
+    def __repr__(self) -> str:
+        leaves = [self.num_samples, self.rank, self.route]
+        readable = not any(isinstance(x, jax.core.Tracer) for x in leaves)
+        shape = np.shape(self.energy)
+        if not readable or np.ndim(self.route) != 0:
+            return f"Spectrum(energy of shape {shape}, dtype={self.dtype!r})"
+        return (
+            f"Spectrum(num_samples={int(self.num_samples)}, rank={int(self.rank)} of {shape[-2]}, "
+            f"targets={shape[-1]}, route={self.route_name!r}, dtype={self.dtype!r})"
+        )

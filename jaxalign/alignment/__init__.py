@@ -1,14 +1,20 @@
-"""The measure: how much of the target lies along the top singular directions, and what chance would
-give.
+"""The measure: how much of the target lies along the top singular directions, and what chance
+would give.
 """
 
 from jaxalign.alignment._bootstrap import bootstrap_curves
-from jaxalign.alignment._measures import aligned_rank, alignment_area, alignment_curve
+from jaxalign.alignment._measures import (
+    aligned_rank,
+    alignment_area,
+    alignment_curve,
+    usual_thresholds,
+)
 from jaxalign.alignment._nulls import (
     Permuted,
+    isotropic_null,
     permutation_curves,
     permutation_null,
-    random_label_curve,
+    spectrum_and_null,
 )
 from jaxalign.alignment._regularization import (
     label_alignment_loss,
@@ -22,10 +28,12 @@ __all__ = [
     "alignment_area",
     "alignment_curve",
     "bootstrap_curves",
+    "isotropic_null",
     "label_alignment_loss",
     "label_alignment_weights",
     "permutation_curves",
     "permutation_null",
-    "random_label_curve",
     "smooth_alignment",
+    "spectrum_and_null",
+    "usual_thresholds",
 ]

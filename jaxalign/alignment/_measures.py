@@ -3,12 +3,13 @@ fast a head learns.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign._core.checks import is_concrete, require_finite
 from jaxalign._core.linalg import matmul
-from jaxalign._spectrum.spectrum import Spectrum
+from jaxalign._spectrum.types import Spectrum
 
 
 def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
@@ -84,7 +85,37 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
     """
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
+    require_counted(spectrum, "aligned_rank")
     reached = jnp.cumsum(spectrum.energy, axis=0)
     inside = reached[-1]
     rank = jnp.sum(reached < energy * inside, axis=0, dtype=jnp.int32) + (inside > 0)
     return jnp.where(jnp.isnan(inside), -1, rank)
+
+
+def require_counted(spectrum: Spectrum, what: str) -> None:
+    """Raise for the spectrum of a quadrature, whose nodes are no singular values (eager calls)."""
+    if is_concrete(spectrum.rank) and bool((np.asarray(spectrum.rank) < 0).any()):
+        raise ValueError(
+            f"{what} counts directions, which a quadrature does not know; "
+            "pass the spectrum of spectrum(features, targets)"
+        )
+
+
+def usual_thresholds(num_samples: float) -> tuple[float, ...]:
+    """Three τ to report by: 5, 15 and 30 % of √n, the largest possible σ of unit rows.
+
+    Args:
+      num_samples: n.
+
+    Returns:
+      The thresholds to one digit, without repetitions.
+
+    Example:
+      >>> from jaxalign.alignment import usual_thresholds
+      >>> usual_thresholds(1000)
+      (2.0, 5.0, 9.0)
+
+    Source: ours.
+    """
+    shares = (0.05, 0.15, 0.3)
+    return tuple(dict.fromkeys(float(f"{share * num_samples**0.5:.0e}") for share in shares))

@@ -1,5 +1,7 @@
-"""What a measure would be worth by chance, and how it would vary over other samples."""
+"""What a measure would be worth by chance: targets in random directions, or with shuffled rows."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -7,10 +9,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_matrices
-from jaxalign._spectrum.routes.table import route_for, significant
-from jaxalign._spectrum.spectrum import Spectrum, spectrum
-from jaxalign.alignment._measures import alignment_curve
+from jaxalign._core.checks import as_matrices, is_concrete
+from jaxalign._core.float64 import float64_inside
+from jaxalign._spectrum.moments import Basis, Moments
+from jaxalign._spectrum.routes.table import Method
+from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.triangle import Triangle
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment._measures import alignment_curve, require_counted
 
 
 class Permuted(NamedTuple):
@@ -42,76 +48,192 @@ class Permuted(NamedTuple):
         return jnp.quantile(self.null, jnp.asarray(q, self.null.dtype), axis=0)
 
 
-def random_label_curve(spectrum: Spectrum, thresholds: ArrayLike, samples: int) -> Array:
-    """E[A(τ)] = ‖y‖²·#{i: σ_i ≥ τ}/n over targets y in uniformly random directions: the null of
-    ``alignment_curve``.
+def isotropic_null(spectrum: Spectrum) -> Spectrum:
+    """The expected spectrum E(u_iᵀy)² = ‖y‖²/n over targets y in uniformly random directions.
 
-    A target with a mean is no such thing where the features hold a constant: ``permutation_null``
-    keeps the mean.
+    A target with a mean is no such target where the features hold a constant:
+    ``permutation_null`` keeps the mean.
 
     Args:
       spectrum: of one representation, with k targets, of which only the norms are used.
-      thresholds: (t,) values of τ.
-      samples: n, the rows of the representation.
 
     Returns:
-      (t, k), in the units of y².
+      Spectrum of the same σ, ‖y‖² and n; ``alignment_curve`` and ``alignment_area`` of it are the
+        expected curve and area, since both are linear in the energies.
 
     Raises:
-      ValueError: as ``alignment_curve``.
+      ValueError: the spectrum of a quadrature, which counts no directions (eager calls).
 
     Example:
       >>> import jaxalign as ja
-      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
-      >>> ja.random_label_curve(s, [0.0, 2.0, 5.0], samples=4).ravel().tolist()
+      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], [2.0, 1.0, 1.0, 0.0])
+      >>> ja.alignment_curve(ja.isotropic_null(s), [0.0, 2.0, 5.0]).ravel().tolist()
       [6.0, 1.5, 0.0]
 
     Source: ours; an identity of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    share = (
-        spectrum.total / samples + 0 * spectrum.singular_values[:, None]
-    )  # (r, k); a NaN stays a NaN
-    return alignment_curve(spectrum._replace(energy=share), thresholds)
+    require_counted(spectrum, "isotropic_null")
+    share = spectrum.total / spectrum.num_samples[..., None]
+    return replace(spectrum, energy=_in_span(spectrum, share[..., None, :]))
 
 
-def permutation_null(features: ArrayLike, targets: ArrayLike) -> Spectrum:
-    """The exact mean of ``spectrum(features, targets[p])`` over all n! permutations p of the rows,
-    from one decomposition:
+def permutation_null(
+    features: ArrayLike | Moments | Triangle,
+    targets: ArrayLike | None = None,
+    *,
+    method: Method = "auto",
+    centered: bool = False,
+    basis: Basis | None = None,
+) -> Spectrum:
+    """The mean of ``spectrum(features, targets[p])`` over all n! permutations p of the rows:
 
-        E(u_iᵀPy)² = m²(u_iᵀ1)² + ‖c‖²/(n − 1)·(1 − (u_iᵀ1)²/n),     m the mean of y, c = y − m.
+        E(u_iᵀPy)² = m²(u_iᵀ1)² + ‖c‖²/(n − 1)·(1 − (u_iᵀ1)²/n),     m = mean(y), c = y − m.
 
-    Curves and areas are linear in the energies, so ``alignment_curve`` and ``alignment_area`` of it
-    are means too. Unlike ``random_label_curve`` it keeps the targets' mean, which a bias column
-    holds at large τ whatever the labels are.
+    Exact, from one decomposition. Curves and areas are linear in the energies, so
+    ``alignment_curve`` and ``alignment_area`` of it are means too. Unlike ``isotropic_null`` it
+    keeps the targets' mean, which a bias column holds at large τ whatever the labels are.
 
     Args:
-      features: (n, d) Φ; for the null about the mean, subtract the means of both first: no
-        permutation changes them.
+      features: (n, d) Φ; or Moments or a Triangle, alone. Weights count as numbers of equal rows.
       targets: (n, k) Y; (n,) floats count as one column.
+      method: as in ``spectrum``.
+      centered: about the mean, which no permutation changes.
+      basis: as in ``spectrum``.
 
     Returns:
-      Spectrum: σ and ‖y‖², which permuting leaves alone, and the mean energy (r, k); 0 under the
-        rank tolerance.
+      Spectrum: σ and ‖y‖², which permuting leaves alone, and the mean energy (r, k).
 
     Raises:
-      ValueError: under two rows; as ``spectrum``.
+      ValueError: fewer than two rows; as ``spectrum``.
 
     Example:
       >>> import jaxalign as ja
-      >>> null = ja.permutation_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0])  # of y² 4, 1, 0 in turn
-      >>> ja.alignment_curve(null, [0.0, 0.5, 2.0]).ravel().tolist()
+      >>> null = ja.permutation_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0])
+      >>> ja.alignment_curve(null, [0.0, 0.5, 2.0]).ravel().tolist()  # of y² 4, 1 and 0 in turn
       [5.0, 3.333..., 1.666...]
 
     Source: ours; the first two moments of sampling without replacement.
     """
-    phi, y = _permutable(features, targets)
-    n = len(phi)
-    found = spectrum(phi, jnp.concatenate([y, jnp.ones((n, 1), y.dtype)], axis=1))
-    mean, ones = y.mean(axis=0), found.energy[:, -1:]
-    spread = jnp.sum((y - mean) ** 2, axis=0)
-    kept = significant(found.singular_values, phi.dtype, max(phi.shape), route_for("auto", phi))
-    energy = mean**2 * ones + spread / (n - 1) * (1 - ones / n)
-    return Spectrum(found.singular_values, jnp.where(kept[:, None], energy, 0), found.total[:-1])
+    return spectrum_and_null(features, targets, method=method, centered=centered, basis=basis)[1]
+
+
+def spectrum_and_null(
+    features: ArrayLike | Moments | Triangle,
+    targets: ArrayLike | None = None,
+    *,
+    method: Method = "auto",
+    centered: bool = False,
+    basis: Basis | None = None,
+) -> tuple[Spectrum, Spectrum]:
+    """``spectrum`` and ``permutation_null`` of the same arguments, from one decomposition.
+
+    The column of ones takes part as one more target, which costs next to nothing.
+
+    Raises:
+      as ``permutation_null``.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> from jaxalign.alignment import spectrum_and_null
+      >>> s, null = spectrum_and_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0])
+      >>> ja.alignment_area(s).tolist(), ja.alignment_area(null).round(2).tolist()
+      ([13.0], [6.67])
+
+    Source: ours.
+    """
+    if isinstance(features, Moments | Triangle):
+        _require_rows(features.weight)
+    if isinstance(features, Moments):
+        joint = spectrum(
+            _moments_with_ones(features), centered=centered, basis=basis, method=method
+        )
+        about_mean = centered or (basis is not None and basis.centered)
+        return _split(joint, *_mean_and_spread(features), features.weight, about_mean)
+    if isinstance(features, Triangle):
+        joint = spectrum(_triangle_with_ones(features), centered=centered, method=method)
+        # The row of the ones in QᵀY is mean(y)·√n, up to sign; the others are what varies.
+        along_ones = features.factor[..., 0, features.width + 1 :]
+        mean = along_ones / features.factor[..., 0, :1]
+        spread = joint.total[1:] if centered else joint.total[1:] - along_ones**2
+        return _split(joint, mean, spread, features.weight, centered)
+
+    def solve(phi: Array, y: Array) -> Spectrum:
+        return spectrum(phi, y, method=method, centered=centered)
+
+    phi, y = permutable(features, targets)
+    return with_null(solve, phi, y, centered)
+
+
+def with_null(
+    solve: Callable[[Array, Array], Spectrum], features: Array, targets: Array, centered: bool
+) -> tuple[Spectrum, Spectrum]:
+    """The spectrum of checked arrays and its permutation null, by any way to compute a spectrum."""
+    n = len(targets)
+    joint = solve(features, jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1))
+    mean = targets.mean(axis=0)
+    spread = jnp.sum((targets - mean) ** 2, axis=0)
+    return _split(joint, mean, spread, jnp.asarray(n, targets.dtype), centered)
+
+
+def _split(
+    joint: Spectrum, mean: Array, spread: Array, weight: Array, centered: bool
+) -> tuple[Spectrum, Spectrum]:
+    """The spectrum of Y and its null from that of [1 Y]; ``spread`` is ‖y − mean(y)‖²."""
+    observed = replace(joint, energy=joint.energy[:, 1:], total=joint.total[1:])
+    spread = jnp.maximum(spread, 0).astype(joint.energy.dtype)
+    mean = mean.astype(joint.energy.dtype)
+    variance = spread / (weight - 1).astype(joint.energy.dtype)
+    if centered:  # the u_i are orthogonal to the ones, and the mean is 0
+        energy = jnp.broadcast_to(variance, observed.energy.shape)
+    else:
+        ones = joint.energy[:, :1]
+        energy = mean**2 * ones + variance * (1 - ones / weight.astype(ones.dtype))
+    return observed, replace(observed, energy=_in_span(observed, energy))
+
+
+def _in_span(spectrum: Spectrum, energy: Array) -> Array:
+    """Energies of the directions in the column space, and 0 for the others; NaN stays NaN."""
+    position = jnp.arange(spectrum.singular_values.shape[-1])
+    counts = position < spectrum.rank[..., None]
+    # A spectrum that holds NaN must not look finite by its null.
+    unknown = 0 * spectrum.singular_values[..., None]
+    return jnp.where(counts[..., None], energy, 0) + unknown
+
+
+def _moments_with_ones(moments: Moments) -> Moments:
+    """The same with the ones as one more target, before all others."""
+
+    def insert(products: Array) -> Array:
+        d = moments.width
+        last = products[-1:]
+        weight = products[d : d + 1, d : d + 1]
+        top = jnp.concatenate([products[:-1, : d + 1], products[:-1, d:]], axis=1)
+        bottom = jnp.concatenate([last[:, : d + 1], weight, last[:, d + 1 :]], axis=1)
+        return jnp.concatenate([top, bottom])
+
+    return replace(moments, products=float64_inside(insert)(moments.products))
+
+
+def _mean_and_spread(moments: Moments) -> tuple[Array, Array]:
+    """mean(y) and ‖y − mean(y)‖², weighted, (k,) each."""
+    dtype = jnp.dtype(moments.precision)
+
+    def read(products: Array) -> tuple[Array, Array]:
+        d = moments.width
+        weight = products[d, d]
+        mean = products[d, d + 1 :] / weight
+        spread = products[-1, d + 1 :] - weight * mean**2
+        return mean.astype(dtype), spread.astype(dtype)
+
+    return float64_inside(read)(moments.products)
+
+
+def _triangle_with_ones(triangle: Triangle) -> Triangle:
+    """The same with the ones as one more target: Qᵀ1 is the first column of R."""
+    own = triangle.width + 1
+    ones = triangle.factor[:, :1].at[-1].set(0)
+    factor = jnp.concatenate([triangle.factor[:, :own], ones, triangle.factor[:, own:]], axis=1)
+    return replace(triangle, factor=factor)
 
 
 def permutation_curves(
@@ -149,7 +271,7 @@ def permutation_curves(
     Source: ours; p-values as in Phipson and Smyth (2010).
     """
     require_draws(draws)
-    phi, y = _permutable(features, targets)
+    phi, y = permutable(features, targets)
     n, k = y.shape
     orders = jax.vmap(lambda one: jax.random.permutation(one, n))(jax.random.split(key, draws))
     shuffled = jnp.moveaxis(y[orders], 0, 1).reshape(n, draws * k)
@@ -157,13 +279,26 @@ def permutation_curves(
     return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
 
 
-def _permutable(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+def permutable(features: ArrayLike, targets: ArrayLike | None) -> tuple[Array, Array]:
+    """Φ and Y of at least two rows, checked."""
+    if targets is None:
+        raise ValueError("targets are missing; pass permutation_null(features, targets)")
     phi, y = as_matrices(features, targets)
     if len(phi) < 2:
         raise ValueError("features and targets must have at least 2 rows to be permuted, found 1")
     return phi, y
 
 
+def _require_rows(weight: Array) -> None:
+    """Raise for weights that do not add up to two rows (eager calls)."""
+    if is_concrete(weight) and bool((weight <= 1).any()):
+        raise ValueError(
+            "weights count as numbers of equal rows, and at least 2 rows can be permuted; found "
+            f"weights that add up to {float(jnp.min(weight)):g}: multiply them"
+        )
+
+
 def require_draws(draws: int) -> None:
+    """Raise for fewer than one draw."""
     if draws < 1:
         raise ValueError(f"draws must be at least 1, found {draws}")

@@ -18,7 +18,7 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign._spectrum.routes.moments import products
-from jaxalign._spectrum.spectrum import Spectrum
+from jaxalign._spectrum.types import Spectrum
 
 
 def smooth_alignment(spectrum: Spectrum, threshold: ArrayLike, *, width: ArrayLike = 1.0) -> Array:

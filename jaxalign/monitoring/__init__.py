@@ -3,8 +3,38 @@ transformation.
 """
 
 from jaxalign.monitoring._batch_monitor import BatchMonitor, batch_monitor
+from jaxalign.monitoring._measures import (
+    Measure,
+    alignment_measures,
+    curve,
+    of_activations,
+    of_features,
+    of_moments,
+    of_null,
+    of_outputs,
+    of_pair,
+    of_quadrature,
+    of_spectrum,
+)
 from jaxalign.monitoring._monitor import Monitor, monitor
 from jaxalign.monitoring._observe import Observed, observe
-from jaxalign.monitoring._record import Record
 
-__all__ = ["BatchMonitor", "Observed", "Monitor", "Record", "batch_monitor", "observe", "monitor"]
+__all__ = [
+    "BatchMonitor",
+    "Measure",
+    "Monitor",
+    "Observed",
+    "alignment_measures",
+    "batch_monitor",
+    "curve",
+    "monitor",
+    "observe",
+    "of_activations",
+    "of_features",
+    "of_moments",
+    "of_null",
+    "of_outputs",
+    "of_pair",
+    "of_quadrature",
+    "of_spectrum",
+]

@@ -1,89 +1,124 @@
-"""Measuring the training batches themselves: their activations are there already, so no second
-forward pass is made.
-"""
+"""Measuring the training batches themselves, from the forward pass that the loss makes anyway."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
+import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jax.sharding import Mesh
 
+from jaxalign._core.mesh import one_axis
 from jaxalign.capture import Tap
-from jaxalign.monitoring._record import Measure, Pooling, Reading, Record, Sample, reading
+from jaxalign.monitoring._measurement import Logged, Measurement, Sample
+from jaxalign.monitoring._measures import TargetsAs, alignment_measures
+from jaxalign.monitoring._monitor import coordinates_of
+from jaxalign.monitoring._settings import (
+    Measures,
+    Method,
+    Pooling,
+    checked_measures,
+    require_settings,
+)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class BatchMonitor:
-    """What is measured on each training batch, from the activations of the loss's own forward pass.
-    A pytree.
+    """What is measured on each training batch, from the loss's own forward pass. A pytree.
 
     Attributes:
       tap: which layers of which model.
       encode: a batch's labels to its targets, (b, k).
-      samples: b, the batch size.
-      reading: thresholds, grid, and the way to measure.
+      num_samples: b, the batch size.
+      measurement: what to log, and how.
     """
 
     tap: Tap = field(metadata={"static": True})
     encode: Callable[[Array], Array] = field(metadata={"static": True})
-    samples: int = field(metadata={"static": True})
-    reading: Reading
+    num_samples: int = field(metadata={"static": True})
+    measurement: Measurement = field(metadata={"static": True})
+
+    @property
+    def batch_tap(self) -> Tap:
+        """The layers that it needs of the training batch."""
+        return self.tap
 
     @property
     def total(self) -> float:
         """‖y‖² of targets ±1."""
-        return float(self.samples)
+        return float(self.num_samples)
 
-    def sample(
-        self, activations: OrderedDict[str, Array], labels: Array
+    @property
+    def coordinates(self) -> dict[str, dict[str, np.ndarray]]:
+        """{measure: {axis: its values}}."""
+        return coordinates_of(self.measurement)
+
+    def over(self, mesh: Mesh) -> "BatchMonitor":
+        """The same for batches whose rows are split over a mesh of one axis."""
+        return replace(self, measurement=replace(self.measurement, mesh=one_axis(mesh)))
+
+    def starting_from(self, state: Any) -> "BatchMonitor":
+        """The same: it knows no pairs with the start."""
+        return self
+
+    def sample(self, state: Any) -> OrderedDict[str, Sample]:
+        """What it takes of a state without a batch: nothing."""
+        return OrderedDict()
+
+    def sample_of_batch(
+        self, activations: OrderedDict[str, Array], outputs: Array, labels: Array
     ) -> OrderedDict[str, Sample]:
         """What has to be taken in the step."""
-        return self.reading.sample(activations, self.encode(labels))
+        return self.measurement.take(activations, self.encode(labels), outputs)
 
-    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Record]:
-        """The records of samples."""
-        return self.reading.finish(samples, self.samples)
+    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Logged]:
+        """What samples come to."""
+        return self.measurement.finish(samples)
 
 
 def batch_monitor(
     tap: Tap,
     encode: Callable[[Array], Array],
-    samples: int,
+    num_samples: int,
     *,
-    thresholds: Sequence[float] | ArrayLike = (0.5, 1.0, 2.0, 3.0, 4.0),
-    grid: ArrayLike | None = None,
-    measure: Measure = "exact",
+    measures: Measures | None = None,
+    method: Method = "auto",
+    defer: bool = False,
+    targets_as: TargetsAs = "mean",
+    centered: bool = False,
     order: int = 16,
-    reduce: Pooling = "flatten",
+    reduce: Pooling = "mean",
 ) -> BatchMonitor:
-    """Measure the batches that ``fit`` trains on, as they come, in place of a fixed monitored set.
+    """Measure the batches that ``fit`` trains on, as they come, in place of a fixed set.
 
     Costs no forward pass of its own, and sees the network as the loss does, dropout and batch
     statistics included. A batch of b rows has singular values of up to √b, and other rows than the
-    one before: the curves are noisier, and not those of a monitored set of another size. The inputs are
+    one before: the curves are noisier, and not those of a fixed set of another size. The inputs are
     not measured.
 
     Args:
       tap: the layers, from ``tap(model, ...)`` of the flax.nnx model that is trained.
-      encode: labels (b,) to targets (b, k), jittable: ``lambda labels: ja.encode_targets(labels,
-        classes=(0, 1))``.
-      samples: b, the batch size that ``fit`` is given.
-      thresholds: (m,) τ to record.
-      grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √b].
-      measure: as of ``monitor``.
+      encode: labels (b,) to targets (b, k), jittable:
+        ``lambda labels: ja.encode_targets(labels, classes=(0, 1))``.
+      num_samples: b, the batch size that ``fit`` is given.
+      measures: as of ``monitor``; by default ``alignment_measures(b)``. Pairs with the start are
+        for fixed sets.
+      method: as of ``monitor``.
+      defer: as of ``monitor``.
+      targets_as: as of ``monitor``.
+      centered: about the mean of the batch.
       order: of the quadrature.
-      reduce: as of ``monitor``: "mean" for feature maps.
+      reduce: as of ``monitor``.
 
     Returns:
-      BatchMonitor, for ``fit(..., monitor=...)``; its records and ``History.total`` suppose targets of
-      ‖y‖² = b, as ±1 have.
+      BatchMonitor, for ``fit(..., monitor=...)``; ``History.totals`` supposes targets of ‖y‖² = b,
+      as ±1 have.
 
     Raises:
-      ValueError: thresholds or grid empty or not finite; an unknown measure or reduction; order or
-        samples under 1.
+      ValueError: as ``monitor``; num_samples below 1; a pair with a fixed representation.
 
     Example:
       >>> import optax
@@ -94,16 +129,26 @@ def batch_monitor(
       >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
       >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
       >>> encode = lambda labels: ja.encode_targets(labels, classes=(0, 1))
-      >>> watch = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, samples=50)
-      >>> settings = {"steps": 4, "batch_size": 50, "monitor": watch}
+      >>> monitor = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, num_samples=50)
+      >>> settings = {"steps": 4, "batch_size": 50, "monitor": monitor}
       >>> _, history = ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, **settings)
-      >>> list(history.layers), history.layers["hidden_2"].area.shape
+      >>> list(history.layers), history.layers["hidden_2"]["area"].shape
       (['hidden_1', 'hidden_2'], (5,))
 
     Source: ours.
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, found {samples}")
-    return BatchMonitor(
-        tap, encode, samples, reading(thresholds, grid, measure, order, reduce, samples)
-    )
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+    if measures is None:
+        measures = alignment_measures(num_samples, null=method != "quadrature")
+    require_settings(method, defer, targets_as, order, reduce)
+    checked = checked_measures(measures, method)
+    for name, measure in checked:
+        if measure.source == "pair" and measure.reference is not None:
+            if not (isinstance(measure.reference, str) and measure.reference == "previous"):
+                raise ValueError(
+                    f"measure {name!r} compares with fixed samples, which no training batch has; "
+                    "pass reference='previous', or log it by a monitor of a fixed set"
+                )
+    measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)
+    return BatchMonitor(tap, encode, num_samples, measurement)

@@ -1,14 +1,12 @@
-"""What is measured at each step: every layer's alignment on a fixed monitored set, as one pure function
-of the state.
-"""
+"""Measuring a model on a fixed set of samples, as one pure function of its state."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -16,85 +14,139 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.checks import require_finite, require_matrix
 from jaxalign._core.mesh import one_axis, put
-from jaxalign._features import INPUT, prepare
-from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._features import INPUT
 from jaxalign.capture import Tap
-from jaxalign.monitoring._record import (
-    Measure,
+from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
+from jaxalign.monitoring._measures import TargetsAs, alignment_measures
+from jaxalign.monitoring._settings import (
+    Measures,
+    Method,
     Pooling,
-    Reading,
-    Record,
-    Sample,
-    reading,
-    record_of,
+    checked_measures,
+    require_settings,
 )
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Monitor:
-    """A fixed monitored set and what is measured on it: ``monitor(state) -> {layer: Record}``, pure and
-    jittable. A pytree.
+    """What is measured on a fixed set: ``monitor(state) -> {layer: {measure: value}}``. A pytree.
 
-    The same in two parts, for loops that solve later, many steps at once:
+    Pure and jittable. The same in two parts, for loops that solve many steps at once later:
     ``monitor.finish(monitor.sample(state))``.
 
     Attributes:
       tap: which layers of which model.
-      inputs: (n, ...) monitor inputs.
+      inputs: (n, ...) of the model.
       targets: (n, k) Y.
-      constant: records that no state changes: those of the inputs themselves.
-      reading: thresholds, grid, and the way to measure.
+      constant: what no state changes: the measures of the inputs themselves.
+      references: {layer: features at step 0}, for pairs with the start; empty without them.
+      measurement: what to log, and how.
     """
 
     tap: Tap = field(metadata={"static": True})
     inputs: Array
     targets: Array
-    constant: OrderedDict[str, Record]
-    reading: Reading
+    constant: OrderedDict[str, Logged]
+    references: References
+    measurement: Measurement = field(metadata={"static": True})
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples are measured."""
+        return len(self.targets)
+
+    @property
+    def batch_tap(self) -> None:
+        """The layers that it needs of the training batch: none."""
+        return None
 
     @property
     def total(self) -> float:
-        """‖y‖², the mean over target columns."""
-        return float(jnp.mean(jnp.sum(self.targets**2, axis=0)))
+        """‖y‖², the mean over target columns; about the mean, if the measure is."""
+        targets = np.asarray(self.targets, np.float64)
+        if self.measurement.centered:
+            targets = targets - targets.mean(axis=0)
+        return float(np.mean(np.sum(targets**2, axis=0)))
+
+    @property
+    def coordinates(self) -> dict[str, dict[str, np.ndarray]]:
+        """{measure: {axis: its values}}."""
+        return coordinates_of(self.measurement)
 
     def over(self, mesh: Mesh) -> "Monitor":
         """The same with its rows split over a mesh of one axis: each device runs its rows, and one
         sum a layer is exchanged.
 
         Raises:
-          ValueError: a mesh of more axes than one, or of a number of devices that does not divide
-            the rows.
+          ValueError: a mesh of several axes, or whose number of devices does not divide the rows;
+            a method that has no sums over rows.
         """
         mesh = one_axis(mesh)
-        if len(self.inputs) % mesh.size:
-            fitting = len(self.inputs) // mesh.size * mesh.size
+        n = len(self.inputs)
+        if n % mesh.size:
             raise ValueError(
-                f"the monitor's {len(self.inputs)} rows must be a multiple of the mesh's {mesh.size} devices; "
-                f"take {fitting} of them, or leave out devices"
+                f"the monitor's {n} rows must be a multiple of the mesh's {mesh.size} devices; "
+                f"take {n // mesh.size * mesh.size} of them, or fewer devices"
             )
-        split, everywhere = NamedSharding(mesh, P(mesh.axis_names[0])), NamedSharding(mesh, P())
-        inputs, targets = put((self.inputs, self.targets), split)
-        constant, read = put((self.constant, self.reading), everywhere)
-        return Monitor(self.tap, inputs, targets, constant, replace(read, mesh=mesh))
+        if self.measurement.method == "svd":
+            raise ValueError(
+                "rows over devices have no plain SVD without gathering them; "
+                "pass method='moments', 'refined' or 'triangular'"
+            )
+        split = NamedSharding(mesh, P(mesh.axis_names[0]))
+        everywhere = NamedSharding(mesh, P())
+        inputs, targets, references = put((self.inputs, self.targets, self.references), split)
+        return replace(
+            self,
+            inputs=inputs,
+            targets=targets,
+            references=references,
+            constant=put(self.constant, everywhere),
+            measurement=replace(self.measurement, mesh=mesh),
+        )
 
-    def __call__(self, state: Any) -> OrderedDict[str, Record]:
+    def starting_from(self, state: Any) -> "Monitor":
+        """The same with the features of this state as those of step 0, for pairs with the start."""
+        if not self.measurement.needs_start:
+            return self
+        _, activations = self.tap(state, self.inputs)
+        return replace(self, references=self.measurement.pooled(activations))
+
+    def __call__(self, state: Any) -> OrderedDict[str, Logged]:
         return self.finish(self.sample(state))
 
     def sample(self, state: Any) -> OrderedDict[str, Sample]:
-        """What has to be taken while the activations are there: the records, or, deferred, what
-        they come from.
-        """
-        _, activations = self.tap(state, self.inputs)
-        return self.reading.sample(activations, self.targets)
-
-    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Record]:
-        """The records of samples; ``jax.vmap(monitor.finish)`` solves those of many steps as one
-        batch.
-        """
-        return OrderedDict(
-            [*self.constant.items(), *self.reading.finish(samples, len(self.targets)).items()]
+        """What has to be taken while the activations are there."""
+        outputs, activations = self.tap(state, self.inputs)
+        if self.measurement.needs_start and not self.references:
+            raise ValueError(
+                "a measure of a pair with the start needs the state of step 0; "
+                "pass monitor.starting_from(state)"
+            )
+        return self.measurement.take(
+            activations, self.targets, outputs, self.references, self.inputs
         )
+
+    def sample_of_batch(
+        self, activations: OrderedDict[str, Array], outputs: Array, labels: Array
+    ) -> OrderedDict[str, Sample]:
+        """What it takes of a training batch: nothing."""
+        return OrderedDict()
+
+    def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Logged]:
+        """What samples come to; ``jax.vmap(monitor.finish)`` solves those of many steps at once."""
+        finished = self.measurement.finish(samples)
+        return OrderedDict([*self.constant.items(), *finished.items()])
+
+
+def coordinates_of(measurement: Measurement) -> dict[str, dict[str, np.ndarray]]:
+    """{measure: {axis: its values}}, of those that name axes."""
+    return {
+        name: dict(measure.coordinates)
+        for name, measure in measurement.measures
+        if measure.coordinates
+    }
 
 
 def monitor(
@@ -102,38 +154,45 @@ def monitor(
     inputs: ArrayLike,
     targets: ArrayLike,
     *,
-    thresholds: Sequence[float] | ArrayLike = (1.0, 3.0, 5.0, 7.0, 10.0),
-    grid: ArrayLike | None = None,
-    measure: Measure = "exact",
+    measures: Measures | None = None,
+    method: Method = "auto",
+    defer: bool = False,
+    targets_as: TargetsAs = "mean",
+    centered: bool | None = None,
     order: int = 16,
-    reduce: Pooling = "flatten",
+    reduce: Pooling = "mean",
 ) -> Monitor:
-    """Fix what is measured at each step: the alignment of the tapped layers on n inputs, beside
-    that of the inputs.
+    """Fix what is measured at each step: the tapped layers on n samples, beside the inputs.
 
     Args:
       tap: the layers, from ``tap(model, ...)``.
-      inputs: (n, ...) inputs of the model. Floating-point inputs are measured too, once, as the
-        layer "input".
+      inputs: (n, ...) inputs of the model. Floating-point inputs are measured too, once, flattened,
+        as the layer "input".
       targets: (n, k) from ``encode_targets``.
-      thresholds: (m,) τ to record, in the units of the singular values, of which none exceeds √n.
-      grid: (g,) τ of the whole curve; by default 64 values evenly spaced on [0, √n].
-      measure: "exact": the whole spectrum of every layer; "quadrature": ``order`` products with
-        each, a few times cheaper, whose curve has about as many steps; "deferred": inside the step
-        only sums of products are taken (of a layer wider than n, its rows), and ``fit`` solves
-        those of a chunk as one batch, which an accelerator is better at than at one by one.
+      measures: {name: function}; by default ``alignment_measures(n)``. A function gets the layer's
+        Spectrum, unless a wrapper of ``jaxalign.monitoring`` (``of_features``, ...) says otherwise.
+        ``alignment_area`` and ``aligned_rank``, which give one value a target, are logged as their
+        mean over the targets; a user's function is logged as it returns.
+      method: how a spectrum is computed, as in ``spectrum``; or "quadrature": ``order`` products
+        with each layer, several times cheaper, which gives curve and area only.
+      defer: take only moments in the step (of a layer wider than n its rows), and solve those of a
+        chunk as one batch, which an accelerator does faster than one by one.
+      targets_as: of measures of each target, log the "mean" or "each" (k,).
+      centered: about the mean. By default real-valued targets are, and codes ±1 are not: without
+        centring, the mean of a regression target makes every layer look aligned.
       order: steps of the quadrature, or the width of a layer where that is smaller.
-      reduce: what becomes of the positions of a map (n, ..., c), as in ``prepare``: "flatten" makes
-        each a feature of its own, 65,536 of the first maps of a ResNet, "mean" averages them to d =
-        c, "cls" keeps the first. "input" is flattened.
+      reduce: what becomes of the positions of a map (n, ..., c): "mean" averages them to d = c, as
+        the head of a network does, so that sums stay small; "flatten" makes each position a
+        feature, 65,536 of the first maps of a ResNet; "cls" keeps the first position.
 
     Returns:
       Monitor, a callable pytree.
 
     Raises:
-      ValueError: inputs and targets of different n; inputs, thresholds or grid not finite;
-        thresholds or grid empty or of the wrong rank; an unknown measure or reduction; an order
-        under 1.
+      ValueError: inputs and targets of different n; values not finite; an unknown method, pooling
+        or ``targets_as``; ``defer`` with a method that keeps no moments; a measure that the method
+        does not give; an order below 1.
+      TypeError: a measure that is no function.
 
     Example:
       >>> from flax import nnx
@@ -142,24 +201,38 @@ def monitor(
       >>> from jaxalign.models import MLP
       >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
       >>> model = MLP(784, (32, 32), 1, rngs=nnx.Rngs(0))
-      >>> measured = ja.monitor(ja.tap(model, "hidden_*"), images.inputs, ja.encode_targets(images.labels))
-      >>> list(measured(nnx.state(model)))
-      ['input', 'hidden_1', 'hidden_2']
+      >>> layers = ja.tap(model, "hidden_*")
+      >>> monitor = ja.monitor(layers, images.inputs, ja.encode_targets(images.labels))
+      >>> logged = monitor(nnx.state(model))
+      >>> list(logged), list(logged["input"])
+      (['input', 'hidden_1', 'hidden_2'], ['area', 'alignment', 'curve', 'null_area', 'null_curve'])
 
     Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
     """
-    inputs = jnp.asarray(inputs)
-    targets = jnp.asarray(targets)
-    require_matrix(targets, "targets", "k")
-    if inputs.ndim == 0 or len(inputs) != len(targets):
+    x = jnp.asarray(inputs)
+    y = jnp.asarray(targets)
+    require_matrix(y, "targets", "k")
+    if x.ndim == 0 or len(x) != len(y):
         raise ValueError(
-            f"inputs and targets must have as many rows, found shapes {inputs.shape} and {targets.shape}"
+            f"inputs and targets must have as many rows, found shapes {x.shape} and {y.shape}"
         )
-    read = reading(thresholds, grid, measure, order, reduce, len(inputs))
-    constant: OrderedDict[str, Record] = OrderedDict()
-    if jnp.issubdtype(inputs.dtype, jnp.floating):
-        require_finite(inputs, "inputs")
-        constant[INPUT] = record_of(
-            spectrum(prepare(inputs), targets), len(targets), read.thresholds, read.grid
-        )
-    return Monitor(tap, inputs, targets, constant, read)
+    require_finite(y, "targets")
+    if measures is None:
+        measures = alignment_measures(len(y), null=method != "quadrature")
+    if centered is None:
+        centered = not bool((jnp.abs(y) == 1).all())
+    require_settings(method, defer, targets_as, order, reduce)
+    checked = checked_measures(measures, method)
+    measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)
+    constant: OrderedDict[str, Logged] = OrderedDict()
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        require_finite(x, "inputs")
+        constant = _of_inputs(x, y, measurement)
+    return Monitor(tap, x, y, constant, {}, measurement)
+
+
+def _of_inputs(inputs: Array, targets: Array, measurement: Measurement) -> OrderedDict[str, Logged]:
+    """The measures of the inputs themselves, flattened."""
+    flattened = replace(measurement, reduce="flatten", defer=False)
+    rows = inputs if inputs.ndim > 1 else inputs[:, None]
+    return flattened.finish(flattened.take(OrderedDict({INPUT: rows}), targets))

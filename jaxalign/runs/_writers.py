@@ -7,7 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from jaxalign.runs._history import History
+
+IN_SHARES = ("area", "alignment", "curve", "null_area", "null_curve")
+"""Measures of the package that dashboards show over ‖y‖²."""
+
+FEW = 16
+"""Entries of an array up to which each is a scalar of its own."""
 
 
 class Writer(Protocol):
@@ -23,8 +31,10 @@ class Writer(Protocol):
 
 
 class TensorBoardWriter:
-    """Rows as TensorBoard scalars: loss and metrics; where measured, "area/LAYER" and
-    "alignment_τ/LAYER", over ‖y‖².
+    """Rows as TensorBoard scalars: loss and metrics; where measured, "MEASURE/LAYER".
+
+    Area and alignment are over ‖y‖². Of an array of a few numbers with a named axis each is a
+    scalar, as "alignment_τ/LAYER"; longer ones, as whole curves, are left to the run folder.
 
     Of several models trained at once, each has its own scalars, whose names end in "/model_0",
     "/model_1", ...
@@ -40,7 +50,9 @@ class TensorBoardWriter:
 
     def __init__(self, folder: str | Path):
         if find_spec("tensorboardX") is None:
-            raise ModuleNotFoundError("TensorBoardWriter needs tensorboardX; pip install tensorboardX")
+            raise ModuleNotFoundError(
+                "TensorBoardWriter needs tensorboardX; pip install tensorboardX"
+            )
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))
@@ -54,7 +66,9 @@ class TensorBoardWriter:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result as text, and close the files."""
-        self._writer.add_text("result", "\n".join(f"    {name}: {value}" for name, value in result.items()))
+        self._writer.add_text(
+            "result", "\n".join(f"    {name}: {value}" for name, value in result.items())
+        )
         self._writer.close()
 
 
@@ -87,16 +101,38 @@ def scalars(part: History) -> Iterator[tuple[int, dict[str, float]]]:
         yield from _scalars_of_one(part)
         return
     for rows in zip(*(_scalars_of_one(part.of(i)) for i in range(part.models)), strict=True):
-        yield rows[0][0], {f"{name}/model_{i}": value for i, (_, row) in enumerate(rows) for name, value in row.items()}
+        values = {
+            f"{name}/model_{i}": value
+            for i, (_, row) in enumerate(rows)
+            for name, value in row.items()
+        }
+        yield rows[0][0], values
 
 
 def _scalars_of_one(part: History) -> Iterator[tuple[int, dict[str, float]]]:
     place = {int(step): i for i, step in enumerate(part.measured)}
     for t, step in enumerate(part.step.tolist()):
-        values = {"loss": float(part.loss[t])} | {name: float(held[t]) for name, held in part.metrics.items()}
+        values = {"loss": float(part.loss[t])}
+        values |= {name: float(metric[t]) for name, metric in part.metrics.items()}
         if step in place:
-            for layer, record in part.layers.items():
-                values[f"area/{layer}"] = float(record.area[place[step]] / part.total)
-                for tau, share in zip(part.thresholds, record.alignment[place[step]] / part.total, strict=True):
-                    values[f"alignment_{tau:g}/{layer}"] = float(share)
+            for layer, logged in part.layers.items():
+                values |= _scalars_of_layer(part, layer, logged, place[step])
         yield step, values
+
+
+def _scalars_of_layer(
+    part: History, layer: str, logged: Mapping[str, np.ndarray], row: int
+) -> dict[str, float]:
+    """Measures with one number, and those with a few along one named axis."""
+    values: dict[str, float] = {}
+    for name, array in logged.items():
+        value = array[row]
+        unit = part.totals[layer] if name in IN_SHARES else 1.0
+        axes = part.coordinates.get(layer, {}).get(name, {})
+        if value.ndim == 0:
+            values[f"{name}/{layer}"] = float(value / unit)
+        elif value.ndim == 1 and len(axes) == 1 and value.size <= FEW:
+            ((_, positions),) = axes.items()
+            for position, entry in zip(positions, value, strict=True):
+                values[f"{name}_{position:g}/{layer}"] = float(entry / unit)
+    return values

@@ -5,6 +5,6 @@ from jaxalign.training._chunk import TrainState
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._fit import fit
 from jaxalign.training._objective import classification
-from jaxalign.training._one_of import one_of
+from jaxalign.training._optimizer import one_of
 
 __all__ = ["Checkpoints", "TrainState", "classification", "fast_convolutions", "fit", "one_of"]

@@ -1,13 +1,17 @@
-"""States that a later process goes on from, by orbax: each is whole on disk, or is not there."""
+"""States from which a later process can resume, by orbax: each is whole on disk, or not there."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxalign._core.mesh import is_key
+
+FORMAT = "named arrays"
+"""What checkpoints hold; one that says otherwise is of an older layout."""
 
 
 class Checkpoints:
@@ -49,16 +53,14 @@ class Checkpoints:
         self.folder, self.every = Path(folder).absolute(), every
 
     def save(self, step: int, state: Any, settings: Mapping[str, Any]) -> None:
-        """Keep a state, and with it the settings that it can be gone on with; of older ones the
-        newest stays.
-        """
+        """Save a checkpoint with the settings needed to resume; keep the last two."""
         if step in self.steps():
             return
         import orbax.checkpoint as ocp  # takes seconds to import
 
         content = {
             "state": ocp.args.StandardSave(_as_arrays(state)),
-            "settings": ocp.args.JsonSave(dict(settings)),
+            "settings": ocp.args.JsonSave({**settings, "format": FORMAT}),
         }
         with self._manager() as manager:
             manager.save(step, args=ocp.args.Composite(**content), force=True)
@@ -82,15 +84,18 @@ class Checkpoints:
 
         if not self.steps():
             return None
-        step, wanted = self.steps()[-1], _as_arrays(like)
+        step = self.steps()[-1]
+        wanted = _as_arrays(like)
         try:
             with self._manager() as manager:
                 saved = manager.restore(
                     step, args=ocp.args.Composite(settings=ocp.args.JsonRestore())
                 ).settings
                 self._require_same(step, saved, settings)
-                shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in wanted.items()}
-                found = manager.restore(
+                shapes = {
+                    name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in wanted.items()
+                }
+                arrays = manager.restore(
                     step, args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
                 ).state
         except ValueError as error:
@@ -100,17 +105,22 @@ class Checkpoints:
                 f"checkpoint {step} in {self.folder} cannot be read ({type(error).__name__}); "
                 "delete its folder to go on from the one before"
             ) from error
-        return _as_state(found, like)
+        return _as_state(arrays, like)
 
     def _require_same(
         self, step: int, saved: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> None:
+        if saved.get("format") != FORMAT:
+            raise ValueError(
+                "it is of an older layout, which names no arrays; begin the run again in another "
+                "folder, or go on with the version that wrote it"
+            )
         differing = [name for name in settings if saved.get(name) != settings[name]]
         if differing:
-            told = ", ".join(
-                f"{name} {saved.get(name)!r}, now {settings[name]!r}" for name in differing
+            pairs = [f"{name} {saved.get(name)!r}, now {settings[name]!r}" for name in differing]
+            raise ValueError(
+                f"it was saved with {', '.join(pairs)}; use the same, or another folder"
             )
-            raise ValueError(f"it was saved with {told}; use the same, or another folder")
 
     def _manager(self):
         import orbax.checkpoint as ocp
@@ -121,16 +131,24 @@ class Checkpoints:
 
 
 def _as_arrays(state: Any) -> dict[str, np.ndarray]:
-    """Leaves by position, on the host, random keys as the numbers they are made of."""
-    leaves = [jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(state)]
-    return {f"{i:05}": np.asarray(x) for i, x in enumerate(leaves)}
+    """Leaves by name, on the host, random keys as the numbers they are made of."""
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        numbers = jax.random.key_data(leaf) if is_key(leaf) else leaf
+        arrays[_name(path)] = np.asarray(numbers)
+    return arrays
 
 
 def _as_state(arrays: Mapping[str, Any], like: Any) -> Any:
-    leaves, tree = jax.tree.flatten(like)
-    held = [jax.numpy.asarray(np.asarray(arrays[name])) for name in sorted(arrays)]
-    keyed = [
-        jax.random.wrap_key_data(x, impl=jax.random.key_impl(leaf)) if is_key(leaf) else x
-        for x, leaf in zip(held, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(tree, keyed)
+    def restored(path: Any, leaf: Any) -> Any:
+        array = jnp.asarray(np.asarray(arrays[_name(path)]))
+        if is_key(leaf):
+            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+        return array
+
+    return jax.tree_util.tree_map_with_path(restored, like)
+
+
+def _name(path: Any) -> str:
+    """As "model.hidden_1.kernel.value"."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -3,7 +3,8 @@ device or a mesh.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,17 +16,19 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._convolutions import fast_convolutions
+from jaxalign.training._objective import Objective
+from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
 
-Objective = Callable[[Any, Array], tuple[Array, dict[str, Array]]]
-Optimizer: TypeAlias = optax.GradientTransformation | Callable[[Any], optax.GradientTransformation]
+AnyMonitor: TypeAlias = Monitor | BatchMonitor
+Monitors: TypeAlias = Mapping[str, AnyMonitor]
 
 
 class TrainState(NamedTuple):
-    """Everything an update changes. Of several models every array has a leading axis, one entry a
-    model.
+    """Everything an update changes. Of several models every array has a leading axis of models.
 
     Attributes:
       step: () int32, updates done.
@@ -52,8 +55,8 @@ class Recipe(NamedTuple):
 
     Attributes:
       graph: the model without its arrays.
-      optimizer: an optax transformation, or a function that makes one of hyperparameters.
-      objective: (outputs, labels) → (loss, metrics).
+      optimizer: what has init and update, or a function that makes it of hyperparameters.
+      objective: (outputs, labels) → loss, or (loss, metrics).
       steps: updates of the whole run.
     """
 
@@ -62,131 +65,225 @@ class Recipe(NamedTuple):
     objective: Objective
     steps: int
 
-    def transformation(self, hyperparameters: Any) -> optax.GradientTransformation:
+    def transformation(self, hyperparameters: Any) -> optax.GradientTransformationExtraArgs:
         """The optimizer with its hyperparameters, if it has any."""
-        return (
-            self.optimizer
-            if isinstance(self.optimizer, optax.GradientTransformation)
-            else self.optimizer(hyperparameters)
-        )
+        if is_optimizer(self.optimizer):
+            return with_extra_arguments(self.optimizer)
+        return with_extra_arguments(self.optimizer(hyperparameters))
 
-    def start(self, module: nnx.Module, hyperparameters: Any = None) -> TrainState:
-        """The state of a module before its first update."""
-        variables = nnx.state(module)
+    def start(self, variables: nnx.State, hyperparameters: Any = None) -> TrainState:
+        """The state of a model before its first update."""
         parameters = nnx.filter_state(variables, nnx.Param)
-        return TrainState(
-            jnp.zeros((), jnp.int32),
-            variables,
-            self.transformation(hyperparameters).init(parameters),
-        )
+        optimizer = self.transformation(hyperparameters).init(parameters)
+        return TrainState(jnp.zeros((), jnp.int32), variables, optimizer)
+
+
+class PerModel(NamedTuple):
+    """What each of several models has of its own, beside its state.
+
+    Attributes:
+      hyperparameters: of its optimizer; None without any.
+      references: {monitor: {layer: features at step 0}}.
+    """
+
+    hyperparameters: Any
+    references: dict[str, dict[str, Array]]
 
 
 class Data(NamedTuple):
     """What stays the same in all chunks and for all models."""
 
-    monitor: Monitor | BatchMonitor | None
+    monitors: Monitors
     inputs: Array
     labels: Array
 
 
-def of_one(
-    recipe: Recipe, split: NamedSharding | None = None
-) -> Callable[[TrainState, Array, Any, Data], tuple]:
-    """``(state, indices, hyperparameters, data) -> (state, (rows, records))`` of one model;
-    ``split`` puts batches on a mesh.
+Run = Callable[[TrainState, Array, PerModel, Data], tuple[TrainState, tuple]]
+
+
+def without_sown(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
+    """A model's structure and arrays, without what it has sown: that grows at every call."""
+    graph, variables = nnx.split(module)
+    copy = nnx.merge(graph, variables, copy=True)
+    if nnx.pop(copy, nnx.Intermediate):
+        return nnx.split(copy)
+    return graph, variables
+
+
+def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
+    """A chunk of one model: ``(state, indices, per_model, data) -> (state, (rows, logged))``.
 
     ``indices`` are (m, every, batch) row numbers: m times, the parameters are measured and
-    ``every`` updates are made.
+    ``every`` updates are made. ``logged`` is {monitor: {layer: {measure: (m, ...)}}}.
+
+    Args:
+      recipe: what is trained.
+      split: how batches are put on a mesh.
     """
 
-    def loss_of(watch, parameters, rest, batch, answers):
-        module = nnx.merge(recipe.graph, parameters, rest, copy=True)
-        outputs, activations = (
-            (module(batch), {})
-            if watch is None
-            else record(module, watch.tap.layers, watch.tap.at, batch)
-        )
-        if not isinstance(outputs, jax.Array):
-            raise ValueError(
-                f"model must return one array of outputs, found a {type(outputs).__name__}; wrap it to pick one"
-            )
-        loss, metrics = recipe.objective(outputs, answers)
-        if jnp.shape(loss) != ():
-            raise ValueError(
-                f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; take its mean"
-            )
-        return loss, (metrics, nnx.state(module, nnx.Not(nnx.Param)), activations)
-
     def run(
-        state: TrainState, indices: Array, hyperparameters: Any, data: Data
+        state: TrainState, indices: Array, per_model: PerModel, data: Data
     ) -> tuple[TrainState, tuple]:
-        optimizer, monitor = recipe.transformation(hyperparameters), data.monitor
+        monitors = _with_references(data.monitors, per_model.references)
+        batch_tap = _batch_tap(monitors)
+        optimizer = recipe.transformation(per_model.hyperparameters)
 
-        def one_step(state, rows, watch: BatchMonitor | None = None):
-            batch, answers = data.inputs[rows], data.labels[rows]
+        def step(state: TrainState, rows: Array, tap: Tap | None = None) -> tuple:
+            batch = data.inputs[rows]
+            answers = data.labels[rows]
             if split is not None:
                 batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
             parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
-            differentiated = jax.value_and_grad(partial(loss_of, watch), has_aux=True)
-            (loss, (metrics, new_rest, activations)), gradient = fast_convolutions(differentiated)(
-                parameters, rest, batch, answers
-            )
-            updates, new_optimizer = optimizer.update(gradient, state.optimizer, parameters)
-            new = TrainState(
-                state.step + 1,
-                nnx.merge_state(optax.apply_updates(parameters, updates), new_rest),
-                new_optimizer,
-            )
-            # Chunks have one length, so that one program serves all: past the last update the state
-            # stands still.
-            kept = jax.tree.map(partial(jnp.where, state.step < recipe.steps), new, state)
-            samples = OrderedDict() if watch is None else watch.sample(activations, answers)
-            return kept, (Rows(state.step, loss, metrics), samples)
 
-        def measured_steps(state, indices):
-            if isinstance(
-                monitor, BatchMonitor
-            ):  # its first step is measured on the way, the others are not
-                state, (first, samples) = one_step(state, indices[0], monitor)
-                state, (others, _) = jax.lax.scan(one_step, state, indices[1:])
-                return state, (
-                    jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, others),
-                    samples,
-                )
-            samples = (
-                OrderedDict() if monitor is None else fast_convolutions(monitor.sample)(state.model)
+            def loss_of(parameters: nnx.State, tap: Tap | None = None) -> tuple:
+                return _loss(recipe, tap, parameters, rest, batch, answers)
+
+            differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
+            (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
+            updates, optimizer_state = optimizer.update(
+                gradient,
+                state.optimizer,
+                parameters,
+                # What line searches and step-size rules ask for: the same batch, the same other
+                # state, the same random keys.
+                value=loss,
+                grad=gradient,
+                value_fn=lambda parameters: loss_of(parameters)[0],
             )
-            state, (rows, _) = jax.lax.scan(one_step, state, indices)
-            return state, (rows, samples)
+            model = nnx.merge_state(optax.apply_updates(parameters, updates), aux.rest)
+            moved = TrainState(state.step + 1, model, optimizer_state)
+            # Chunks have one length, so that one program serves all: past the last update the
+            # state stands still.
+            moved = jax.tree.map(partial(jnp.where, state.step < recipe.steps), moved, state)
+            samples = _samples_of_batch(monitors, aux, answers) if tap is not None else {}
+            return moved, (Rows(state.step, loss, aux.metrics), samples)
+
+        def measured_steps(state: TrainState, indices: Array) -> tuple:
+            samples = {
+                name: fast_convolutions(m.sample)(state.model) for name, m in monitors.items()
+            }
+            if batch_tap is None:
+                state, (rows, _) = jax.lax.scan(step, state, indices)
+                return state, (rows, samples)
+            # The first step is measured on the way, the others are not.
+            state, (first, of_batch) = step(state, indices[0], batch_tap)
+            state, (others, _) = jax.lax.scan(step, state, indices[1:])
+            rows = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, others)
+            return state, (rows, samples | of_batch)
 
         state, (rows, samples) = jax.lax.scan(measured_steps, state, indices)
-        records = OrderedDict() if monitor is None else jax.vmap(monitor.finish)(samples)
-        return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), records)
+        _require_own_names(rows.metrics, monitors)
+        logged = {name: jax.vmap(m.finish)(samples[name]) for name, m in monitors.items()}
+        return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), logged)
 
     return run
 
 
-def of_several(recipe: Recipe, *, same_batches: bool, hyperparameters: bool) -> Callable:
-    """The same of several models as one vmapped program: rows and records get an axis of models
-    after that of the steps.
+class _Aux(NamedTuple):
+    """What a forward pass gives beside its loss."""
+
+    metrics: dict[str, Array]
+    rest: nnx.State  # the variables that are no parameters, updated
+    outputs: Array
+    activations: OrderedDict[str, Array]
+
+
+def _loss(
+    recipe: Recipe,
+    tap: Tap | None,
+    parameters: nnx.State,
+    rest: nnx.State,
+    batch: Array,
+    answers: Array,
+) -> tuple[Array, _Aux]:
+    module = nnx.merge(recipe.graph, parameters, rest, copy=True)
+    activations: OrderedDict[str, Array] = OrderedDict()
+    if tap is None:
+        outputs = module(batch)
+    else:
+        outputs, activations = record(module, tap.layers, tap.at, batch)
+    if not isinstance(outputs, jax.Array):
+        raise ValueError(
+            f"model must return one array of outputs, found a {type(outputs).__name__}; "
+            "wrap it to pick one"
+        )
+    result = recipe.objective(outputs, answers)
+    loss, metrics = result if isinstance(result, tuple) else (result, {})
+    if jnp.shape(loss) != ():
+        raise ValueError(
+            f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; "
+            "take its mean"
+        )
+    updated = _known_variables(nnx.state(module, nnx.Not(nnx.Param)), rest)
+    return loss, _Aux(metrics, updated, outputs, activations)
+
+
+def _known_variables(updated: nnx.State, before: nnx.State) -> nnx.State:
+    """The updated variables that were there before: what the model has sown meanwhile is dropped."""
+    known = dict(nnx.to_flat_state(before))
+    kept = [(path, variable) for path, variable in nnx.to_flat_state(updated) if path in known]
+    return nnx.from_flat_state(kept)
+
+
+def _batch_tap(monitors: Monitors) -> Tap | None:
+    """The layers of the training batch that a monitor reads; ``fit`` allows one such monitor."""
+    taps = [m.batch_tap for m in monitors.values() if m.batch_tap is not None]
+    return taps[0] if taps else None
+
+
+def _samples_of_batch(monitors: Monitors, aux: _Aux, answers: Array) -> dict[str, Any]:
+    return {
+        name: m.sample_of_batch(aux.activations, aux.outputs, answers)
+        for name, m in monitors.items()
+        if m.batch_tap is not None
+    }
+
+
+def _require_own_names(metrics: Mapping[str, Array], monitors: Monitors) -> None:
+    """Raise for a metric with the name of a logged column, or of a measure."""
+    measures = {name for m in monitors.values() for name, _ in m.measurement.measures}
+    for name in metrics:
+        if name in measures:
+            raise ValueError(
+                f"measure {name!r} has the name of a metric of the objective; rename one of them"
+            )
+        if name in ("step", "loss", "layers"):
+            raise ValueError(
+                f"metric {name!r} of the objective has the name of a logged column; rename it"
+            )
+
+
+def _with_references(
+    monitors: Monitors, references: Mapping[str, dict[str, Array]]
+) -> dict[str, AnyMonitor]:
+    return {
+        name: replace(m, references=references[name]) if references.get(name) else m
+        for name, m in monitors.items()
+    }
+
+
+def of_several(recipe: Recipe, *, same_batches: bool, hyperparameters: bool) -> Run:
+    """A chunk of several models as one vmapped program: what is logged has an axis of models after
+    that of the steps.
 
     Args:
       recipe: of each.
       same_batches: whether they see the same indices, or each its own, along a leading axis.
       hyperparameters: whether each has its own, along a leading axis.
     """
-    axes = (0, None if same_batches else 0, 0 if hyperparameters else None, None)
+    own = PerModel(0 if hyperparameters else None, 0)  # type: ignore[arg-type]  # axes, no arrays
+    axes = (0, None if same_batches else 0, own, None)
     return jax.vmap(of_one(recipe), in_axes=axes, out_axes=(0, 1))
 
 
-def compiled(run: Callable, mesh: Mesh | None, axes: tuple[P, P, P] | None = None) -> Callable:
+def compiled(run: Run, mesh: Mesh | None, axes: tuple[P, P, P] | None = None) -> Run:
     """``run`` jitted; over a mesh with everything it returns on every device.
 
     Args:
       run: of one model or several.
       mesh: of one axis, or None.
-      axes: of several models over a mesh, how their state, indices and hyperparameters are split;
-        the state stays so.
+      axes: of several models over a mesh, how their state, indices and what each has of its own are
+        split; the state stays so.
     """
     if mesh is None:
         return jax.jit(run, donate_argnums=(0,))
@@ -195,8 +292,11 @@ def compiled(run: Callable, mesh: Mesh | None, axes: tuple[P, P, P] | None = Non
         return jax.jit(run, donate_argnums=(0,), out_shardings=everywhere)
     models = axes[0]
     apart = jax.shard_map(
-        run, mesh=mesh, in_specs=(*axes, P()), out_specs=(models, P(None, *models)), check_vma=False
+        run,
+        mesh=mesh,
+        in_specs=(*axes, P()),
+        out_specs=(models, P(None, *models)),
+        check_vma=False,
     )
-    return jax.jit(
-        apart, donate_argnums=(0,), out_shardings=(NamedSharding(mesh, models), everywhere)
-    )
+    out = (NamedSharding(mesh, models), everywhere)
+    return jax.jit(apart, donate_argnums=(0,), out_shardings=out)

@@ -2,17 +2,15 @@
 over it.
 """
 
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.mesh import one_axis, put
-from jaxalign.monitoring import BatchMonitor
-from jaxalign.training._chunk import Data, TrainState
+from jaxalign.training._chunk import Data, PerModel, TrainState
 
 
 class Layout(NamedTuple):
@@ -32,16 +30,14 @@ class Layout(NamedTuple):
     @property
     def rows(self) -> NamedSharding | None:
         """How the rows of a batch are split, or None where they are not."""
-        return (
-            None
-            if self.mesh is None or self.models is not None
-            else NamedSharding(self.mesh, P(*self.mesh.axis_names))
-        )
+        if self.mesh is None or self.models is not None:
+            return None
+        return NamedSharding(self.mesh, P(*self.mesh.axis_names))
 
     @property
     def axes(self) -> tuple[P, P, P] | None:
-        """How state, indices and hyperparameters of several models are split, or None where they
-        are not.
+        """How state, indices and what each of several models has of its own are split, or None
+        where they are not.
         """
         if self.mesh is None or self.models is None:
             return None
@@ -49,33 +45,32 @@ class Layout(NamedTuple):
         return axis, P() if self.same_batches else axis, axis
 
     @property
-    def first_process(self) -> bool:
-        """Whether this process is the one that speaks for the run."""
-        return self.mesh is None or self.mesh.devices.flat[0].process_index == jax.process_index()
+    def is_first_process(self) -> bool:
+        """Whether this process is the one that writes and calls back."""
+        if self.mesh is None:
+            return True
+        return self.mesh.devices.flat[0].process_index == jax.process_index()
+
+    @property
+    def spans_processes(self) -> bool:
+        """Whether other processes train the same run."""
+        return self.mesh is not None and len({d.process_index for d in self.mesh.devices.flat}) > 1
 
     def place(
-        self, state: TrainState, hyperparameters: Any, data: Data
-    ) -> tuple[TrainState, Any, Data]:
+        self, state: TrainState, per_model: PerModel, data: Data
+    ) -> tuple[TrainState, PerModel, Data]:
         """All arrays where the run wants them."""
         if self.mesh is None:
-            return state, hyperparameters, data
+            return state, per_model, data
         everywhere = NamedSharding(self.mesh, P())
-        split = (
-            everywhere
-            if self.models is None
-            else NamedSharding(self.mesh, P(*self.mesh.axis_names))
-        )
-        monitor, rest = data.monitor, data._replace(monitor=None)
-        if self.models is not None or monitor is None:
-            monitor = put(monitor, everywhere)
-        elif isinstance(monitor, BatchMonitor):
-            monitor = put(
-                replace(monitor, reading=replace(monitor.reading, mesh=self.mesh)), everywhere
-            )
-        else:
-            monitor = monitor.over(self.mesh)
-        rest = put(rest, everywhere)
-        return *put((state, hyperparameters), split), rest._replace(monitor=monitor)
+        split = NamedSharding(self.mesh, P(*self.mesh.axis_names))
+        rest = put(data._replace(monitors={}), everywhere)
+        if self.models is not None:
+            monitors = put(dict(data.monitors), everywhere)
+            return *put((state, per_model), split), rest._replace(monitors=monitors)
+        monitors = {name: m.over(self.mesh) for name, m in data.monitors.items()}
+        own = PerModel(put(per_model.hyperparameters, everywhere), put(per_model.references, split))
+        return put(state, everywhere), own, rest._replace(monitors=monitors)
 
     def whole(self, state: TrainState) -> TrainState:
         """The state, all of it in every process."""
@@ -93,20 +88,20 @@ def layout(mesh: Mesh | None, models: int | None, same_batches: bool, batch_size
     """The Layout on a mesh, checked.
 
     Raises:
-      ValueError: a mesh of more axes than one, or of a number of devices that does not divide the
-        models, or, of a single one, its batches.
+      ValueError: a mesh of several axes, or whose number of devices does not divide the models, or,
+        of a single one, its batches.
     """
     if mesh is None:
         return Layout(None, models, same_batches)
-    mesh, name, count = (
-        one_axis(mesh),
-        "batch_size" if models is None else "the number of models",
-        models or batch_size,
-    )
+    mesh = one_axis(mesh)
+    name = "batch_size" if models is None else "the number of models"
+    count = models or batch_size
     if count % mesh.size:
-        more = -(-count // mesh.size) * mesh.size
-        fewer = f"{more - mesh.size} or " if more > mesh.size else ""
+        above = -(-count // mesh.size) * mesh.size
+        below = above - mesh.size
+        choices = f"{below} or {above}" if below else f"{above}"
         raise ValueError(
-            f"{name} must be a multiple of the mesh's {mesh.size} devices, found {count}; take {fewer}{more}, or fewer devices"
+            f"{name} must be a multiple of the mesh's {mesh.size} devices, found {count}; "
+            f"take {choices}, or fewer devices"
         )
     return Layout(mesh, models, same_batches)

@@ -1,8 +1,14 @@
 """What a network is trained for: objectives ``(outputs, labels) -> (loss, {metric name: value})``."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+Objective = Callable[[Any, Array], Any]
+"""(outputs, labels) → scalar loss, or (scalar loss, {metric: scalar})."""
 
 
 def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:

@@ -11,8 +11,21 @@ MEASURES = {
     "alignment_area": ja.alignment_area,
     "aligned_rank": ja.aligned_rank,
     "predicted_convergence": lambda s: ja.predicted_convergence(s, jnp.array([0, 1, 30])),
-    "random_label_curve": lambda s: ja.random_label_curve(s, jnp.array([0.0, 0.5, 2.0]), 20),
+    "isotropic_null": lambda s: ja.alignment_curve(ja.isotropic_null(s), jnp.array([0.5, 2.0])),
 }
+
+
+def made(sigma, energy, total) -> ja.Spectrum:
+    """A spectrum of one target, of full rank."""
+    return ja.Spectrum(
+        singular_values=jnp.array(sigma),
+        energy=jnp.array(energy)[:, None],
+        total=jnp.array([total]),
+        num_samples=jnp.array(len(sigma)),
+        rank=jnp.array(len(sigma)),
+        route=jnp.array(0),
+        dtype="float32",
+    )
 
 
 def example(rng, n=20, d=5, k=2):
@@ -49,7 +62,7 @@ def test_curve_at_one_threshold_is_alignment(rng):
 
 
 def test_a_threshold_at_a_singular_value_counts_it():
-    s = ja.Spectrum(jnp.array([2.0, 1.0]), jnp.array([[3.0], [4.0]]), jnp.array([9.0]))
+    s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     assert ja.alignment_curve(s, 2.0) == 3
     assert ja.alignment_curve(s, 1.0) == 7
     assert ja.alignment_curve(s, 2.0001) == 0
@@ -110,7 +123,7 @@ def test_predicted_convergence_is_that_of_gradient_descent(rng, share):
 
 
 def test_many_small_steps_keep_their_digits():
-    s = ja.Spectrum(jnp.array([1000.0, 1.0]), jnp.array([[1.0], [1.0]]), jnp.array([2.0]))
+    s = made([1000.0, 1.0], [1.0, 1.0], 2.0)
     found = ja.predicted_convergence(s, [1, 10**6])
     np.testing.assert_allclose(
         found.ravel(), [(1 - 1e-6) ** 2, (1 - 1e-6) ** (2 * 10**6)], rtol=1e-6
@@ -149,6 +162,6 @@ def test_nothing_is_learned_of_a_representation_of_zeros(rng):
     ],
 )
 def test_steps_that_mean_nothing_are_explained(steps, step_size, message):
-    s = ja.Spectrum(jnp.array([2.0, 1.0]), jnp.array([[3.0], [4.0]]), jnp.array([9.0]))
+    s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     with pytest.raises(ValueError, match=message):
         ja.predicted_convergence(s, steps, step_size=step_size)

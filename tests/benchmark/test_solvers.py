@@ -5,7 +5,11 @@ from jaxalign.benchmark.problem import Shape, errors, exact, example
 from jaxalign.benchmark.solvers import OURS, PRODUCTS, Data, as_answer, solvers
 
 
-@pytest.mark.parametrize("shape", [Shape(80, 6), Shape(80, 20), Shape(80, 6, 3)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [Shape(80, 20), pytest.param(Shape(80, 6), marks=pytest.mark.slow), Shape(80, 6, 3)],
+    ids=str,
+)
 def test_everyone_answers_the_same_question(shape):
     """Every racer gives σ and (UᵀY)² of these matrices, as well as float32 can at this condition;
     ours as float64 can.

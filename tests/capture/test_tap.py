@@ -40,9 +40,20 @@ class Net(nnx.Module):
         return self.head(nnx.relu(x))
 
 
-@pytest.fixture
-def net():
+@pytest.fixture(scope="module")
+def built():
     return Net(nnx.Rngs(0))
+
+
+@pytest.fixture
+def net(built):
+    return nnx.clone(built)
+
+
+def sequential(outputs, seed=0):
+    """Two layers with a functional relu between them."""
+    rngs = nnx.Rngs(seed)
+    return nnx.Sequential(nnx.Linear(4, 3, rngs=rngs), nnx.relu, nnx.Linear(3, outputs, rngs=rngs))
 
 
 @pytest.fixture
@@ -63,9 +74,7 @@ def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
 
 
 def test_output_and_activations_are_those_of_the_model(x, x64):
-    model = nnx.Sequential(
-        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 2, rngs=nnx.Rngs(1))
-    )
+    model = sequential(2)
     first, last = model.layers[0], model.layers[2]
     hidden = first(x)
     output, outputs = ja.tap(model)(nnx.state(model), x)
@@ -74,9 +83,8 @@ def test_output_and_activations_are_those_of_the_model(x, x64):
     np.testing.assert_array_equal(outputs["layers.2"], last(nnx.relu(hidden)))
     _, inputs = ja.tap(model, at="input")(nnx.state(model), x)
     np.testing.assert_array_equal(inputs["layers.0"], x)
-    np.testing.assert_array_equal(
-        inputs["layers.2"], nnx.relu(hidden)
-    )  # a functional relu, seen from the next layer
+    # A functional relu, seen from the next layer.
+    np.testing.assert_array_equal(inputs["layers.2"], nnx.relu(hidden))
 
 
 def test_keyword_inputs_are_captured():
@@ -112,7 +120,8 @@ def test_filters_by_name_type_and_predicate(net, x, layers, expected):
 def test_a_layer_that_is_not_there_raises_with_the_names_there_are(net):
     with pytest.raises(
         ValueError,
-        match=r"layers \['conv\*'\] are not layers of the model; the names there are: .*head.*shared",
+        match=r"layers \['conv\*'\] are not layers of the model; "
+        r"the names there are: .*head.*shared",
     ):
         ja.tap(net, ["head", "conv*"])
 
@@ -121,7 +130,8 @@ def test_a_layer_that_is_never_called_raises_with_the_names_that_are(net, x):
     tap = ja.tap(net, ["head", "unused"])
     with pytest.raises(
         ValueError,
-        match=r"layers \['unused'\] were asked for .* never computed, or is no array; the names there are: head",
+        match=r"layers \['unused'\] were asked for .* never computed, or is no array; "
+        r"the names there are: head",
     ):
         tap(nnx.state(net), x)
 
@@ -179,20 +189,9 @@ def test_pure_and_leaves_the_model_and_its_classes_alone(net, x):
 
 
 def test_vmap_over_seeds_and_grad(x):
-    def state_of(seed):
-        return nnx.state(
-            nnx.Sequential(
-                nnx.Linear(4, 3, rngs=nnx.Rngs(seed)),
-                nnx.relu,
-                nnx.Linear(3, 1, rngs=nnx.Rngs(seed)),
-            )
-        )
-
-    model = nnx.Sequential(
-        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(0))
-    )
+    model = sequential(1)
     tap = ja.tap(model)
-    states = [state_of(seed) for seed in range(3)]
+    states = [nnx.state(sequential(1, seed)) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     _, together = jax.jit(jax.vmap(tap, (0, None)))(stacked, x)
     for i, state in enumerate(states):
@@ -209,17 +208,15 @@ def test_inside_grad_with_batch_norm_in_training_mode(net, x):
     parameters, rest = nnx.split_state(nnx.state(net), nnx.Param, ...)
 
     def area(parameters):
-        _, activations = ja.tap(net, "blocks.10")(nnx.merge_state(parameters, rest), x)
+        _, activations = ja.tap(net, "blocks.1")(nnx.merge_state(parameters, rest), x)
         targets = jnp.array([[1.0], [-1], [1], [-1], [1], [-1]])
-        return ja.alignment_area(ja.spectrum(ja.prepare(activations["blocks.10"]), targets)).sum()
+        return ja.alignment_area(ja.spectrum(ja.prepare(activations["blocks.1"]), targets)).sum()
 
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(jax.jit(jax.grad(area))(parameters)))
 
 
 def test_an_unused_capture_costs_nothing(x):
-    model = nnx.Sequential(
-        nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(3, 1, rngs=nnx.Rngs(1))
-    )
+    model = sequential(1)
     graph, state = nnx.split(model)
     tap = ja.tap(model)
 
@@ -279,12 +276,12 @@ def test_rows_over_devices(net, x):
     net.eval()
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     rows, everywhere = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
-    tap = ja.tap(net, "blocks.10")
+    tap = ja.tap(net, "blocks.1")
 
-    def both(state, x):
-        return tap(state, x)[1]["blocks.10"]
+    def activation(state, x):
+        return tap(state, x)[1]["blocks.1"]
 
-    split = jax.jit(jax.shard_map(both, mesh=mesh, in_specs=(everywhere, rows), out_specs=rows))
+    split = jax.shard_map(activation, mesh=mesh, in_specs=(everywhere, rows), out_specs=rows)
     np.testing.assert_allclose(
-        split(nnx.state(net), x), both(nnx.state(net), x), rtol=1e-5, atol=1e-6
+        jax.jit(split)(nnx.state(net), x), activation(nnx.state(net), x), rtol=1e-5, atol=1e-6
     )

@@ -7,10 +7,10 @@ from flax import nnx
 
 @pytest.fixture(scope="session")
 def filled():
-    """``filled(build, array_of)``: the model of ``build(rngs=...)`` with array_of(path, shape) for
-    parameters and statistics.
+    """``filled(build, array_of)``: the model of ``build(rngs=...)``, its parameters and statistics
+    being array_of(path, shape).
 
-    Initial weights would have to be compiled, which takes longer than most tests.
+    Compiling the initial weights would take longer than most tests.
     """
 
     def fill(build, array_of):
@@ -33,9 +33,7 @@ def filled():
 
 @pytest.fixture(scope="session")
 def random_model(filled):
-    """``random_model(build)``: kernels are He-normal, all else is near one or zero, whatever keeps
-    variances positive.
-    """
+    """``random_model(build)``: kernels and embeddings are random, all else is near one or zero."""
 
     def make(build):
         rng = np.random.default_rng(0)
@@ -44,8 +42,16 @@ def random_model(filled):
             noise = rng.standard_normal(shape)
             if path[-1] == "kernel":
                 return noise * (2 / np.prod(shape[:-1])) ** 0.5
+            if path[-1] == "embedding":
+                return noise
             return np.exp(0.1 * noise) if path[-1] in ("scale", "var") else 0.1 * noise
 
         return filled(build, array_of)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forward():
+    """``forward(model, *arguments)``: a call as one program; eagerly, each operation is compiled."""
+    return nnx.jit(lambda model, *arguments: model(*arguments))

@@ -42,7 +42,7 @@ def weights_of(tensors):
 
 
 CASES = {
-    "resnet18": (resnet18, 64),
+    "resnet18": (resnet18, 33),
     "resnet50": (resnet50, 64),
     "vgg16": (partial(VGG, VGG16, 10, hidden=64), 64),
     "vgg16_bn": (partial(VGG, VGG16, 10, batch_norm=True, hidden=64), 32),
@@ -51,7 +51,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# One network per kind of block; the others take longest to compile.
+FAST = ("resnet18", "vgg16", "squeezenet1_1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in CASES],
+)
 def test_every_layer_is_that_of_torch(torch_reference, filled, rng, name):
     build, pixels = CASES[name]
     images = rng.standard_normal((2, pixels, pixels, 3)).astype(np.float32)

@@ -1,12 +1,12 @@
 """The published MiniLM: its embeddings are those of torch's encoder, and transformers' own."""
 
 import importlib.util
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxalign.data import WordPiece
 from jaxalign.data._wordpiece import SPECIAL
@@ -56,9 +56,9 @@ def test_embeddings_are_those_of_torch(torch_reference, encoder):
     np.testing.assert_allclose(encoder(texts), expected, atol=1e-5)
 
 
-def test_texts_are_cut_to_256_tokens_and_batches_change_nothing():
+def test_texts_are_cut_to_256_tokens_and_batches_change_nothing(random_model):
     tokenizer = WordPiece({token: i for i, token in enumerate((*SPECIAL, "a", "b"))})
-    small = BERT(6, 4, 1, 1, positions=256, rngs=nnx.Rngs(0))
+    small = random_model(partial(BERT, 6, 4, 1, 1, positions=256))
     encoder = _sentences.SentenceEncoder(small, tokenizer, "random")
     texts = ["a b " * 200, "a b " * 127, "b", "a a"]
     found = encoder(texts)

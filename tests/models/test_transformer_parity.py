@@ -76,7 +76,9 @@ def test_vit_is_that_of_torch(torch_reference, rng, layout, names):
     reference = torch_reference.random_vit(32, 3, HEADS, 10, IMAGE, PATCH)
     images = rng.standard_normal((2, IMAGE, IMAGE, 3)).astype(np.float32)
     expected, blocks = torch_reference.vit_outputs(reference, images)
-    model = ViT(32, 3, HEADS, 10, image=IMAGE, patch=PATCH, rngs=nnx.Rngs(0))
+    model = nnx.eval_shape(
+        lambda: ViT(32, 3, HEADS, 10, image=IMAGE, patch=PATCH, rngs=nnx.Rngs(0))
+    )
     assign(
         model,
         layout({name: tensor.numpy() for name, tensor in reference.state_dict().items()}),
@@ -87,6 +89,13 @@ def test_vit_is_that_of_torch(torch_reference, rng, layout, names):
     assert list(activations) == list(blocks) == list(model.post_activations)
     for name, theirs in blocks.items():
         assert relative_error(activations[name], theirs) < 1e-4, name
+
+
+def bert(depth):
+    """Shapes alone: every weight comes from the tensors."""
+    return nnx.eval_shape(
+        lambda: BERT(40, 16, depth, HEADS, positions=12, hidden=48, rngs=nnx.Rngs(0))
+    )
 
 
 @pytest.fixture
@@ -143,7 +152,7 @@ def test_bert_is_that_of_torch(torch_reference, rng, bert_tensors, layout):
     ids = rng.integers(0, 40, (3, 9)).astype(np.int32)
     mask = np.arange(9) < np.array([[9], [5], [1]])
     expected, pooled = torch_reference.bert_outputs(bert_tensors, HEADS, ids, mask)
-    model = BERT(40, 16, 3, HEADS, positions=12, hidden=48, rngs=nnx.Rngs(0))
+    model = bert(3)
     assign(model, layout(bert_tensors), rename=OLD_NAMES)
     output, activations = jax.jit(ja.tap(model, model.post_activations))(
         nnx.state(model), ids, mask
@@ -157,6 +166,6 @@ def test_bert_is_that_of_torch(torch_reference, rng, bert_tensors, layout):
 
 
 def test_weights_of_another_architecture_are_refused_by_name(bert_tensors):
-    model = BERT(40, 16, 2, HEADS, positions=12, hidden=48, rngs=nnx.Rngs(0))
+    model = bert(2)
     with pytest.raises(ValueError, match=r"encoder\.layer\.2\.attention"):
         assign(model, bert_tensors, rename=OLD_NAMES)

@@ -1,3 +1,5 @@
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,47 +14,57 @@ TOKENS = np.array([[1, 7, 2, 0], [3, 4, 5, 6]])
 MASK = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
 
 
-def small_vit(depth=2, **options):
-    return ViT(8, depth, 2, 3, image=16, patch=8, **options, rngs=nnx.Rngs(0))
+def small_vit(*, depth=2, rngs, **options):
+    return ViT(8, depth, 2, 3, image=16, patch=8, **options, rngs=rngs)
 
 
-def small_bert(depth=2, **options):
-    return BERT(20, 8, depth, 2, positions=8, **options, rngs=nnx.Rngs(0))
+def small_bert(*, depth=2, rngs, **options):
+    return BERT(20, 8, depth, 2, positions=8, **options, rngs=rngs)
 
 
-def small_decoder(depth=2, **options):
-    return Decoder(20, 8, depth, 2, positions=8, **options, rngs=nnx.Rngs(0))
+def small_decoder(*, depth=2, rngs, **options):
+    return Decoder(20, 8, depth, 2, positions=8, **options, rngs=rngs)
 
 
+@cache
 def shapes(build):
     """The model as shapes alone, which no compilation is needed for."""
-    return nnx.eval_shape(build)
+    return nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+
+
+def inputs_of(build):
+    return jnp.ones((2, 16, 16, 3)) if build is small_vit else TOKENS
+
+
+attend_in_jit = jax.jit(attend, static_argnums=3)
 
 
 def test_attention_of_one_head_is_its_formula(rng):
     query, key, value = rng.standard_normal((3, 2, 5, 4)).astype(np.float32)
     weights = np.exp(query @ key.transpose(0, 2, 1) / 2)
     weights /= weights.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(attend(query, key, value, 1), weights @ value, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        attend_in_jit(query, key, value, 1), weights @ value, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_heads_are_stretches_of_features_that_do_not_mix(rng):
     query, key, value = rng.standard_normal((3, 2, 5, 6)).astype(np.float32)
     apart = [
-        attend(query[..., i : i + 2], key[..., i : i + 2], value[..., i : i + 2], 1)
+        attend_in_jit(query[..., i : i + 2], key[..., i : i + 2], value[..., i : i + 2], 1)
         for i in (0, 2, 4)
     ]
     np.testing.assert_allclose(
-        attend(query, key, value, 3), np.concatenate(apart, axis=-1), rtol=1e-5, atol=1e-6
+        attend_in_jit(query, key, value, 3), np.concatenate(apart, axis=-1), rtol=1e-5, atol=1e-6
     )
 
 
 def test_masked_positions_are_as_good_as_absent(rng):
     query, key, value = rng.standard_normal((3, 1, 5, 4)).astype(np.float32)
     mask = np.array([[1, 1, 1, 0, 0]])
-    found = attend(query, key, value, 2, mask=mask)
+    found = attend_in_jit(query, key, value, 2, mask=mask)
     np.testing.assert_allclose(
-        found, attend(query, key[:, :3], value[:, :3], 2), rtol=1e-5, atol=1e-6
+        found, attend_in_jit(query, key[:, :3], value[:, :3], 2), rtol=1e-5, atol=1e-6
     )
 
 
@@ -60,56 +72,59 @@ def test_masked_positions_are_as_good_as_absent(rng):
     ("build", "parameters"),
     [
         (vit_s_16, 22_050_664),
-        (vit_b_16, 86_567_656),
-        (bert_base, 109_482_240),
+        pytest.param(vit_b_16, 86_567_656, marks=pytest.mark.slow),
+        pytest.param(bert_base, 109_482_240, marks=pytest.mark.slow),
         (minilm_l6, 22_713_216),
     ],
 )
 def test_published_models_have_their_published_size(build, parameters):
-    state = nnx.state(shapes(lambda: build(rngs=nnx.Rngs(0))), nnx.Param)
+    state = nnx.state(shapes(build), nnx.Param)
     assert sum(leaf.size for leaf in jax.tree.leaves(state)) == parameters
 
 
 @pytest.mark.parametrize("build", [small_vit, small_bert, small_decoder])
 def test_post_activations_are_the_blocks_in_the_order_they_run(build):
     model = shapes(build)
-    x = jnp.ones((2, 16, 16, 3)) if build is small_vit else TOKENS
-    _, activations = jax.eval_shape(ja.tap(model, model.post_activations), nnx.state(model), x)
+    tap = ja.tap(model, model.post_activations)
+    _, activations = jax.eval_shape(tap, nnx.state(model), inputs_of(build))
     assert tuple(activations) == model.post_activations
     assert {a.shape for a in activations.values()} == {(2, 5 if build is small_vit else 4, 8)}
 
 
 @pytest.mark.parametrize("build", [small_vit, small_bert, small_decoder])
-def test_dropout_drops_in_training_mode_only(build):
-    model, plain = build(depth=1, dropout=0.5), build(depth=1)
-    x = jnp.ones((2, 16, 16, 3)) if build is small_vit else TOKENS
+def test_dropout_drops_in_training_mode_only(random_model, forward, build):
+    model = random_model(partial(build, depth=1, dropout=0.5))
+    plain = random_model(partial(build, depth=1))
+    x = inputs_of(build)
     nnx.update(model, nnx.state(plain, nnx.Param))
-    first, second = jax.tree.leaves(model(x))[0], jax.tree.leaves(model(x))[0]
+    first, second = (jax.tree.leaves(forward(model, x))[0] for _ in range(2))
     assert not np.allclose(first, second)
     model.eval()
-    np.testing.assert_array_equal(jax.tree.leaves(model(x))[0], jax.tree.leaves(plain(x))[0])
+    np.testing.assert_array_equal(
+        jax.tree.leaves(forward(model, x))[0], jax.tree.leaves(forward(plain, x))[0]
+    )
 
 
-def test_vit_sees_where_a_patch_is(rng):
-    model = small_vit(depth=1)
+def test_vit_sees_where_a_patch_is(random_model, forward, rng):
+    model = random_model(partial(small_vit, depth=1))
     image = rng.standard_normal((1, 16, 16, 3)).astype(np.float32)
     swapped = np.concatenate([image[:, 8:], image[:, :8]], axis=1)
-    assert not np.allclose(model(image), model(swapped), atol=1e-4)
+    assert not np.allclose(forward(model, image), forward(model, swapped), atol=1e-4)
     model.encoder.pos_embedding[...] = jnp.zeros_like(model.encoder.pos_embedding[...])
-    np.testing.assert_allclose(model(image), model(swapped), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(forward(model, image), forward(model, swapped), rtol=1e-4, atol=1e-5)
 
 
-def test_a_token_of_the_decoder_sees_none_that_follow():
-    model = small_decoder()
+def test_a_token_of_the_decoder_sees_none_that_follow(random_model, forward):
+    model = random_model(partial(small_decoder, depth=1))
     changed = TOKENS.copy()
     changed[:, 3] = 9
-    before, after = model(TOKENS), model(changed)
+    before, after = forward(model, TOKENS), forward(model, changed)
     np.testing.assert_allclose(before[:, :3], after[:, :3], rtol=1e-5, atol=1e-6)
     assert not np.allclose(before[:, 3], after[:, 3])
 
 
-def test_the_decoder_learns_and_is_tied():
-    model = small_decoder()
+def test_the_decoder_learns_and_is_tied(random_model):
+    model = random_model(small_decoder)
 
     def loss(model):
         return -jax.nn.log_softmax(model(TOKENS[:, :-1]))[:, jnp.arange(3), TOKENS[1, 1:]].mean()
@@ -119,23 +134,27 @@ def test_the_decoder_learns_and_is_tied():
     assert not any("head" in str(path) for path, _ in nnx.to_flat_state(nnx.state(model)))
 
 
-def test_padding_does_not_change_an_embedding():
-    model = small_bert()
-    alone, padded = embed(model, TOKENS[:1, :3], MASK[:1, :3]), embed(model, TOKENS, MASK)
+def test_padding_does_not_change_an_embedding(random_model):
+    model = random_model(partial(small_bert, depth=1))
+    in_jit = nnx.jit(embed)
+    padded = in_jit(model, TOKENS, MASK)
+    alone = in_jit(model, TOKENS[:1, :3], MASK[:1, :3])
     np.testing.assert_allclose(alone[0], padded[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(padded, axis=1), 1, rtol=1e-6)
-    inside = jax.jit(lambda tokens: embed(model, tokens, MASK))(TOKENS)
-    np.testing.assert_allclose(inside, padded, rtol=1e-5, atol=1e-6)
-
-
-def test_segments_count_and_the_pooler_can_be_left_out():
-    model = small_bert(depth=1, pooler=False)
-    assert model(TOKENS).pooled is None
-    assert not np.allclose(
-        model(TOKENS).tokens, model(TOKENS, segments=np.ones_like(TOKENS)).tokens
+    no_blocks = random_model(partial(small_bert, depth=0, pooler=False))
+    np.testing.assert_allclose(
+        in_jit(no_blocks, TOKENS, MASK), embed(no_blocks, TOKENS, MASK), rtol=1e-5, atol=1e-6
     )
-    np.testing.assert_array_equal(
-        model(TOKENS).tokens, model(TOKENS, np.ones_like(TOKENS), np.zeros_like(TOKENS)).tokens
+
+
+def test_segments_count_and_the_pooler_can_be_left_out(random_model, forward):
+    model = random_model(partial(small_bert, depth=1, pooler=False))
+    ones, zeros = np.ones_like(TOKENS), np.zeros_like(TOKENS)
+    alone = forward(model, TOKENS)
+    assert alone.pooled is None
+    assert not np.allclose(alone.tokens, forward(model, TOKENS, ones, ones).tokens)
+    np.testing.assert_allclose(
+        alone.tokens, forward(model, TOKENS, ones, zeros).tokens, rtol=1e-5, atol=1e-6
     )
 
 

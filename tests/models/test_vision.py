@@ -2,7 +2,6 @@
 mode, transforms.
 """
 
-import importlib
 import math
 from functools import partial
 from unittest import mock
@@ -21,6 +20,7 @@ from jaxalign.models import (
     EfficientNetLite,
     ResNet,
     SqueezeNet,
+    _efficientnet_lite,
     efficientnet_lite,
     resnet18,
     resnet34,
@@ -31,6 +31,12 @@ from jaxalign.models import (
 from jaxalign.models._efficientnet_lite import STAGES, Block, Scaling
 from jaxalign.models._resnet import BasicBlock, Bottleneck
 from jaxalign.models._vgg import AdaptiveAveragePool
+
+
+def sweep(names, *fast):
+    """All names, those that are not ``fast`` marked slow."""
+    return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
+
 
 PUBLISHED = {
     "resnet18": (resnet18, 11_689_512),
@@ -49,7 +55,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", sweep(PUBLISHED, "resnet18", "vgg11_bn", "squeezenet1_1"))
 def test_number_of_parameters_is_the_published_one(name):
     build, published = PUBLISHED[name]
     shapes = nnx.state(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))), nnx.Param)
@@ -58,10 +64,7 @@ def test_number_of_parameters_is_the_published_one(name):
 
 def small_efficientnet_lite(*, rngs):
     """Four blocks, of both kernels, with and without expansion, stride and shortcut."""
-    module = importlib.import_module(
-        "jaxalign.models._efficientnet_lite"
-    )  # models has a function of that name
-    with mock.patch.object(module, "STAGES", STAGES[:3]):
+    with mock.patch.object(_efficientnet_lite, "STAGES", STAGES[:3]):
         return EfficientNetLite(Scaling(0.5, 0.5, 24, 0.2), 5, rngs=rngs)
 
 
@@ -74,7 +77,6 @@ SMALL = {
     "squeezenet": partial(SqueezeNet, 5),
     "efficientnet_lite": small_efficientnet_lite,
 }
-LONG_TO_COMPILE = ("resnet bottleneck", "squeezenet", "efficientnet_lite")
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +84,7 @@ def images():
     return jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 24, 3)), jnp.float32)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_COMPILE else name
-        for name in SMALL
-    ],
-)
+@pytest.mark.parametrize("name", sweep(SMALL, "vgg bn"))
 def test_jit_grad_and_vmap_over_batches(random_model, name, images):
     model = random_model(SMALL[name])
     model.eval()
@@ -160,36 +156,39 @@ def test_post_activations_come_in_order_with_their_shapes(name):
     assert [(layer, a.shape[1:]) for layer, a in found.items()] == list(EXPECTED[name].items())
 
 
-@pytest.mark.parametrize("name", ["resnet", "vgg bn", "efficientnet_lite"])
-def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(random_model, name, images):
+@pytest.mark.parametrize(
+    "name", sweep(("resnet", "vgg bn", "efficientnet_lite"), "resnet", "vgg bn")
+)
+def test_training_mode_normalizes_by_the_batch_and_moves_the_averages(
+    random_model, forward, name, images
+):
     model = random_model(SMALL[name])
-    forward = nnx.jit(lambda model: model(images))
 
     def averages():
         return jax.tree.leaves(nnx.state(model, nnx.BatchStat))
 
     model.eval()
-    before, first = averages(), forward(model)
-    np.testing.assert_array_equal(forward(model), first)
+    before, first = averages(), forward(model, images)
+    np.testing.assert_array_equal(forward(model, images), first)
     model.train()
-    trained = forward(model)
+    trained = forward(model, images)
     model.eval()
     assert all(float(jnp.abs(a - b).max()) > 0 for a, b in zip(before, averages(), strict=True))
     assert relative_change(trained, first) > 0.01
-    assert relative_change(forward(model), first) > 1e-4
+    assert relative_change(forward(model, images), first) > 1e-4
 
 
 def relative_change(new, old):
     return float(jnp.linalg.norm(new - old) / jnp.linalg.norm(old))
 
 
-def test_dropped_paths_leave_the_input_of_a_block(random_model, rng):
+def test_dropped_paths_leave_the_input_of_a_block(random_model, forward, rng):
     block = random_model(partial(Block, 8, 8, size=3, stride=1, expansion=2, drop_path=0.5))
     x = jnp.asarray(rng.standard_normal((32, 4, 4, 8)), jnp.float32)
-    kept = np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0
+    kept = np.abs(forward(block, x) - x).max(axis=(1, 2, 3)) > 0
     assert 4 < kept.sum() < 28
     block.eval()
-    assert (np.abs(block(x) - x).max(axis=(1, 2, 3)) > 0).all()
+    assert (np.abs(forward(block, x) - x).max(axis=(1, 2, 3)) > 0).all()
 
 
 def test_fit_trains_a_model_with_batch_norm_and_dropout(random_model, images):

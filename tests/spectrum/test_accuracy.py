@@ -1,8 +1,8 @@
-"""What each route promises, at condition numbers where the others fail; and what SpectrumInfo says
-of it.
+"""What each route promises, at condition numbers where the others fail; and what a spectrum says of
+itself.
 """
 
-import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign._spectrum import solve
+from jaxalign._spectrum import spectrum as spectrum_module
 from jaxalign._spectrum.routes import host
 
 
@@ -85,67 +87,59 @@ def test_any_condition_is_handled_as_a_float64_svd_does(rng, matrix_of, referenc
         np.testing.assert_allclose(each.energy[clear], energy[clear], rtol=1e-6, atol=1e-8)
 
 
-def test_info_tells_the_route_and_bounds_the_error(ill_conditioned):
+def test_a_spectrum_tells_its_route_and_bounds_its_error(ill_conditioned):
     features, targets, sigma = ill_conditioned
     with jax.enable_x64(True):
-        for method, accuracy in (
-            ("moments", "squared"),
-            ("refined", "full"),
-            ("triangular", "full"),
-            ("svd", "full"),
-        ):
-            found, info = ja.spectrum_and_info(features, targets, method=method)
-            assert (info.route, info.accuracy) == (method, accuracy)
-            assert float(info.condition) == pytest.approx(1e6, rel=1e-3)
-            assert abs(found.singular_values[-1] / sigma[-1] - 1) < 10 * info.error
-        assert ja.spectrum_and_info(features, targets)[1].route == "triangular"
-    single = features.astype(np.float32)
-    _, info = ja.spectrum_and_info(single, targets, method="triangular")
-    assert info.accuracy == "single"
-    _, info = ja.spectrum_and_info(single, targets)
-    assert info.route == "moments"
-    assert info.condition < 1 / (400 * 2.0**-23)  # of the directions over the rank tolerance
+        for method in ("moments", "refined", "triangular", "svd"):
+            spectrum = ja.spectrum(features, targets, method=method)
+            assert spectrum.route_name == method
+            assert float(spectrum.condition) == pytest.approx(1e6, rel=1e-3)
+            error = abs(spectrum.singular_values[-1] / sigma[-1] - 1)
+            assert error < 10 * spectrum.error
+            squared = method == "moments"
+            assert float(spectrum.error) == pytest.approx(2.0**-52 * 1e6 ** (1 + squared), rel=0.01)
+        assert ja.spectrum(features, targets).route_name == "triangular"
+    single = ja.spectrum(features.astype(np.float32), targets, method="triangular")
+    assert float(single.error) == pytest.approx(2.0**-23 * float(single.condition))
+    single = ja.spectrum(features.astype(np.float32), targets)
+    assert single.route_name == "moments"
+    # Only directions above the rank tolerance count.
+    assert single.condition < 1 / (400 * 2.0**-23)
+    assert single.rank < 24
 
 
-def test_info_of_sums_and_under_jit(rng):
-    features, targets = (
-        rng.standard_normal((50, 4)).astype(np.float32),
-        rng.standard_normal((50, 1)).astype(np.float32),
-    )
-    _, direct = jax.jit(ja.spectrum_and_info)(features, targets)
-    assert direct.route == "moments"
-    for held, route in (
+def test_condition_of_sums_and_under_jit(rng):
+    features = rng.standard_normal((50, 4)).astype(np.float32)
+    targets = rng.standard_normal((50, 1)).astype(np.float32)
+    direct = jax.jit(ja.spectrum)(features, targets)
+    assert direct.route_name == "moments"
+    for sums, route in (
         (ja.moments(features, targets), "moments"),
         (ja.triangle(features, targets), "triangular"),
     ):
-        found, info = ja.spectrum_and_info(held)
-        assert info.route == route
-        np.testing.assert_allclose(info.condition, direct.condition, rtol=1e-5)
-        assert found.singular_values.shape == (4,)
-    _, batch = jax.vmap(lambda x: ja.spectrum_and_info(x, targets))(
-        jnp.stack([features, 2 * features])
-    )
+        spectrum = ja.spectrum(sums)
+        assert spectrum.route_name == route
+        assert spectrum.num_samples == 50
+        np.testing.assert_allclose(spectrum.condition, direct.condition, rtol=1e-5)
+        assert spectrum.singular_values.shape == (4,)
+    batch = jax.vmap(lambda x: ja.spectrum(x, targets))(jnp.stack([features, 2 * features]))
     np.testing.assert_allclose(batch.condition, direct.condition, rtol=1e-5)
-    assert ja.spectrum_and_info(np.zeros((5, 2)), np.ones((5, 1)))[1].condition == 1
+    np.testing.assert_array_equal(batch.rank, 4)
+    assert ja.spectrum(np.zeros((5, 2)), np.ones((5, 1))).condition == 1
 
 
 def test_a_failing_eigensolver_is_an_error(monkeypatch):
     """Finite input, and no finite answer: never a silent NaN."""
-    module = sys.modules["jaxalign._spectrum.spectrum"]  # jaxalign.spectrum is the function
-
-    def broken(*_):
-        return ja.Spectrum(jnp.full(2, jnp.nan), jnp.zeros((2, 1)), jnp.ones(1))
-
-    monkeypatch.setattr(module, "_of_moments", broken)
-    monkeypatch.setattr(module, "spectrum_of", broken)
-    monkeypatch.setattr(
-        host, "decompose", lambda *_: (np.full(2, np.nan), np.zeros((2, 1)), np.ones(1))
-    )
+    spectrum = ja.spectrum(np.eye(2), np.ones((2, 1)))
+    lost = replace(spectrum, singular_values=jnp.full(2, jnp.nan))
+    monkeypatch.setattr(spectrum_module, "_of_moments", lambda *_: lost)
+    monkeypatch.setattr(solve, "spectrum_of", lambda *_: lost)
+    none = host.Found(np.full(2, np.nan), np.zeros((2, 1)), np.ones(1))
+    monkeypatch.setattr(host, "decompose", lambda *_, **__: none)
     for features in (np.eye(2), np.ones((600, 100)), ja.moments(np.eye(2), np.ones((2, 1)))):
+        targets = None if isinstance(features, ja.Moments) else np.ones((len(features), 1))
         with pytest.raises(FloatingPointError, match="eigensolver failed"):
-            ja.spectrum(
-                features, None if isinstance(features, ja.Moments) else np.ones((len(features), 1))
-            )
+            ja.spectrum(features, targets)
 
 
 def test_moments_that_overflow_are_an_error():

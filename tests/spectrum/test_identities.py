@@ -86,7 +86,7 @@ def test_expected_curve_of_random_labels(rng):
     mean = ja.alignment_curve(s, thresholds).mean(axis=1)
     np.testing.assert_allclose(mean, 49 * np.array([1, 5, 10]) / 50, rtol=0.02)
     np.testing.assert_allclose(
-        ja.random_label_curve(s, thresholds, 50).mean(axis=1),
+        ja.alignment_curve(ja.isotropic_null(s), thresholds).mean(axis=1),
         49 * np.array([1, 5, 10]) / 50,
         rtol=1e-5,
     )

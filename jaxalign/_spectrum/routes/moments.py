@@ -11,9 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxalign._core.linalg import eigh, looped, matmul
-from jaxalign._spectrum.decomposition import Decomposition
+from jaxalign._spectrum.decomposition import Decomposition, Route
 
-FLOAT64 = True
 RESOLUTION = 4 * 2.0**-26
 """Singular values under this share of σ_1 are noise (4√eps of float64): squares of them round away
 in the Gram matrix.
@@ -125,3 +124,6 @@ def over(columns, sigma):
     rank tolerance drops).
     """
     return columns / sigma.__array_namespace__().where(sigma == 0, 1, sigma)
+
+
+ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)

@@ -9,11 +9,10 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from jaxalign._core.linalg import cholesky, matmul, svd
-from jaxalign._spectrum.decomposition import Decomposition
+from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes import moments
 from jaxalign._spectrum.routes.moments import products, singular_vectors
 
-FLOAT64 = True
 RESOLUTION = 2.0**-48
 """Singular values under this share of σ_1 are noise (16 eps of float64)."""
 
@@ -86,3 +85,6 @@ def decompose(features: Array, targets: Array) -> Decomposition:
         matmul(rows, found.to_left),
         matmul(directions, found.to_right),
     )
+
+
+ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)

@@ -4,9 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxalign._core.linalg import matmul, svd
-from jaxalign._spectrum.decomposition import Decomposition
+from jaxalign._spectrum.decomposition import Decomposition, Route
 
-FLOAT64 = True
 RESOLUTION = 2.0**-52
 """Singular values under this share of σ_1 are noise (eps of float64)."""
 
@@ -21,3 +20,6 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     left, sigma, right = svd(features.astype(jnp.float64))
     coordinates = matmul(left.T, targets.astype(jnp.float64))
     return Decomposition(sigma, coordinates, left, right.T)
+
+
+ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)

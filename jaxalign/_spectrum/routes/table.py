@@ -3,26 +3,31 @@ transformation.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 
 from jaxalign._spectrum.routes import moments, refined, svd, triangular
 
 Method = Literal["auto", "moments", "refined", "triangular", "svd"]
 
-ROUTES = {"moments": moments, "refined": refined, "triangular": triangular, "svd": svd}
+ROUTES = {
+    "moments": moments.ROUTE,
+    "refined": refined.ROUTE,
+    "triangular": triangular.ROUTE,
+    "svd": svd.ROUTE,
+}
 
 
 def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
     """Raise for a method that is neither "auto" nor allowed."""
+    if method == "quadrature":
+        raise ValueError("method 'quadrature' gives no whole spectrum; call quadrature instead")
     if method not in ("auto", *allowed):
-        raise ValueError(
-            f"method must be 'auto', {', '.join(map(repr, allowed))}, found {method!r}"
-        )
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"method must be 'auto', {listed}, found {method!r}")
 
 
 def route_for(method: str, features: Array) -> str:
@@ -31,18 +36,19 @@ def route_for(method: str, features: Array) -> str:
     if method != "auto":
         return method
     # A TPU emulates float64, and has no eigensolver for it.
-    return (
-        "triangular"
-        if features.dtype == jnp.float64 or platform_of(features) == "tpu"
-        else "moments"
-    )
+    if features.dtype == jnp.float64 or platform_of(features) == "tpu":
+        return "triangular"
+    return "moments"
 
 
-def significant(sigma: Array, dtype: jnp.dtype, size: ArrayLike, route: str) -> Array:
-    """Which of (r,) σ, descending, are numerically in the column space; written so that NaN stays,
-    and stays NaN.
+def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
+    """Which of (r,) σ, descending, of jax or of numpy, are numerically in the column space.
+
+    Those above σ_1·eps·size, size = max(n, d), with the eps of the features' dtype, and above the
+    route's resolution. The comparison is written so that NaN counts, and stays NaN.
     """
-    tolerance = jnp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].RESOLUTION)
+    xp = sigma.__array_namespace__()
+    tolerance = xp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].resolution)
     return ~(sigma <= sigma[0] * tolerance)
 
 

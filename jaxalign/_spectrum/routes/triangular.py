@@ -6,10 +6,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxalign._core.linalg import matmul, orthonormal, svd, triangle_of
-from jaxalign._spectrum.decomposition import Decomposition
+from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes.moments import over
 
-FLOAT64 = False
 RESOLUTION = 0.0
 """Orthogonal throughout: it resolves eps·σ_1 of its dtype, which the rank tolerance holds already.
 """
@@ -56,3 +55,6 @@ def decompose(features: Array, targets: Array) -> Decomposition:
     return Decomposition(
         sigma, matmul(left.T, reduced[:, d:]), over(matmul(features, right.T), sigma), right.T
     )
+
+
+ROUTE = Route(decompose, float64=False, resolution=RESOLUTION)

@@ -61,14 +61,16 @@ def _result(config: Train, task: Task, mesh: Mesh | None, outcome: Outcome) -> d
 
 def _report(config: Train, runs: Sequence[Run], result: dict[str, Any], console: Console) -> None:
     """Write every run's result, pictures and page, and print what came out."""
-    if not runs[0].writer.begun:
+    interrupted = result["status"] == "interrupted"
+    # A run writes nothing before its first chunk, so there may be no folder to report in.
+    if interrupted and not runs[0].writer.begun:
         console.print("Interrupted before the first step was done: nothing was written.")
         return
     picture = finish(runs, result, console)
-    if result["status"] == "interrupted":
+    if interrupted:
         console.print(
             f"\nInterrupted at step {result['steps_done']:,} of {config.steps:,}; "
-            "the rows up to there are kept and readable."
+            "the rows up to there are kept and readable, and --resume goes on from there."
         )
     _print_paths(picture, [run.folder / PAGE for run in runs], console)
 

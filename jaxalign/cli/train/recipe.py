@@ -86,9 +86,7 @@ def load_task(config: Train) -> Task:
     _require_all_classes(examples, "num-samples")
     monitored = examples.first(min(config.monitor_size, len(examples)))
     _require_all_classes(monitored, "monitor-size")
-    test = None
-    if has_test_part(config):
-        test = load_examples(replace(config, num_samples=None), "test")
+    test = _test_examples(config, examples)
     monitored_rows = as_dataset(subject, monitored)
     # ‖y‖² of numbers is mostly their mean, which every layer with a bias has; ±1 codes of classes
     # are measured as in the paper.
@@ -170,6 +168,19 @@ def accuracies(task: Task, state: Any, sharding: Any) -> dict[str, np.ndarray]:
         for name, part in parts.items()
         if part is not None
     }
+
+
+def _test_examples(config: Train, examples: Examples) -> Examples | None:
+    if not has_test_part(config):
+        return None
+    test = load_examples(replace(config, num_samples=None), "test")
+    # Labels are positions among the classes that were found, so these have to be the same.
+    if test.class_names != examples.class_names:
+        raise ValueError(
+            f"{test.source} has classes {', '.join(test.class_names)}, "
+            f"{examples.source} has {', '.join(examples.class_names)}; choose some by --classes"
+        )
+    return test
 
 
 def _networks(config: Train, subject: Subject) -> list[nnx.Module]:

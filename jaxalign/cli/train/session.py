@@ -78,6 +78,9 @@ def train_task(
     seconds = time.perf_counter() - started
     if state is not None and int(np.max(state.step)) < config.steps:
         state = None
+    # A run that was killed after its last checkpoint is resumed without a step to log.
+    if state is not None:
+        last_step = config.steps
     return Outcome(state, last_step, seconds, display.steps_per_second)
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,17 @@ def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(trained, t
     assert "leave out --steps" in " ".join((printed.out + printed.err).replace("│", " ").split())
     assert main(["train", "--resume", str(tmp_path / "none")]) == 1
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_a_run_that_was_killed_while_it_was_reported_is_reported(trained, tmp_path, undrawn):
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder, folder)
+    (folder / "result.json").unlink()
+    before = (folder / "history.jsonl").read_bytes()
+    assert main(["train", "--resume", str(folder)]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["status"], result["steps_done"]) == ("finished", 30)
+    assert (folder / "history.jsonl").read_bytes() == before
 
 
 def test_a_run_that_train_did_not_make_is_not_resumed(tmp_path, capsys):

@@ -1,0 +1,211 @@
+"""From checked arrays Φ and Y to a Spectrum: on the host, or as a traced program with its derivative."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import is_concrete, is_on_host
+from jaxalign._core.float64 import float64_inside
+from jaxalign._spectrum.decomposition import Cotangents, Decomposition, pullback
+from jaxalign._spectrum.routes import host
+from jaxalign._spectrum.routes.table import ROUTES, significant
+from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
+
+
+def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectrum:
+    """``spectrum`` of arrays that were checked, by a route, to be passed through ``converged``."""
+    if route in host.ROUTES and is_on_host(features, targets):
+        return solve_on_host(np.asarray(features), np.asarray(targets), route, centered)
+    return spectrum_of(features, targets, max(features.shape), route, centered)
+
+
+def solve_on_host(
+    features: np.ndarray, targets: np.ndarray, route: str, centered: bool
+) -> Spectrum:
+    """``solve`` by a route of ``host.ROUTES``: a Spectrum of numpy's arrays."""
+    result = host.decompose(features, targets, route, centered=centered)
+    kept = significant(result.singular_values, features.dtype, max(features.shape), route)
+    return label_spectrum(
+        result.singular_values,
+        result.coordinates,
+        kept,
+        result.total,
+        num_samples=len(features),
+        route=route,
+        dtype=features.dtype,
+    )
+
+
+def label_spectrum(
+    sigma: Any,
+    coordinates: Any,
+    kept: Any,
+    total: Any,
+    *,
+    num_samples: Any,
+    route: str,
+    dtype: Any,
+) -> Spectrum:
+    """The Spectrum of a decomposition, of jax's or numpy's arrays, in the features' dtype.
+
+    Args:
+      sigma: (r,) σ.
+      coordinates: (r, k) UᵀY.
+      kept: (r,) which directions are in the column space, as ``significant`` says.
+      total: (k,) ‖y‖².
+      num_samples: n.
+      route: by name.
+      dtype: of the features.
+    """
+    xp = sigma.__array_namespace__()
+    energy = xp.where(kept[:, None], coordinates**2, 0)
+    return Spectrum(
+        singular_values=sigma.astype(dtype),
+        energy=energy.astype(dtype),
+        total=total.astype(dtype),
+        num_samples=xp.asarray(num_samples).astype(np.int32),
+        rank=xp.sum(kept, dtype=np.int32),
+        route=xp.asarray(ROUTE_NAMES.index(route), dtype=np.int32),
+        dtype=np.dtype(dtype).name,
+    )
+
+
+def leading(spectrum: Spectrum, count: int) -> Spectrum:
+    """The first ``count`` directions, where all that follow belong to columns of zeros."""
+    return replace(
+        spectrum,
+        singular_values=spectrum.singular_values[:count],
+        energy=spectrum.energy[:count],
+    )
+
+
+Result = TypeVar("Result", Spectrum, list[Spectrum])
+
+
+def converged(result: Result, device: jax.Device | None = None) -> Result:
+    """``result``, unless it can be read now and is not finite.
+
+    The input was finite, so a LAPACK or cuSOLVER routine failed. Numpy's arrays are placed on the
+    device.
+    """
+    leaves = jax.tree.leaves(result)
+    if not all(map(is_concrete, leaves)):
+        return result
+    on_host = all(isinstance(x, np.ndarray | np.generic) for x in leaves)
+    if on_host:
+        finite = all(np.isfinite(x).all() for x in leaves)
+    else:
+        with jax.ensure_compile_time_eval():
+            finite = bool(_all_finite(result))
+    if not finite:
+        raise FloatingPointError(
+            "the eigensolver failed on finite input; pass method='svd', or scale the features"
+        )
+    if not on_host:
+        return result
+    with jax.enable_x64(True):
+        return jax.device_put(result, device)
+
+
+@jax.jit
+def _all_finite(result: Spectrum | list[Spectrum]) -> Array:
+    return jax.tree.reduce(
+        lambda so_far, x: so_far & jnp.isfinite(x).all(), result, jnp.array(True)
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@partial(jax.jit, static_argnums=(3, 4))
+def spectrum_of(
+    features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
+) -> Spectrum:
+    """``spectrum`` of arrays that were checked, by a route, with the rank tolerance of a matrix of
+    ``size`` = max(n, d).
+    """
+
+    def run(features: Array, targets: Array, size: Array) -> Spectrum:
+        parts, kept, goal = _decompose(features, targets, size, route, centered)
+        return label_spectrum(
+            parts.singular_values,
+            parts.coordinates,
+            kept,
+            jnp.sum(goal**2, axis=0),
+            num_samples=len(features),
+            route=route,
+            dtype=features.dtype,
+        )
+
+    return _scope(route, centered)(run)(features, targets, size)
+
+
+def _forward(
+    features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
+) -> tuple[Spectrum, tuple]:
+    # Only the arguments are kept: the derivative decomposes them again, so that float64 never
+    # crosses its scope.
+    return spectrum_of(features, targets, size, route, centered), (features, targets, size)
+
+
+def _backward(
+    route: str, centered: bool, arguments: tuple, cotangents: Spectrum
+) -> tuple[Array, Array, None]:
+    # The counts among the leaves have no derivative: their cotangents are float0.
+    bars = cotangents.singular_values, cotangents.energy, cotangents.total
+    return *_pulled_back(route, centered, arguments, bars), None
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _pulled_back(
+    route: str, centered: bool, arguments: tuple, bars: tuple[Array, Array, Array]
+) -> tuple[Array, Array]:
+    def run(features, targets, size, *bars):
+        parts, kept, goal = _decompose(features, targets, size, route, centered)
+        wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
+        # Cotangents closer than this are mostly rounding.
+        closeness = float(jnp.finfo(features.dtype).eps) ** 0.5
+        feature_bar, target_bar = pullback(parts, goal, kept, closeness, wide)
+        if centered:  # the transpose of x ↦ x − mean(x) is that map itself
+            feature_bar = feature_bar - feature_bar.mean(axis=0)
+            target_bar = target_bar - target_bar.mean(axis=0)
+        return feature_bar.astype(features.dtype), target_bar.astype(features.dtype)
+
+    return _scope(route, centered)(run)(*arguments, *bars)
+
+
+spectrum_of.defvjp(_forward, _backward)
+
+
+def _scope(route: str, centered: bool) -> Callable[[Callable], Callable]:
+    """What lets a function compute in float64, where the route or centring needs it."""
+    if ROUTES[route].float64 or centered:
+        return float64_inside
+    return lambda function: function
+
+
+def _decompose(
+    features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
+) -> tuple[Decomposition, Array, Array]:
+    """The route's decomposition, which of its directions are in the column space, and Y in the
+    dtype that the route computes in.
+    """
+    dtype = features.dtype
+    wide = jnp.float64 if ROUTES[route].float64 else dtype
+    if centered:
+        # In float64 whatever the route: float32 means of data far from 0 would move every σ.
+        features = _about_mean(features).astype(wide)
+        targets = _about_mean(targets)
+    goal = targets.astype(wide)
+    parts = ROUTES[route].decompose(features, goal)
+    return parts, significant(parts.singular_values, dtype, size, route), goal
+
+
+def _about_mean(rows: Array) -> Array:
+    wide = rows.astype(jnp.float64)
+    return wide - wide.mean(axis=0)

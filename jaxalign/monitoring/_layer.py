@@ -1,0 +1,149 @@
+"""One layer at one step: what measures are given of it, each computed once and only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import PartitionSpec as P
+
+from jaxalign._features import pool, unit_rows
+from jaxalign._spectrum.moments import Moments, moments
+from jaxalign._spectrum.quadrature import Quadrature, quadrature
+from jaxalign._spectrum.sharded import sharded
+from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment._nulls import with_null
+from jaxalign.monitoring._measures import Measure, logged
+
+if TYPE_CHECKING:
+    from jaxalign.monitoring._measurement import Measurement
+
+
+class Layer:
+    """A layer's activations and what is derived from them."""
+
+    def __init__(
+        self,
+        measurement: Measurement,
+        name: str,
+        activations: Any,
+        targets: Array,
+        previous: Array | None,
+        start: Array | None,
+    ):
+        self.measurement = measurement
+        self.name = name
+        self.activations = activations
+        self.targets = targets
+        self.previous = previous
+        self.start = start
+
+    @cached_property
+    def features(self) -> Array:
+        """(n, d), pooled; without bias column and unit rows."""
+        return pool(self.activations, reduce=self.measurement.reduce)
+
+    @cached_property
+    def phi(self) -> Array:
+        """Φ (n, d + 1), as ``prepare`` makes it."""
+        return unit_rows(self.features)
+
+    @cached_property
+    def solved(self) -> tuple[Spectrum, Spectrum | None]:
+        """The spectrum, and its permutation null where a measure asks for it."""
+        solve = self._solver()
+        if self.measurement.asks_for("null"):
+            return with_null(solve, self.phi, self.targets, self.measurement.centered)
+        return solve(self.phi, self.targets), None
+
+    def _solver(self) -> Any:
+        measurement = self.measurement
+        settings: dict[str, Any] = {
+            "method": measurement.method,
+            "centered": measurement.centered,
+        }
+        if measurement.mesh is None:
+            return partial(spectrum, **settings)
+        return sharded(measurement.mesh, rows=measurement.mesh.axis_names[0], **settings)
+
+    @cached_property
+    def quadrature(self) -> Quadrature:
+        """With the nodes of every target."""
+        phi = self.phi
+        targets = self.targets
+        if self.measurement.centered:
+            phi = phi - phi.mean(axis=0)
+            targets = targets - targets.mean(axis=0)
+        order = min(self.measurement.order, *phi.shape)
+        precision: Literal["float64", "float32"] = "float32"
+        if phi.dtype == jnp.float64:
+            precision = "float64"
+        return quadrature(phi, targets, order=order, dtype=precision)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Of Φ and the targets."""
+        mesh = self.measurement.mesh
+        if mesh is None:
+            return moments(self.phi, self.targets)
+        axis = mesh.axis_names[0]
+
+        def of_rows(phi: Array, targets: Array) -> Moments:
+            return jax.lax.psum(moments(phi, targets), axis)
+
+        split = jax.shard_map(of_rows, mesh=mesh, in_specs=P(axis), out_specs=P(), check_vma=False)
+        return split(self.phi, self.targets)
+
+    def kept(self) -> Moments | tuple[Array, Array]:
+        """What spectra are computed from later: of a layer wider than n its rows, else moments."""
+        n, d = self.phi.shape
+        if n < d and self.measurement.mesh is None and not self.measurement.asks_for("moments"):
+            return self.phi, self.targets
+        return self.moments
+
+    def has(self, measure: Measure) -> bool:
+        """Whether the measure is one of this layer: not of the outputs, nor of a missing pair."""
+        if measure.source == "outputs":
+            return False
+        return measure.source != "pair" or self._reference(measure) is not None
+
+    def value(self, name: str, measure: Measure) -> Array:
+        """The measure as it is logged."""
+        arguments: tuple[Any, ...]
+        match measure.source:
+            case "spectrum":
+                arguments = (self._spectrum(),)
+            case "null":
+                arguments = (self.solved[1],)
+            case "quadrature":
+                arguments = (self.quadrature,)
+            case "moments":
+                arguments = (self.moments,)
+            case "features":
+                arguments = (self.features,)
+            case "pair":
+                arguments = (self.features, self._reference(measure))
+            case _:
+                arguments = (self.activations,)
+        if measure.with_targets:
+            arguments = (*arguments, self.targets)
+        return logged(name, self.name, measure, arguments, self.measurement.targets_as)
+
+    def _spectrum(self) -> Spectrum:
+        if self.measurement.method == "quadrature":
+            return self.quadrature.spectrum
+        return self.solved[0]
+
+    def _reference(self, measure: Measure) -> Array | None:
+        """The second representation of a pair; None where there is none."""
+        reference = measure.reference
+        if isinstance(reference, Mapping):
+            return None if self.name not in reference else jnp.asarray(reference[self.name])
+        if not isinstance(reference, str):
+            return jnp.asarray(reference)
+        return self.start if reference == "start" else self.previous

@@ -1,0 +1,161 @@
+"""From the activations of a model to what is logged: every measure of every layer.
+
+What has to be taken while the activations are there is a layer's sample; what can wait is finished
+later, for all steps of a chunk at once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import Mesh
+
+from jaxalign._features import pool
+from jaxalign._spectrum.moments import Moments
+from jaxalign._spectrum.spectrum import spectrum
+from jaxalign.alignment import spectrum_and_null
+from jaxalign.monitoring._layer import Layer
+from jaxalign.monitoring._measures import Measure, TargetsAs, logged
+from jaxalign.monitoring._settings import Method, Pooling
+
+OUTPUTS = "outputs"
+"""The name under which measures of the model's outputs are logged."""
+
+Logged = OrderedDict[str, Array]
+"""{measure: value} of one layer."""
+
+References = Mapping[str, Array]
+"""{layer: pooled features at step 0}, for pairs with the start."""
+
+
+class Sample(NamedTuple):
+    """What is taken of one layer in the step.
+
+    Attributes:
+      now: the measures that are complete.
+      later: what the others are computed from: moments, or (Φ, Y) where those are smaller.
+    """
+
+    now: Logged
+    later: Moments | tuple[Array, Array] | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to log of every layer, and how to compute it. Static: it holds no traced arrays.
+
+    Attributes:
+      measures: (name, measure), in the order of the log.
+      method: how a spectrum is computed.
+      defer: keep moments in the step, and solve them later.
+      targets_as: of measures of each target, log the "mean" or "each".
+      centered: about the mean.
+      order: steps of the quadrature.
+      reduce: what becomes of the positions of a map.
+      mesh: of one axis, over which the rows are split; None where they are not.
+    """
+
+    measures: tuple[tuple[str, Measure], ...]
+    method: Method
+    defer: bool
+    targets_as: TargetsAs
+    centered: bool
+    order: int
+    reduce: Pooling | Literal["flatten"]
+    mesh: Mesh | None = None
+
+    @property
+    def waiting(self) -> tuple[tuple[str, Measure], ...]:
+        """The measures that wait for the end of a chunk."""
+        if not self.defer:
+            return ()
+        kinds = ("spectrum", "null", "moments")
+        return tuple((name, m) for name, m in self.measures if m.source in kinds)
+
+    def take(
+        self,
+        activations: Mapping[str, Array],
+        targets: Array,
+        outputs: Any = None,
+        references: References | None = None,
+        inputs: Array | None = None,
+    ) -> OrderedDict[str, Sample]:
+        """The samples of all layers, while their activations are there.
+
+        Args:
+          activations: {layer: (n, ...)}, in the order in which they run.
+          targets: (n, k).
+          outputs: of the model; None where no measure of them is logged.
+          references: of pairs with the start.
+          inputs: of the model, which come before the first layer.
+        """
+        waiting = {name for name, _ in self.waiting}
+        samples: OrderedDict[str, Sample] = OrderedDict()
+        previous = None
+        if inputs is not None and jnp.issubdtype(inputs.dtype, jnp.floating) and inputs.ndim > 1:
+            previous = inputs.reshape(len(inputs), -1)
+        for name, values in activations.items():
+            start = None if references is None else references.get(name)
+            layer = Layer(self, name, values, targets, previous, start)
+            now: Logged = OrderedDict()
+            for measure_name, measure in self.measures:
+                if measure_name not in waiting and layer.has(measure):
+                    now[measure_name] = layer.value(measure_name, measure)
+            samples[name] = Sample(now, layer.kept() if waiting else None)
+            previous = layer.features if self._needs_previous else None
+        of_outputs = [(name, m) for name, m in self.measures if m.source == "outputs"]
+        if of_outputs and outputs is not None:
+            layer = Layer(self, OUTPUTS, outputs, targets, None, None)
+            now = OrderedDict((name, layer.value(name, m)) for name, m in of_outputs)
+            samples[OUTPUTS] = Sample(now, None)
+        return samples
+
+    def finish(self, samples: Mapping[str, Sample]) -> OrderedDict[str, Logged]:
+        """{layer: {measure: value}} of samples."""
+        return OrderedDict((name, self._finished(name, one)) for name, one in samples.items())
+
+    def _finished(self, layer: str, sample: Sample) -> Logged:
+        if sample.later is None:
+            return sample.now
+        arguments: dict[str, Any] = {}
+        if isinstance(sample.later, Moments):
+            arguments["moments"] = sample.later
+            solved = self._solved(sample.later, None)
+        else:
+            solved = self._solved(*sample.later)
+        arguments["spectrum"], arguments["null"] = solved
+        finished = dict(sample.now)
+        for name, measure in self.waiting:
+            argument = arguments[measure.source]
+            finished[name] = logged(name, layer, measure, (argument,), self.targets_as)
+        return OrderedDict((name, finished[name]) for name, _ in self.measures if name in finished)
+
+    def _solved(self, kept: Moments | Array, targets: Array | None) -> tuple[Any, Any]:
+        """The spectrum, and its null where a measure asks for it."""
+        if self.asks_for("null"):
+            return spectrum_and_null(kept, targets, centered=self.centered)
+        return spectrum(kept, targets, centered=self.centered), None
+
+    def asks_for(self, source: str) -> bool:
+        """Whether a measure is given this."""
+        return any(measure.source == source for _, measure in self.measures)
+
+    @property
+    def _needs_previous(self) -> bool:
+        return any(_is(measure.reference, "previous") for _, measure in self.measures)
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether a pair is one with the same layer at step 0."""
+        return any(_is(measure.reference, "start") for _, measure in self.measures)
+
+    def pooled(self, activations: Mapping[str, Array]) -> dict[str, Array]:
+        """{layer: (n, d)}: what a pair with the start needs of step 0."""
+        return {name: pool(values, reduce=self.reduce) for name, values in activations.items()}
+
+
+def _is(reference: Any, name: str) -> bool:
+    return isinstance(reference, str) and reference == name

@@ -1,0 +1,18 @@
+"""What a run logged: in memory, in a folder, and in the services that show it."""
+
+from jaxalign.runs._folder import RunWriter, read_config, read_result
+from jaxalign.runs._history import History, is_input
+from jaxalign.runs._read import read_history
+from jaxalign.runs._writers import TensorBoardWriter, WandbWriter, Writer
+
+__all__ = [
+    "History",
+    "RunWriter",
+    "TensorBoardWriter",
+    "WandbWriter",
+    "Writer",
+    "is_input",
+    "read_config",
+    "read_history",
+    "read_result",
+]

@@ -1,0 +1,214 @@
+"""What ``fit`` is asked for, checked before anything is computed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign._core.checks import require_finite
+from jaxalign.monitoring import BatchMonitor, Monitor
+from jaxalign.training._chunk import Monitors, PerModel, Recipe, TrainState, without_sown
+from jaxalign.training._objective import Objective
+from jaxalign.training._optimizer import Optimizer, is_optimizer
+
+ONE = ""
+"""The name of a monitor that is passed by itself: its layers have no prefix."""
+
+
+class Models(NamedTuple):
+    """One model, or several that are trained as one program.
+
+    Attributes:
+      graph: their common structure.
+      states: the arrays of each.
+      several: whether their arrays get an axis of models.
+      seeds: of the order of samples, one for all or one each.
+      hyperparameters: of their optimizers, with a leading axis of models; or None.
+    """
+
+    graph: nnx.GraphDef
+    states: list[nnx.State]
+    several: bool
+    seeds: list[int]
+    hyperparameters: Any
+
+    @property
+    def count(self) -> int | None:
+        """How many, or None for one by itself."""
+        return len(self.states) if self.several else None
+
+    @property
+    def same_batches(self) -> bool:
+        """Whether all see the same batches."""
+        return len(self.seeds) == 1
+
+    def recipe(self, optimizer: Optimizer, objective: Objective, steps: int) -> Recipe:
+        """What is trained and how."""
+        return Recipe(self.graph, optimizer, objective, steps)
+
+    def start(self, recipe: Recipe) -> TrainState:
+        """The state before the first update, in arrays of its own.
+
+        The chunks donate their state, the user's models keep their arrays, and an optimizer may
+        keep the parameters themselves.
+        """
+        starts = [
+            recipe.start(state, _entry(self.hyperparameters, i))
+            for i, state in enumerate(self.states)
+        ]
+        if self.several:
+            return jax.tree.map(lambda *x: jnp.stack(x), *starts)
+        return jax.tree.map(jnp.copy, starts[0])
+
+    def per_model(self, monitors: Monitors, start: TrainState) -> PerModel:
+        """The hyperparameters, and the features at step 0 where a monitor compares with them."""
+        references: dict[str, Any] = {}
+        for name, monitor in monitors.items():
+            if not monitor.measurement.needs_start:
+                continue
+
+            def of_start(variables: nnx.State, monitor: Any = monitor) -> Any:
+                return monitor.starting_from(variables).references
+
+            each = jax.vmap(of_start) if self.several else of_start
+            references[name] = jax.jit(each)(start.model)
+        return PerModel(self.hyperparameters, references)
+
+
+def _entry(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: jnp.asarray(x)[i], tree)
+
+
+def checked_models(
+    model: nnx.Module | Sequence[nnx.Module],
+    optimizer: Optimizer,
+    seed: int | Sequence[int],
+    hyperparameters: Any,
+) -> Models:
+    """The Models that ``fit`` is given.
+
+    Raises:
+      ValueError: none; of different structures; seeds or hyperparameters of another number;
+        hyperparameters without an optimizer that is a function of them.
+    """
+    several = not isinstance(model, nnx.Module)
+    modules = [model] if isinstance(model, nnx.Module) else list(model)
+    if not modules:
+        raise ValueError("model must be a module or a list of at least one, found an empty list")
+    split = [without_sown(module) for module in modules]
+    graph = split[0][0]
+    states = [state for _, state in split]
+    for i, (other, state) in enumerate(split[1:], start=1):
+        if other != graph or jax.tree.map(jnp.shape, state) != jax.tree.map(jnp.shape, states[0]):
+            raise ValueError(
+                f"models must differ in their arrays alone, "
+                f"but model {i} is built otherwise than model 0"
+            )
+    seeds = np.atleast_1d(seed).tolist()
+    if len(seeds) not in (1, len(modules)):
+        raise ValueError(
+            f"seed must be one number, or one for each of the {len(modules)} models, "
+            f"found {len(seeds)}"
+        )
+    _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
+    return Models(graph, states, several, seeds, hyperparameters)
+
+
+def _require_hyperparameters(
+    optimizer: Optimizer, hyperparameters: Any, models: int | None
+) -> None:
+    if is_optimizer(optimizer) and hyperparameters is not None:
+        raise ValueError(
+            "hyperparameters need an optimizer that is a function of them, "
+            "as in optimizer=lambda rate: optax.sgd(rate)"
+        )
+    if hyperparameters is None and not is_optimizer(optimizer):
+        raise ValueError(
+            "optimizer must have init and update, as an optax transformation; "
+            "a function that makes one needs hyperparameters"
+        )
+    if hyperparameters is None:
+        return
+    shapes = [np.shape(x) for x in jax.tree.leaves(hyperparameters)]
+    if models is None or {shape[:1] for shape in shapes} != {(models,)}:
+        raise ValueError(
+            "hyperparameters must be arrays of a leading axis of as many as the list of models, "
+            f"found {', '.join(map(str, shapes))}"
+        )
+
+
+def checked_data(data: Any, labels: ArrayLike | None) -> tuple[Array, Array]:
+    """Inputs and labels, as two arrays of as many rows.
+
+    Raises:
+      ValueError: labels missing; of different n, or not finite.
+    """
+    if labels is None:
+        if not (isinstance(data, tuple) and len(data) == 2):
+            raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
+        data, labels = data
+    inputs = jnp.asarray(data)
+    answers = jnp.asarray(labels)
+    if inputs.ndim == 0 or answers.ndim == 0 or len(inputs) != len(answers):
+        raise ValueError(
+            "inputs and labels must have as many rows, "
+            f"found shapes {inputs.shape} and {answers.shape}"
+        )
+    require_finite(inputs, "inputs")
+    require_finite(answers, "labels")
+    return inputs, answers
+
+
+def require_counts(rows: int, steps: int, every: int, batch_size: int, chunk: int) -> None:
+    """Raise for a count below 1, or a batch larger than the data."""
+    counts = {"steps": steps, "every": every, "batch_size": batch_size, "chunk": chunk}
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, found {value}")
+    if batch_size > rows:
+        raise ValueError(
+            f"batch_size must be at most the {rows} rows there are, found {batch_size}"
+        )
+
+
+def checked_monitors(
+    monitor: Monitor | BatchMonitor | Mapping[str, Monitor | BatchMonitor] | None, batch_size: int
+) -> dict[str, Monitor | BatchMonitor]:
+    """The monitors by name; one by itself has the name "".
+
+    Raises:
+      ValueError: two monitors of the training batch, or one of another batch size; a name that is
+        empty or holds "/".
+      TypeError: something that is no monitor.
+    """
+    if monitor is None:
+        return {}
+    monitors = dict(monitor) if isinstance(monitor, Mapping) else {ONE: monitor}
+    for name, one in monitors.items():
+        if not isinstance(one, Monitor | BatchMonitor):
+            raise TypeError(
+                "monitor must be made by monitor(...) or batch_monitor(...), or be a dict of "
+                f"these, found a {type(one).__name__}"
+            )
+        if isinstance(monitor, Mapping) and (not name or "/" in name):
+            raise ValueError(
+                f"names of monitors must not be empty or hold '/', found {name!r}; "
+                "layers are logged as NAME/LAYER"
+            )
+    of_batch = [one for one in monitors.values() if isinstance(one, BatchMonitor)]
+    if len(of_batch) > 1:
+        raise ValueError(
+            f"monitor must hold one batch_monitor at most, found {len(of_batch)}; "
+            "tap all layers in one"
+        )
+    for one in of_batch:
+        if one.num_samples != batch_size:
+            raise ValueError(
+                f"batch_size must be the monitor's {one.num_samples} samples, found {batch_size}"
+            )
+    return monitors

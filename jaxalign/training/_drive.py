@@ -1,0 +1,143 @@
+"""The loop on the host: it starts chunks, fetches what they logged, and saves checkpoints."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxalign.runs import History
+from jaxalign.runs._history import concatenate
+from jaxalign.training._batches import Schedule
+from jaxalign.training._check import ONE
+from jaxalign.training._checkpoints import Checkpoints
+from jaxalign.training._chunk import Data, Monitors, PerModel, Rows, Run, TrainState
+from jaxalign.training._layout import Layout
+
+Callback = Callable[[History], Any]
+
+
+class Saver:
+    """Saves the state from time to time, if there is a folder to save it in."""
+
+    def __init__(
+        self, checkpoints: Checkpoints | None, settings: dict[str, Any], layout: Layout, step: int
+    ):
+        self._checkpoints = checkpoints
+        self._settings = settings
+        self._layout = layout
+        self._saved = step
+
+    def copy_if_due(self, step: int, state: TrainState) -> TrainState | None:
+        """The state of a step, before the next chunk takes over its arrays; None if none is due."""
+        if self._checkpoints is None or step < self._saved + self._checkpoints.every:
+            return None
+        return jax.tree.map(jnp.copy, self._layout.whole(state))
+
+    def save(self, step: int, copy: TrainState | None) -> None:
+        """Save a copy, once the rows before it are delivered, so that none will be missing."""
+        if copy is not None and self._checkpoints is not None:
+            self._checkpoints.save(step, copy, self._settings)
+            self._saved = step
+
+    def save_last(self, step: int, state: TrainState) -> None:
+        """Save the state that the run ends with."""
+        if self._checkpoints is not None:
+            self._checkpoints.save(step, self._layout.whole(state), self._settings)
+
+
+def drive(
+    run: Run,
+    state: TrainState,
+    per_model: PerModel,
+    data: Data,
+    batches: Iterator[np.ndarray],
+    schedule: Schedule,
+    layout: Layout,
+    callback: Callback | None,
+    saver: Saver,
+    step: int,
+) -> tuple[TrainState, History]:
+    """Run all chunks from ``step`` on: the state they end with, and what they logged."""
+    fetch = Fetch(data.monitors, schedule)
+    parts: list[History] = []
+
+    def deliver(logged: tuple) -> bool:
+        part = fetch(*logged)
+        parts.append(part)
+        stop = callback is not None and layout.is_first_process and callback(part) is True
+        # All processes have to leave the loop at the same chunk.
+        return _agreed(stop) if callback is not None and layout.spans_processes else stop
+
+    state, running = run(state, next(batches), per_model, data)
+    try:
+        for indices in batches:
+            finished = running
+            step += schedule.length
+            copy = saver.copy_if_due(step, state)
+            state, running = run(state, indices, per_model, data)  # returns while the device works
+            stop = deliver(finished)
+            saver.save(step, copy)
+            if stop:
+                break
+    except KeyboardInterrupt:
+        deliver(running)
+        raise
+    deliver(running)
+    saver.save_last(min(step + schedule.length, schedule.steps), state)
+    return state, concatenate(parts)
+
+
+def _agreed(stop: bool) -> bool:
+    return bool(multihost_utils.broadcast_one_to_all(np.int32(stop)))
+
+
+class Fetch:
+    """From what a chunk logged on the device to a History."""
+
+    def __init__(self, monitors: Monitors, schedule: Schedule):
+        # Read before the loop: an operation asked for later would wait behind the running chunk.
+        self._totals = {name: monitor.total for name, monitor in monitors.items()}
+        self._coordinates = {name: monitor.coordinates for name, monitor in monitors.items()}
+        self._schedule = schedule
+
+    def blank(self) -> History:
+        """A History without rows."""
+        none = np.empty(0, np.float32)
+        return History(none, none, none, {}, OrderedDict(), {}, {})
+
+    def __call__(self, rows: Rows, logged: dict[str, Any]) -> History:
+        """The rows up to the last step, fetched."""
+        rows, logged = jax.device_get((rows, logged))
+        # Of several models all are at the same step.
+        all_steps = rows.step if rows.step.ndim == 1 else rows.step[:, 0]
+        count = min(len(all_steps), self._schedule.steps + 1 - int(all_steps[0]))
+        step = np.asarray(all_steps[:count])
+        measured = step[:: self._schedule.every] if logged else step[:0]
+
+        def first(tree: Any, length: int) -> Any:
+            return jax.tree.map(lambda x: x[:length], tree)
+
+        layers: OrderedDict[str, Any] = OrderedDict()
+        coordinates: dict[str, Any] = {}
+        totals: dict[str, float] = {}
+        for monitor in self._totals:  # in the order of the user's dict, which jit does not keep
+            for layer, values in first(logged[monitor], len(measured)).items():
+                name = layer if monitor == ONE else f"{monitor}/{layer}"
+                layers[name] = values
+                totals[name] = self._totals[monitor]
+                axes = {m: a for m, a in self._coordinates[monitor].items() if m in values}
+                if axes:
+                    coordinates[name] = axes
+        return History(
+            step=step,
+            measured=measured,
+            loss=first(rows.loss, count),
+            metrics=first(rows.metrics, count),
+            layers=layers,
+            coordinates=coordinates,
+            totals=totals,
+        )
