@@ -16,3 +16,6 @@ Scaling = Literal["signed", "unit", "imagenet", "none"]
 Size = Literal["small", "paper"]
 StreamMethod = Literal["auto", "moments", "refined"]
 Task = Literal["auto", "classes", "regression"]
+
+CENTERED: dict[Centered, bool | None] = {"auto": None, "yes": True, "no": False}
+"""``centered=`` of the library, where None means: by the kind of the targets."""

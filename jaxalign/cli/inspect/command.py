@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from jaxalign.alignment import usual_thresholds
-from jaxalign.cli.choices import Centered
+from jaxalign.cli.choices import CENTERED
 from jaxalign.cli.environment import environment
 from jaxalign.cli.folders import next_free_folder
 from jaxalign.cli.inspect.options import Inspect
@@ -27,7 +27,6 @@ from jaxalign.report.inspection.figure import alignment_by_layer
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
 
-CENTERED: dict[Centered, bool | None] = {"auto": None, "yes": True, "no": False}
 LINES = 5
 """Lines of a pass where there is no terminal, beside the first."""
 

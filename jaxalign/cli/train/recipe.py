@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jax import Array
 
-from jaxalign.cli.choices import Centered, Optimizer
+from jaxalign.cli.choices import CENTERED, Optimizer
 from jaxalign.cli.subject.data import EMBEDDED, Examples, has_test_part, load_examples
 from jaxalign.cli.subject.model import load_model
 from jaxalign.cli.subject.subject import Subject, load_subject
@@ -28,7 +28,6 @@ OPTIMIZERS: dict[Optimizer, Callable[[Any], optax.GradientTransformation]] = {
     "rmsprop": optax.rmsprop,
     "lion": optax.lion,
 }
-CENTERED: dict[Centered, bool | None] = {"auto": None, "yes": True, "no": False}
 PAPER = ("2", "4")
 """The two classes of Fashion-MNIST that stand for those of the paper's demo."""
 
