@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxalign._spectrum.triangle import Triangle, triangle
     from jaxalign._spectrum.types import Spectrum
     from jaxalign.alignment import (
+        Alignment,
         Permuted,
         aligned_rank,
         alignment_area,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         isotropic_null,
         label_alignment_loss,
         label_alignment_weights,
+        measure,
         permutation_curves,
         permutation_null,
         smooth_alignment,
@@ -76,6 +78,7 @@ _NAMES = {
     "_spectrum.triangle": ("Triangle", "triangle"),
     "_spectrum.types": ("Spectrum",),
     "alignment": (
+        "Alignment",
         "Permuted",
         "aligned_rank",
         "alignment_area",
@@ -84,6 +87,7 @@ _NAMES = {
         "isotropic_null",
         "label_alignment_loss",
         "label_alignment_weights",
+        "measure",
         "permutation_curves",
         "permutation_null",
         "smooth_alignment",

@@ -21,8 +21,10 @@ from jaxalign.alignment._regularization import (
     label_alignment_weights,
     smooth_alignment,
 )
+from jaxalign.alignment._report import Alignment, measure
 
 __all__ = [
+    "Alignment",
     "Permuted",
     "aligned_rank",
     "alignment_area",
@@ -31,6 +33,7 @@ __all__ = [
     "isotropic_null",
     "label_alignment_loss",
     "label_alignment_weights",
+    "measure",
     "permutation_curves",
     "permutation_null",
     "smooth_alignment",

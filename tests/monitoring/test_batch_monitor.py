@@ -17,38 +17,37 @@ def encode(labels):
 def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
     """Against a monitor of the same rows: the first batch, whose rows are known."""
     model = task.model()
-    watch = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, samples=16)
+    monitor = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, num_samples=16)
     settings = {"steps": 9, "batch_size": 16, "chunk": 4}
     _, history = ja.fit(
-        model, optax.adam(1e-2), task.inputs, task.labels, monitor=watch, **settings
+        model, optax.adam(1e-2), task.inputs, task.labels, monitor=monitor, **settings
     )
     _, plain = ja.fit(model, optax.adam(1e-2), task.inputs, task.labels, **settings)
     np.testing.assert_allclose(history.loss, plain.loss, rtol=1e-5)
     assert list(history.layers) == ["hidden_1", "hidden_2"]
-    assert history.layers["hidden_1"].area.shape == (10,)
+    assert history.layers["hidden_1"]["area"].shape == (10,)
     rows = np.random.default_rng((0, 0)).permutation(90)[:16]
     fixed = ja.monitor(
         ja.tap(model, "hidden_*"),
         task.inputs[rows],
         encode(jnp.asarray(task.labels[rows])),
-        thresholds=(1.0,),
     )
     for name, record in fixed(nnx.state(model)).items():
         if name != "input":
-            np.testing.assert_allclose(history.layers[name].area[0], record.area, rtol=1e-4)
+            np.testing.assert_allclose(history.layers[name]["area"][0], record["area"], rtol=1e-4)
             np.testing.assert_allclose(
-                history.layers[name].curve[0], record.curve, rtol=1e-3, atol=1e-3
+                history.layers[name]["curve"][0], record["curve"], rtol=1e-3, atol=1e-3
             )
 
 
-@pytest.mark.parametrize(("measure", "every"), [("exact", 4), ("deferred", 1), ("deferred", 3)])
-def test_batches_measured_now_and_then(task, measure, every):
+@pytest.mark.parametrize(("defer", "every"), [(False, 4), (True, 1), (True, 3)])
+def test_batches_measured_now_and_then(task, defer, every):
     """Of 16 rows the first layer, 17 wide with the bias, is deferred as rows, the second one, 13
     wide, as moments.
     """
     model = task.model()
-    every_step = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, samples=16)
-    some = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, samples=16, measure=measure)
+    every_step = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, num_samples=16)
+    some = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, num_samples=16, defer=defer)
     settings = {"steps": 11, "batch_size": 16, "chunk": 6}
     _, whole = ja.fit(
         model, optax.adam(1e-2), task.inputs, task.labels, monitor=every_step, **settings
@@ -59,19 +58,21 @@ def test_batches_measured_now_and_then(task, measure, every):
     np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-4)
     np.testing.assert_array_equal(parts.measured, np.arange(0, 12, every))
     for name, record in parts.layers.items():
-        np.testing.assert_allclose(record.area, whole.layers[name].area[parts.measured], rtol=1e-3)
+        np.testing.assert_allclose(
+            record["area"], whole.layers[name]["area"][parts.measured], rtol=1e-3
+        )
 
 
 def test_measuring_batches_of_several_models(task):
     models = [task.model(seed) for seed in (3, 5, 8)]
-    watch = ja.batch_monitor(ja.tap(models[0], "hidden_*"), encode, samples=16)
-    _, together = task.fit(models, seed=(3, 5, 8), monitor=watch)
-    _, alone = task.fit(models[1], seed=5, monitor=watch)
+    monitor = ja.batch_monitor(ja.tap(models[0], "hidden_*"), encode, num_samples=16)
+    _, together = task.fit(models, seed=(3, 5, 8), monitor=monitor)
+    _, alone = task.fit(models[1], seed=5, monitor=monitor)
     for x, y in zip(jax.tree.leaves(together.of(1)), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(x, y, rtol=2e-3, atol=1e-4)
 
 
-def test_a_batch_probe_of_another_size_is_refused(task):
-    watch = ja.batch_monitor(ja.tap(task.model(), "hidden_*"), encode, samples=8)
+def test_a_batch_monitor_of_another_size_is_refused(task):
+    monitor = ja.batch_monitor(ja.tap(task.model(), "hidden_*"), encode, num_samples=8)
     with pytest.raises(ValueError, match="batch_size must be the monitor's 8 samples, found 16"):
-        task.fit(task.model(), monitor=watch)
+        task.fit(task.model(), monitor=monitor)
