@@ -7,7 +7,11 @@ from jaxalign.benchmark.solvers import OURS, PRODUCTS, Data, as_answer, solvers
 
 @pytest.mark.parametrize(
     "shape",
-    [Shape(80, 20), pytest.param(Shape(80, 6), marks=pytest.mark.slow), Shape(80, 6, 3)],
+    [
+        Shape(80, 20),
+        pytest.param(Shape(80, 6), marks=pytest.mark.slow),
+        pytest.param(Shape(80, 6, 3), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_everyone_answers_the_same_question(shape):

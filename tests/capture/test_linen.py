@@ -21,10 +21,12 @@ class Block(nn.Module):
 class Net(nn.Module):
     """``shared`` runs twice; blocks run in the opposite order of their names."""
 
+    depth: int = 12
+
     @nn.compact
     def __call__(self, x, train=False):
         shared = nn.Dense(4, name="shared")
-        for i in range(11, -1, -1):
+        for i in range(self.depth - 1, -1, -1):
             x = Block(name=f"block_{i}")(x, train)
         x = nn.relu(shared(shared(x)))
         return nn.Dense(1, name="head")(x)
@@ -154,12 +156,12 @@ def test_remat_and_jit_inside(x, lift):
 
 
 def test_vmap_over_seeds(x):
-    model = Block()
+    model = Net(depth=1)
     keys = jax.random.split(jax.random.key(0), 3)
     stacked = jax.jit(jax.vmap(lambda key: model.init(key, x)))(keys)
-    _, together = jax.jit(jax.vmap(ja.tap(model, "Dense_0"), (0, None)))(stacked, x)
-    alone = ja.tap(model, "Dense_0")(jax.tree.map(lambda leaf: leaf[1], stacked), x)[1]
-    np.testing.assert_allclose(together["Dense_0"][1], alone["Dense_0"], rtol=1e-5)
+    _, together = jax.jit(jax.vmap(ja.tap(model, "shared"), (0, None)))(stacked, x)
+    alone = ja.tap(model, "shared")(jax.tree.map(lambda leaf: leaf[1], stacked), x)[1]
+    np.testing.assert_allclose(together["shared"][1], alone["shared"], rtol=1e-5)
 
 
 def test_an_unused_capture_costs_nothing(net, x):

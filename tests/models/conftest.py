@@ -53,5 +53,5 @@ def random_model(filled):
 
 @pytest.fixture(scope="session")
 def forward():
-    """``forward(model, *arguments)``: a call as one program; eagerly, each operation is compiled."""
+    """``forward(model, *arguments)``: a call as one program, not an operation at a time."""
     return nnx.jit(lambda model, *arguments: model(*arguments))

@@ -91,7 +91,14 @@ def test_post_activations_are_the_blocks_in_the_order_they_run(build):
     assert {a.shape for a in activations.values()} == {(2, 5 if build is small_vit else 4, 8)}
 
 
-@pytest.mark.parametrize("build", [small_vit, small_bert, small_decoder])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(small_vit, marks=pytest.mark.slow),
+        small_bert,
+        pytest.param(small_decoder, marks=pytest.mark.slow),
+    ],
+)
 def test_dropout_drops_in_training_mode_only(random_model, forward, build):
     model = random_model(partial(build, depth=1, dropout=0.5))
     plain = random_model(partial(build, depth=1))
@@ -185,4 +192,4 @@ def test_models_explain_other_bad_input():
         shapes(small_bert)(TOKENS, MASK[:, :3])
     for build in (BERT, Decoder):
         with pytest.raises(ValueError, match="heads must divide the width 8, found 3"):
-            build(20, 8, 1, 3, rngs=nnx.Rngs(0))
+            shapes(partial(build, 20, 8, 1, 3))

@@ -45,9 +45,14 @@ def tensors(rng):
     return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
 
 
-@pytest.fixture
-def net():
+@pytest.fixture(scope="module")
+def built():
     return Net(nnx.Rngs(0))
+
+
+@pytest.fixture
+def net(built):
+    return nnx.clone(built)
 
 
 def test_names_and_layouts_are_translated_by_kind(net, tensors):
