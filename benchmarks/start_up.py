@@ -26,13 +26,12 @@ JAX = "import jax"
 PROGRAMS = {
     "python": "pass",
     JAX: "import jax",
+    "import jax, flax.nnx and optax": "import jax, flax.nnx, optax",
     "import jaxalign": "import jaxalign",
-    "import jaxalign, use prepare and spectrum": (
+    "... and use prepare, spectrum": (
         "import jaxalign as ja; ja.prepare, ja.spectrum, ja.alignment_curve"
     ),
-    "import jaxalign, use tap, monitor and fit": (
-        "import jaxalign as ja; ja.tap, ja.monitor, ja.fit"
-    ),
+    "... and use tap, monitor, fit": "import jaxalign as ja; ja.tap, ja.monitor, ja.fit",
     "jaxalign --version": "from jaxalign.cli.main import main; main(['--version'])",
     # Help ends with SystemExit(0), which is what a shell sees, too.
     "jaxalign --help": "from jaxalign.cli.main import main; main(['--help'])",
@@ -82,7 +81,8 @@ def summarize(times: dict[str, np.ndarray]) -> list[dict[str, object]]:
 
 def show(rows: Sequence[dict[str, object]], console: Console) -> None:
     """Print a table."""
-    table = Table("program", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("program", no_wrap=True)
     for heading in ("seconds", "processor", f"over {JAX}", "processor"):
         table.add_column(heading, justify="right")
     for row in rows:
