@@ -65,12 +65,11 @@ class SelfAttention(nnx.Module):
       rngs: the source of the initial weights (LeCun normal).
 
     Example:
-      >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxalign.models._attention import SelfAttention
-      >>> layer = SelfAttention(8, 2, rngs=nnx.Rngs(0))
-      >>> layer(jnp.ones((1, 3, 8))).shape, layer.in_proj.kernel.shape
-      ((1, 3, 8), (8, 24))
+      >>> layer = nnx.eval_shape(lambda: SelfAttention(8, 2, rngs=nnx.Rngs(0)))
+      >>> layer.in_proj.kernel.shape
+      (8, 24)
 
     Source: Vaswani et al. (NeurIPS 2017); names and layout of torch.nn.MultiheadAttention.
     """
@@ -106,7 +105,8 @@ class PreNormBlock(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxalign.models._attention import PreNormBlock
-      >>> PreNormBlock(8, 2, 32, rngs=nnx.Rngs(0))(jnp.ones((1, 3, 8))).shape
+      >>> block = nnx.eval_shape(lambda: PreNormBlock(8, 2, 32, rngs=nnx.Rngs(0)))
+      >>> nnx.eval_shape(lambda block, x: block(x), block, jnp.ones((1, 3, 8))).shape
       (1, 3, 8)
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words (ICLR 2021).

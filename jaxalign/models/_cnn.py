@@ -45,13 +45,15 @@ class CNN(nnx.Module):
       ValueError: an image too small for the pools.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models import CNN
-      >>> model = CNN((28, 28, 1), (8, 16), 32, 10, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: CNN((28, 28, 1), (8, 16), 32, 10, rngs=nnx.Rngs(0)))
       >>> tap = ja.tap(model, model.post_activations)
-      >>> output, activations = tap(nnx.state(model), jnp.ones((5, 28, 28)))
+      >>> images = jnp.ones((5, 28, 28))
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), images)  # shapes alone
       >>> {name: a.shape for name, a in activations.items()}
       {'conv_1': (5, 28, 28, 8), 'conv_2': (5, 14, 14, 16), 'hidden': (5, 32)}
 

@@ -67,13 +67,15 @@ class VGG(nnx.Module):
         too small for the pools.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
       >>> from jaxalign.models import VGG
-      >>> model = VGG(((4,), (8, 8)), 10, hidden=16, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: VGG(((4,), (8, 8)), 10, hidden=16, rngs=nnx.Rngs(0)))
       >>> tap = ja.tap(model, model.post_activations)
-      >>> output, activations = tap(nnx.state(model), jnp.ones((2, 32, 32, 3)))
+      >>> images = jnp.ones((2, 32, 32, 3))
+      >>> output, activations = jax.eval_shape(tap, nnx.state(model), images)  # shapes alone
       >>> {name: a.shape for name, a in activations.items()}
       {'features.1': (2, 32, 32, 4), 'features.4': (2, 16, 16, 8), 'features.6': (2, 16, 16, 8),
        'classifier.1': (2, 16), 'classifier.4': (2, 16)}
