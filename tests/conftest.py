@@ -1,3 +1,4 @@
+# ruff: noqa: E402  # the environment has to be set before jax is imported
 import os
 from pathlib import Path
 
@@ -127,24 +128,25 @@ class Task(NamedTuple):
     monitor: Callable[..., ja.Monitor]
 
     def fit(self, models, optimizer=None, **settings) -> tuple[ja.TrainState, ja.History]:
-        """A short measured run of one model or several, by Adam unless told."""
-        first = models[0] if isinstance(models, list) else models
-        settings = {
-            "steps": 20,
-            "batch_size": 16,
-            "chunk": 7,
-            "monitor": self.monitor(first),
-        } | settings
+        """A short measured run of one model or several, by Adam unless told.
+
+        Tests that keep its settings share one compiled program.
+        """
+        if "monitor" not in settings:
+            settings["monitor"] = self.monitor(models[0] if isinstance(models, list) else models)
+        settings = {"steps": 20, "batch_size": 16, "chunk": 7} | settings
         return ja.fit(models, optimizer or optax.adam(1e-2), self.inputs, self.labels, **settings)
 
 
-@pytest.fixture
-def task(rng) -> Task:
+@pytest.fixture(scope="session")
+def task() -> Task:
     """A small two-class problem that an MLP learns in tens of steps: 90 points, the label a product
-    of signs.
+    of signs. Nothing in it can be changed.
     """
-    inputs = rng.standard_normal((90, 6)).astype(np.float32)
+    inputs = np.random.default_rng(0).standard_normal((90, 6)).astype(np.float32)
     labels = (inputs[:, 0] * inputs[:, 1] > 0).astype(np.int32)
+    inputs.flags.writeable = False
+    labels.flags.writeable = False
 
     def model(seed: int = 0, outputs: int = 1) -> nnx.Module:
         return MLP(6, (16, 12), outputs, bias=True, rngs=nnx.Rngs(seed))

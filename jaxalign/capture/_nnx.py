@@ -27,12 +27,24 @@ def nnx_forward(
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
     require_all_found(filters, _layers(model), "are not layers of the model")
-    graph = nnx.graphdef(model)
+    graph, _ = without_sown(model)
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        # The state may be that of a model before its first call, or after it.
+        if isinstance(state, nnx.State):
+            state = nnx.filter_state(state, nnx.Not(nnx.Intermediate))
         return record(nnx.merge(graph, state, copy=True), filters, at, *args, **kwargs)
 
     return forward
+
+
+def without_sown(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
+    """A model's structure and arrays, without what it has sown: that grows at every call."""
+    graph, variables = nnx.split(module)
+    copy = nnx.merge(graph, variables, copy=True)
+    if nnx.pop(copy, nnx.Intermediate):
+        return nnx.split(copy)
+    return graph, variables
 
 
 def record(

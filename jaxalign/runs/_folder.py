@@ -24,7 +24,7 @@ PAGE = "index.html"
 
 
 class RunWriter:
-    """Writes a run into a folder, chunk by chunk: ``fit(..., callback=RunWriter(folder, c).write)``.
+    """Write a run into a folder, chunk by chunk: ``fit(..., callback=RunWriter(folder, c).write)``.
 
     config.json holds ``config`` and, under "measured", the layers, what each measure's numbers are
     and where: scalars in history.jsonl, {"step", "loss", metrics..., "layers": {layer: {measure:
@@ -49,8 +49,8 @@ class RunWriter:
         run.
       NotADirectoryError, PermissionError: the folder cannot be made, or written to.
       ValueError: both are set; a run to resume of another config (what it ran on, "environment" and
-        "command", may differ), or of an older layout; on the first write, rows that are missing
-        before its first step.
+        "command", may differ), or of an older layout; on the first write, other measures than
+        those of the run to resume, or rows that are missing before the first step.
 
     Source: ours.
     """
@@ -95,6 +95,7 @@ class RunWriter:
         """Append the rows of one chunk."""
         if not self.begun:
             if self._resume:
+                _require_same_measures(self._layout, layout_of(part))
                 _keep_steps(self.folder, int(part.step[0]), self._layout)
             else:
                 self._begin(part)
@@ -102,7 +103,7 @@ class RunWriter:
             for file, array in self._layout.arrays.items():
                 each = [np.asarray(part.layers[layer][array.measure]) for layer in array.layers]
                 rows = np.stack(each, axis=1) if array.stacked else each[0]
-                append_rows(self.folder / file, rows)
+                append_rows(self.folder / file, rows.astype(array.stored))
         # The rows come last: whoever sees a row finds its arrays.
         with open(self.folder / ROWS, "a", encoding="utf-8") as stream:
             for row in rows_of(part, self._layout.scalars):
@@ -207,6 +208,17 @@ def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) ->
         raise ValueError(
             f"the run to resume has another config: {', '.join(differing)} differ; "
             f"{first} was {saved.get(first)!r}, now {config.get(first)!r}"
+        )
+
+
+def _require_same_measures(saved: Layout, layout: Layout) -> None:
+    before = saved.scalars | saved.arrays
+    now = layout.scalars | layout.arrays
+    differing = sorted(name for name in before | now if before.get(name) != now.get(name))
+    if differing:
+        raise ValueError(
+            f"the run to resume logged other measures or layers: {', '.join(differing)} differ; "
+            "pass the monitor that it had"
         )
 
 

@@ -39,6 +39,12 @@ class ArrayFile(NamedTuple):
         """Whether the layers have an axis."""
         return "layer" in self.dimensions
 
+    @property
+    def stored(self) -> np.dtype:
+        """The dtype in the file: numpy's format knows no bfloat16, which float32 holds exactly."""
+        dtype = np.dtype(self.dtype)
+        return dtype if dtype.isbuiltin == 1 else np.dtype(np.float32)
+
 
 class Layout(NamedTuple):
     """Where the measures of a run are: {measure: column} and {file: array}."""
@@ -55,7 +61,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(part: History) -> Layout:
-    """The Layout of a history's measures: arrays of one shape share a file, others have one each."""
+    """Where a history's measures go: arrays of one shape share a file, others have one each."""
     scalars: dict[str, ScalarColumn] = {}
     arrays: dict[str, ArrayFile] = {}
     leading = 1 if part.models is None else 2  # the axes of steps and models

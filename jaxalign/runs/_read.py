@@ -87,7 +87,8 @@ def _layers(
             continue
         values = np.load(folder / file, mmap_mode="r")[: len(rows)]
         for i, name in enumerate(array.layers):
-            layers[name][array.measure] = np.array(values[:, i] if array.stacked else values)
+            own = values[:, i] if array.stacked else values
+            layers[name][array.measure] = np.array(own, array.dtype)
     order = list(dict.fromkeys(measured.get("measures", ())))
     for name, logged in layers.items():
         known = [measure for measure in order if measure in logged]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxalign._core.jsonl import json_lines
@@ -39,7 +40,7 @@ def plain(values: Any) -> Any:
     """
     if np.ndim(values):
         return [plain(value) for value in values]
-    if not np.issubdtype(np.asarray(values).dtype, np.floating):
+    if not jax.dtypes.issubdtype(np.asarray(values).dtype, np.floating):  # bfloat16 is one
         return np.asarray(values).item()
     number = float(str(values))
     if math.isnan(number):
@@ -50,7 +51,10 @@ def plain(values: Any) -> Any:
 def numbers(values: Sequence[Any], dtype: str) -> np.ndarray:
     """What ``plain`` made JSON of, as an array."""
     flat = np.array(values, dtype=object)
-    return np.where(flat == None, np.nan, flat).astype(dtype)  # noqa: E711  # elementwise
+    filled = np.where(flat == None, np.nan, flat)  # noqa: E711  # elementwise
+    if np.dtype(dtype).isbuiltin != 1:  # bfloat16 is not read from "inf"
+        filled = filled.astype(np.float64)
+    return filled.astype(dtype)
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:

@@ -134,5 +134,12 @@ def _scalars_of_layer(
         elif value.ndim == 1 and len(axes) == 1 and value.size <= FEW:
             ((_, positions),) = axes.items()
             for position, entry in zip(positions, value, strict=True):
-                values[f"{name}_{position:g}/{layer}"] = float(entry / unit)
+                values[f"{name}_{_label(position)}/{layer}"] = float(entry / unit)
     return values
+
+
+def _label(position: np.generic) -> str:
+    """A value of an axis in a name: 0.3, 2, or a word."""
+    if np.issubdtype(position.dtype, np.floating):
+        return f"{position:g}"
+    return str(position)

@@ -27,13 +27,14 @@ class Schedule(NamedTuple):
     length: int
 
     def batches(self, seed: int, done: int) -> Iterator[np.ndarray]:
-        """(length/every, every, batch_size) row numbers, a chunk at a time, from step ``done`` on."""
+        """(length/every, every, batch_size) row numbers per chunk, from step ``done`` on."""
 
         def permutation(epoch):
             return np.random.default_rng((seed, epoch)).permutation(self.rows).astype(np.int32)
 
         epoch, offset = divmod(done * self.batch_size, self.rows)
-        pool, size = permutation(epoch)[offset:], self.length * self.batch_size
+        pool = permutation(epoch)[offset:]
+        size = self.length * self.batch_size
         for _ in range(done, self.steps + 1, self.length):
             while len(pool) < size:
                 epoch += 1
@@ -47,8 +48,7 @@ class Schedule(NamedTuple):
 
 
 def schedule(rows: int, batch_size: int, steps: int, every: int, chunk: int) -> Schedule:
-    """The Schedule whose chunks are at most about ``chunk`` steps long, of as equal length as can
-    be.
+    """The Schedule whose chunks are at most about ``chunk`` steps long, as equal as possible.
 
     Example:
       >>> from jaxalign.training._batches import schedule

@@ -11,8 +11,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign._core.checks import require_finite
+from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
-from jaxalign.training._chunk import Monitors, PerModel, Recipe, TrainState, without_sown
+from jaxalign.training._chunk import Monitors, PerModel, Recipe, TrainState
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer
 

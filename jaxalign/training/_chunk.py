@@ -20,7 +20,7 @@ from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._convolutions import fast_convolutions
-from jaxalign.training._objective import Objective
+from jaxalign.training._objective import Objective, loss_and_metrics
 from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
 
 AnyMonitor: TypeAlias = Monitor | BatchMonitor
@@ -99,15 +99,6 @@ class Data(NamedTuple):
 
 
 Run = Callable[[TrainState, Array, PerModel, Data], tuple[TrainState, tuple]]
-
-
-def without_sown(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
-    """A model's structure and arrays, without what it has sown: that grows at every call."""
-    graph, variables = nnx.split(module)
-    copy = nnx.merge(graph, variables, copy=True)
-    if nnx.pop(copy, nnx.Intermediate):
-        return nnx.split(copy)
-    return graph, variables
 
 
 def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
@@ -207,21 +198,24 @@ def _loss(
             f"model must return one array of outputs, found a {type(outputs).__name__}; "
             "wrap it to pick one"
         )
-    result = recipe.objective(outputs, answers)
-    loss, metrics = result if isinstance(result, tuple) else (result, {})
-    if jnp.shape(loss) != ():
-        raise ValueError(
-            f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; "
-            "take its mean"
-        )
+    loss, metrics = loss_and_metrics(recipe.objective, outputs, answers)
     updated = _known_variables(nnx.state(module, nnx.Not(nnx.Param)), rest)
     return loss, _Aux(metrics, updated, outputs, activations)
 
 
 def _known_variables(updated: nnx.State, before: nnx.State) -> nnx.State:
-    """The updated variables that were there before: what the model has sown meanwhile is dropped."""
+    """The updated variables, without those that the model has sown meanwhile."""
     known = dict(nnx.to_flat_state(before))
     kept = [(path, variable) for path, variable in nnx.to_flat_state(updated) if path in known]
+    for path, variable in kept:
+        shapes = jax.tree.map(jnp.shape, known[path].get_raw_value())
+        new_shapes = jax.tree.map(jnp.shape, variable.get_raw_value())
+        if shapes != new_shapes:
+            kind = type(variable).__name__
+            raise ValueError(
+                f"variable {'.'.join(map(str, path))!r} of the model must keep its shape, found "
+                f"{new_shapes} after {shapes}; if it was sown, remove it by nnx.pop(model, {kind})"
+            )
     return nnx.from_flat_state(kept)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
 from jax.extend.core import primitives
@@ -41,7 +42,9 @@ def fast_convolutions(function: Callable[Arguments, Result]) -> Callable[Argumen
       >>> import jax.numpy as jnp
       >>> from jaxalign.training import fast_convolutions
       >>> numbers = ("NHWC", "HWIO", "NHWC")
-      >>> loss = lambda kernel, x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers).sum()
+      >>> def loss(kernel, x):
+      ...     settings = {"padding": "SAME", "dimension_numbers": numbers}
+      ...     return jax.lax.conv_general_dilated(x, kernel, (1, 1), **settings).sum()
       >>> gradient = fast_convolutions(jax.grad(loss))
       >>> step = lambda kernel, x: (kernel - gradient(kernel, x) / 16, None)
       >>> jax.lax.scan(step, jnp.ones((1, 1, 2, 1)), jnp.ones((3, 1, 4, 4, 2)))[0].ravel().tolist()
@@ -53,7 +56,8 @@ def fast_convolutions(function: Callable[Arguments, Result]) -> Callable[Argumen
     def evaluated(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         closed, arrays, tree = traced(function, args, kwargs)
         outputs, _ = _evaluate(closed.jaxpr, closed.consts, arrays)
-        return jax.tree.unflatten(tree, outputs)
+        # What the function returns of its own, as a literal 0.1, is an array here as elsewhere.
+        return jax.tree.unflatten(tree, [jnp.asarray(output) for output in outputs])
 
     return evaluated
 
@@ -92,10 +96,8 @@ def _in_order(params: dict[str, Any], images: Array, kernel: Array) -> Array:
     last = images.ndim - 1
     rows = (0, last, *range(1, last))  # where n, c and the rest are, in the order of the kernel
     numbers = lax.ConvDimensionNumbers(rows, (last, last - 1, *range(last - 1)), rows)
-    images, kernel = (
-        lax.transpose(images, (n, *space, c)),
-        lax.transpose(kernel, (*window, into, out)),
-    )
-    found = CONVOLUTION.bind(images, kernel, **params | {"dimension_numbers": numbers})
+    images = lax.transpose(images, (n, *space, c))
+    kernel = lax.transpose(kernel, (*window, into, out))
+    convolved = CONVOLUTION.bind(images, kernel, **params | {"dimension_numbers": numbers})
     places = (result[0], *result[2:], result[1])
-    return lax.transpose(found, tuple(places.index(axis) for axis in range(images.ndim)))
+    return lax.transpose(convolved, tuple(places.index(axis) for axis in range(images.ndim)))

@@ -59,16 +59,20 @@ def drive(
     layout: Layout,
     callback: Callback | None,
     saver: Saver,
+    fetch: "Fetch",
     step: int,
 ) -> tuple[TrainState, History]:
     """Run all chunks from ``step`` on: the state they end with, and what they logged."""
-    fetch = Fetch(data.monitors, schedule)
     parts: list[History] = []
 
     def deliver(logged: tuple) -> bool:
         part = fetch(*logged)
         parts.append(part)
-        stop = callback is not None and layout.is_first_process and callback(part) is True
+        stop = False
+        if callback is not None and layout.is_first_process:
+            answer = callback(part)
+            # A comparison of what was logged gives numpy's True.
+            stop = isinstance(answer, bool | np.bool_) and bool(answer)
         # All processes have to leave the loop at the same chunk.
         return _agreed(stop) if callback is not None and layout.spans_processes else stop
 
@@ -99,7 +103,8 @@ class Fetch:
     """From what a chunk logged on the device to a History."""
 
     def __init__(self, monitors: Monitors, schedule: Schedule):
-        # Read before the loop: an operation asked for later would wait behind the running chunk.
+        # Read before the monitors are placed, and before the loop: an operation asked for later
+        # would wait behind the running chunk.
         self._totals = {name: monitor.total for name, monitor in monitors.items()}
         self._coordinates = {name: monitor.coordinates for name, monitor in monitors.items()}
         self._schedule = schedule

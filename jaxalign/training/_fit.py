@@ -129,12 +129,13 @@ def fit(
     settings: dict[str, Any] = {**plan._asdict(), "seed": models.seeds}
     if models.several:
         settings["models"] = models.count
+    fetch = Fetch(monitors, plan)
     step = 0
     if checkpoints is not None and (saved := checkpoints.newest(state, settings)) is not None:
         state = saved
         step = int(np.max(saved.step))
         if step == steps:
-            return state, Fetch(monitors, plan).blank()
+            return state, fetch.blank()
 
     # 3. Put all arrays where they belong, and compile a chunk for there.
     if models.several:
@@ -150,4 +151,4 @@ def fit(
 
     # 4. Run it until all steps are done.
     saver = Saver(checkpoints, settings, place, step)
-    return drive(run, state, per_model, placed, batches, plan, place, callback, saver, step)
+    return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch, step)

@@ -1,6 +1,6 @@
-"""What a network is trained for: objectives ``(outputs, labels) -> (loss, {metric name: value})``."""
+"""What a network is trained for: objectives ``(outputs, labels) -> (loss, {metric: value})``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -37,16 +37,51 @@ def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Arra
     """
     if outputs.ndim != 2 or labels.shape != outputs.shape[:1]:
         raise ValueError(
-            f"classification needs outputs (n, c) and labels (n,), found {outputs.shape} and {labels.shape}; "
+            "classification needs outputs (n, c) and labels (n,), "
+            f"found {outputs.shape} and {labels.shape}; "
             "give fit an objective of your own for other shapes"
         )
     if outputs.shape[1] == 1:
         logits = outputs[:, 0]
-        losses, hits = (
-            optax.sigmoid_binary_cross_entropy(logits, labels),
-            (logits > 0) == (labels == 1),
-        )
+        losses = optax.sigmoid_binary_cross_entropy(logits, labels)
+        hits = (logits > 0) == (labels == 1)
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
         hits = jnp.argmax(outputs, axis=1) == labels
     return jnp.mean(losses), {"accuracy": jnp.mean(hits, dtype=losses.dtype)}
+
+
+def loss_and_metrics(
+    objective: Objective, outputs: Array, labels: Array
+) -> tuple[Array, dict[str, Array]]:
+    """What an objective returns, checked: the loss, and its metrics if there are any.
+
+    Raises:
+      ValueError: a loss or a metric that is no scalar.
+    """
+    result = objective(outputs, labels)
+    loss: Any = result
+    metrics: Mapping[str, Any] = {}
+    if isinstance(result, tuple | list):
+        loss, metrics = _pair(result)
+    if jnp.shape(loss) != ():
+        raise ValueError(
+            f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; "
+            "take its mean"
+        )
+    for name, value in metrics.items():
+        if jnp.shape(value) != ():
+            raise ValueError(
+                f"metric {name!r} of the objective must be a scalar, "
+                f"found shape {jnp.shape(value)}; take its mean"
+            )
+    return loss, {name: jnp.asarray(value) for name, value in metrics.items()}
+
+
+def _pair(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    if len(result) != 2 or not isinstance(result[1], Mapping):
+        raise ValueError(
+            "objective must return a scalar loss, or the pair (loss, {metric: scalar}), "
+            f"found a {type(result).__name__} of {len(result)} without such a dict"
+        )
+    return result[0], result[1]

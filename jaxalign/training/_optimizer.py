@@ -22,7 +22,7 @@ def is_optimizer(candidate: Any) -> bool:
 
 
 def with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """The optimizer as one that takes ``value``, ``grad`` and ``value_fn``, and uses them if it can.
+    """The optimizer as one that takes ``value``, ``grad`` and ``value_fn``; it may ignore them.
 
     Line searches (``optax.lbfgs``) call ``value_fn``; ``optax.polyak_sgd`` and
     ``optax.contrib.reduce_on_plateau`` read ``value``. Others are not given what they do not take.

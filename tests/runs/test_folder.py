@@ -1,5 +1,6 @@
 import json
 import resource
+import shutil
 
 import jax
 import numpy as np
@@ -8,23 +9,20 @@ import pytest
 
 import jaxalign as ja
 
-STEPS = 20
 
-
-def train(task, observe, optimizer=None, models=None, **settings):
-    """The history of a small measured run, of one model unless told, whose chunks go to
-    ``observe``.
-    """
-    model = task.model()
-    settings = {"batch_size": 16, "monitor": task.monitor(model), "callback": observe} | settings
-    return ja.fit(models or model, optimizer or optax.adam(1e-2), task.inputs, task.labels, **settings)[1]
+@pytest.fixture(scope="module")
+def finished(task, tmp_path_factory):
+    """(folder, history) of a small finished run, which no test changes."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    _, history = task.fit(task.model(), callback=ja.RunWriter(folder, {"note": "test"}).write)
+    return folder, history
 
 
 @pytest.fixture
-def run(task, tmp_path):
-    """(folder, history) of a small finished run."""
-    writer = ja.RunWriter(tmp_path / "run", {"note": "test"})
-    return tmp_path / "run", train(task, writer.write, steps=STEPS, chunk=6)
+def run(finished, tmp_path):
+    """The same in a folder of the test's own."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    return tmp_path / "run", finished[1]
 
 
 def assert_same(a, b):
@@ -34,45 +32,60 @@ def assert_same(a, b):
 
 
 def head(history, count):
-    layers = {name: ja.Record(*(x[:count] for x in record)) for name, record in history.layers.items()}
-    metrics = {name: x[:count] for name, x in history.metrics.items()}
-    steps = {"step": history.step[:count], "measured": history.measured[:count]}
-    return history._replace(**steps, loss=history.loss[:count], metrics=metrics, layers=type(history.layers)(layers))
+    """The first rows of a history that was measured at every step."""
+    rest = history._replace(coordinates={}, totals={})
+    cut = jax.tree.map(lambda x: x[:count], rest)
+    return cut._replace(coordinates=history.coordinates, totals=history.totals)
 
 
-def test_what_was_written_is_read_back_bit_for_bit(run):
-    folder, history = run
+def test_what_was_written_is_read_back_bit_for_bit(finished):
+    folder, history = finished
     assert_same(ja.read_history(folder), history)
 
 
 def test_several_models_are_read_back_too(task, tmp_path):
+    models = [task.model(seed) for seed in (3, 5, 8)]
     writer = ja.RunWriter(tmp_path / "run", {})
-    history = train(task, writer.write, models=[task.model(seed) for seed in (1, 2, 3)], steps=STEPS, chunk=6, every=3)
+    settings = {"seed": (3, 5, 8), "every": 4}
+    _, history = task.fit(
+        models, callback=writer.write, monitor=task.monitor(models[0], defer=True), **settings
+    )
     read = ja.read_history(tmp_path / "run")
     assert read.models == 3
     assert_same(read, history)
     first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(history.loss[0].tolist())
-    assert np.load(tmp_path / "run" / "curves.npy").shape == (7, 3, 3, 64)
+    assert len(first["layers"]["hidden_1"]["area"]) == 3
+    assert np.load(tmp_path / "run" / "curve.npy").shape == (6, 3, 3, 64)
 
 
 def test_steps_that_were_not_measured_have_no_layers(task, tmp_path):
     writer = ja.RunWriter(tmp_path / "run", {})
-    history = train(task, writer.write, steps=STEPS, chunk=6, every=3)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows if "layers" in row] == list(range(0, STEPS + 1, 3))
+    _, history = task.fit(task.model(), callback=writer.write, every=4)
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows if "layers" in row] == list(range(0, 21, 4))
     assert_same(ja.read_history(tmp_path / "run"), history)
 
 
-def test_rows_are_plain_json_a_step_a_line(run):
-    folder, history = run
+def test_rows_are_plain_json_a_step_a_line(finished):
+    folder, history = finished
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == list(range(STEPS + 1))
+    assert [row["step"] for row in rows] == list(range(21))
     assert set(rows[0]) == {"step", "loss", "accuracy", "layers"}
     assert set(rows[0]["layers"]) == {"input", "hidden_1", "hidden_2"}
-    assert len(rows[0]["layers"]["hidden_1"]["alignment"]) == len(history.thresholds)
-    assert json.loads((folder / "config.json").read_text())["note"] == "test"
-    assert np.load(folder / "curves.npy").shape == (STEPS + 1, 3, 64)
+    assert set(rows[0]["layers"]["hidden_1"]) == {"area", "null_area"}
+    config = json.loads((folder / "config.json").read_text())
+    assert config["note"] == "test"
+    measured = config["measured"]
+    assert measured["totals"] == history.totals
+    assert measured["arrays"]["curve.npy"]["layers"] == list(history.layers)
+    assert measured["arrays"]["curve.npy"]["dimensions"] == ["step", "layer", "tau"]
+    tau = history.coordinates["hidden_1"]["curve"]["tau"]
+    assert measured["arrays"]["curve.npy"]["coordinates"]["tau"] == tau.tolist()
+    assert np.load(folder / "curve.npy").shape == (21, 3, 64)
+    thresholds = history.coordinates["hidden_1"]["alignment"]["tau"]
+    assert np.load(folder / "alignment.npy").shape == (21, 3, len(thresholds))
 
 
 def test_readable_while_it_runs(task, tmp_path):
@@ -82,20 +95,21 @@ def test_readable_while_it_runs(task, tmp_path):
     def observe(part):
         writer.write(part)
         seen = ja.read_history(tmp_path / "run")
-        assert np.isfinite(seen.layers["hidden_2"].curve).all()
+        assert np.isfinite(seen.layers["hidden_2"]["curve"]).all()
         lengths.append(len(seen.step))
 
-    train(task, observe, optax.sgd(0.1), steps=30, chunk=8)
-    assert lengths == [8, 16, 24, 31]
+    task.fit(task.model(), callback=observe)
+    assert lengths == [7, 14, 21]
 
 
-@pytest.mark.parametrize("torn", [1, 50, 300])
-def test_a_torn_last_line_does_not_count(run, torn):
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_torn_last_line_does_not_count(run, share):
     folder, history = run
     file = folder / "history.jsonl"
     raw = file.read_bytes()
-    file.write_bytes(raw[:-torn])
-    assert_same(ja.read_history(folder), head(history, STEPS))
+    last = len(raw.splitlines()[-1])
+    file.write_bytes(raw[: -1 - int(share * last)])
+    assert_same(ja.read_history(folder), head(history, 20))
 
 
 def test_damage_before_the_end_is_an_error(run):
@@ -111,9 +125,14 @@ def test_damage_before_the_end_is_an_error(run):
 
 
 def test_nan_survives_the_round_trip(task, tmp_path):
-    history = train(task, ja.RunWriter(tmp_path / "run", {}).write, optax.sgd(1e30), steps=10)
+    writer = ja.RunWriter(tmp_path / "run", {})
+    _, history = task.fit(task.model(), optax.sgd(1e30), callback=writer.write)
     assert np.isnan(history.loss[-1])
+    assert np.isnan(history.layers["hidden_2"]["area"][-1])
     assert_same(ja.read_history(tmp_path / "run"), history)
+    last = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[-1])
+    assert last["loss"] is None
+    assert last["layers"]["hidden_2"]["area"] is None
 
 
 def test_two_runs_never_mix(run):
@@ -131,22 +150,33 @@ def test_two_runs_never_mix(run):
 def test_overwriting_deletes_a_run_and_nothing_else(run):
     folder, history = run
     (folder / "figures").mkdir()
-    (folder / "figures" / "mine.png").write_text("kept")
+    (folder / "figures" / "mine.npy").write_text("kept")
     (folder / "figures" / "curve_by_layer.png").write_text("of the old run")
-    ja.RunWriter(folder, {}, overwrite=True).write(head(history, 5))
-    assert (folder / "figures" / "mine.png").read_text() == "kept"
+    (folder / "mine.npy").write_text("kept")
+    without_null = {
+        name: type(logged)((k, v) for k, v in logged.items() if not k.startswith("null"))
+        for name, logged in history.layers.items()
+    }
+    layers = type(history.layers)(without_null)
+    ja.RunWriter(folder, {}, overwrite=True).write(head(history._replace(layers=layers), 5))
+    assert (folder / "figures" / "mine.npy").read_text() == "kept"
+    assert (folder / "mine.npy").read_text() == "kept"
     assert not (folder / "figures" / "curve_by_layer.png").exists()
+    assert not (folder / "null_curve.npy").exists()
+    assert np.load(folder / "curve.npy").shape == (5, 3, 64)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_somebody_elses_files_are_never_replaced(tmp_path, overwrite):
     (tmp_path / "index.html").write_text("my home page")
-    with pytest.raises(FileExistsError, match=r"holds no run, but index.html, which a run would replace"):
+    with pytest.raises(
+        FileExistsError, match=r"holds no run, but index.html, which a run would replace"
+    ):
         ja.RunWriter(tmp_path, {}, overwrite=overwrite)
 
 
-def test_a_run_that_begins_meanwhile_is_not_touched(run, tmp_path):
-    _, history = run
+def test_a_run_that_begins_meanwhile_is_not_touched(finished, tmp_path):
+    _, history = finished
     first, second = (ja.RunWriter(tmp_path / "new", {}) for _ in range(2))
     first.write(head(history, 5))
     with pytest.raises(FileExistsError):
@@ -160,36 +190,43 @@ def test_a_folder_without_a_run_is_explained(tmp_path):
 
 
 def test_a_run_that_measures_nothing_is_a_run(task, tmp_path):
-    writer = ja.RunWriter(tmp_path, {})
-    _, history = ja.fit(task.model(), optax.sgd(0.1), task.inputs, task.labels, steps=9, chunk=4, callback=writer.write)
+    _, history = task.fit(task.model(), monitor=None, callback=ja.RunWriter(tmp_path, {}).write)
     assert_same(ja.read_history(tmp_path), history)
 
 
-def test_a_full_disk_keeps_the_rows_before_and_the_run_goes_on(task, tmp_path):
-    """A limit on the size of files stands in for a disk that fills up in the middle of a write."""
-    settings = {"steps": 40, "chunk": 6, "every": 2}
-    whole = train(task, ja.RunWriter(tmp_path / "whole", {}).write, **settings)
-    folder, kept = tmp_path / "run", ja.Checkpoints(tmp_path / "kept", every=6)
+@pytest.mark.parametrize("file", ["curve.npy", "history.jsonl"])
+def test_a_full_disk_keeps_the_rows_before_and_the_run_goes_on(task, tmp_path, file):
+    """A limit on the size of files stands in for a disk that fills up in the middle of a write: of
+    the arrays, or, in a run that measures nothing, of the rows.
+    """
+    model = task.model()
+    monitor = task.monitor(model) if file == "curve.npy" else None
+    write = ja.RunWriter(tmp_path / "whole", {}).write
+    _, whole = task.fit(model, monitor=monitor, callback=write)
+    folder = tmp_path / "run"
+    kept = ja.Checkpoints(tmp_path / "kept", every=6)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = (tmp_path / "whole" / "history.jsonl").stat().st_size
-
+    limit = (tmp_path / "whole" / file).stat().st_size * 3 // 4
     writer = ja.RunWriter(folder, {})
 
     def observe(part):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
             writer.write(part)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     with pytest.raises(OSError, match="too large"):
-        train(task, observe, checkpoints=kept, **settings)
+        task.fit(model, monitor=monitor, callback=observe, checkpoints=kept)
     seen = ja.read_history(folder)
-    assert 0 < len(seen.step) < 41
+    assert 0 < len(seen.step) < 21
     np.testing.assert_array_equal(seen.loss, whole.loss[: len(seen.step)])
-    train(task, ja.RunWriter(folder, {}, resume=True).write, checkpoints=kept, **settings)
-    for file in ("history.jsonl", "curves.npy", "null.npy"):
-        assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    write = ja.RunWriter(folder, {}, resume=True).write
+    task.fit(model, monitor=monitor, callback=write, checkpoints=kept)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {path.name for path in (tmp_path / "whole").iterdir()}
+    for name in names:
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
