@@ -14,6 +14,7 @@ from flax import nnx
 import jaxalign as ja
 from jaxalign.data import fashion_mnist
 from jaxalign.models import CNN, resnet18
+from jaxalign.monitoring import alignment_measures
 
 if TYPE_CHECKING:
     from on_device import Results
@@ -52,6 +53,17 @@ def setting(tiny: bool) -> Setting:
     return Setting("ResNet-18", large_network, batch=128, chunk=32)
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "deferred": {"defer": True},
+    "deferred, without the null": {
+        "defer": True,
+        "measures": alignment_measures(128, null=False),
+    },
+    "quadrature": {"method": "quadrature"},
+    "exact": {},
+}
+
+
 def ten_classes(labels):
     return ja.encode_targets(labels, classes=range(10))
 
@@ -72,7 +84,7 @@ def fit(
     monitor = None
     if measure is not None:
         tap = ja.tap(model, model.post_activations)
-        monitor = ja.batch_probe(tap, ten_classes, training.batch, measure=measure, reduce="mean")
+        monitor = ja.batch_monitor(tap, ten_classes, training.batch, **WAYS[measure])
     ja.fit(
         model,
         optax.adam(1e-3),
@@ -81,8 +93,8 @@ def fit(
         steps=steps,
         batch_size=training.batch,
         chunk=training.chunk,
-        probe=monitor,
-        observe=callback,
+        monitor=monitor,
+        callback=callback,
     )
 
 
@@ -156,7 +168,7 @@ def step(results: "Results") -> None:
     plain = Turns(partial(train_with, None))
     try:
         plain.turn()  # compiles
-        for measure in ("deferred", "quadrature", "exact"):
+        for measure in WAYS:
             if results.left() > 25:
                 compare(results, training, plain, Turns(partial(train_with, measure)), measure)
     finally:
@@ -221,7 +233,7 @@ def train(results: "Results") -> None:
     def record(part) -> None:
         *_, last = part.layers.values()
         accuracy = float(part.metrics["accuracy"].mean())
-        area = float(last.area[-1] / part.total)
+        area = float(last["area"][-1] / next(reversed(part.totals.values())))
         rows.append(
             Row(time.perf_counter(), int(part.step[-1]), float(part.loss[-1]), accuracy, area)
         )

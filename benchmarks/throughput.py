@@ -1,16 +1,16 @@
-"""How fast, and how right, are label spectra beside the SVDs one would call instead? The same as
-`jaxalign benchmark`.
+"""How fast and how accurate are label spectra, beside the SVDs that a user would call instead?
 
     python benchmarks/throughput.py --large
 
-Writes benchmarks/results/<device>-throughput.json and .png; torch and scikit-learn take part where
-they are installed.
+The same as `jaxalign benchmark`. Writes benchmarks/results/<device>-throughput.json and .png; torch
+and scikit-learn take part if they are installed.
 """
 
 import sys
 from pathlib import Path
 
-from jaxalign.cli import main
+from jaxalign.cli.main import main
 
-if __name__ == "__main__":  # the processes that race import this file
+# The processes of the race import this file.
+if __name__ == "__main__":
     sys.exit(main(["benchmark", "--out", str(Path(__file__).parent / "results"), *sys.argv[1:]]))

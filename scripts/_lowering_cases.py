@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 import jaxalign as ja
+from jaxalign.alignment import spectrum_and_null
 
 DEVICES = 4
 METHODS = ("auto", "moments", "refined", "triangular", "svd")
@@ -88,8 +89,8 @@ def spectrum_cases() -> Iterator[Case]:
         yield Case(f"spectrum[{method}] vmap", jax.vmap(solve), stack)
         yield Case(f"spectrum[{method}] vmap grad", jax.vmap(gradient), stack)
         yield Case(f"spectrum[{method}] scan", partial(scanned, method=method), stack)
-        information = partial(ja.spectrum_and_info, method=method)
-        yield Case(f"spectrum_and_info[{method}]", information, matrix)
+        with_null = partial(spectrum_and_null, method=method)
+        yield Case(f"spectrum_and_null[{method}]", with_null, matrix)
         yield Case(f"spectra[{method}] stack", partial(ja.spectra, method=method), stack)
         layers = partial(two_layers, method=method)
         yield Case(f"spectra[{method}] list", layers, (FEATURES, floats(200, 33), TARGETS))
@@ -148,15 +149,23 @@ def quadrature_cases() -> Iterator[Case]:
 
 
 def measures(sigma, energy):
-    spectrum = ja.Spectrum(sigma, energy, jnp.sum(energy, axis=0))
+    spectrum = ja.Spectrum(
+        singular_values=sigma,
+        energy=energy,
+        total=jnp.sum(energy, axis=0),
+        num_samples=jnp.asarray(200),
+        rank=jnp.asarray(len(sigma)),
+        route=jnp.asarray(0),
+        dtype=sigma.dtype.name,
+    )
     return (
         ja.alignment_curve(spectrum, thresholds()),
-        ja.alignment(spectrum, 2.0),
+        ja.alignment_curve(spectrum, 2.0),
+        ja.alignment_curve(ja.isotropic_null(spectrum), thresholds()),
         ja.alignment_area(spectrum),
         ja.aligned_rank(spectrum),
         ja.predicted_convergence(spectrum, jnp.arange(4.0)),
         ja.smooth_alignment(spectrum, 2.0),
-        ja.random_label_curve(spectrum, thresholds(), 200),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a training run compiles, for ``lower_everywhere.py``: records and a chunk of ``fit``."""
+"""What a training run compiles, for ``lower_everywhere.py``: monitors and a chunk of ``fit``."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +18,11 @@ import jaxalign as ja
 from jaxalign.models import MLP
 from jaxalign.training import classification
 
-MEASURES = ("exact", "quadrature", "deferred")
+WAYS: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "quadrature": {"method": "quadrature"},
+    "deferred": {"defer": True},
+}
 BATCH = 16
 
 
@@ -57,34 +61,34 @@ def two_classes(labels):
     return ja.encode_targets(labels, classes=(0, 1))
 
 
-def probe_of(problem: Problem, measure: str):
+def monitor_of(problem: Problem, way: str):
     """What measures a fixed set of inputs at each step."""
     tap = ja.tap(problem.model, problem.layers)
     targets = two_classes(problem.labels)
-    return ja.probe(tap, problem.inputs, targets, measure=measure, order=4, reduce="mean")
+    return ja.monitor(tap, problem.inputs, targets, order=4, **WAYS[way])
 
 
-def batch_probe_of(problem: Problem, measure: str):
+def batch_monitor_of(problem: Problem, way: str):
     """What measures each training batch."""
     tap = ja.tap(problem.model, problem.layers)
-    return ja.batch_probe(tap, two_classes, BATCH, measure=measure, order=4, reduce="mean")
+    return ja.batch_monitor(tap, two_classes, BATCH, order=4, **WAYS[way])
 
 
 def training_cases() -> Iterator[Case]:
-    yield from record_cases()
+    yield from monitor_cases()
     yield from fit_chunk_cases()
 
 
-def records(probe, state):
-    return probe(state)
+def logged(monitor, state):
+    return monitor(state)
 
 
-def record_cases() -> Iterator[Case]:
+def monitor_cases() -> Iterator[Case]:
     problem = perceptron()
     state = shapes(nnx.state(problem.model))
-    for measure in MEASURES:
-        probe = shapes(probe_of(problem, measure))
-        yield Case(f"probe records[{measure}]", records, (probe, state))
+    for way in WAYS:
+        monitor = shapes(monitor_of(problem, way))
+        yield Case(f"monitor[{way}]", logged, (monitor, state))
 
 
 def fit_chunk_cases() -> Iterator[Case]:
@@ -94,20 +98,20 @@ def fit_chunk_cases() -> Iterator[Case]:
     Without that module a case named "fit chunk" fails with the error of the import.
     """
     try:
-        from jaxalign.training import chunk
+        from jaxalign.training import _chunk as chunk
     except ImportError as error:
         yield Case("fit chunk", partial(fail, error), ())
         return
     plain = perceptron()
     images = convolutions()
-    for measure in MEASURES:
-        name = f"fit chunk MLP, batch probe[{measure}]"
-        yield chunk_case(chunk, name, plain, batch_probe_of(plain, measure))
-        fixed = probe_of(plain, measure)
-        yield chunk_case(chunk, f"fit chunk MLP[{measure}]", plain, fixed)
-        yield two_models_case(chunk, f"fit chunk two MLPs[{measure}]", plain, fixed)
-        yield chunk_case(chunk, f"fit chunk CNN[{measure}]", images, probe_of(images, measure))
-    yield mesh_case(chunk, "fit chunk MLP on a mesh", plain, probe_of(plain, "exact"))
+    for way in WAYS:
+        name = f"fit chunk MLP, batch monitor[{way}]"
+        yield chunk_case(chunk, name, plain, batch_monitor_of(plain, way))
+        fixed = monitor_of(plain, way)
+        yield chunk_case(chunk, f"fit chunk MLP[{way}]", plain, fixed)
+        yield two_models_case(chunk, f"fit chunk two MLPs[{way}]", plain, fixed)
+        yield chunk_case(chunk, f"fit chunk CNN[{way}]", images, monitor_of(images, way))
+    yield mesh_case(chunk, "fit chunk MLP on a mesh", plain, monitor_of(plain, "exact"))
 
 
 def fail(error: Exception):
@@ -119,37 +123,37 @@ def recipe_of(chunk: ModuleType, problem: Problem):
     return chunk.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification, steps=10)
 
 
-def chunk_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
-    state = recipe.start(problem.model)
-    data = chunk.Data(probe, problem.inputs, problem.labels)
-    run = partial(four_steps, chunk.of_one(recipe))
+    state = recipe.start(nnx.state(problem.model))
+    data = chunk.Data({"": monitor}, problem.inputs, problem.labels)
+    run = partial(four_steps, chunk, chunk.of_one(recipe))
     return Case(name, run, (shapes(state), shapes(data)))
 
 
-def two_models_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+def two_models_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
-    state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(problem.model))
-    data = chunk.Data(probe, problem.inputs, problem.labels)
+    state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(nnx.state(problem.model)))
+    data = chunk.Data({"": monitor}, problem.inputs, problem.labels)
     program = chunk.of_several(recipe, same_batches=True, hyperparameters=False)
-    return Case(name, partial(four_steps, program), (shapes(state), shapes(data)))
+    return Case(name, partial(four_steps, chunk, program), (shapes(state), shapes(data)))
 
 
-def mesh_case(chunk: ModuleType, name: str, problem: Problem, probe) -> Case:
+def mesh_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     mesh = device_mesh()
     recipe = recipe_of(chunk, problem)
-    arrays = (recipe.start(problem.model), problem.inputs, problem.labels)
+    arrays = (recipe.start(nnx.state(problem.model)), problem.inputs, problem.labels)
     state, inputs, labels = jax.device_put(arrays, NamedSharding(mesh, P()))
-    data = chunk.Data(probe.over(mesh), inputs, labels)
+    data = chunk.Data({"": monitor.over(mesh)}, inputs, labels)
     program = chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
     arguments = (placed_shapes(state), placed_shapes(data))
-    return Case(name, partial(four_steps, program), arguments)
+    return Case(name, partial(four_steps, chunk, program), arguments)
 
 
-def four_steps(run, state, data):
+def four_steps(chunk: ModuleType, run, state, data):
     """``run`` with the row numbers of four batches, each measured."""
     rows = np.arange(4 * BATCH, dtype=np.int32).reshape(4, 1, BATCH)
-    return run(state, rows % len(data.inputs), None, data)
+    return run(state, rows % len(data.inputs), chunk.PerModel(None, {}), data)
 
 
 def shapes(tree: Any) -> Any:
