@@ -144,11 +144,10 @@ def batch_monitor(
     require_settings(method, defer, targets_as, order, reduce)
     checked = checked_measures(measures, method)
     for name, measure in checked:
-        if measure.source == "pair" and measure.reference is not None:
-            if not (isinstance(measure.reference, str) and measure.reference == "previous"):
-                raise ValueError(
-                    f"measure {name!r} compares with fixed samples, which no training batch has; "
-                    "pass reference='previous', or log it by a monitor of a fixed set"
-                )
+        if measure.source == "pair" and not measure.is_with_previous:
+            raise ValueError(
+                f"measure {name!r} compares with fixed samples, which no training batch has; "
+                "pass reference='previous', or log it by a monitor of a fixed set"
+            )
     measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)
     return BatchMonitor(tap, encode, num_samples, measurement)

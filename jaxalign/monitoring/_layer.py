@@ -1,4 +1,4 @@
-"""One layer at one step: what measures are given of it, each computed once and only when asked for."""
+"""One layer at one step: what measures are given of it, each computed once and if asked for."""
 
 from __future__ import annotations
 

@@ -145,17 +145,13 @@ class Measurement:
 
     @property
     def _needs_previous(self) -> bool:
-        return any(_is(measure.reference, "previous") for _, measure in self.measures)
+        return any(measure.is_with_previous for _, measure in self.measures)
 
     @property
     def needs_start(self) -> bool:
         """Whether a pair is one with the same layer at step 0."""
-        return any(_is(measure.reference, "start") for _, measure in self.measures)
+        return any(measure.is_with_start for _, measure in self.measures)
 
     def pooled(self, activations: Mapping[str, Array]) -> dict[str, Array]:
         """{layer: (n, d)}: what a pair with the start needs of step 0."""
         return {name: pool(values, reduce=self.reduce) for name, values in activations.items()}
-
-
-def _is(reference: Any, name: str) -> bool:
-    return isinstance(reference, str) and reference == name

@@ -57,6 +57,16 @@ class Measure:
     on_quadrature: bool = False
     reference: Any = None
 
+    @property
+    def is_with_previous(self) -> bool:
+        """Whether it compares a layer with the one before."""
+        return isinstance(self.reference, str) and self.reference == "previous"
+
+    @property
+    def is_with_start(self) -> bool:
+        """Whether it compares a layer with itself at step 0."""
+        return isinstance(self.reference, str) and self.reference == "start"
+
 
 Coordinates = Mapping[str, ArrayLike] | None
 
@@ -148,7 +158,8 @@ def of_pair(
     """
     if isinstance(reference, str) and reference not in ("start", "previous"):
         raise ValueError(
-            f"reference must be 'start', 'previous', a matrix or {{layer: matrix}}, found {reference!r}"
+            "reference must be 'start', 'previous', a matrix or {layer: matrix}, "
+            f"found {reference!r}"
         )
     return Measure(function, "pair", _axes(coordinates), reference=reference)
 
@@ -261,6 +272,23 @@ def logged(
         value = measure.function(*arguments)
     except Exception as error:
         raise ValueError(f"{what} failed: {type(error).__name__}: {error}") from error
+    array = _as_numbers(value, what)
+    one_number = array.shape == (1,) and not measure.coordinates
+    if measure.of_each_target and targets_as == "mean":
+        array = array.mean(axis=-1)
+    elif one_number or (measure.of_each_target and array.shape[-1] == 1):
+        array = array[..., 0]
+    sizes = tuple(len(values) for values in measure.coordinates.values())
+    if sizes and array.shape[: len(sizes)] != sizes:
+        raise ValueError(
+            f"{what} must begin with axes of {sizes}, those of its coordinates "
+            f"{list(measure.coordinates)}, found shape {array.shape}"
+        )
+    return array
+
+
+def _as_numbers(value: Any, what: str) -> Array:
+    """A measure's value as an array of real numbers."""
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError) as error:
@@ -271,14 +299,4 @@ def logged(
         raise ValueError(f"{what} must return an array of numbers, found {array.dtype}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"{what} must return real numbers, found {array.dtype}")
-    if measure.of_each_target and targets_as == "mean":
-        array = array.mean(axis=-1)
-    elif measure.of_each_target and array.shape[-1] == 1 or array.shape == (1,):
-        array = array[..., 0]
-    sizes = tuple(len(values) for values in measure.coordinates.values())
-    if sizes and array.shape[: len(sizes)] != sizes:
-        raise ValueError(
-            f"{what} must begin with axes of {sizes}, those of its coordinates "
-            f"{list(measure.coordinates)}, found shape {array.shape}"
-        )
     return array

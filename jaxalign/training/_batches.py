@@ -43,7 +43,11 @@ class Schedule(NamedTuple):
             pool = pool[size:]
 
     def batches_of(self, seeds: Sequence[int], done: int) -> Iterator[np.ndarray]:
-        """The same for several runs at once: (seeds, length/every, every, batch_size)."""
+        """The same of several seeds at once, (seeds, length/every, every, batch_size); of one seed
+        without the first axis.
+        """
+        if len(seeds) == 1:
+            return self.batches(seeds[0], done)
         return map(np.stack, zip(*(self.batches(seed, done) for seed in seeds), strict=True))
 
 

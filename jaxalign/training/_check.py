@@ -48,6 +48,11 @@ class Models(NamedTuple):
         """Whether all see the same batches."""
         return len(self.seeds) == 1
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a checkpoint has to agree in."""
+        return {"seed": self.seeds, "models": self.count}
+
     def recipe(self, optimizer: Optimizer, objective: Objective, steps: int) -> Recipe:
         """What is trained and how."""
         return Recipe(self.graph, optimizer, objective, steps)

@@ -118,36 +118,7 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
         monitors = _with_references(data.monitors, per_model.references)
         batch_tap = _batch_tap(monitors)
         optimizer = recipe.transformation(per_model.hyperparameters)
-
-        def step(state: TrainState, rows: Array, tap: Tap | None = None) -> tuple:
-            batch = data.inputs[rows]
-            answers = data.labels[rows]
-            if split is not None:
-                batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
-            parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
-
-            def loss_of(parameters: nnx.State, tap: Tap | None = None) -> tuple:
-                return _loss(recipe, tap, parameters, rest, batch, answers)
-
-            differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
-            (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
-            updates, optimizer_state = optimizer.update(
-                gradient,
-                state.optimizer,
-                parameters,
-                # What line searches and step-size rules ask for: the same batch, the same other
-                # state, the same random keys.
-                value=loss,
-                grad=gradient,
-                value_fn=lambda parameters: loss_of(parameters)[0],
-            )
-            model = nnx.merge_state(optax.apply_updates(parameters, updates), aux.rest)
-            moved = TrainState(state.step + 1, model, optimizer_state)
-            # Chunks have one length, so that one program serves all: past the last update the
-            # state stands still.
-            moved = jax.tree.map(partial(jnp.where, state.step < recipe.steps), moved, state)
-            samples = _samples_of_batch(monitors, aux, answers) if tap is not None else {}
-            return moved, (Rows(state.step, loss, aux.metrics), samples)
+        step = _step_of(recipe, optimizer, data._replace(monitors=monitors), split)
 
         def measured_steps(state: TrainState, indices: Array) -> tuple:
             samples = {
@@ -168,6 +139,47 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
         return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), logged)
 
     return run
+
+
+def _step_of(
+    recipe: Recipe,
+    optimizer: optax.GradientTransformationExtraArgs,
+    data: Data,
+    split: NamedSharding | None,
+) -> Callable[..., tuple]:
+    """One update: ``(state, row numbers, tap) -> (state, (rows, samples))``."""
+
+    def step(state: TrainState, rows: Array, tap: Tap | None = None) -> tuple:
+        batch = data.inputs[rows]
+        answers = data.labels[rows]
+        if split is not None:
+            batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
+        parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
+
+        def loss_of(parameters: nnx.State, tap: Tap | None = None) -> tuple:
+            return _loss(recipe, tap, parameters, rest, batch, answers)
+
+        differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
+        (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
+        updates, optimizer_state = optimizer.update(
+            gradient,
+            state.optimizer,
+            parameters,
+            # What line searches and step-size rules ask for: the same batch, the same other
+            # state, the same random keys.
+            value=loss,
+            grad=gradient,
+            value_fn=lambda parameters: loss_of(parameters)[0],
+        )
+        model = nnx.merge_state(optax.apply_updates(parameters, updates), aux.rest)
+        moved = TrainState(state.step + 1, model, optimizer_state)
+        # Chunks have one length, so that one program serves all: past the last update the state
+        # stands still.
+        moved = jax.tree.map(partial(jnp.where, state.step < recipe.steps), moved, state)
+        samples = {} if tap is None else _samples_of_batch(data.monitors, aux, answers)
+        return moved, (Rows(state.step, loss, aux.metrics), samples)
+
+    return step
 
 
 class _Aux(NamedTuple):

@@ -23,13 +23,26 @@ Callback = Callable[[History], Any]
 class Saver:
     """Saves the state from time to time, if there is a folder to save it in."""
 
-    def __init__(
-        self, checkpoints: Checkpoints | None, settings: dict[str, Any], layout: Layout, step: int
-    ):
+    def __init__(self, checkpoints: Checkpoints | None, settings: dict[str, Any], layout: Layout):
         self._checkpoints = checkpoints
         self._settings = settings
         self._layout = layout
-        self._saved = step
+        self._saved = 0
+
+    def resume(self, start: TrainState) -> tuple[TrainState, int]:
+        """The newest saved state and its step; without one, the start and 0."""
+        if self._checkpoints is None:
+            return start, 0
+        saved = self._checkpoints.newest(start, self._settings)
+        if saved is None:
+            return start, 0
+        self._saved = int(np.max(saved.step))
+        return saved, self._saved
+
+    @property
+    def step(self) -> int:
+        """The last step that was saved or resumed from."""
+        return self._saved
 
     def copy_if_due(self, step: int, state: TrainState) -> TrainState | None:
         """The state of a step, before the next chunk takes over its arrays; None if none is due."""
@@ -60,9 +73,9 @@ def drive(
     callback: Callback | None,
     saver: Saver,
     fetch: "Fetch",
-    step: int,
 ) -> tuple[TrainState, History]:
-    """Run all chunks from ``step`` on: the state they end with, and what they logged."""
+    """Run all chunks from the saver's step on: the state they end with, and what they logged."""
+    step = saver.step
     parts: list[History] = []
 
     def deliver(logged: tuple) -> bool:

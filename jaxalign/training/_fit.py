@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
@@ -124,31 +123,23 @@ def fit(
 
     # 2. Begin at step 0, or where a checkpoint was saved.
     recipe = models.recipe(optimizer, objective, steps)
-    state = models.start(recipe)
-    per_model = models.per_model(monitors, state)
-    settings: dict[str, Any] = {**plan._asdict(), "seed": models.seeds}
-    if models.several:
-        settings["models"] = models.count
+    start = models.start(recipe)
+    per_model = models.per_model(monitors, start)
     fetch = Fetch(monitors, plan)
-    step = 0
-    if checkpoints is not None and (saved := checkpoints.newest(state, settings)) is not None:
-        state = saved
-        step = int(np.max(saved.step))
-        if step == steps:
-            return state, fetch.blank()
+    saver = Saver(checkpoints, {**plan._asdict(), **models.settings}, place)
+    state, step = saver.resume(start)
+    if step == steps:
+        return state, fetch.blank()
 
     # 3. Put all arrays where they belong, and compile a chunk for there.
     if models.several:
         has_own = hyperparameters is not None
         chunk_of = of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
-        batches = plan.batches_of(models.seeds, step)
     else:
         chunk_of = of_one(recipe, place.rows)
-    if models.same_batches:
-        batches = plan.batches(models.seeds[0], step)
     state, per_model, placed = place.place(state, per_model, Data(monitors, inputs, answers))
     run = compiled(chunk_of, place.mesh, place.axes)
 
     # 4. Run it until all steps are done.
-    saver = Saver(checkpoints, settings, place, step)
-    return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch, step)
+    batches = plan.batches_of(models.seeds, step)
+    return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch)

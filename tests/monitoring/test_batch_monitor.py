@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign.monitoring import of_outputs, of_pair
 
 
 def encode(labels):
@@ -76,3 +77,25 @@ def test_a_batch_monitor_of_another_size_is_refused(task):
     monitor = ja.batch_monitor(ja.tap(task.model(), "hidden_*"), encode, num_samples=8)
     with pytest.raises(ValueError, match="batch_size must be the monitor's 8 samples, found 16"):
         task.fit(task.model(), monitor=monitor)
+
+
+def test_outputs_and_pairs_of_the_batch(task):
+    """What the forward pass of the loss gave; the first layer has none before it."""
+    measures = {
+        "sure": of_outputs(lambda outputs: jnp.abs(outputs).mean()),
+        "narrower": of_pair(lambda x, y: x.shape[1] / y.shape[1], reference="previous"),
+    }
+    model = task.model()
+    monitor = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, 16, measures=measures)
+    _, history = task.fit(model, monitor=monitor)
+    assert list(history.layers["outputs"]) == ["sure"]
+    assert history.layers["outputs"]["sure"].shape == history.measured.shape
+    np.testing.assert_allclose(history.layers["hidden_2"]["narrower"], 12 / 16)
+    assert "narrower" not in history.layers["hidden_1"]
+
+
+@pytest.mark.parametrize("reference", ["start", np.ones((16, 2))], ids=["start", "fixed"])
+def test_fixed_samples_are_none_of_a_batch(task, reference):
+    measures = {"moved": of_pair(lambda x, y: x.sum(), reference=reference)}
+    with pytest.raises(ValueError, match="measure 'moved' compares with fixed samples"):
+        ja.batch_monitor(ja.tap(task.model(), "hidden_*"), encode, 16, measures=measures)
