@@ -6,44 +6,37 @@ import shutil
 import jax
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 
 import jaxalign as ja
 from jaxalign._core.npy import append_rows, keep_rows
 
-STEPS = 40
-FILES = ("history.jsonl", "curves.npy", "null.npy")
+FILES = ("history.jsonl", "curve.npy", "null_curve.npy", "alignment.npy")
 
 
 def train(task, folder, *, stop_after=None, resume=False, optimizer=None, model=None, **settings):
-    """A measured run of chunks of 5 steps that is cut off after some of them, as a killed process
-    would be.
+    """A run of six chunks of 4 steps that is cut off after some of them, as a killed process would
+    be.
     """
-    model = model or task.model()
     writer = ja.RunWriter(folder, {"note": "test"}, resume=resume)
-    seen = []
+    parts = []
 
     def observe(part):
         writer.write(part)
-        seen.append(part)
-        if len(seen) == stop_after:
+        parts.append(part)
+        if len(parts) == stop_after:
             raise RuntimeError("killed")
 
-    kept = ja.Checkpoints(folder / "checkpoints", every=10)
-    settings = {"steps": STEPS, "batch_size": 16, "chunk": 5, "every": 2} | settings
-    if "monitor" not in settings:
-        settings["monitor"] = task.monitor(model)
-    state, _ = ja.fit(
-        model,
-        optimizer or optax.adam(1e-2),
-        task.inputs,
-        task.labels,
-        callback=observe,
-        checkpoints=kept,
-        **settings,
-    )
-    return state
+    kept = ja.Checkpoints(folder / "checkpoints", every=6)
+    settings = {"every": 4, "callback": observe, "checkpoints": kept} | settings
+    return task.fit(model or task.model(), optimizer, **settings)[0]
+
+
+def killed(task, folder, stop_after, **settings):
+    with pytest.raises(RuntimeError, match="killed"):
+        train(task, folder, stop_after=stop_after, **settings)
 
 
 def assert_same(a, b):
@@ -52,67 +45,68 @@ def assert_same(a, b):
         np.testing.assert_array_equal(*map(jax.random.key_data, (x, y)) if random else (x, y))
 
 
+@pytest.fixture(scope="module")
+def whole(task, tmp_path_factory):
+    """(folder, state) of an unbroken run, which no test changes."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, train(task, folder)
+
+
+@pytest.fixture(scope="module")
+def broken_off(task, tmp_path_factory):
+    """The folder of a run that was killed after four chunks; a test takes a copy."""
+    folder = tmp_path_factory.mktemp("runs") / "broken_off"
+    killed(task, folder, 4)
+    return folder
+
+
 @pytest.fixture
-def whole(task, tmp_path):
-    return tmp_path / "whole", train(task, tmp_path / "whole")
+def broken(broken_off, tmp_path):
+    return shutil.copytree(broken_off, tmp_path / "broken")
 
 
-@pytest.mark.parametrize("stops", [(3,), (4, 1, 3)])
+@pytest.mark.parametrize("stops", [(3,), pytest.param((2, 1, 2), marks=pytest.mark.slow)])
 def test_a_run_in_pieces_is_bit_for_bit_the_whole_run(task, tmp_path, whole, stops):
     folder = tmp_path / "pieces"
     for number, stop in enumerate(stops):
-        with pytest.raises(RuntimeError, match="killed"):
-            train(task, folder, stop_after=stop, resume=number > 0)
+        killed(task, folder, stop, resume=number > 0)
     state = train(task, folder, resume=True)
     for file in FILES:
         assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
     assert_same(state, whole[1])
 
 
-def test_torn_rows_half_written_checkpoints_and_rows_ahead_of_them_are_undone(
-    task, tmp_path, whole
-):
-    folder = tmp_path / "torn"
-    with pytest.raises(RuntimeError, match="killed"):
-        train(task, folder, stop_after=6)
-    kept = ja.Checkpoints(folder / "checkpoints").steps()
-    with open(folder / "history.jsonl", "a") as file:
-        file.write('{"step": 30, "lo')
-    shutil.copytree(
-        folder / "checkpoints" / str(kept[-1]), folder / "checkpoints" / "30.orbax-checkpoint-tmp"
-    )
-    train(task, folder, resume=True)
+def test_torn_rows_half_written_checkpoints_and_rows_ahead_of_them_are_undone(task, whole, broken):
+    kept = ja.Checkpoints(broken / "checkpoints").steps()
+    with open(broken / "history.jsonl", "a") as file:
+        file.write('{"step": 16, "lo')
+    unfinished = broken / "checkpoints" / "16.orbax-checkpoint-tmp"
+    shutil.copytree(broken / "checkpoints" / str(kept[-1]), unfinished)
+    train(task, broken, resume=True)
     for file in FILES:
-        assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
+        assert (broken / file).read_bytes() == (whole[0] / file).read_bytes()
 
 
-def test_a_finished_run_is_returned_as_it_is(task, tmp_path, whole):
-    state = train(
-        task, whole[0], resume=True, stop_after=1
-    )  # nothing is observed, so nothing stops it
+def test_a_finished_run_is_returned_as_it_is(task, whole):
+    # Nothing is observed, so nothing stops it.
+    state = train(task, whole[0], resume=True, stop_after=1)
     assert_same(state, whole[1])
 
 
 def test_dropout_goes_on_with_its_own_random_numbers(task, tmp_path):
     def model():
         rngs = nnx.Rngs(0)
-        layers = (
-            nnx.Linear(6, 8, rngs=rngs),
-            nnx.Dropout(0.5, rngs=rngs),
-            nnx.relu,
-            nnx.Linear(8, 1, rngs=rngs),
-        )
-        return nnx.Sequential(*layers)
+        first = nnx.Linear(6, 8, rngs=rngs)
+        dropout = nnx.Dropout(0.5, rngs=rngs)
+        return nnx.Sequential(first, dropout, nnx.relu, nnx.Linear(8, 1, rngs=rngs))
 
     settings = {"monitor": None, "every": 1}
     expected = train(task, tmp_path / "whole", model=model(), **settings)
-    with pytest.raises(RuntimeError, match="killed"):
-        train(task, tmp_path / "pieces", model=model(), stop_after=4, **settings)
-    found = train(task, tmp_path / "pieces", model=model(), resume=True, **settings)
-    assert (tmp_path / "whole" / "history.jsonl").read_bytes() == (
-        tmp_path / "pieces" / "history.jsonl"
-    ).read_bytes()
-    assert_same(expected, found)
+    killed(task, tmp_path / "pieces", 2, model=model(), **settings)
+    resumed = train(task, tmp_path / "pieces", model=model(), resume=True, **settings)
+    whole_rows = (tmp_path / "whole" / "history.jsonl").read_bytes()
+    assert whole_rows == (tmp_path / "pieces" / "history.jsonl").read_bytes()
+    assert_same(expected, resumed)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +114,7 @@ def test_dropout_goes_on_with_its_own_random_numbers(task, tmp_path):
     [
         ({"batch_size": 8}, "batch_size 16, now 8"),
         ({"seed": 3}, "seed 0, now 3"),
-        ({"steps": 60}, "steps 40, now 60"),
+        ({"steps": 60}, "steps 20, now 60"),
         ({"optimizer": optax.sgd(0.1)}, "does not fit"),
     ],
 )
@@ -129,21 +123,42 @@ def test_a_checkpoint_of_another_run_is_refused(task, whole, changed, message):
         train(task, whole[0], resume=True, **changed)
 
 
-def test_a_damaged_checkpoint_is_named(task, tmp_path):
-    folder = tmp_path / "run"
-    with pytest.raises(RuntimeError, match="killed"):
-        train(task, folder, stop_after=6)
-    newest = ja.Checkpoints(folder / "checkpoints").steps()[-1]
-    for file in (folder / "checkpoints" / str(newest)).rglob("*"):
+def test_a_damaged_checkpoint_is_named(task, broken):
+    newest = ja.Checkpoints(broken / "checkpoints").steps()[-1]
+    for file in (broken / "checkpoints" / str(newest)).rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
     with pytest.raises(
         ValueError, match=rf"checkpoint {newest} in .* (cannot be read|does not fit)"
     ):
-        train(task, folder, resume=True)
+        train(task, broken, resume=True)
 
 
-def test_a_run_of_another_config_is_refused_before_it_begins(task, whole):
+def test_a_checkpoint_of_an_older_layout_is_refused_by_name(task, tmp_path):
+    """One that holds its arrays by position, and the same settings."""
+    settings = {"rows": 90, "batch_size": 16, "steps": 20, "every": 1, "length": 7, "seed": [0]}
+    leaves = jax.tree.leaves(nnx.state(task.model()))
+    arrays = {f"{i:05}": np.asarray(x) for i, x in enumerate(leaves)}
+    content = {"state": ocp.args.StandardSave(arrays), "settings": ocp.args.JsonSave(settings)}
+    with ocp.CheckpointManager(tmp_path) as manager:
+        manager.save(8, args=ocp.args.Composite(**content))
+    message = rf"checkpoint 8 in .*{tmp_path.name} .*of an older layout.* in another folder"
+    with pytest.raises(ValueError, match=message):
+        task.fit(task.model(), monitor=None, checkpoints=ja.Checkpoints(tmp_path))
+
+
+def test_arrays_of_a_checkpoint_have_the_names_they_have_in_the_model(whole):
+    kept = ja.Checkpoints(whole[0] / "checkpoints")
+    with ocp.CheckpointManager(kept.folder) as manager:
+        saved = manager.restore(
+            kept.steps()[-1], args=ocp.args.Composite(state=ocp.args.StandardRestore())
+        ).state
+    assert "step" in saved
+    kernels = [name for name in saved if name.startswith("model.hidden_1.kernel")]
+    np.testing.assert_array_equal(saved[kernels[0]], whole[1].model["hidden_1"]["kernel"][...])
+
+
+def test_a_run_of_another_config_is_refused_before_it_begins(whole):
     with pytest.raises(
         ValueError, match="another config: note differ; note was 'test', now 'other'"
     ):
@@ -152,17 +167,27 @@ def test_a_run_of_another_config_is_refused_before_it_begins(task, whole):
         ja.RunWriter(whole[0], {"note": "test"}, resume=True, overwrite=True)
 
 
-def test_rows_that_are_missing_before_the_checkpoint_are_an_error(task, tmp_path):
-    folder = tmp_path / "run"
-    with pytest.raises(RuntimeError, match="killed"):
-        train(task, folder, stop_after=6)
-    lines = (folder / "history.jsonl").read_text().splitlines(keepends=True)
+def test_rows_that_are_missing_before_the_checkpoint_are_an_error(task, broken):
+    lines = (broken / "history.jsonl").read_text().splitlines(keepends=True)
     assert json.loads(lines[5])["step"] == 5
-    (folder / "history.jsonl").write_text("".join(lines[:5]))
+    (broken / "history.jsonl").write_text("".join(lines[:5]))
     with pytest.raises(
         ValueError, match=r"must hold the \d+ rows before step \d+ to go on from it, found 5"
     ):
-        train(task, folder, resume=True)
+        train(task, broken, resume=True)
+
+
+def test_pairs_with_the_start_are_those_of_step_0_after_a_resume(task, tmp_path):
+    change = ja.monitoring.of_pair(lambda x, start: ((x - start) ** 2).mean(), reference="start")
+    monitor = task.monitor(task.model(), measures={"change": change})
+    expected = train(task, tmp_path / "whole", monitor=monitor)
+    killed(task, tmp_path / "pieces", 3, monitor=monitor)
+    assert_same(train(task, tmp_path / "pieces", monitor=monitor, resume=True), expected)
+    histories = [ja.read_history(tmp_path / name) for name in ("whole", "pieces")]
+    assert_same(histories[0].layers, histories[1].layers)
+    logged = histories[0].layers["hidden_2"]["change"]
+    assert logged[0] == 0
+    assert (logged[1:] > 0).all()
 
 
 def test_rows_of_an_array_are_let_go(tmp_path):

@@ -15,7 +15,7 @@ from jax import lax
 import jaxalign as ja
 from jaxalign.models import CNN
 from jaxalign.training import classification, fast_convolutions
-from jaxalign.training._chunk import Data, Recipe, of_one, of_several
+from jaxalign.training._chunk import Data, PerModel, Recipe, of_one, of_several
 
 CASES = {
     "images": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {}),
@@ -134,29 +134,25 @@ def test_what_holds_no_convolution_is_the_same_program(rng):
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the kernel of XLA's CPU backend")
 @pytest.mark.parametrize("several", [False, True])
 def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several):
-    images, labels = (
-        jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32),
-        jnp.asarray(rng.integers(0, 2, 16)),
-    )
+    images = jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32)
+    labels = jnp.asarray(rng.integers(0, 2, 16))
     models = [CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed)) for seed in range(3)]
-    watch = ja.monitor(
+    monitor = ja.monitor(
         ja.tap(models[0], models[0].post_activations),
         images,
         ja.encode_targets(labels),
-        reduce="mean",
+        measures={"area": ja.alignment_area},
     )
     recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification, 9)
-    states = [recipe.start(model) for model in models]
-    run = (
-        of_several(recipe, same_batches=True, hyperparameters=False) if several else of_one(recipe)
-    )
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if several else states[0]
-    text = (
-        jax.jit(run)
-        .lower(state, jnp.zeros((2, 1, 8), int), None, Data(watch, images, labels))
-        .compile()
-        .as_text()
-    )
+    states = [recipe.start(nnx.state(model)) for model in models]
+    run = of_one(recipe)
+    state = states[0]
+    if several:
+        run = of_several(recipe, same_batches=True, hyperparameters=False)
+        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    data = Data({"only": monitor}, images, labels)
+    lowered = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), PerModel(None, {}), data)
+    text = lowered.compile().as_text()
     convolutions = re.findall(r" convolution\(.*", text)
     assert convolutions
     assert all(
@@ -165,7 +161,8 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
 
 
 def test_one_model_or_several_or_a_mesh_train_alike(rng):
-    images, labels = rng.standard_normal((32, 8, 8, 1)).astype(np.float32), rng.integers(0, 2, 32)
+    images = rng.standard_normal((32, 8, 8, 1)).astype(np.float32)
+    labels = rng.integers(0, 2, 32)
 
     def build(seed):
         return CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))

@@ -16,14 +16,22 @@ def assert_close(a, b):
 
 
 @pytest.mark.parametrize(
-    ("measure", "every"), [("deferred", 4), pytest.param("quadrature", 3, marks=pytest.mark.slow)]
+    ("how", "every"),
+    [
+        ({"defer": True}, 4),
+        *(
+            pytest.param(how, 3, marks=pytest.mark.slow)
+            for how in [{}, {"method": "quadrature"}, {"method": "svd"}]
+        ),
+    ],
+    ids=str,
 )
-def test_each_model_runs_as_it_would_alone(task, measure, every):
+def test_each_model_runs_as_it_would_alone(task, how, every):
     models = [task.model(seed) for seed in SEEDS]
-    monitor = task.monitor(models[0], measure=measure)
+    monitor = task.monitor(models[0], **how)
     states, together = task.fit(models, seed=SEEDS, monitor=monitor, every=every)
     assert together.loss.shape == (21, 3)
-    assert together.layers["hidden_2"].curve.shape == (len(together.measured), 3, 64)
+    assert together.layers["hidden_2"]["curve"].shape == (len(together.measured), 3, 64)
     assert together.step.shape == (21,)
     state, alone = task.fit(task.model(SEEDS[1]), seed=SEEDS[1], monitor=monitor, every=every)
     assert_close(together.of(1), alone)
@@ -60,7 +68,7 @@ def test_a_sweep_of_two_hyperparameters(task):
 @pytest.mark.slow
 def test_several_go_on_from_a_checkpoint(task, tmp_path):
     models = [task.model(seed) for seed in SEEDS]
-    _, whole = task.fit(models, seed=SEEDS, steps=27)
+    _, whole = task.fit(models, seed=SEEDS)
     kept = ja.Checkpoints(tmp_path, every=7)
 
     def stop(part):
@@ -68,19 +76,19 @@ def test_several_go_on_from_a_checkpoint(task, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        task.fit(models, seed=SEEDS, steps=27, checkpoints=kept, callback=stop)
-    _, rest = task.fit(models, seed=SEEDS, steps=27, checkpoints=kept)
+        task.fit(models, seed=SEEDS, checkpoints=kept, callback=stop)
+    _, rest = task.fit(models, seed=SEEDS, checkpoints=kept)
     assert rest.step[0] > 0
     np.testing.assert_array_equal(rest.loss, whole.loss[rest.step[0] :])
     with pytest.raises(ValueError, match="seed"):
-        task.fit(models, seed=(3, 5, 9), steps=27, checkpoints=kept)
+        task.fit(models, seed=(3, 5, 9), checkpoints=kept)
 
 
 def test_one_of_them_may_diverge(task):
     _, history = task.fit([task.model()] * 2, optax.sgd, hyperparameters=np.array([0.1, 1e30]))
     assert np.isfinite(history.loss[:, 0]).all()
     assert np.isnan(history.loss[-1, 1])
-    assert np.isfinite(history.layers["hidden_2"].curve[:, 0]).all()
+    assert np.isfinite(history.layers["hidden_2"]["curve"][:, 0]).all()
 
 
 @pytest.mark.parametrize(
