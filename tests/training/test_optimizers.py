@@ -1,0 +1,243 @@
+"""Anything with init and update is an optimizer; it may ask for the loss and for its function."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optax.contrib
+import pytest
+from flax import nnx
+
+import jaxalign as ja
+from jaxalign.training import classification, one_of
+
+PLATEAU = optax.contrib.reduce_on_plateau(factor=0.5, patience=2, accumulation_size=2)
+OPTIMIZERS = {
+    "MultiSteps": optax.MultiSteps(optax.adam(1e-2), every_k_schedule=3),
+    "reduce_on_plateau": optax.chain(optax.sgd(0.5), PLATEAU),
+    "polyak_sgd": optax.polyak_sgd(max_learning_rate=1.0),
+}
+SEEDS = (3, 5)
+
+
+class Noisy(nnx.Module):
+    """BatchNorm and dropout: the loss depends on more than parameters, and changes more."""
+
+    def __init__(self, seed: int = 0):
+        rngs = nnx.Rngs(seed)
+        self.hidden = nnx.Linear(6, 8, rngs=rngs)
+        self.norm = nnx.BatchNorm(8, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.out = nnx.Linear(8, 1, rngs=rngs)
+
+    def __call__(self, x):
+        return self.out(self.dropout(nnx.relu(self.norm(self.hidden(x)))))
+
+
+class Witness(NamedTuple):
+    """What an optimizer saw at its last update."""
+
+    value: jax.Array
+    again: jax.Array
+    gradient_error: jax.Array
+
+
+def witness(rate: float = 0.1) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent that asks for the loss once more where it was taken."""
+
+    def init(params):
+        return Witness(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+
+    def update(updates, state, params, *, value, grad, value_fn, **extra):
+        again, gradient = jax.value_and_grad(value_fn)(params)
+        errors = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), gradient, grad)
+        error = jnp.stack(jax.tree.leaves(errors)).max()
+        steps = jax.tree.map(lambda g: -rate * g, updates)
+        return steps, Witness(value, again, error)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def devices(count: int | None) -> jax.sharding.Mesh | None:
+    return None if count is None else jax.make_mesh((count,), ("data",))
+
+
+PLACES = pytest.mark.parametrize(
+    ("several", "mesh"),
+    [
+        (False, None),
+        (True, None),
+        (False, 2),
+        pytest.param(True, 2, marks=pytest.mark.slow),
+    ],
+    ids=["one", "several", "one on a mesh", "several on a mesh"],
+)
+
+
+@PLACES
+def test_the_function_of_the_loss_sees_the_same_batch_state_and_random_keys(task, several, mesh):
+    models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
+    state, history = task.fit(models, witness(), monitor=None, mesh=devices(mesh))
+    seen = state.optimizer
+    np.testing.assert_allclose(seen.again, seen.value, rtol=1e-6)
+    np.testing.assert_allclose(seen.gradient_error, 0, atol=1e-6)
+    # The last update, the 20th, was made on the batch of row 19.
+    np.testing.assert_allclose(seen.value, history.loss[-2], rtol=1e-6)
+
+
+def loop(task, optimizer, steps=20):
+    """The losses of a plain optax loop that hands on the value."""
+    graph, params = nnx.split(task.model())
+    optimizer = optax.with_extra_args_support(
+        optimizer.gradient_transformation()
+        if isinstance(optimizer, optax.MultiSteps)
+        else optimizer
+    )
+
+    @jax.jit
+    def step(params, state, inputs, labels):
+        def loss_of(params):
+            return classification(nnx.merge(graph, params)(inputs), labels)[0]
+
+        loss, gradient = jax.value_and_grad(loss_of)(params)
+        updates, state = optimizer.update(gradient, state, params, value=loss)
+        return loss, optax.apply_updates(params, updates), state
+
+    order = np.concatenate(
+        [np.random.default_rng((0, epoch)).permutation(90) for epoch in range(4)]
+    )
+    state = optimizer.init(params)
+    losses = []
+    for t in range(steps + 1):
+        rows = order[t * 16 : (t + 1) * 16]
+        loss, params, state = step(params, state, task.inputs[rows], task.labels[rows])
+        losses.append(loss)
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_trains_as_in_a_plain_loop(task, name):
+    _, history = task.fit(task.model(), OPTIMIZERS[name], monitor=None)
+    np.testing.assert_allclose(history.loss, loop(task, OPTIMIZERS[name]), rtol=1e-4)
+    assert not np.allclose(history.loss, task.fit(task.model(), monitor=None)[1].loss)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_trains_batchnorm_and_dropout_alone_together_and_on_a_mesh(task, name):
+    settings = {"monitor": None, "seed": 1}
+    _, alone = task.fit(Noisy(5), OPTIMIZERS[name], **settings)
+    _, together = task.fit([Noisy(seed) for seed in SEEDS], OPTIMIZERS[name], **settings)
+    np.testing.assert_allclose(together.of(1).loss, alone.loss, rtol=1e-4)
+    _, split = task.fit(Noisy(5), OPTIMIZERS[name], mesh=devices(2), **settings)
+    np.testing.assert_allclose(split.loss, alone.loss, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "lbfgs"])
+@pytest.mark.parametrize("several", [False, True])
+def test_it_trains_under_x64_and_goes_on_from_a_checkpoint(task, name, several, tmp_path):
+    optimizer = OPTIMIZERS.get(name) or optax.lbfgs(memory_size=3)
+    models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
+    settings = {"monitor": None, "mesh": devices(2) if several else None}
+    _, whole = task.fit(models, optimizer, **settings)
+    kept = ja.Checkpoints(tmp_path, every=7)
+    task.fit(models, optimizer, checkpoints=kept, callback=lambda part: True, **settings)
+    state, rest = task.fit(models, optimizer, checkpoints=kept, **settings)
+    assert rest.step[0] == 14
+    np.testing.assert_array_equal(rest.loss, whole.loss[14:])
+    assert (np.asarray(state.step) == 20).all()
+
+
+@pytest.mark.parametrize(
+    ("several", "mesh"),
+    [
+        (False, None),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(True, None), (False, 2)]),
+        pytest.param(True, 2, marks=pytest.mark.slow),
+    ],
+    ids=["one", "several", "one on a mesh", "several on a mesh"],
+)
+def test_a_line_search_accepts_the_loss_that_is_logged_next(task, several, mesh):
+    """With all samples in each batch, what the line search found at the parameters that it moved to
+    is the next row's loss; and a step of lbfgs never goes up.
+    """
+    models = [task.model(seed) for seed in SEEDS] if several else task.model()
+    settings = {"monitor": None, "batch_size": 90, "steps": 10, "mesh": devices(mesh)}
+    state, history = task.fit(models, optax.lbfgs(memory_size=3), **settings)
+    accepted = optax.tree.get(state.optimizer, "value")
+    np.testing.assert_allclose(accepted, history.loss[-1], rtol=1e-5)
+    assert (np.diff(history.loss, axis=0) < 1e-6).all()
+    assert (history.loss[-1] < 0.7 * history.loss[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("several", "mesh"),
+    [
+        (False, None),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(True, None), (False, 2)]),
+        pytest.param(True, 2, marks=pytest.mark.slow),
+    ],
+    ids=["one", "several", "one on a mesh", "several on a mesh"],
+)
+def test_lbfgs_trains_batchnorm_and_dropout(task, several, mesh):
+    models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
+    settings = {"monitor": None, "mesh": devices(mesh)}
+    state, history = task.fit(models, optax.lbfgs(memory_size=3), **settings)
+    assert np.isfinite(history.loss).all()
+    assert (history.loss[-5:].mean(axis=0) < history.loss[:5].mean(axis=0)).all()
+    assert not np.allclose(state.model["norm"]["mean"][...], 0)
+    # One count a step: the search for a step size draws no random numbers of its own.
+    counts = jax.tree.leaves(nnx.filter_state(state.model, nnx.RngCount))
+    assert (np.asarray(counts) == 20).all()
+
+
+def test_one_of_several_optimizers_may_need_the_value(task):
+    rules = [optax.sgd(0.1), optax.polyak_sgd(1.0)]
+    models = [task.model()] * 2
+    settings = {"hyperparameters": np.arange(2), "monitor": None}
+    _, history = task.fit(models, one_of(rules), **settings)
+    for i, rule in enumerate(rules):
+        _, alone = task.fit(task.model(), rule, monitor=None)
+        np.testing.assert_allclose(history.of(i).loss, alone.loss, rtol=1e-4)
+
+
+def test_an_optimizer_of_ones_own_is_given_what_it_takes(task):
+    class Plain:
+        def init(self, params):
+            return ()
+
+        def update(self, updates, state, params):
+            return jax.tree.map(lambda g: -0.1 * g, updates), state
+
+    class Asking(Plain):
+        def update(self, updates, state, params, *, value):
+            return jax.tree.map(lambda g: -0.1 * g * value / value, updates), state
+
+    _, expected = task.fit(task.model(), optax.sgd(0.1), monitor=None)
+    for optimizer in (Plain(), Asking()):
+        _, history = task.fit(task.model(), optimizer, monitor=None)
+        np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-5)
+
+
+def test_an_optimizer_may_keep_the_parameters_themselves(task):
+    """Schedule-free optimizers and averages do; the same array must then not be donated twice, or
+    taken from the model.
+    """
+
+    def update(updates, anchor, params):
+        pulled = jax.tree.map(lambda u, a, p: u + 0.1 * (a - p), updates, anchor, params)
+        return pulled, anchor
+
+    pull = optax.GradientTransformation(init=lambda params: params, update=update)
+    model = task.model()
+    before = jax.tree.map(jnp.copy, nnx.state(model))
+    task.fit(model, optax.chain(optax.sgd(0.1), pull), monitor=None)
+    for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(nnx.state(model)), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_what_is_no_optimizer_is_refused(task):
+    with pytest.raises(ValueError, match="optimizer must have init and update"):
+        task.fit(task.model(), 0.1, monitor=None)
