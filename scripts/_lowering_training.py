@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 from jaxalign.models import MLP
-from jaxalign.training import classification
+from jaxalign.training import _state, classification
 
 WAYS: dict[str, dict[str, Any]] = {
     "exact": {},
@@ -120,13 +120,13 @@ def fail(error: Exception):
 
 def recipe_of(chunk: ModuleType, problem: Problem):
     """How the model is trained."""
-    return chunk.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification, steps=10)
+    return _state.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification, steps=10)
 
 
 def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     state = recipe.start(nnx.state(problem.model))
-    data = chunk.Data({"": monitor}, problem.inputs, problem.labels)
+    data = _state.Data({"": monitor}, problem.inputs, problem.labels)
     run = partial(four_steps, chunk, chunk.of_one(recipe))
     return Case(name, run, (shapes(state), shapes(data)))
 
@@ -134,7 +134,7 @@ def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
 def two_models_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(nnx.state(problem.model)))
-    data = chunk.Data({"": monitor}, problem.inputs, problem.labels)
+    data = _state.Data({"": monitor}, problem.inputs, problem.labels)
     program = chunk.of_several(recipe, same_batches=True, hyperparameters=False)
     return Case(name, partial(four_steps, chunk, program), (shapes(state), shapes(data)))
 
@@ -144,7 +144,7 @@ def mesh_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     arrays = (recipe.start(nnx.state(problem.model)), problem.inputs, problem.labels)
     state, inputs, labels = jax.device_put(arrays, NamedSharding(mesh, P()))
-    data = chunk.Data({"": monitor.over(mesh)}, inputs, labels)
+    data = _state.Data({"": monitor.over(mesh)}, inputs, labels)
     program = chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
     arguments = (placed_shapes(state), placed_shapes(data))
     return Case(name, partial(four_steps, chunk, program), arguments)
@@ -153,7 +153,7 @@ def mesh_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
 def four_steps(chunk: ModuleType, run, state, data):
     """``run`` with the row numbers of four batches, each measured."""
     rows = np.arange(4 * BATCH, dtype=np.int32).reshape(4, 1, BATCH)
-    return run(state, rows % len(data.inputs), chunk.PerModel(None, {}), data)
+    return run(state, rows % len(data.inputs), _state.PerModel(None, {}), data)
 
 
 def shapes(tree: Any) -> Any:

@@ -133,16 +133,15 @@ def measure(
     targets = encode_targets(labels)
     if centered is None:
         centered = is_concrete(targets) and not bool((jnp.abs(targets) == 1).all())
-    if thresholds is None:
-        thresholds = usual_thresholds(len(targets))
-    tau = jnp.asarray(thresholds, features.dtype)
+    values = usual_thresholds(len(targets)) if thresholds is None else thresholds
+    tau = jnp.atleast_1d(jnp.asarray(values, features.dtype))
     spectrum, null = spectrum_and_null(features, targets, method=method, centered=centered)
     return Alignment(
-        curve=alignment_curve(spectrum, jnp.atleast_1d(tau)),
+        curve=alignment_curve(spectrum, tau),
         area=alignment_area(spectrum),
         rank=aligned_rank(spectrum),
         null=null,
         spectrum=spectrum,
-        thresholds=jnp.atleast_1d(tau),
+        thresholds=tau,
         centered=centered,
     )

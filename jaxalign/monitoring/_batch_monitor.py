@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from jaxalign._core.mesh import one_axis
 from jaxalign.capture import Tap
-from jaxalign.monitoring._measurement import Logged, Measurement, Sample
+from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
 from jaxalign.monitoring._measures import TargetsAs, alignment_measures
 from jaxalign.monitoring._monitor import coordinates_of
 from jaxalign.monitoring._settings import (
@@ -61,6 +61,10 @@ class BatchMonitor:
         return replace(self, measurement=replace(self.measurement, mesh=one_axis(mesh)))
 
     def starting_from(self, state: Any) -> "BatchMonitor":
+        """The same: it knows no pairs with the start."""
+        return self
+
+    def with_references(self, references: References) -> "BatchMonitor":
         """The same: it knows no pairs with the start."""
         return self
 

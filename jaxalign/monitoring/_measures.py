@@ -217,7 +217,7 @@ def alignment_measures(
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022); the null is ours.
     """
-    tau = usual_thresholds(num_samples) if thresholds is None else thresholds
+    tau = np.asarray(usual_thresholds(num_samples) if thresholds is None else thresholds)
     values = np.linspace(0, num_samples**0.5, GRID) if grid is None else grid
     measures = {
         "area": as_measure(alignment_area),

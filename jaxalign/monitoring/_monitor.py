@@ -113,6 +113,10 @@ class Monitor:
         _, activations = self.tap(state, self.inputs)
         return replace(self, references=self.measurement.pooled(activations))
 
+    def with_references(self, references: References) -> "Monitor":
+        """The same with these features as those of step 0."""
+        return replace(self, references=references)
+
     def __call__(self, state: Any) -> OrderedDict[str, Logged]:
         return self.finish(self.sample(state))
 

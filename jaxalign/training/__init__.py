@@ -1,10 +1,10 @@
 """A training loop that measures alignment at every step."""
 
 from jaxalign.training._checkpoints import Checkpoints
-from jaxalign.training._chunk import TrainState
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._fit import fit
 from jaxalign.training._objective import classification
 from jaxalign.training._optimizer import one_of
+from jaxalign.training._state import TrainState
 
 __all__ = ["Checkpoints", "TrainState", "classification", "fast_convolutions", "fit", "one_of"]

@@ -13,9 +13,9 @@ from jax.typing import ArrayLike
 from jaxalign._core.checks import require_finite
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
-from jaxalign.training._chunk import Monitors, PerModel, Recipe, TrainState
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer
+from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
 
 ONE = ""
 """The name of a monitor that is passed by itself: its layers have no prefix."""
@@ -39,7 +39,7 @@ class Models(NamedTuple):
     hyperparameters: Any
 
     @property
-    def count(self) -> int | None:
+    def number(self) -> int | None:
         """How many, or None for one by itself."""
         return len(self.states) if self.several else None
 
@@ -51,7 +51,8 @@ class Models(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """What a checkpoint has to agree in."""
-        return {"seed": self.seeds, "models": self.count}
+        seed = self.seeds[0] if self.same_batches else self.seeds
+        return {"seed": seed, "models": self.number}
 
     def recipe(self, optimizer: Optimizer, objective: Objective, steps: int) -> Recipe:
         """What is trained and how."""

@@ -4,9 +4,8 @@ device or a mesh.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,90 +14,15 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
-from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._convolutions import fast_convolutions
-from jaxalign.training._objective import Objective, loss_and_metrics
-from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
+from jaxalign.training._objective import loss_and_metrics
+from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
 
-AnyMonitor: TypeAlias = Monitor | BatchMonitor
-Monitors: TypeAlias = Mapping[str, AnyMonitor]
-
-
-class TrainState(NamedTuple):
-    """Everything an update changes. Of several models every array has a leading axis of models.
-
-    Attributes:
-      step: () int32, updates done.
-      model: the nnx state, parameters and the rest; ``nnx.update(model, state.model)`` puts it into
-        a module.
-      optimizer: the optax state.
-    """
-
-    step: Array
-    model: nnx.State
-    optimizer: optax.OptState
-
-
-class Rows(NamedTuple):
-    """Of every step, of the batch it trains on."""
-
-    step: Array
-    loss: Array
-    metrics: dict[str, Array]
-
-
-class Recipe(NamedTuple):
-    """What is trained and how: all of a chunk that is not an array.
-
-    Attributes:
-      graph: the model without its arrays.
-      optimizer: what has init and update, or a function that makes it of hyperparameters.
-      objective: (outputs, labels) → loss, or (loss, metrics).
-      steps: updates of the whole run.
-    """
-
-    graph: nnx.GraphDef
-    optimizer: Optimizer
-    objective: Objective
-    steps: int
-
-    def transformation(self, hyperparameters: Any) -> optax.GradientTransformationExtraArgs:
-        """The optimizer with its hyperparameters, if it has any."""
-        if is_optimizer(self.optimizer):
-            return with_extra_arguments(self.optimizer)
-        return with_extra_arguments(self.optimizer(hyperparameters))
-
-    def start(self, variables: nnx.State, hyperparameters: Any = None) -> TrainState:
-        """The state of a model before its first update."""
-        parameters = nnx.filter_state(variables, nnx.Param)
-        optimizer = self.transformation(hyperparameters).init(parameters)
-        return TrainState(jnp.zeros((), jnp.int32), variables, optimizer)
-
-
-class PerModel(NamedTuple):
-    """What each of several models has of its own, beside its state.
-
-    Attributes:
-      hyperparameters: of its optimizer; None without any.
-      references: {monitor: {layer: features at step 0}}.
-    """
-
-    hyperparameters: Any
-    references: dict[str, dict[str, Array]]
-
-
-class Data(NamedTuple):
-    """What stays the same in all chunks and for all models."""
-
-    monitors: Monitors
-    inputs: Array
-    labels: Array
-
-
-Run = Callable[[TrainState, Array, PerModel, Data], tuple[TrainState, tuple]]
+Run = Callable[[TrainState, ArrayLike, PerModel, Data], tuple[TrainState, tuple[Any, Any]]]
 
 
 def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
@@ -113,14 +37,14 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
     """
 
     def run(
-        state: TrainState, indices: Array, per_model: PerModel, data: Data
+        state: TrainState, indices: ArrayLike, per_model: PerModel, data: Data
     ) -> tuple[TrainState, tuple]:
         monitors = _with_references(data.monitors, per_model.references)
         batch_tap = _batch_tap(monitors)
         optimizer = recipe.transformation(per_model.hyperparameters)
         step = _step_of(recipe, optimizer, data._replace(monitors=monitors), split)
 
-        def measured_steps(state: TrainState, indices: Array) -> tuple:
+        def measured_steps(state: TrainState, indices: Any) -> tuple[TrainState, tuple[Any, Any]]:
             samples = {
                 name: fast_convolutions(m.sample)(state.model) for name, m in monitors.items()
             }
@@ -146,10 +70,12 @@ def _step_of(
     optimizer: optax.GradientTransformationExtraArgs,
     data: Data,
     split: NamedSharding | None,
-) -> Callable[..., tuple]:
+) -> Callable[..., tuple[TrainState, tuple[Rows, Any]]]:
     """One update: ``(state, row numbers, tap) -> (state, (rows, samples))``."""
 
-    def step(state: TrainState, rows: Array, tap: Tap | None = None) -> tuple:
+    def step(
+        state: TrainState, rows: Array, tap: Tap | None = None
+    ) -> tuple[TrainState, tuple[Rows, Any]]:
         batch = data.inputs[rows]
         answers = data.labels[rows]
         if split is not None:
@@ -263,7 +189,7 @@ def _with_references(
     monitors: Monitors, references: Mapping[str, dict[str, Array]]
 ) -> dict[str, AnyMonitor]:
     return {
-        name: replace(m, references=references[name]) if references.get(name) else m
+        name: m.with_references(references[name]) if name in references else m
         for name, m in monitors.items()
     }
 

@@ -14,8 +14,9 @@ from jaxalign.runs._history import concatenate
 from jaxalign.training._batches import Schedule
 from jaxalign.training._check import ONE
 from jaxalign.training._checkpoints import Checkpoints
-from jaxalign.training._chunk import Data, Monitors, PerModel, Rows, Run, TrainState
+from jaxalign.training._chunk import Run
 from jaxalign.training._layout import Layout
+from jaxalign.training._state import Data, Monitors, PerModel, Rows, TrainState
 
 Callback = Callable[[History], Any]
 

@@ -17,11 +17,12 @@ from jaxalign.training._check import (
     require_counts,
 )
 from jaxalign.training._checkpoints import Checkpoints
-from jaxalign.training._chunk import Data, TrainState, compiled, of_one, of_several
+from jaxalign.training._chunk import compiled, of_one, of_several
 from jaxalign.training._drive import Callback, Fetch, Saver, drive
 from jaxalign.training._layout import layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
+from jaxalign.training._state import Data, TrainState
 
 
 def fit(
@@ -118,7 +119,7 @@ def fit(
     require_counts(len(inputs), steps, every, batch_size, chunk)
     models = checked_models(model, optimizer, seed, hyperparameters)
     monitors = checked_monitors(monitor, batch_size)
-    place = layout(mesh, models.count, models.same_batches, batch_size)
+    place = layout(mesh, models.number, models.same_batches, batch_size)
     plan = schedule(len(inputs), batch_size, steps, every, chunk)
 
     # 2. Begin at step 0, or where a checkpoint was saved.

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.mesh import one_axis, put
-from jaxalign.training._chunk import Data, PerModel, TrainState
+from jaxalign.training._state import Data, PerModel, TrainState
 
 
 class Layout(NamedTuple):

@@ -14,8 +14,10 @@ from jax import lax
 
 import jaxalign as ja
 from jaxalign.models import CNN
+from jaxalign.monitoring import of_features
 from jaxalign.training import classification, fast_convolutions
-from jaxalign.training._chunk import Data, PerModel, Recipe, of_one, of_several
+from jaxalign.training._chunk import of_one, of_several
+from jaxalign.training._state import Data, PerModel, Recipe
 
 CASES = {
     "images": ((2, 9, 8, 3), (3, 2, 3, 4), ("NHWC", "HWIO", "NHWC"), {}),
@@ -40,7 +42,13 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES)
+FEW = {"strided", "mixed", "grouped"}
+"""The kinds that run always; the others are slow."""
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in CASES]
+)
 def case(request, rng):
     images, kernel, numbers, settings = CASES[request.param]
     strides = (1,) * (len(images) - 2)
@@ -115,6 +123,13 @@ def test_inside_jit_remat_and_scan_and_named_arguments(case):
     same(jax.jit(fast_convolutions(function))(x, kernels=kernels), function(x, kernels=kernels))
 
 
+def test_what_a_function_returns_of_its_own_is_an_array(rng):
+    x = jnp.asarray(rng.standard_normal(3), jnp.float32)
+    returned = jax.jit(lambda x: [y[None] for y in fast_convolutions(lambda x: (x, 0.1, 3))(x)])(x)
+    np.testing.assert_allclose(returned[1], [0.1])
+    assert [y.dtype for y in returned] == [np.float32, np.float32, np.int32]
+
+
 def test_what_holds_no_convolution_is_the_same_program(rng):
     a = jnp.asarray(rng.standard_normal((7, 5)), jnp.float32)
 
@@ -141,7 +156,7 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
         ja.tap(models[0], models[0].post_activations),
         images,
         ja.encode_targets(labels),
-        measures={"area": ja.alignment_area},
+        measures={"mean": of_features(jnp.mean)},
     )
     recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification, 9)
     states = [recipe.start(nnx.state(model)) for model in models]

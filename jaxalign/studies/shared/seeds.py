@@ -17,7 +17,7 @@ from jaxalign.monitoring import Monitor, monitor
 from jaxalign.studies.shared.networks import Architecture
 from jaxalign.studies.shared.problems import Problem
 from jaxalign.training import fit
-from jaxalign.training._chunk import Optimizer
+from jaxalign.training._optimizer import Optimizer
 
 Measures = Mapping[str, Callable[[Spectrum], Array]]
 Layers = OrderedDict[str, OrderedDict[str, np.ndarray]]

@@ -1,0 +1,87 @@
+"""What a chunk of training steps takes and gives: state, recipe, data."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import Array
+
+from jaxalign.monitoring import BatchMonitor, Monitor
+from jaxalign.training._objective import Objective
+from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
+
+AnyMonitor: TypeAlias = Monitor | BatchMonitor
+Monitors: TypeAlias = Mapping[str, AnyMonitor]
+
+
+class TrainState(NamedTuple):
+    """Everything an update changes. Of several models every array has a leading axis of models.
+
+    Attributes:
+      step: () int32, updates done.
+      model: the nnx state, parameters and the rest; ``nnx.update(model, state.model)`` puts it into
+        a module.
+      optimizer: the optax state.
+    """
+
+    step: Array
+    model: nnx.State
+    optimizer: optax.OptState
+
+
+class Rows(NamedTuple):
+    """Of every step, of the batch it trains on."""
+
+    step: Array
+    loss: Array
+    metrics: dict[str, Array]
+
+
+class Recipe(NamedTuple):
+    """What is trained and how: all of a chunk that is not an array.
+
+    Attributes:
+      graph: the model without its arrays.
+      optimizer: what has init and update, or a function that makes it of hyperparameters.
+      objective: (outputs, labels) → loss, or (loss, metrics).
+      steps: updates of the whole run.
+    """
+
+    graph: nnx.GraphDef
+    optimizer: Optimizer
+    objective: Objective
+    steps: int
+
+    def transformation(self, hyperparameters: Any) -> optax.GradientTransformationExtraArgs:
+        """The optimizer with its hyperparameters, if it has any."""
+        if is_optimizer(self.optimizer):
+            return with_extra_arguments(self.optimizer)
+        return with_extra_arguments(self.optimizer(hyperparameters))
+
+    def start(self, variables: nnx.State, hyperparameters: Any = None) -> TrainState:
+        """The state of a model before its first update."""
+        parameters = nnx.filter_state(variables, nnx.Param)
+        optimizer = self.transformation(hyperparameters).init(parameters)
+        return TrainState(jnp.zeros((), jnp.int32), variables, optimizer)
+
+
+class PerModel(NamedTuple):
+    """What each of several models has of its own, beside its state.
+
+    Attributes:
+      hyperparameters: of its optimizer; None without any.
+      references: {monitor: {layer: features at step 0}}.
+    """
+
+    hyperparameters: Any
+    references: dict[str, dict[str, Array]]
+
+
+class Data(NamedTuple):
+    """What stays the same in all chunks and for all models."""
+
+    monitors: Monitors
+    inputs: Array
+    labels: Array
