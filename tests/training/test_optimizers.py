@@ -124,7 +124,11 @@ def test_it_trains_as_in_a_plain_loop(task, name):
     assert not np.allclose(history.loss, task.fit(task.model(), monitor=None)[1].loss)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    ["reduce_on_plateau"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("MultiSteps", "polyak_sgd")],
+)
 def test_it_trains_batchnorm_and_dropout_alone_together_and_on_a_mesh(task, name):
     settings = {"monitor": None, "seed": 1}
     _, alone = task.fit(Noisy(5), OPTIMIZERS[name], **settings)

@@ -6,8 +6,10 @@ import optax
 import pytest
 
 import jaxalign as ja
+from jaxalign.monitoring import curve
 
 SEEDS = (3, 5, 8)
+CURVE = {"area": ja.alignment_area, "curve": curve([0.5, 1.0, 2.0])}
 
 
 def assert_close(a, b):
@@ -60,8 +62,10 @@ def test_a_sweep_of_two_hyperparameters(task):
     def optimizer(h):
         return optax.sgd(h["rate"], momentum=h["momentum"])
 
-    _, together = task.fit([task.model()] * 2, optimizer, hyperparameters=settings)
-    assert_close(together.of(1), task.fit(task.model(), optax.sgd(0.1, momentum=0.9))[1])
+    monitor = task.monitor(task.model(), measures=CURVE)
+    _, together = task.fit([task.model()] * 2, optimizer, hyperparameters=settings, monitor=monitor)
+    _, alone = task.fit(task.model(), optax.sgd(0.1, momentum=0.9), monitor=monitor)
+    assert_close(together.of(1), alone)
     assert not np.allclose(together.loss[-1, 0], together.loss[-1, 1])
 
 
@@ -85,7 +89,9 @@ def test_several_go_on_from_a_checkpoint(task, tmp_path):
 
 
 def test_one_of_them_may_diverge(task):
-    _, history = task.fit([task.model()] * 2, optax.sgd, hyperparameters=np.array([0.1, 1e30]))
+    monitor = task.monitor(task.model(), measures=CURVE)
+    rates = np.array([0.1, 1e30])
+    _, history = task.fit([task.model()] * 2, optax.sgd, hyperparameters=rates, monitor=monitor)
     assert np.isfinite(history.loss[:, 0]).all()
     assert np.isnan(history.loss[-1, 1])
     assert np.isfinite(history.layers["hidden_2"]["curve"][:, 0]).all()

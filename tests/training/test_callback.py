@@ -1,0 +1,91 @@
+"""What ``fit`` hands on while it runs, and how that can end a run."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxalign as ja
+
+
+def assert_same(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def whole(task):
+    """(state, history) of a run of three chunks."""
+    return task.fit(task.model())
+
+
+@pytest.mark.parametrize("answer", [True, np.True_], ids=["True", "numpy's True"])
+def test_true_ends_the_run_with_the_chunk_that_is_running(task, whole, answer, tmp_path):
+    """History, state and checkpoint agree, and the run can be gone on with."""
+    parts = []
+
+    def callback(part):
+        parts.append(part)
+        return answer
+
+    kept = ja.Checkpoints(tmp_path, every=1000)
+    state, history = task.fit(task.model(), callback=callback, checkpoints=kept)
+    assert [part.step[-1] for part in parts] == [6, 13]
+    np.testing.assert_array_equal(history.step, np.arange(14))
+    assert state.step == 14
+    assert kept.steps() == [14]
+    assert_same(history.layers, jax.tree.map(lambda x: x[:14], whole[1].layers))
+    resumed, rest = task.fit(task.model(), checkpoints=kept)
+    assert_same(rest.layers, jax.tree.map(lambda x: x[14:], whole[1].layers))
+    np.testing.assert_array_equal(rest.step, np.arange(14, 21))
+    assert_same(resumed, whole[0])
+
+
+def test_a_run_may_end_by_what_was_logged(task, whole, tmp_path):
+    """Written to a folder on the way, which holds what the history holds."""
+    writer = ja.RunWriter(tmp_path, {})
+
+    def callback(part):
+        writer.write(part)
+        return part.loss[-1] < whole[1].loss[0]
+
+    _, history = task.fit(task.model(), callback=callback)
+    assert len(history.step) < 21
+    assert_same(ja.read_history(tmp_path), history)
+
+
+def test_true_at_the_end_changes_nothing(task, whole):
+    state, history = task.fit(task.model(), callback=lambda part: part.step[-1] == 20)
+    assert_same((state, history), whole)
+
+
+@pytest.mark.parametrize("answer", [None, False, np.False_, 1, "stop", np.ones(3)], ids=repr)
+def test_nothing_else_ends_it(task, answer):
+    _, history = task.fit(task.model(), callback=lambda part: answer, monitor=None)
+    assert len(history.step) == 21
+
+
+@pytest.mark.parametrize("devices", [None, pytest.param(2, marks=pytest.mark.slow)])
+def test_several_models_end_together(task, devices, tmp_path):
+    models = [task.model(seed) for seed in (3, 5)]
+    mesh = None if devices is None else jax.make_mesh((devices,), ("data",))
+    kept = ja.Checkpoints(tmp_path)
+    settings = {"monitor": None, "mesh": mesh}
+    state, history = task.fit(models, callback=lambda part: True, checkpoints=kept, **settings)
+    np.testing.assert_array_equal(state.step, [14, 14])
+    assert history.loss.shape == (14, 2)
+    _, rest = task.fit(models, checkpoints=kept, **settings)
+    _, unbroken = task.fit(models, **settings)
+    np.testing.assert_array_equal(rest.loss, unbroken.loss[14:])
+
+
+def test_an_interrupt_is_passed_on_after_the_running_chunk_was_observed(task):
+    steps = []
+
+    def observe(part):
+        steps.extend(part.step.tolist())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        task.fit(task.model(), callback=observe, monitor=None)
+    assert steps == list(range(14))
