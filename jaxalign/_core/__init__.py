@@ -1,1 +1,1 @@
-"""What jax needs to be told: the ground that every other room stands on."""
+"""What every other room builds on: checks of arguments, float64, linear algebra, meshes, files."""

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 
 def as_real_floats(x: ArrayLike, name: str) -> Array:
@@ -14,14 +15,18 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise TypeError(
-            f"{name} must be real, found dtype {x.dtype}; pass its real and imaginary parts as columns"
+            f"{name} must be real, found dtype {x.dtype}; "
+            "pass its real and imaginary parts as columns"
         )
     return as_dtype(x, jnp.promote_types(x.dtype, jnp.float32))
 
 
 def as_dtype(x: Array, dtype: jnp.dtype) -> Array:
-    """``x`` in a dtype; no operation, which takes jax some µs, where it has it already."""
-    return x if x.dtype == dtype else x.astype(dtype)
+    """``x`` in a dtype."""
+    # Even a cast that changes nothing takes jax some µs.
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype)
 
 
 def is_concrete(x: ArrayLike) -> bool:
@@ -30,26 +35,30 @@ def is_concrete(x: ArrayLike) -> bool:
 
 
 def is_on_host(*arrays: Array) -> bool:
-    """Whether all values can be read now, and lie on one CPU device."""
+    """Whether all values can be read now, each array on one CPU device."""
     return all(
         is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"] for x in arrays
     )
 
 
 def require_finite(x: Array, name: str) -> None:
-    """Raise if ``x`` holds NaN or Inf; a traced ``x`` passes (inside ``jit`` NaN goes in and NaN
-    comes out).
+    """Raise if ``x`` holds NaN or Inf.
+
+    A traced ``x`` passes: inside ``jit`` NaN goes in and NaN comes out.
     """
-    if not is_concrete(x) or (is_on_host(x) and _has_finite_square(np.asarray(x).ravel(order="K"))):
+    if not is_concrete(x):
+        return
+    # The two fast tests may fail for large finite values, never pass for NaN or Inf.
+    if is_on_host(x) and _has_finite_square(np.asarray(x).ravel(order="K")):
         return
     with jax.ensure_compile_time_eval():
         if bool(_has_finite_sum(x)) or bool(_all_finite(x)):
             return
         places = np.argwhere(~np.isfinite(np.asarray(x, np.float64)))
-    bad, where = len(places), tuple(int(i) for i in places[0])
+    first = tuple(int(i) for i in places[0])
     raise ValueError(
-        f"{name} must be finite, found {bad} NaN or Inf among {x.size} values (the first at index {where}); "
-        f"drop or mend those rows of {name}"
+        f"{name} must be finite, found {len(places)} NaN or Inf among {x.size} values "
+        f"(the first at index {first}); drop or mend those rows of {name}"
     )
 
 
@@ -60,9 +69,7 @@ def _has_finite_square(flat: np.ndarray) -> bool:
 
 @jax.jit
 def _has_finite_sum(x: Array) -> Array:
-    return jnp.isfinite(
-        x.sum()
-    )  # no NaN or Inf gets lost in it, and it takes a quarter of the time
+    return jnp.isfinite(x.sum())  # in a quarter of the time of the elementwise test
 
 
 @jax.jit
@@ -73,9 +80,9 @@ def _all_finite(x: Array) -> Array:
 def require_matrix(x: Array, name: str, columns: str) -> None:
     """Raise unless ``x`` is a non-empty (n, ``columns``) matrix."""
     if x.ndim != 2:
+        remedy = "prepare(activations)" if columns == "d" else "encode_targets(labels)"
         raise ValueError(
-            f"{name} must be a matrix (n, {columns}), found shape {x.shape}; "
-            + ("pass prepare(activations)" if columns == "d" else "pass encode_targets(labels)")
+            f"{name} must be a matrix (n, {columns}), found shape {x.shape}; pass {remedy}"
         )
     if 0 in x.shape:
         raise ValueError(
@@ -83,15 +90,16 @@ def require_matrix(x: Array, name: str, columns: str) -> None:
         )
 
 
-def as_target_matrix(targets: ArrayLike) -> Array:
-    """Y (n, k), float32 at least; (n,) floats are one column, (n,) of anything else is taken for
-    labels and refused.
+def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
+    """Y (n, k), float32 at least; (n,) floats become one column, (n,) of any other dtype is refused
+    as class labels.
     """
     y = jnp.asarray(targets)
     if y.ndim == 1:
         if not jnp.issubdtype(y.dtype, jnp.floating):
             raise ValueError(
-                f"targets must be real-valued, found {y.dtype} of shape {y.shape}; pass encode_targets(labels)"
+                f"targets must be real-valued, found {y.dtype} of shape {y.shape}; "
+                "pass encode_targets(labels)"
             )
         y = y[:, None]
     y = as_real_floats(y, "targets")
@@ -99,18 +107,21 @@ def as_target_matrix(targets: ArrayLike) -> Array:
     return y
 
 
-def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
-    """Φ (n, d) and Y (n, k) in the features' dtype, float32 at least; raises for everything that
-    makes no such pair.
+def as_matrices(
+    features: ArrayLike, targets: ArrayLike
+) -> tuple[Float[Array, "n d"], Float[Array, "n k"]]:
+    """Φ (n, d) and Y (n, k), finite, in the features' dtype, float32 at least; anything else is
+    refused.
     """
     features = as_real_floats(features, "features")
     require_matrix(features, "features", "d")
     targets = as_target_matrix(targets)
     n, d = features.shape
     if n != len(targets):
-        turned = "; features look transposed, pass features.T" if d == len(targets) else ""
+        hint = "; features look transposed, pass features.T" if d == len(targets) else ""
         raise ValueError(
-            f"features and targets must have as many rows, found features {n} and targets {len(targets)}{turned}"
+            f"features and targets must have as many rows, found features {n} "
+            f"and targets {len(targets)}{hint}"
         )
     require_finite(features, "features")
     require_finite(targets, "targets")
@@ -119,16 +130,17 @@ def as_matrices(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
 
 def as_weighted_rows(
     features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
-    """Φ and Y as ``as_matrices`` has them and w (n,); rows of weight 0 may hold anything, and hold
-    0 from here on.
+) -> tuple[Float[Array, "n d"], Float[Array, "n k"], Float[Array, " n"] | None]:
+    """Φ and Y as ``as_matrices`` returns them, and w (n,). Rows of weight 0 may hold anything; they
+    are set to 0.
     """
     if weights is None:
         return *as_matrices(features, targets), None
     w = as_real_floats(weights, "weights")
     if w.shape != jnp.shape(features)[:1]:
         raise ValueError(
-            f"weights must have shape (n,) = {jnp.shape(features)[:1]}, one a row of features, found {w.shape}"
+            f"weights must have shape (n,) = {jnp.shape(features)[:1]}, "
+            f"one per row of features, found {w.shape}"
         )
     require_finite(w, "weights")
     if is_concrete(w) and bool((w < 0).any()):
@@ -137,7 +149,7 @@ def as_weighted_rows(
 
 
 def _without(masked: Array, rows: ArrayLike) -> Array:
-    """``rows`` with 0 for whatever the masked ones hold, NaN included."""
+    """``rows``, the masked ones replaced by 0, also where they hold NaN."""
     rows = jnp.asarray(rows)
     return jnp.where(masked.reshape(-1, *(1,) * (rows.ndim - 1)), jnp.zeros((), rows.dtype), rows)
 

@@ -1,4 +1,6 @@
-"""Files of one JSON value a line that grow while others read them: a torn last line does not count."""
+"""Files of one JSON value per line that grow while others read them: an unfinished last line is
+ignored.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,7 +9,7 @@ from typing import Any
 
 
 def whole_lines(file: Path) -> list[str]:
-    """The lines that have an end; what follows the last line end is empty, or torn."""
+    """The lines that end; what follows the last line end is empty or unfinished."""
     return file.read_text(encoding="utf-8").split("\n")[:-1]
 
 
@@ -15,7 +17,7 @@ def json_lines(file: Path, remedy: str) -> Iterator[Any]:
     """The value of every whole line, in order.
 
     Raises:
-      ValueError: when it comes to a damaged line, which it names, with the remedy.
+      ValueError: a damaged line; the message names it and gives the remedy.
     """
     for number, line in enumerate(whole_lines(file)):
         try:
@@ -27,8 +29,9 @@ def json_lines(file: Path, remedy: str) -> Iterator[Any]:
 
 
 def replace_lines(file: Path, lines: Iterable[str]) -> None:
-    """Make a file hold these lines, in one move: a process that is killed here leaves the old ones
-    or the new ones.
+    """Replace the content of a file by these lines.
+
+    A process that is killed here leaves the old lines or the new ones, never a mixture.
     """
     partial = file.with_name(file.name + ".partial")
     partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")

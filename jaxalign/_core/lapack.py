@@ -1,5 +1,5 @@
-"""BLAS and LAPACK routines of scipy by their addresses, as jaxlib finds its own: outside Python's
-lock, and in place.
+"""BLAS and LAPACK routines of scipy, called by their addresses as jaxlib calls them: outside
+Python's lock, and in place.
 """
 
 import ctypes
@@ -7,65 +7,90 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import cython_blas, cython_lapack
 
 _name = ctypes.pythonapi.PyCapsule_GetName
-_name.restype, _name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+_name.restype = ctypes.c_char_p
+_name.argtypes = [ctypes.py_object]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_pointer.restype = ctypes.c_void_p
+_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
-_BLOCK = (
-    64  # columns that LAPACK turns at once, the most that any of its builds asks work space for
-)
+# Columns that LAPACK transforms at once, the most that any of its builds needs work space for.
+_BLOCK = 64
+
+# What Python's scalars are to Fortran.
+_C: dict[type, Callable] = {bytes: ctypes.c_char, int: ctypes.c_int, float: ctypes.c_double}
+_Status = ctypes.c_int
 
 
-def add_products(rows: np.ndarray, total: np.ndarray) -> None:
-    """Total += rowsᵀ rows of (n, w) rows: half of a product, for it goes to the upper triangle
-    alone.
-    """
+def add_products(rows: Float[np.ndarray, "n w"], total: Float[np.ndarray, "w w"]) -> None:
+    """Total += rowsᵀ rows, in the upper triangle alone: half the work of a product."""
     n, w = rows.shape
+    # To Fortran, which stores by columns, these arrays are rowsᵀ (w, n) and totalᵀ: "L", its lower
+    # triangle, is the upper one here, and "N" makes it rowsᵀ rows.
     _call("dsyrk", b"L", b"N", w, n, 1.0, rows, _stride(rows), 1.0, total, _stride(total))
 
 
-def eigen(gram: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(λ, Vᵀ vectors), λ ascending, of the symmetric V diag(λ) Vᵀ (d, d) with that upper triangle,
-    and (d, k) vectors.
+def eigen(
+    gram: Float[np.ndarray, "d d"], vectors: Float[np.ndarray, "d k"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d k"]]:
+    """(λ, Vᵀ vectors), λ ascending, of the symmetric V diag(λ) Vᵀ of which ``gram`` holds the upper
+    triangle. λ is NaN where LAPACK does not converge.
 
-    The rotations to tridiagonal form, where every eigensolver begins, turn the k vectors; to turn
-    all d eigenvectors back by them would be a third of the work. λ is NaN where LAPACK gives up.
+    Every eigensolver starts by G = Q T Qᵀ with a tridiagonal T = W diag(λ) Wᵀ, so V = Q W. Forming
+    V would be a third of the work; instead Qᵀ is applied to the k vectors.
     """
     d, k = vectors.shape
-    reduced, turned = np.array(gram, order="C"), np.array(vectors, order="F")
-    values, beside, tau = np.empty((3, d))
-    work, places, status = (
-        np.empty(1 + 4 * d + d * d + _BLOCK * max(d, k)),
-        np.empty(3 + 5 * d, np.int32),
-        _Status(),
-    )
-    _call("dsytrd", b"L", d, reduced, d, values, beside, tau, work, work.size, status)
-    _call("dormtr", b"L", b"L", b"T", d, k, reduced, d, tau, turned, d, work, work.size, status)
+    # In C's order the upper triangle is the lower one of Fortran: "L" below.
+    reduced = np.array(gram, order="C")
+    rotated = np.array(vectors, order="F")
+    values, off_diagonal, tau = np.empty((3, d))
+    work = np.empty(1 + 4 * d + d * d + _BLOCK * max(d, k))
+    integers = np.empty(3 + 5 * d, np.int32)
+    status = _Status()
+    # T = QᵀGQ: its diagonal and off-diagonal, and Q as reflections in `reduced` and `tau`.
+    _call("dsytrd", b"L", d, reduced, d, values, off_diagonal, tau, work, work.size, status)
+    # rotated ← Qᵀ vectors.
+    _call("dormtr", b"L", b"L", b"T", d, k, reduced, d, tau, rotated, d, work, work.size, status)
+    # T = W diag(λ) Wᵀ by divide and conquer, λ in place of the diagonal.
     own = np.empty((d, d), order="F")
-    _call("dstevd", b"V", d, values, beside, own, d, work, work.size, places, places.size, status)
-    return (values if status.value == 0 else values + np.nan), own.T @ turned
+    spaces = (work, work.size, integers, integers.size)
+    _call("dstevd", b"V", d, values, off_diagonal, own, d, *spaces, status)
+    if status.value != 0:
+        values = values + np.nan
+    return values, own.T @ rotated  # Vᵀ = WᵀQᵀ
 
 
-def singular(matrix: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(σ, Uᵀ vectors), σ descending, of U diag(σ) Vᵀ = matrix (d, d) and (d, k) vectors; like
-    ``eigen``.
+def singular(
+    matrix: Float[np.ndarray, "d d"], vectors: Float[np.ndarray, "d k"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d k"]]:
+    """(σ, Uᵀ vectors), σ descending, of matrix = U diag(σ) Vᵀ. σ is NaN where LAPACK does not
+    converge.
+
+    As in ``eigen`` no singular vector is formed: matrix = Q B Pᵀ with a bidiagonal B, and Qᵀ and
+    the rotations that make B diagonal are applied to the k vectors.
     """
     d, k = vectors.shape
-    reduced, turned = np.array(matrix, order="F"), np.array(vectors, order="F")
-    values, beside, left, right = np.empty((4, d))
-    work, status = np.empty(4 * d + _BLOCK * max(2 * d, k)), _Status()
-    _call("dgebrd", d, d, reduced, d, values, beside, left, right, work, work.size, status)
-    _call("dormbr", b"Q", b"L", b"T", d, k, d, reduced, d, left, turned, d, work, work.size, status)
+    reduced = np.array(matrix, order="F")
+    rotated = np.array(vectors, order="F")
+    values, off_diagonal, left, right = np.empty((4, d))
+    work = np.empty(4 * d + _BLOCK * max(2 * d, k))
+    status = _Status()
+    # B = Qᵀ matrix P, upper bidiagonal.
+    _call("dgebrd", d, d, reduced, d, values, off_diagonal, left, right, work, work.size, status)
+    # rotated ← Qᵀ vectors.
     _call(
-        "dbdsqr", b"U", d, 0, 0, k, values, beside, reduced, 1, reduced, 1, turned, d, work, status
+        "dormbr", b"Q", b"L", b"T", d, k, d, reduced, d, left, rotated, d, work, work.size, status
     )
-    return (values if status.value == 0 else values + np.nan), turned
-
-
-_Status = ctypes.c_int
+    # Implicit QR on B: σ in place of the diagonal, and rotated ← Uᵀ vectors on the way; neither
+    # right vectors (0 columns) nor left ones (0 rows) are asked for.
+    none = (reduced, 1)
+    _call("dbdsqr", b"U", d, 0, 0, k, values, off_diagonal, *none, *none, rotated, d, work, status)
+    if status.value != 0:
+        values = values + np.nan
+    return values, rotated
 
 
 def _stride(rows: np.ndarray) -> int:
@@ -74,24 +99,25 @@ def _stride(rows: np.ndarray) -> int:
 
 def _call(name: str, *arguments: bytes | int | float | np.ndarray | ctypes.c_int) -> None:
     """Call a routine as Fortran is called: every letter, number and array by its address."""
-    held = [
-        argument
-        if isinstance(argument, np.ndarray | ctypes.c_int)
-        else _C[type(argument)](argument)
-        for argument in arguments
-    ]
-    _routine(name)(
-        *(x.ctypes.data if isinstance(x, np.ndarray) else ctypes.addressof(x) for x in held)
-    )
+    values: list[np.ndarray | ctypes._SimpleCData] = []  # alive until the routine returns
+    for argument in arguments:
+        if isinstance(argument, np.ndarray | ctypes.c_int):
+            values.append(argument)
+        else:
+            values.append(_C[type(argument)](argument))
+    _routine(name)(*map(_address, values))
 
 
-_C: dict[type, Callable] = {bytes: ctypes.c_char, int: ctypes.c_int, float: ctypes.c_double}
+def _address(value: np.ndarray | ctypes._SimpleCData) -> int:
+    if isinstance(value, np.ndarray):
+        return value.ctypes.data
+    return ctypes.addressof(value)
 
 
 @cache
 def _routine(name: str) -> Callable[..., None]:
     capsule = (cython_blas.__pyx_capi__ | cython_lapack.__pyx_capi__)[name]
     signature = _name(capsule)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (signature.count(b",") + 1))(
-        _pointer(capsule, signature)
-    )
+    # The capsule's name is the C signature; every argument is a pointer.
+    count = signature.count(b",") + 1
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)(_pointer(capsule, signature))

@@ -1,4 +1,4 @@
-"""Arrays onto a mesh of one axis, which may reach over several processes."""
+"""Arrays placed on a mesh of one axis, which may span several processes."""
 
 from typing import Any
 
@@ -9,17 +9,18 @@ from jax.sharding import Mesh, NamedSharding
 
 
 def automatic(mesh: Mesh) -> Mesh:
-    """The mesh with axes over which the compiler splits by itself: Explicit ones type every array
-    by its sharding, which would refuse rows that lie elsewhere.
+    """The mesh with axes over which the compiler splits work by itself.
+
+    Explicit axes make the sharding part of an array's type, which refuses rows placed elsewhere.
     """
     return Mesh(mesh.devices, mesh.axis_names)
 
 
 def one_axis(mesh: Mesh) -> Mesh:
-    """The mesh, its axis of the kind over which the compiler splits work by itself.
+    """A mesh of one axis, made ``automatic``.
 
     Raises:
-      ValueError: a mesh of more axes than one.
+      ValueError: a mesh of several axes.
     """
     if len(mesh.axis_names) != 1:
         raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
@@ -27,7 +28,7 @@ def one_axis(mesh: Mesh) -> Mesh:
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:
-    """A tree of arrays, the same ones in every process, where the sharding says."""
+    """A tree of arrays, equal in every process, placed as the sharding says."""
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
     return jax.tree.map(lambda x: _across_processes(x, sharding), tree)
@@ -39,7 +40,7 @@ def is_key(x: Any) -> bool:
 
 
 def _across_processes(x: Array, sharding: NamedSharding) -> Array:
-    """By way of the host: CPU devices of several processes exchange no arrays of their own accord."""
+    # By way of the host: CPU devices of several processes cannot send arrays to each other.
     if is_key(x):
         return jax.random.wrap_key_data(
             _across_processes(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x)

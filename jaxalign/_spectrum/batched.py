@@ -1,4 +1,4 @@
-"""Many representations at once: the layers of a network, the steps of a run, the seeds of a study."""
+"""Many representations at once: layers of a network, steps of a run, seeds of a study."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import (
     as_matrices,
@@ -26,9 +27,8 @@ from jaxalign._spectrum.routes.table import Method, device_of, platform_of, rout
 from jaxalign._spectrum.solve import converged, leading, solve, solve_on_host, spectrum_of
 from jaxalign._spectrum.types import Spectrum
 
-WORTH_A_CALL = (
-    1 << 23
-)  # n·d·min(n, d) of a matrix whose solving takes longer than a call: smaller ones share one program
+WORTH_A_CALL = 1 << 23
+"""n·d·min(n, d) of a matrix that takes longer to solve than to call; smaller ones are batched."""
 
 
 def spectra(
@@ -38,14 +38,14 @@ def spectra(
     method: Method = "auto",
     centered: bool = False,
 ) -> Any:
-    """The label spectrum of each of several representations of the same targets, all at once.
+    """The label spectrum of each of several representations of the same targets.
 
-    On an accelerator, representations of similar width make one batch, filled up with columns of
-    zeros, which add singular values of zero and nothing else: one batched eigensolver a width
-    class, no loop on the host. On a CPU they are spread over its cores (eager calls).
+    On an accelerator, representations of similar width make one batch, padded with columns of
+    zeros, which only add singular values of zero: one batched eigensolver per width class, and no
+    loop on the host. On a CPU they are spread over its cores (eager calls).
 
     Args:
-      features: {name: (n, d_l)}, [(n, d_l), ...], of any widths; or (b, n, d).
+      features: {name: (n, d_l)} or [(n, d_l), ...] of any widths; or (b, n, d).
       targets: (n, k) Y, or (n,) floats; for (b, n, d) features also (b, n, k), one for each.
       method: as in ``spectrum``.
       centered: as in ``spectrum``.
@@ -59,8 +59,9 @@ def spectra(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
-      >>> found = ja.spectra({"first": jnp.eye(4)[:, :3], "second": 2 * jnp.eye(4)}, jnp.ones((4, 1)))
-      >>> {name: s.singular_values.tolist() for name, s in found.items()}
+      >>> layers = {"first": jnp.eye(4)[:, :3], "second": 2 * jnp.eye(4)}
+      >>> spectra = ja.spectra(layers, jnp.ones((4, 1)))
+      >>> {name: s.singular_values.tolist() for name, s in spectra.items()}
       {'first': [1.0, 1.0, 1.0], 'second': [2.0, 2.0, 2.0, 2.0]}
 
     Source: ours.
@@ -76,6 +77,7 @@ def spectra(
 
 
 def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum:
+    """``spectra`` of (b, n, d) features."""
     if x.ndim != 3:
         raise ValueError(
             "features must be (b, n, d), a list or a mapping of (n, d), "
@@ -100,7 +102,8 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
-    if not (route in host.ROUTES and is_on_host(x, y)) or n * d * min(n, d) < WORTH_A_CALL:
+    can_be_on_host = route in host.ROUTES and is_on_host(x, y)
+    if not can_be_on_host or n * d * min(n, d) < WORTH_A_CALL:
         return converged(_in_one_program(x, y, route, centered))
     pairs = zip(np.asarray(x), np.asarray(y), strict=True)
     each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
@@ -108,15 +111,17 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _in_one_program(x: Array, y: Array, route: str, centered: bool) -> Spectrum:
+def _in_one_program(
+    x: Float[Array, "b n d"], y: Float[Array, "b n k"], route: str, centered: bool
+) -> Spectrum:
     return jax.vmap(partial(solve, route=route, centered=centered))(x, y)
 
 
 def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
-    """As many calls at a time as there are cores: LAPACK has no better batches on a CPU.
+    """One call per core at a time: LAPACK has no faster batches on a CPU.
 
-    They run outside Python's lock. None of them may run a program of XLA: two at once share one
-    pool of threads, for which they can wait for ever.
+    The calls release Python's lock. None of them may run an XLA program: two at once share one
+    thread pool and can deadlock.
     """
     with ThreadPoolExecutor(CORES) as pool:
         return list(pool.map(operator.call, calls))
@@ -141,27 +146,24 @@ def _solve(
 
 
 def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
-    """One batched eigensolver for each class of width."""
+    """One batched eigensolver per width class."""
 
     def class_of(i: int) -> tuple:
         features, targets = pairs[i]
-        return (
-            _width_class(features, method),
-            features.shape[0],
-            targets.shape[1],
-            features.dtype.name,
-        )
+        width = _width_class(features, method)
+        return width, features.shape[0], targets.shape[1], features.dtype.name
 
     results: dict[int, Spectrum] = {}
     for (width, *_), members in groupby(sorted(range(len(pairs)), key=class_of), class_of):
         numbers = list(members)
         features = [pairs[i][0] for i in numbers]
-        filled = jnp.stack([jnp.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in features])
+        padded = jnp.stack([jnp.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in features])
         targets = jnp.stack([pairs[i][1] for i in numbers])
+        # The rank tolerance is that of the matrix before it was padded.
         sizes = jnp.array([max(x.shape) for x in features], jnp.float32)
         route = route_for(method, features[0])
         solve_one = partial(spectrum_of, route=route, centered=centered)
-        batch = jax.vmap(solve_one)(filled, targets, sizes)
+        batch = jax.vmap(solve_one)(padded, targets, sizes)
         for place, i in enumerate(numbers):
             one = jax.tree.map(lambda part, place=place: part[place], batch)
             results[i] = leading(one, min(pairs[i][0].shape))
@@ -176,12 +178,14 @@ def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array,
 
 
 def _width_class(features: Array, method: Method) -> int:
-    """The width to fill up to: d on a CPU, which gains nothing from batches; else the next of 2^j
-    and 3·2^j.
+    """The width to pad to: the next of 2^j and 3·2^j, or d on a CPU, which gains nothing from
+    batches.
     """
     d = features.shape[1]
     if platform_of(features) == "cpu" or route_for(method, features) != "moments":
         return d
     power = 1 << (d - 1).bit_length()
     three_quarters = power * 3 // 4
-    return three_quarters if d <= three_quarters else power
+    if d <= three_quarters:
+        return three_quarters
+    return power

@@ -1,5 +1,5 @@
-"""Moments: the sufficient statistics of a label spectrum, which add up over batches, devices, days
-and hosts.
+"""Moments: the sufficient statistics of a label spectrum, which add up over batches, devices and
+hosts.
 """
 
 import operator
@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_weighted_rows, is_on_host
+from jaxalign._core.checks import as_weighted_rows
 from jaxalign._core.float64 import float64_inside
-from jaxalign._core.linalg import matmul
-from jaxalign._spectrum.routes import host
-from jaxalign._spectrum.routes.moments import products
+from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.routes.refined import preconditioner
+from jaxalign._spectrum.row_products import row_products
 
 
 @partial(
@@ -29,22 +29,21 @@ from jaxalign._spectrum.routes.refined import preconditioner
 )
 @dataclass(frozen=True)
 class Moments:
-    """Σ_i w_i (φ_i, 1)(φ_i, 1, y_i)ᵀ and Σ_i w_i y_i², in float64 whatever the x64 flag says. A
-    monoid under ``+``.
+    """Σ_i w_i (φ_i, 1)(φ_i, 1, y_i)ᵀ and Σ_i w_i y_i², in float64 whatever the x64 flag says.
 
-    ``spectrum(m)`` finishes it, ``spectrum(m, centered=True)`` about the mean: the ones hold what
-    that needs. A pytree: it can be carried through jit, vmap and scan, and summed over devices by
-    ``jax.lax.psum(m, axis)``.
+    ``a + b`` merges two sets of rows, ``spectrum(m)`` gives their spectrum, and ``spectrum(m,
+    centered=True)`` that about the mean, which the column of ones makes possible. A pytree: it can
+    be carried through jit, vmap and scan, and summed over devices by ``jax.lax.psum(m, axis)``.
 
     Attributes:
-      products: (d + 2, d + 1 + k) float64, the squares of y in the last row; of two targets no
-        product is kept.
+      products: (d + 2, d + 1 + k) float64, the squares of y in the last row. Products of two
+        targets are not needed and not computed.
       width: d, the number of features.
       precision: dtype of the features, whose rounding sets the rank tolerance.
       passes: 1, or 2 for rows in the coordinates of a ``Basis``.
     """
 
-    products: Array
+    products: Float[Array, "*batch rows columns"]
     width: int
     precision: str
     passes: int = 1
@@ -53,7 +52,7 @@ class Moments:
         """The moments of both sets of rows together.
 
         Raises:
-          ValueError: another number of features or targets, or features of another dtype.
+          ValueError: they differ in the number of features or targets, or in the features' dtype.
         """
         if not isinstance(other, Moments):
             return NotImplemented
@@ -61,8 +60,10 @@ class Moments:
         return self._with(float64_inside(operator.add)(self.products, other.products))
 
     def __radd__(self, other: object) -> "Moments":
-        """``sum([a, b])`` begins at 0."""
-        return self if other == 0 else NotImplemented
+        """0 + m, with which ``sum([a, b])`` begins."""
+        if isinstance(other, int) and other == 0:
+            return self
+        return NotImplemented
 
     def sum(self) -> "Moments":
         """A batch of moments (a leading axis, as vmap makes it) merged into one."""
@@ -70,10 +71,10 @@ class Moments:
 
     @staticmethod
     def stack(each: Sequence["Moments"]) -> "Moments":
-        """Several moments as one batch, of a leading axis, as vmap makes it; ``sum`` merges it.
+        """Several moments as one batch with a leading axis, as vmap makes it; ``sum`` merges it.
 
         Raises:
-          ValueError: none, or as ``+``.
+          ValueError: no moments, or as ``+``.
 
         Example:
           >>> import jaxalign as ja
@@ -85,34 +86,36 @@ class Moments:
             raise ValueError("moments to stack are missing; pass at least one")
         for other in each[1:]:
             each[0]._require_like(other)
-        return each[0]._with(
-            float64_inside(lambda *products: jnp.stack(products))(*(m.products for m in each))
-        )
+        stacked = float64_inside(lambda *products: jnp.stack(products))
+        return each[0]._with(stacked(*(m.products for m in each)))
 
     def _require_like(self, other: "Moments") -> None:
-        for what, mine, theirs in (
-            ("features", self.width, other.width),
-            ("targets", self._targets, other._targets),
-            ("precision", self.precision, other.precision),
-            ("passes", self.passes, other.passes),
-        ):
-            if mine != theirs:
+        facts = {
+            "features": (self.width, other.width),
+            "targets": (self._targets, other._targets),
+            "precision": (self.precision, other.precision),
+            "passes": (self.passes, other.passes),
+        }
+        for name, (own, others) in facts.items():
+            if own != others:
                 raise ValueError(
-                    f"moments that are added must agree in {what}, found {mine} and {theirs}"
+                    f"moments that are added must agree in {name}, found {own} and {others}"
                 )
 
     def _with(self, products: Array) -> "Moments":
         return replace(self, products=products)
 
     @property
-    def weight(self) -> Array:
+    def weight(self) -> Float[Array, "*batch"]:
         """() float32 Σ_i w_i: the number of rows, if none has a weight."""
-        return float64_inside(
-            lambda products: products[..., self.width, self.width].astype(jnp.float32)
-        )(self.products)
+
+        def read(products: Array) -> Array:
+            return products[..., self.width, self.width].astype(jnp.float32)
+
+        return float64_inside(read)(self.products)
 
     @property
-    def num_samples(self) -> Array:
+    def num_samples(self) -> Int[Array, "*batch"]:
         """() int32 n, the number of rows; a row of weight w counts as w equal rows."""
 
         def read(products: Array) -> Array:
@@ -138,41 +141,18 @@ class Moments:
         Raises:
           ValueError: the file holds something else.
         """
-        with np.load(file, allow_pickle=False) as held:
-            if set(held.files) != {field.name for field in fields(Moments)}:
-                raise ValueError(f"{file} holds no moments: its arrays are {sorted(held.files)}")
-            meta = {name: held[name].item() for name in ("width", "precision", "passes")}
-            return Moments(_as_float64(held["products"]), **meta)
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=("center", "directions", "scale"),
-    meta_fields=("centered",),
-)
-@dataclass(frozen=True)
-class Basis:
-    """The coordinates of a second pass: rows (φ − center)·directions/scale, whose columns are
-    nearly orthonormal.
-
-    Attributes:
-      center: (d,) float64, the mean of the first pass, or 0.
-      directions: (d, d) float64, the first pass's eigenvectors V.
-      scale: (d,) float64, its singular values, lifted to what it resolves.
-      centered: whether the spectrum will be that about the mean.
-    """
-
-    center: Array
-    directions: Array
-    scale: Array
-    centered: bool
+        with np.load(file, allow_pickle=False) as arrays:
+            if set(arrays.files) != {field.name for field in fields(Moments)}:
+                raise ValueError(f"{file} holds no moments: its arrays are {sorted(arrays.files)}")
+            meta = {name: arrays[name].item() for name in ("width", "precision", "passes")}
+            return Moments(_as_float64(arrays["products"]), **meta)
 
 
 def basis(moments: Moments, *, centered: bool = False) -> Basis:
     """The basis for a second pass over the same rows, which gives the accuracy of a float64 SVD.
 
-    One pass squares the condition number κ: σ_r has relative error eps·κ². In the coordinates found
-    by it, the columns are nearly orthonormal, and a second pass over the same rows gives eps·κ:
+    One pass squares the condition number κ: σ_r has relative error eps·κ². In the coordinates that
+    it gives, columns are nearly orthonormal, and a second pass over the same rows has error eps·κ:
     1e-12 at κ = 1e6 instead of 1e-5.
 
     Args:
@@ -192,7 +172,8 @@ def basis(moments: Moments, *, centered: bool = False) -> Basis:
       >>> import jaxalign as ja
       >>> batches = [(np.eye(4, dtype=np.float32)[i : i + 2], np.ones((2, 1))) for i in (0, 2)]
       >>> b = ja.basis(ja.accumulate(batches))
-      >>> ja.spectrum(ja.accumulate(batches, partial(ja.moments, basis=b)), basis=b).singular_values.tolist()
+      >>> second = ja.accumulate(batches, partial(ja.moments, basis=b))
+      >>> ja.spectrum(second, basis=b).singular_values.tolist()
       [1.0, 1.0, 1.0, 1.0]
 
     Source: ours.
@@ -209,14 +190,16 @@ def basis(moments: Moments, *, centered: bool = False) -> Basis:
 def _basis(moments: Moments, centered: bool) -> tuple[Array, Array, Array]:
     d = moments.width
 
-    def solve(products):
-        gram, center = products[:d, :d], jnp.zeros(d)
+    def run(products: Array) -> tuple[Array, Array, Array]:
+        gram = products[:d, :d]
+        center = jnp.zeros(d)
         if centered:
+            # Σ w (φ − φ̄)(φ − φ̄)ᵀ = Σ w φφᵀ − (Σ w) φ̄φ̄ᵀ.
             center = products[d, :d] / products[d, d]
             gram = gram - jnp.outer(center, center) * products[d, d]
         return (center, *preconditioner(gram))
 
-    return float64_inside(solve)(moments.products)
+    return float64_inside(run)(moments.products)
 
 
 def moments(
@@ -237,11 +220,11 @@ def moments(
       weights: (n,) w_i ≥ 0, by default 1: the spectrum becomes that of diag(√w)Φ and diag(√w)Y. A
         row of weight 0 does not count and may hold anything, so booleans mask rows (padding, a
         class, a fold).
-      basis: for a second pass, the ``basis`` that the first one gives: φ is then replaced by its
+      basis: for a second pass, the ``basis`` of the first one: φ is then replaced by its
         coordinates in it.
 
     Returns:
-      Moments; ``a + b`` merges them in any order, ``spectrum(m)`` finishes.
+      Moments; ``a + b`` merges them in any order, ``spectrum(m)`` gives the spectrum.
 
     Raises:
       ValueError: as ``spectrum``; weights not of shape (n,), negative or not finite (eager calls);
@@ -267,57 +250,17 @@ def moments(
 
 
 def moments_of(
-    features: Array, targets: Array, weights: Array | None = None, basis: Basis | None = None
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    weights: Float[Array, " n"] | None = None,
+    basis: Basis | None = None,
 ) -> Moments:
-    """``moments`` of arrays that were checked."""
-    if is_on_host(features, targets):
-        products = _on_host(features, targets, weights, basis)
-    else:
-        products = _products(features, targets, weights, basis)
+    """``moments`` of checked arrays."""
+    products = row_products(features, targets, weights, basis)
     passes = 1 if basis is None else 2
     return Moments(_as_float64(products), features.shape[1], features.dtype.name, passes)
-
-
-def _on_host(
-    features: Array, targets: Array, weights: Array | None, basis: Basis | None
-) -> np.ndarray:
-    coordinates = host.Coordinates()
-    if basis is not None:
-        directions = np.asarray(basis.directions) / np.asarray(basis.scale)
-        coordinates = host.Coordinates(np.asarray(basis.center), directions)
-    rows = np.asarray(features)
-    own_weights = None if weights is None else np.asarray(weights)
-    products = host.products(rows, np.asarray(targets), own_weights, coordinates)
-    d = rows.shape[1]
-    own = products[: d + 1, : d + 1]
-    own += np.triu(own, 1).T
-    return products
 
 
 def _as_float64(x: Array | np.ndarray) -> Array:
     with jax.enable_x64(True):
         return jnp.asarray(x)
-
-
-@jax.custom_jvp
-@jax.jit
-def _products(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
-    n, d = features.shape
-
-    def run(features, targets, weights, basis):
-        columns = [features, jnp.ones((n, 1), features.dtype), targets]
-        if basis is not None:
-            shifted = features.astype(jnp.float64) - basis.center
-            columns[0] = matmul(shifted, basis.directions / basis.scale)
-        if weights is not None:
-            root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
-            columns = [c.astype(jnp.float64) * root for c in columns]
-        squares = jnp.sum(columns[2].astype(jnp.float64) ** 2, axis=0)
-        return jnp.vstack([products(columns[:2], columns[2:]), jnp.pad(squares, (d + 1, 0))])
-
-    return float64_inside(run)(features, targets, weights, basis)
-
-
-@_products.defjvp
-def _no_derivative(primals, tangents):
-    raise TypeError("moments have no derivative; differentiate spectrum(features, targets) instead")

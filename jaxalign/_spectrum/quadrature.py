@@ -2,7 +2,6 @@
 values, and sharp bounds.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple, cast
@@ -10,36 +9,36 @@ from typing import Literal, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.lax import Precision
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import as_matrices, as_real_floats, as_target_matrix, require_finite
 from jaxalign._core.float64 import float64_inside
-from jaxalign._core.linalg import eigh, matmul, svd
+from jaxalign._core.linalg import matmul, svd
+from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
+from jaxalign._spectrum.radau import curve_bounds
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
-
-Product = Callable[[Array], Array]
 
 
 class Quadrature(NamedTuple):
-    """What m Golub–Kahan steps from each target know of Φ. A pytree; every measure but a count
-    reads its ``spectrum``.
+    """What m Golub–Kahan steps from each target say about Φ. A pytree. Curve, area and
+    ``predicted_convergence`` take its ``spectrum``; measures that count directions refuse it.
 
     Attributes:
-      spectrum: m + 1 nodes a target, those of all k targets together (r = (m + 1)·k, descending),
-        one of which is 0 and holds what no product sees of y; a target has energy at its own nodes
-        only. Σσ^{2p}·energy = yᵀ(ΦΦᵀ)^p y for p ≤ 2m, up to rounding. The area is at most that of
-        Φ.
-      diagonal: (m, k) of the lower bidiagonal L, Φ in the bases of the steps; LLᵀ is the Lanczos
-        matrix of ΦΦᵀ started at y.
-      subdiagonal: (m, k) of L, the last one of which couples it to the rest of the space.
-      rounding: () what arithmetic may have changed Φ by, relative to its norm.
+      spectrum: m + 1 nodes for each of k targets, all together in descending order, r = (m + 1)·k.
+        One node of each target is 0 and holds the part of y that no product sees. A target has
+        energy at its own nodes only. Σσ^{2p}·energy = yᵀ(ΦΦᵀ)^p y for p ≤ 2m, up to rounding. The
+        area is at most that of Φ.
+      diagonal: (m, k) of the lower bidiagonal L, which is Φ in the bases of the steps; LLᵀ is the
+        Lanczos matrix of ΦΦᵀ started at y.
+      subdiagonal: (m, k) of L; its last row couples L to the rest of the space.
+      rounding: () by how much arithmetic may have changed Φ, relative to its norm.
     """
 
     spectrum: Spectrum
-    diagonal: Array
-    subdiagonal: Array
-    rounding: Array
+    diagonal: Float[Array, "*batch m k"]
+    subdiagonal: Float[Array, "*batch m k"]
+    rounding: Float[Array, "*batch"]
 
 
 def quadrature(
@@ -52,20 +51,17 @@ def quadrature(
     """Gauss–Radau quadrature of the spectral measure Σ_i (u_iᵀy)² δ(σ_i²) from ``order`` products
     with Φ and with Φᵀ.
 
-    Golub–Kahan bidiagonalisation started at y, reorthogonalised on the shorter side, and a node at
-    0, where most of y lies unless Φ is aligned with it: so the area is right to 1 % where Gauss's
-    own nodes miss it by 20 %. Where y lies in a small invariant subspace the recurrence ends by
-    itself and the result is exact. The loop is our own because it starts at the left vector y,
-    takes all targets in one matrix product a step, and survives its own end under jit, which
-    libraries' loops do not.
+    Golub–Kahan bidiagonalization started at y, with a node at 0, where most of y lies unless Φ is
+    aligned with it: the area is right to 1 % where the nodes of Gauss's rule miss it by 20 %. Where
+    y lies in a small invariant subspace, the recurrence ends early and the result is exact.
 
     Args:
-      features: (n, d) Φ; or a pair of products, v (d, k) ↦ Φv (n, k) and u (n, k) ↦ Φᵀu (d, k),
-        computed with in the targets' dtype (wrap the call in jit).
+      features: (n, d) Φ; or a pair of products, v (d, k) ↦ Φv (n, k) and u (n, k) ↦ Φᵀu (d, k), in
+        the targets' dtype (wrap the call in jit).
       targets: (n, k) Y; (n,) floats count as one column.
       order: m, from 1 to min(n, d).
-      dtype: what a step on an array is computed in. "float32" takes half the time; its nodes and
-        weights are good to 1e-6, and the certified bounds keep 1e-3 of ‖y‖² and of σ_1 apart.
+      dtype: in which steps on an array are computed. "float32" takes half the time; its nodes and
+        weights have errors of 1e-6, and the certified bounds widen by 1e-3 of ‖y‖² and of σ_1.
 
     Returns:
       Quadrature; ``quadrature_bounds`` gives certified bounds of the curve.
@@ -85,24 +81,22 @@ def quadrature(
     """
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype must be 'float64' or 'float32', found {dtype!r}")
-    if (
-        isinstance(features, tuple)
-        and len(features) == 2
-        and all(callable(product) for product in features)
-    ):
+    if isinstance(features, tuple) and len(features) == 2 and all(map(callable, features)):
         return _matrix_free(*features, targets, order)
     matrix, targets = as_matrices(cast(ArrayLike, features), targets)
     _require_order(order, *matrix.shape)
     return _of_matrix(matrix, targets, order, dtype)
 
 
-def quadrature_bounds(quadrature: Quadrature, thresholds: ArrayLike) -> tuple[Array, Array]:
+def quadrature_bounds(
+    quadrature: Quadrature, thresholds: ArrayLike
+) -> tuple[Float[Array, "t k"], Float[Array, "t k"]]:
     """(lower, upper) bounds of A(τ): the sharpest that the first 2m moments of the spectral measure
     allow.
 
     Chebyshev, Markov and Stieltjes: with a node of the quadrature put at z = τ² (Gauss–Radau), the
     weights above z are at most A(τ), those at and above z at least A(τ). Both hold for the curve of
-    Φ as given: arithmetic found the curve A' of some Φ + E, ‖E‖ ≤ ρσ_1, and by Davis and Kahan
+    Φ as given: arithmetic computed the curve A' of some Φ + E, ‖E‖ ≤ ρσ_1, and by Davis and Kahan
     √A(τ) lies between √A'(τ ± √ρσ_1) ∓ √ρ‖y‖.
 
     Args:
@@ -131,26 +125,24 @@ def quadrature_bounds(quadrature: Quadrature, thresholds: ArrayLike) -> tuple[Ar
     return _bounds(quadrature, tau)
 
 
-class _Bidiagonal(NamedTuple):
-    alpha: Array  # (m, k) diagonal
-    beta: Array  # (m + 1, k) ‖y‖, then the subdiagonal, then what couples to the rest
-    size: int  # max(n, d), the length of the longest sums
-    rows: int  # n
-
-
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 @partial(jax.jit, static_argnums=(2, 3))
-def _of_matrix(features: Array, targets: Array, order: int, dtype: str) -> Quadrature:
-    def solve(features, targets):
-        phi, y = features.astype(dtype), targets.astype(dtype)
-        product, transposed = lambda v: matmul(v, phi.T), lambda u: matmul(u, phi)
-        found = _finish(_bidiagonalize(product, transposed, y.T, phi.shape[1], order))
+def _of_matrix(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], order: int, dtype: str
+) -> Quadrature:
+    def run(features: Array, targets: Array) -> Quadrature:
+        phi = features.astype(dtype)
+        y = targets.astype(dtype)
+        bidiagonal = bidiagonalize(
+            lambda v: matmul(v, phi.T), lambda u: matmul(u, phi), y.T, phi.shape[1], order
+        )
+        result = _of_bidiagonal(bidiagonal)
         # Only the spectrum is rounded: bounds are certified with L as it is.
-        return found._replace(spectrum=_rounded(found.spectrum, features.dtype))
+        return result._replace(spectrum=_rounded(result.spectrum, features.dtype))
 
     if dtype == "float64":
-        return float64_inside(solve)(features, targets)
-    return solve(features, targets)
+        return float64_inside(run)(features, targets)
+    return run(features, targets)
 
 
 def _rounded(spectrum: Spectrum, dtype: jnp.dtype) -> Spectrum:
@@ -175,174 +167,90 @@ def _matrix_free(
 ) -> Quadrature:
     y = as_target_matrix(targets)
     require_finite(y, "targets")
-    n, k = y.shape
+    d = _width_of(product, transposed, y)
+    _require_order(order, len(y), d)
+
+    def run(y: Array) -> Quadrature:
+        # Vectors are columns for the caller's products, rows in the recurrence.
+        bidiagonal = bidiagonalize(
+            lambda v: product(v.T).T, lambda u: transposed(u.T).T, y.T, d, order
+        )
+        return _of_bidiagonal(bidiagonal)
+
+    guarded = jax.custom_jvp(run)
+    guarded.defjvp(_no_derivative)
+    return guarded(y)
+
+
+def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> int:
+    """The number of columns of a Φ given by its products, whose shapes must fit each other."""
     right = jax.eval_shape(transposed, y)
-    if right.ndim != 2 or right.shape[1] != k:
+    if right.ndim != 2 or right.shape[1] != y.shape[1]:
         raise ValueError(
             f"the second product must map (n, k) = {y.shape} to (d, k), found {right.shape}"
         )
     back = jax.eval_shape(product, jax.ShapeDtypeStruct(right.shape, y.dtype))
     if back.shape != y.shape:
         raise ValueError(
-            f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, found {back.shape}"
+            f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, "
+            f"found {back.shape}"
         )
-    _require_order(order, n, right.shape[0])
-
-    def solve(y: Array) -> Quadrature:
-        rows = _bidiagonalize(
-            lambda v: product(v.T).T, lambda u: transposed(u.T).T, y.T, right.shape[0], order
-        )
-        return _finish(rows)
-
-    guarded = jax.custom_jvp(solve)
-    guarded.defjvp(_no_derivative)
-    return guarded(y)
+    return right.shape[0]
 
 
-def _bidiagonalize(
-    product: Product, transposed: Product, y: Array, d: int, order: int
-) -> _Bidiagonal:
-    """Paige and Saunders' lower bidiagonalisation of Φ from each row of y (k, n).
-
-    New vectors are made orthogonal to all before on the shorter side alone, which halves what is
-    read: L is then still that of some [y Φ] + E, E as small as rounding (Barlow, Numerische
-    Mathematik 2013).
-
-    Here the products take and give rows, v (k, d) ↦ vΦᵀ and u (k, n) ↦ uΦ: the basis (k, m, d) is
-    then read in order.
+def _of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
+    """Nodes and weights: singular values of L with a node at 0, ‖y‖² times the squares of the first
+    components of its left singular vectors.
     """
-    k, n = y.shape
-    eps = jnp.finfo(y.dtype).eps
-    tall = d <= n
-
-    def orthogonal(vectors: Array, basis: Array) -> Array:
-        overlap = jnp.einsum("kmn,kn->km", basis, vectors, precision=Precision.HIGHEST)
-        return vectors - jnp.einsum("kmn,km->kn", basis, overlap, precision=Precision.HIGHEST)
-
-    def unit(vectors: Array, scale: Array) -> tuple[Array, Array]:
-        """Normalised vectors and their norms; 0 where nothing but rounding is left."""
-        norm = jnp.linalg.norm(vectors, axis=1)
-        norm = jnp.where(norm <= 8 * eps * scale, 0, norm)
-        return vectors / jnp.where(norm == 0, 1, norm)[:, None], norm
-
-    def step(carry, i):
-        basis, u, beta, previous, scale = carry
-        v = transposed(u) - beta[:, None] * previous
-        v, alpha = unit(orthogonal(v, basis) if tall else v, scale)
-        scale = jnp.maximum(scale, alpha)
-        basis = basis.at[:, i].set(v if tall else u)
-        u = product(v) - alpha[:, None] * u
-        u, beta = unit(u if tall else orthogonal(u, basis), scale)
-        return (basis, u, beta, v, jnp.maximum(scale, beta)), (alpha, beta)
-
-    norm = jnp.linalg.norm(y, axis=1)
-    zero = jnp.zeros(k, y.dtype)
-    basis = jnp.zeros((k, order, min(n, d)), y.dtype)
-    start = (
-        basis,
-        y / jnp.where(norm == 0, 1, norm)[:, None],
-        zero,
-        jnp.zeros((k, d), y.dtype),
-        zero,
-    )
-    _, (alphas, betas) = jax.lax.scan(step, start, jnp.arange(order))
-    return _Bidiagonal(alphas, jnp.concatenate([norm[None], betas]), max(n, d), n)
-
-
-def _finish(bidiagonal: _Bidiagonal) -> Quadrature:
-    alpha = bidiagonal.alpha
-    beta = bidiagonal.beta
-    size = bidiagonal.size
-    order, k = alpha.shape
-    # L with the row of its coupling below, and a column of zeros that makes it square: its kernel
-    # is the node at 0.
-    square = jax.vmap(lambda a, b: jnp.diag(jnp.append(a, 0)) + jnp.diag(b, -1))(
-        alpha.T, beta[1:].T
-    )  # (k, m + 1, m + 1)
-    left, sigma, _ = jax.vmap(svd)(square)
-    noise = order * jnp.finfo(sigma.dtype).eps * sigma[:, :1]
-    sigma = jnp.where(sigma <= noise, 0, sigma)  # (k, m + 1)
-    total = beta[0] ** 2
+    order, k = bidiagonal.alpha.shape
+    eps = jnp.finfo(bidiagonal.alpha.dtype).eps
+    left, sigma, _ = jax.vmap(svd)(jax.vmap(_square, (1, 1))(bidiagonal.alpha, bidiagonal.beta[1:]))
+    sigma = jnp.where(sigma <= order * eps * sigma[:, :1], 0, sigma)  # (k, m + 1)
+    total = bidiagonal.beta[0] ** 2
     energy = total[:, None] * left[:, 0, :] ** 2
-    apart = (energy[:, :, None] * jnp.eye(k, dtype=energy.dtype)[:, None, :]).reshape(-1, k)
+
+    # The nodes of all targets in one list: a target has no energy at those of another.
+    own = jnp.eye(k, dtype=energy.dtype)[:, None, :]
+    energy = (energy[:, :, None] * own).reshape(-1, k)
     descending = jnp.argsort(-sigma.ravel())
-    rounding = jnp.asarray(
-        jnp.finfo(alpha.dtype).eps * (8 + size**0.5 / 8), alpha.dtype
-    )  # sums of size terms, in lanes
     spectrum = Spectrum(
         singular_values=sigma.ravel()[descending],
-        energy=apart[descending],
+        energy=energy[descending],
         total=total,
         num_samples=jnp.asarray(bidiagonal.rows, jnp.int32),
         rank=jnp.asarray(-1, jnp.int32),
         route=jnp.asarray(ROUTE_NAMES.index("quadrature"), jnp.int32),
         dtype=sigma.dtype.name,
     )
-    return Quadrature(spectrum, alpha, beta[1:], rounding)
+    # Errors of sums of `size` terms, which are added in vector lanes.
+    rounding = jnp.asarray(eps * (8 + bidiagonal.size**0.5 / 8), eps.dtype)
+    return Quadrature(spectrum, bidiagonal.alpha, bidiagonal.beta[1:], rounding)
+
+
+def _square(alpha: Float[Array, " m"], beta: Float[Array, " m"]) -> Float[Array, "m+1 m+1"]:
+    """L with the row of its coupling below and a column of zeros, whose singular value 0 is the
+    node there.
+    """
+    return jnp.diag(jnp.append(alpha, 0)) + jnp.diag(beta, -1)
 
 
 @jax.jit
-def _bounds(quadrature: Quadrature, tau: Array) -> tuple[Array, Array]:
-    def solve(alpha, beta, rounding, total, tau):
-        out = total.dtype
-        alpha, beta, rounding, total, tau = (
-            x.astype(jnp.float64) for x in (alpha, beta, rounding, total, tau)
-        )
-        before = jnp.pad(beta[:-1], ((1, 0), (0, 0)))
-        diagonal, coupling = alpha**2 + before**2, alpha * beta  # of LLᵀ
-        norm = jnp.max(jnp.sqrt(diagonal + beta**2), axis=0)  # (k,) of rows of L: at most σ_1
-        apart = jnp.sqrt(rounding)
+def _bounds(
+    quadrature: Quadrature, tau: Float[Array, " t"]
+) -> tuple[Float[Array, "t k"], Float[Array, "t k"]]:
+    dtype = quadrature.spectrum.total.dtype
 
-        def shares(shifted):
-            return _shares(diagonal, coupling, jnp.maximum(shifted, 0) ** 2)
+    def run(*arguments: Array) -> tuple[Array, Array]:
+        wide = [x.astype(jnp.float64) for x in arguments]
+        lower, upper = curve_bounds(*wide, slack=4 * float(jnp.finfo(dtype).eps))
+        return lower.astype(dtype), upper.astype(dtype)
 
-        below, _ = shares(tau[:, None] + 2 * apart * norm)
-        _, above = shares(tau[:, None] - 2 * apart * norm)
-        slack = 4 * float(jnp.finfo(out).eps)
-        lower = (jnp.maximum(jnp.sqrt(below) - apart, 0) ** 2 - slack) * total
-        upper = ((jnp.sqrt(above) + apart) ** 2 + slack) * total
-        most = total * (1 + 2 * rounding)
-        lower = jnp.where(tau[:, None] <= 0, total, jnp.maximum(lower, 0))
-        upper = jnp.where(tau[:, None] <= 0, total, jnp.minimum(upper, most))
-        return lower.astype(out), upper.astype(out)
-
-    arguments = (
+    return float64_inside(run)(
         quadrature.diagonal,
         quadrature.subdiagonal,
         quadrature.rounding,
         quadrature.spectrum.total,
         tau,
-    )
-    return float64_inside(solve)(*arguments)
-
-
-def _shares(diagonal: Array, coupling: Array, z: Array) -> tuple[Array, Array]:
-    """(t, k) shares of ‖y‖² above z (t, k), and at or above it."""
-    return jax.vmap(jax.vmap(_radau, (1, 1, 0)), (None, None, 0))(diagonal, coupling, z)
-
-
-def _radau(diagonal: Array, coupling: Array, z: Array) -> tuple[Array, Array]:
-    """Shares of the measure strictly above z, and at or above z, by the rule with a node at z."""
-    eps = jnp.finfo(diagonal.dtype).eps
-    scale = jnp.max(jnp.abs(diagonal)) + 2 * jnp.max(jnp.abs(coupling))
-    tiny = eps * scale + jnp.finfo(diagonal.dtype).tiny
-
-    def pivot(previous, row):
-        entry, squared = row
-        now = entry - z - squared / previous
-        return jnp.where(jnp.abs(now) < tiny, jnp.where(now < 0, -tiny, tiny), now), None
-
-    squares = jnp.concatenate([jnp.zeros(1), coupling[:-1] ** 2])
-    last, _ = jax.lax.scan(pivot, jnp.ones(()), (diagonal, squares))
-    extended = jnp.diag(jnp.append(diagonal, z + coupling[-1] ** 2 / last))
-    extended = extended + jnp.diag(coupling, 1) + jnp.diag(coupling, -1)
-    vectors, nodes = eigh(extended)
-    weights = vectors[0] ** 2
-    # A node that rounding does not tell from z counts where it keeps the bound a bound; NaN counts,
-    # and stays.
-    margin = 32 * eps * jnp.maximum(scale, z)
-    return jnp.sum(jnp.where(nodes <= z + margin, 0, weights)), jnp.sum(
-        jnp.where(nodes < z - margin, 0, weights)
     )
 
 

@@ -38,8 +38,8 @@ def sharded(
     With ``rows``, every device takes the moments of its rows, and a sum of (d + 2)(d + 1 + k)
     float64 is all that is exchanged (a second one for "refined"; one gathering of the triangular
     factors for "triangular"). With ``batch``, every device solves its share of the batch and
-    nothing is exchanged. Works on arrays of any placement, over several hosts on global arrays,
-    inside jit, and for numbers of rows or batches that the mesh does not divide.
+    nothing is exchanged. Arrays may have any placement, also global ones over several hosts; the
+    number of rows or batches need not be a multiple of the devices. Works inside jit.
 
     Args:
       mesh: any jax mesh.
@@ -77,17 +77,13 @@ def sharded(
         )
     if rows is not None and method == "svd":
         raise ValueError(
-            "rows over devices have no plain SVD without gathering them; pass 'moments', 'refined' or 'triangular'"
+            "rows over devices have no plain SVD without gathering them; "
+            "pass 'moments', 'refined' or 'triangular'"
         )
     split = NamedSharding(automatic(mesh), P(axis))
     if batch is not None:
-        return partial(
-            _over_batch,
-            _mapped(
-                jax.vmap(partial(spectrum, method=method, centered=centered)), split, split.spec
-            ),
-            split,
-        )
+        of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
+        return partial(_over_batch, _mapped(of_batch, split, split.spec), split)
     whole = partial(_of_rows, axis=axis, method=method, centered=centered)
     return partial(_over_rows, _mapped(whole, split, P()), split)
 
@@ -96,23 +92,24 @@ Sum = TypeVar("Sum", Moments, Triangle)
 
 
 def sum_over_processes(local: Sum) -> Sum:
-    """The moments (or triangle) of all processes' rows together, from those of each process's own:
-    every process gets the sum.
+    """The sum of all processes' moments or triangles, in every process.
 
-    For streams: each host reads its own files into ``accumulate``, in any number of batches; one (d
-    + 2, d + 1 + k) matrix a process is exchanged at the end. Every process has to call it. In one
-    process it does nothing.
+    For streams: each host reads its own files into ``accumulate``, in any number of batches, and at
+    the end one (d + 2, d + 1 + k) matrix per process is exchanged. Every process has to call it. In
+    one process it returns its argument.
 
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
-      >>> ja.spectrum(ja.sum_over_processes(ja.moments(jnp.eye(4), jnp.ones((4, 1))))).singular_values.tolist()
+      >>> moments = ja.sum_over_processes(ja.moments(jnp.eye(4), jnp.ones((4, 1))))
+      >>> ja.spectrum(moments).singular_values.tolist()
       [1.0, 1.0, 1.0, 1.0]
 
     Source: ours.
     """
     if jax.process_count() == 1:
         return local
+    # A mesh of the first device of each process.
     first_of = {device.process_index: device for device in reversed(jax.devices())}
     mesh = Mesh(np.array([first_of[i] for i in range(jax.process_count())]), ("processes",))
     everywhere = NamedSharding(mesh, P())
@@ -121,9 +118,8 @@ def sum_over_processes(local: Sum) -> Sum:
         split = jax.make_array_from_process_local_data(
             NamedSharding(mesh, P("processes")), np.asarray(x)[None]
         )
-        return jnp.asarray(
-            jax.jit(lambda whole: whole, out_shardings=everywhere)(split).addressable_data(0)
-        )
+        replicate = jax.jit(lambda whole: whole, out_shardings=everywhere)
+        return jnp.asarray(replicate(split).addressable_data(0))
 
     with jax.enable_x64(True):
         stacked = jax.tree.map(gather, local)
@@ -131,8 +127,8 @@ def sum_over_processes(local: Sum) -> Sum:
 
 
 def _mapped(function: Callable, split: NamedSharding, out_specs: P) -> Callable:
-    # Replication of the result is by psum and all_gather of everything it depends on; the checker
-    # knows only the first.
+    # The result is replicated because psum and all_gather are applied to everything it depends on;
+    # jax's checker does not know this of all_gather.
     return jax.jit(
         jax.shard_map(
             function, mesh=split.mesh, in_specs=split.spec, out_specs=out_specs, check_vma=False
@@ -155,10 +151,9 @@ def _of_rows(
     first = jax.lax.psum(moments(features, targets, weights), axis)
     if route == "moments":
         return spectrum(first, centered=centered)
-    better = basis(first, centered=centered)
-    return spectrum(
-        jax.lax.psum(moments(features, targets, weights, basis=better), axis), basis=better
-    )
+    coordinates = basis(first, centered=centered)
+    second = jax.lax.psum(moments(features, targets, weights, basis=coordinates), axis)
+    return spectrum(second, basis=coordinates)
 
 
 def _over_rows(
@@ -166,26 +161,35 @@ def _over_rows(
 ) -> Spectrum:
     phi, y = as_matrices(features, targets)
     n, d = phi.shape
-    weights = (
-        None if n % split.mesh.shape[split.spec[0]] == 0 else _placed(jnp.ones(n, phi.dtype), split)
-    )
+    weights = None
+    if _missing_rows(n, split) > 0:
+        # The rows of zeros that are added get the weight 0.
+        weights = _placed(jnp.ones(n, phi.dtype), split)
     return leading(solve(_placed(phi, split), _placed(y, split), weights), min(n, d))
 
 
 def _over_batch(
     solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
 ) -> Spectrum:
-    phi, y = jnp.asarray(features), jnp.asarray(targets)
+    phi = jnp.asarray(features)
+    y = jnp.asarray(targets)
     if phi.ndim != 3 or y.ndim != 3 or len(phi) != len(y):
         raise ValueError(
             f"features must be (b, n, d) and targets (b, n, k), found {phi.shape} and {y.shape}"
         )
-    found = solve(_placed(phi, split), _placed(y, split))
-    return jax.tree.map(lambda x: x if len(x) == len(phi) else x[: len(phi)], found)
+    padded = solve(_placed(phi, split), _placed(y, split))
+    if _missing_rows(len(phi), split) == 0:
+        return padded
+    return jax.tree.map(lambda x: x[: len(phi)], padded)
 
 
 def _placed(x: Array, split: NamedSharding) -> Array:
-    """``x`` on the mesh, with as many rows of zeros as make its length a multiple of the devices'."""
-    missing = -len(x) % split.mesh.shape[split.spec[0]]
-    filled = x if missing == 0 else jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)))
-    return jax.device_put(filled, split)
+    """``x`` on the mesh, padded with rows of zeros to a multiple of the number of devices."""
+    missing = _missing_rows(len(x), split)
+    if missing > 0:
+        x = jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)))
+    return jax.device_put(x, split)
+
+
+def _missing_rows(count: int, split: NamedSharding) -> int:
+    return -count % split.mesh.shape[split.spec[0]]

@@ -1,4 +1,6 @@
-"""From checked arrays Φ and Y to a Spectrum: on the host, or as a traced program with its derivative."""
+"""From checked arrays Φ and Y to a Spectrum: on the host, or as a traced program with its
+derivative.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import is_concrete, is_on_host
 from jaxalign._core.float64 import float64_inside
@@ -19,17 +22,22 @@ from jaxalign._spectrum.routes.table import ROUTES, significant
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 
-def solve(features: Array, targets: Array, route: str, centered: bool) -> Spectrum:
-    """``spectrum`` of arrays that were checked, by a route, to be passed through ``converged``."""
+def solve(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], route: str, centered: bool
+) -> Spectrum:
+    """``spectrum`` of checked arrays by a route; pass the result through ``converged``."""
     if route in host.ROUTES and is_on_host(features, targets):
         return solve_on_host(np.asarray(features), np.asarray(targets), route, centered)
     return spectrum_of(features, targets, max(features.shape), route, centered)
 
 
 def solve_on_host(
-    features: np.ndarray, targets: np.ndarray, route: str, centered: bool
+    features: Float[np.ndarray, "n d"],
+    targets: Float[np.ndarray, "n k"],
+    route: str,
+    centered: bool,
 ) -> Spectrum:
-    """``solve`` by a route of ``host.ROUTES``: a Spectrum of numpy's arrays."""
+    """``solve`` by a route of ``host.ROUTES``: a Spectrum whose leaves are numpy arrays."""
     result = host.decompose(features, targets, route, centered=centered)
     kept = significant(result.singular_values, features.dtype, max(features.shape), route)
     return label_spectrum(
@@ -53,7 +61,7 @@ def label_spectrum(
     route: str,
     dtype: Any,
 ) -> Spectrum:
-    """The Spectrum of a decomposition, of jax's or numpy's arrays, in the features' dtype.
+    """The Spectrum of a decomposition, of jax or numpy arrays, in the features' dtype.
 
     Args:
       sigma: (r,) σ.
@@ -78,7 +86,7 @@ def label_spectrum(
 
 
 def leading(spectrum: Spectrum, count: int) -> Spectrum:
-    """The first ``count`` directions, where all that follow belong to columns of zeros."""
+    """The first ``count`` directions, where the others belong to columns or rows of zeros."""
     return replace(
         spectrum,
         singular_values=spectrum.singular_values[:count],
@@ -90,10 +98,11 @@ Result = TypeVar("Result", Spectrum, list[Spectrum])
 
 
 def converged(result: Result, device: jax.Device | None = None) -> Result:
-    """``result``, unless it can be read now and is not finite.
+    """``result``; numpy arrays in it are placed on the device.
 
-    The input was finite, so a LAPACK or cuSOLVER routine failed. Numpy's arrays are placed on the
-    device.
+    Raises:
+      FloatingPointError: the result can be read now and is not finite. The input was finite, so a
+        LAPACK or cuSOLVER routine failed.
     """
     leaves = jax.tree.leaves(result)
     if not all(map(is_concrete, leaves)):
@@ -126,8 +135,8 @@ def _all_finite(result: Spectrum | list[Spectrum]) -> Array:
 def spectrum_of(
     features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
 ) -> Spectrum:
-    """``spectrum`` of arrays that were checked, by a route, with the rank tolerance of a matrix of
-    ``size`` = max(n, d).
+    """``spectrum`` of checked arrays by a route, with the rank tolerance of a matrix of ``size`` =
+    max(n, d), which columns of zeros do not change.
     """
 
     def run(features: Array, targets: Array, size: Array) -> Spectrum:
@@ -148,8 +157,8 @@ def spectrum_of(
 def _forward(
     features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
 ) -> tuple[Spectrum, tuple]:
-    # Only the arguments are kept: the derivative decomposes them again, so that float64 never
-    # crosses its scope.
+    # Only the arguments are residuals: the derivative decomposes them again, so that float64 never
+    # leaves its scope.
     return spectrum_of(features, targets, size, route, centered), (features, targets, size)
 
 
@@ -168,10 +177,11 @@ def _pulled_back(
     def run(features, targets, size, *bars):
         parts, kept, goal = _decompose(features, targets, size, route, centered)
         wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
-        # Cotangents closer than this are mostly rounding.
+        # The difference of cotangents of σ that are closer than this is mostly rounding.
         closeness = float(jnp.finfo(features.dtype).eps) ** 0.5
         feature_bar, target_bar = pullback(parts, goal, kept, closeness, wide)
-        if centered:  # the transpose of x ↦ x − mean(x) is that map itself
+        if centered:
+            # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
             feature_bar = feature_bar - feature_bar.mean(axis=0)
             target_bar = target_bar - target_bar.mean(axis=0)
         return feature_bar.astype(features.dtype), target_bar.astype(features.dtype)
@@ -183,10 +193,14 @@ spectrum_of.defvjp(_forward, _backward)
 
 
 def _scope(route: str, centered: bool) -> Callable[[Callable], Callable]:
-    """What lets a function compute in float64, where the route or centring needs it."""
+    """``float64_inside`` where the route or centring needs float64; else the function unchanged."""
     if ROUTES[route].float64 or centered:
         return float64_inside
-    return lambda function: function
+    return _unchanged
+
+
+def _unchanged(function: Callable) -> Callable:
+    return function
 
 
 def _decompose(
@@ -198,7 +212,8 @@ def _decompose(
     dtype = features.dtype
     wide = jnp.float64 if ROUTES[route].float64 else dtype
     if centered:
-        # In float64 whatever the route: float32 means of data far from 0 would move every σ.
+        # In float64 whatever the route, and rounded once: float32 means of data far from 0 would
+        # move every σ.
         features = _about_mean(features).astype(wide)
         targets = _about_mean(targets)
     goal = targets.astype(wide)
@@ -206,6 +221,6 @@ def _decompose(
     return parts, significant(parts.singular_values, dtype, size, route), goal
 
 
-def _about_mean(rows: Array) -> Array:
+def _about_mean(rows: Float[Array, "n w"]) -> Float[Array, "n w"]:
     wide = rows.astype(jnp.float64)
     return wide - wide.mean(axis=0)

@@ -1,6 +1,4 @@
-"""The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the three small arrays behind every
-measure.
-"""
+"""``spectrum``: the label spectrum of arrays, of Moments and of triangles."""
 
 from functools import partial
 
@@ -40,19 +38,18 @@ def spectrum(
       features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations. Or
         Moments or a Triangle, alone.
       targets: (n, k) Y; (n,) floats count as one column. ``encode_targets`` makes it from labels.
-      method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide), which resolve 6e-8·σ_1: what lies
-        under that counts to no direction; "refined": a second pass over Φ in their coordinates,
-        which has the accuracy of a float64 SVD; "triangular": from R of [Φ Y] = QR, in the
-        features' dtype, with that of an SVD in it; "svd": the plain SVD in float64, slowest;
-        "auto": "moments" for float32 features, "triangular" for float64 ones and on a TPU.
-      centered: subtract the mean of every column of Φ and Y first. By default they are taken as
-        they are.
+      method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide); directions with σ below 6e-8·σ_1 are
+        treated as zero. "refined": a second pass over Φ in their coordinates, with the accuracy of
+        a float64 SVD. "triangular": from R of [Φ Y] = QR in the features' dtype, with the accuracy
+        of an SVD in that dtype. "svd": the plain SVD in float64, slowest. "auto": "moments" for
+        float32 features, "triangular" for float64 ones and on a TPU.
+      centered: subtract the mean of every column of Φ and Y first, in float64.
       basis: for Moments of a second pass, the basis they were taken in, which also says whether
         they are centred.
 
     Returns:
-      Spectrum of r = min(n, d) singular values; of d from Moments and triangles, whose n is no
-      shape.
+      Spectrum of r = min(n, d) singular values; of r = d from Moments and triangles, whose n is
+      not a shape.
 
     Raises:
       ValueError: features or targets empty, not matrices, of different n (says so when features
@@ -76,9 +73,8 @@ def spectrum(
         _require_alone(features, targets, method, centered, basis)
         if isinstance(features, Triangle):
             return converged(_of_triangle(features, centered))
-        return converged(
-            _of_moments(features, basis, centered or (basis is not None and basis.centered))
-        )
+        is_centered = centered or (basis is not None and basis.centered)
+        return converged(_of_moments(features, basis, is_centered))
     if basis is not None:
         raise ValueError(
             "basis is for spectrum(moments, basis=...); for arrays pass method='refined'"
@@ -86,24 +82,25 @@ def spectrum(
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
     features, targets = as_matrices(features, targets)
-    return converged(
-        solve(features, targets, route_for(method, features), centered), device_of(features)
-    )
+    result = solve(features, targets, route_for(method, features), centered)
+    return converged(result, device_of(features))
 
 
 def _require_alone(
-    held: Moments | Triangle, targets, method: str, centered: bool, basis: Basis | None
+    sums: Moments | Triangle,
+    targets: ArrayLike | None,
+    method: str,
+    centered: bool,
+    basis: Basis | None,
 ) -> None:
-    name = type(held).__name__
-    if targets is not None or method not in (
-        "auto",
-        "triangular" if isinstance(held, Triangle) else "moments",
-    ):
+    name = type(sums).__name__
+    own_method = "triangular" if isinstance(sums, Triangle) else "moments"
+    if targets is not None or method not in ("auto", own_method):
         raise ValueError(f"spectrum({name}) takes no targets and no other method: both are in it")
-    if (basis is not None) != (isinstance(held, Moments) and held.passes == 2):
-        raise ValueError(
-            f"a basis goes with Moments of a second pass, found {'one' if basis else 'none'} with a {name}"
-        )
+    is_second_pass = isinstance(sums, Moments) and sums.passes == 2
+    if (basis is not None) != is_second_pass:
+        count = "none" if basis is None else "one"
+        raise ValueError(f"a basis goes with Moments of a second pass, found {count} with a {name}")
     if basis is not None and centered and not basis.centered:
         raise ValueError("the basis is not centred; make it by basis(first, centered=True)")
 
@@ -119,11 +116,13 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
         total = products[-1, d + 1 :]
         weight = products[d, d]
         if centered:
+            # Σ w (φ − φ̄)(x − x̄)ᵀ = Σ w φxᵀ − (Σ w φ)(Σ w x)ᵀ/Σ w, for x = φ and x = y.
             products = products[:d] - jnp.outer(ones[:d], ones) / weight
             total = total - ones[d + 1 :] ** 2 / weight
         gram = products[:d, :d]
         cross = products[:d, d + 1 :]
         if basis is None:
+            # ΦᵀΦ = V diag(σ²) Vᵀ, and UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
             sigma, right = singular_vectors(gram)
             coordinates = over(matmul(cross.T, right), sigma).T
         else:
@@ -141,8 +140,9 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
 def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
     d = triangle.width
     factor = triangle.factor
-    # The first row belongs to the column of ones: without it, what is left is about the mean. The
-    # last row is what is left of Y outside the column space, and is 0 in the columns of Φ.
+    # [1 Φ] = QR, and the first column of Q is the ones, normalized: without the first row of R,
+    # the rest is about the mean. The last row holds the norms of Y outside the column space, and
+    # zeros in the columns of Φ.
     rows = factor[1:] if centered else factor
     left, sigma, _ = svd(rows[:-1, 1 : d + 1])
     coordinates = matmul(left.T, rows[:-1, d + 1 :])

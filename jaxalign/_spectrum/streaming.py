@@ -16,8 +16,8 @@ from jaxalign._spectrum.types import Spectrum
 
 
 def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any] = moments) -> Any:
-    """The moments of a stream of (features, targets) or (features, targets, weights), in the memory
-    of one batch and one sum.
+    """The summed moments of a stream of (features, targets) or (features, targets, weights), in the
+    memory of one batch and one sum.
 
     Args:
       batches: any iterable; it is read once.
@@ -40,7 +40,8 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
     first = next(parts, None)
     if first is None:
         raise ValueError(
-            "batches must yield at least one (features, targets), found none; is the iterator used up?"
+            "batches must yield at least one (features, targets), found none; "
+            "is the iterator used up?"
         )
     return reduce(operator.add, parts, first)
 
@@ -55,20 +56,20 @@ def stream_spectrum(
     2)(d + 1 + k) numbers.
 
     Args:
-      batches: of (features, targets) or (features, targets, weights). What can be read twice (a
-        list, a data loader) may be.
-      method: "moments": one pass; "refined": two, for the accuracy of a float64 SVD; "triangular":
-        one pass of QR in the features' dtype; "auto": one, and a second where the first lost more
-        than half the digits of the features' dtype to the condition number and the stream can be
-        read again.
+      batches: of (features, targets) or (features, targets, weights). A list or a data loader may
+        be read twice, see ``method``.
+      method: "moments": one pass. "refined": two, for the accuracy of a float64 SVD. "triangular":
+        one pass of QR in the features' dtype. "auto": one, and a second where the stream can be
+        read again and the condition number cost the first more than half the digits of the
+        features' dtype.
       centered: about the mean of all rows.
 
     Returns:
       Spectrum of d singular values.
 
     Raises:
-      ValueError: as ``accumulate``; an unknown method; "refined" for an iterator that is used up
-        after one pass, or whose second pass yields other rows in number.
+      ValueError: as ``accumulate``; an unknown method; "refined" for an iterator, which is used up
+        after one pass; a second pass of another number of rows.
 
     Example:
       >>> import numpy as np
@@ -82,26 +83,29 @@ def stream_spectrum(
     require_method(method, ("moments", "refined", "triangular"))
     if method == "triangular":
         return spectrum(accumulate(batches, triangle), centered=centered)
+    # An iterator is its own iterator, and used up after one pass.
     can_be_read_again = iter(batches) is not batches
     if method == "refined" and not can_be_read_again:
         raise ValueError(
-            "method 'refined' reads batches twice, found an iterator; pass a list, or what makes a new iterator"
+            "method 'refined' reads batches twice, found an iterator; "
+            "pass a list, or what makes a new iterator"
         )
     first = accumulate(batches)
-    found = spectrum(first, centered=centered)
+    result = spectrum(first, centered=centered)
     if method == "moments":
-        return found
-    if method == "auto" and not (can_be_read_again and _calls_for_more(found)):
-        return found
-    better = basis(first, centered=centered)
-    second = accumulate(batches, partial(moments, basis=better))
-    if (rows := second.weight) != first.weight:
+        return result
+    if method == "auto" and not (can_be_read_again and _needs_second_pass(result)):
+        return result
+    coordinates = basis(first, centered=centered)
+    second = accumulate(batches, partial(moments, basis=coordinates))
+    if second.weight != first.weight:
         raise ValueError(
-            f"batches must be the same on both passes, found rows of weight {first.weight} and then {rows}"
+            "batches must be the same on both passes, "
+            f"found rows of weight {first.weight} and then {second.weight}"
         )
-    return spectrum(second, basis=better)
+    return spectrum(second, basis=coordinates)
 
 
-def _calls_for_more(spectrum: Spectrum) -> bool:
-    """Whether more than half the digits of the features' dtype were lost."""
+def _needs_second_pass(spectrum: Spectrum) -> bool:
+    """Whether more than half the digits of the features' dtype are lost."""
     return bool(spectrum.error > float(jnp.finfo(spectrum.dtype).eps) ** 0.5)

@@ -1,5 +1,5 @@
-"""The triangular factor: what moments are where there is no float64 to square in. It too merges
-over batches and devices.
+"""The triangular factor: it takes the place of moments where there is no float64, and merges over
+batches and devices as they do.
 """
 
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float, Int
 
 from jaxalign._core.checks import as_weighted_rows
 from jaxalign._spectrum.routes import triangular
@@ -17,11 +18,10 @@ from jaxalign._spectrum.routes import triangular
 @partial(jax.tree_util.register_dataclass, data_fields=("factor",), meta_fields=("width",))
 @dataclass(frozen=True)
 class Triangle:
-    """R and QᵀY of [1 Φ] = QR, in the features' dtype: what Moments are, yet nothing was squared. A
-    monoid under ``+``.
+    """R and QᵀY of [1 Φ] = QR, in the features' dtype: like Moments, but nothing is squared.
 
-    ``spectrum(t)`` finishes it, ``spectrum(t, centered=True)`` about the mean: the ones are the
-    first column. A pytree; over devices it is merged by ``t.over(axis)``.
+    ``a + b`` merges two sets of rows, ``spectrum(t)`` gives their spectrum, and ``spectrum(t,
+    centered=True)`` that about the mean. A pytree; over devices it is merged by ``t.over(axis)``.
 
     Attributes:
       factor: (d + 2, d + 1 + k): R and QᵀY side by side, and in the last row zeros and the norms of
@@ -29,25 +29,26 @@ class Triangle:
       width: d, the number of features.
     """
 
-    factor: Array
+    factor: Float[Array, "*batch rows columns"]
     width: int
 
     def __add__(self, other: "Triangle") -> "Triangle":
         """The factor of both sets of rows together: one QR of the two on top of each other.
 
         Raises:
-          ValueError: another number of features or targets, or features of another dtype.
+          ValueError: they differ in the number of features or targets, or in the features' dtype.
         """
         if not isinstance(other, Triangle):
             return NotImplemented
-        for what, mine, theirs in (
-            ("features", self.width, other.width),
-            ("targets", self._targets, other._targets),
-            ("dtype", self.factor.dtype, other.factor.dtype),
-        ):
-            if mine != theirs:
+        facts = {
+            "features": (self.width, other.width),
+            "targets": (self._targets, other._targets),
+            "dtype": (self.factor.dtype, other.factor.dtype),
+        }
+        for name, (own, others) in facts.items():
+            if own != others:
                 raise ValueError(
-                    f"triangles that are added must agree in {what}, found {mine} and {theirs}"
+                    f"triangles that are added must agree in {name}, found {own} and {others}"
                 )
         return replace(self, factor=jnp.stack([self.factor, other.factor])).sum()
 
@@ -56,24 +57,27 @@ class Triangle:
         return replace(self, factor=_merged(self.factor, self.width))
 
     def over(self, axis: str) -> "Triangle":
-        """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange nothing
-        but their factors.
+        """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange their
+        factors only.
         """
         return replace(self, factor=jax.lax.all_gather(self.factor, axis)).sum()
 
     @property
-    def weight(self) -> Array:
+    def weight(self) -> Float[Array, "*batch"]:
         """() Σ_i w_i: the number of rows, if none has a weight."""
+        # The first column of [1 Φ] has the norm √(Σ w), which is its only entry in R.
         return self.factor[..., 0, 0] ** 2
 
     @property
-    def num_samples(self) -> Array:
+    def num_samples(self) -> Int[Array, "*batch"]:
         """() int32 n, the number of rows; a row of weight w counts as w equal rows."""
         return jnp.round(self.weight).astype(jnp.int32)
 
     def __radd__(self, other: object) -> "Triangle":
-        """``sum([a, b])`` begins at 0."""
-        return self if other == 0 else NotImplemented
+        """0 + t, with which ``sum([a, b])`` begins."""
+        if isinstance(other, int) and other == 0:
+            return self
+        return NotImplemented
 
     @property
     def _targets(self) -> int:
@@ -84,8 +88,8 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
     """The triangular factor R of diag(√w)[1 Φ] = QR of one batch of rows, and QᵀY, by Householder
     reflections.
 
-    In float32 it resolves singular values down to 1e-7·σ_1, where float32 moments would end at
-    3e-4; float64 moments (``moments``) are more accurate and faster wherever float64 exists.
+    In float32 it resolves singular values down to 1e-7·σ_1, float32 moments would down to 3e-4·σ_1.
+    Where float64 exists, ``moments`` are more accurate and faster.
 
     Args:
       features: (n, d) rows of Φ; the factor has their dtype, float32 at least.
@@ -93,7 +97,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
       weights: (n,) w_i ≥ 0, as in ``moments``.
 
     Returns:
-      Triangle; ``a + b`` merges, ``spectrum(t)`` finishes.
+      Triangle; ``a + b`` merges, ``spectrum(t)`` gives the spectrum.
 
     Raises:
       ValueError: as ``moments``.
@@ -112,7 +116,9 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
 
 
 @jax.jit
-def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
+def _of_rows(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], weights: Float[Array, " n"] | None
+) -> Float[Array, "d+2 d+1+k"]:
     rows = jnp.pad(features, ((0, 0), (1, 0)), constant_values=1)
     if weights is not None:
         root = jnp.sqrt(weights.astype(rows.dtype))[:, None]
@@ -122,10 +128,11 @@ def _of_rows(features: Array, targets: Array, weights: Array | None) -> Array:
 
 
 @partial(jax.jit, static_argnums=(1,))
-def _merged(factors: Array, width: int) -> Array:
-    """One factor of a batch of them (b, d + 2, d + 1 + k)."""
+def _merged(factors: Float[Array, "b rows columns"], width: int) -> Float[Array, "rows columns"]:
+    """One factor of a batch of them: that of their triangles on top of each other."""
     own = width + 1
     rows = factors[:, :-1].reshape(-1, factors.shape[-1])
     merged = triangular.reduce(rows[:, :own], rows[:, own:])
-    left_of_each = jnp.sum(factors[:, -1] ** 2, axis=0)
-    return merged.at[-1].set(jnp.sqrt(merged[-1] ** 2 + left_of_each))
+    # What is outside all column spaces stays outside: squared norms add.
+    outside = jnp.sum(factors[:, -1] ** 2, axis=0)
+    return merged.at[-1].set(jnp.sqrt(merged[-1] ** 2 + outside))

@@ -1,4 +1,6 @@
-"""The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the small arrays behind every measure."""
+"""The label spectrum (σ, (UᵀY)², ‖Y‖²) of a representation: the small arrays that every measure is
+computed from.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +52,7 @@ class Spectrum:
         last = jnp.maximum(jnp.asarray(self.rank) - 1, 0)[..., None]
         smallest = jnp.take_along_axis(self.singular_values, last, axis=-1)[..., 0]
         largest = self.singular_values[..., 0]
+        # Features of zeros have κ = 1; the inner `where` keeps 0/0 out of derivatives.
         return jnp.where(largest > 0, largest / jnp.where(largest > 0, smallest, 1), 1)
 
     @property
@@ -57,7 +60,8 @@ class Spectrum:
         """() The relative error to expect of σ_m, the smallest above the rank tolerance.
 
         eps·κ² with the eps of float64 for "moments", eps·κ for the other routes: with the eps of
-        float64, but for "triangular" with that of ``dtype``. Of σ_i it is less by σ_m/σ_i.
+        float64, but for "triangular" with that of ``dtype``. For a larger σ_i it is smaller by the
+        factor σ_m/σ_i.
         """
         squared = self.route == ROUTE_NAMES.index("moments")
         in_own_dtype = self.route == ROUTE_NAMES.index("triangular")

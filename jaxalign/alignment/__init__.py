@@ -9,13 +9,8 @@ from jaxalign.alignment._measures import (
     alignment_curve,
     usual_thresholds,
 )
-from jaxalign.alignment._nulls import (
-    Permuted,
-    isotropic_null,
-    permutation_curves,
-    permutation_null,
-    spectrum_and_null,
-)
+from jaxalign.alignment._nulls import isotropic_null, permutation_null, spectrum_and_null
+from jaxalign.alignment._permutations import Permuted, permutation_curves
 from jaxalign.alignment._regularization import (
     label_alignment_loss,
     label_alignment_weights,

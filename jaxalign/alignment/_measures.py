@@ -1,24 +1,24 @@
-"""The measures that read a label spectrum: curve, value at a threshold, area, aligned rank, and how
-fast a head learns.
-"""
+"""The measures of a label spectrum: the alignment curve, its area, and the aligned rank."""
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float, Int
 
 from jaxalign._core.checks import is_concrete, require_finite
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 
 
-def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
-    """A(τ) = Σ_{i: σ_i ≥ τ} (u_iᵀ y)² at every threshold, and A(τ ≤ 0) = ‖y‖²; it falls from ‖y‖²
-    to 0 as τ grows.
+def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "*t k"]:
+    """A(τ) = Σ_{i: σ_i ≥ τ} (u_iᵀ y)² at every threshold, and A(τ ≤ 0) = ‖y‖².
+
+    It falls from ‖y‖² to 0 as τ grows, in steps at the singular values.
 
     Args:
       spectrum: of one representation, with k targets.
-      thresholds: (t,) values of τ, or one, in the units of the singular values.
+      thresholds: (t,) values of τ, or one number, in the units of the singular values.
 
     Returns:
       (t, k), or (k,) for one threshold, in the units of y²; NaN for a spectrum that holds NaN.
@@ -42,12 +42,12 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Array:
     require_finite(tau, "thresholds")
     above = (spectrum.singular_values >= tau[..., None]).astype(spectrum.energy.dtype)
     inside = matmul(above, spectrum.energy)
+    # Without a threshold the part of y outside the column space counts too.
     return jnp.where(tau[..., None] <= 0, spectrum.total, inside)
 
 
-def alignment_area(spectrum: Spectrum) -> Array:
-    """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: (k,), the whole curve in one number, between 0 and
-    σ_1‖y‖².
+def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
+    """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: the whole curve in one number, between 0 and σ_1‖y‖².
 
     Example:
       >>> import jaxalign as ja
@@ -60,9 +60,9 @@ def alignment_area(spectrum: Spectrum) -> Array:
     return matmul(spectrum.singular_values, spectrum.energy)
 
 
-def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
+def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     """min{m: Σ_{i≤m} (u_iᵀ y)² ≥ energy · Σ_i (u_iᵀ y)²}: how many top directions hold that share
-    of y in the span.
+    of the part of y in the column space.
 
     Args:
       spectrum: of one representation, with k targets.
@@ -80,20 +80,21 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Array:
       >>> ja.aligned_rank(s, 0.5).tolist(), ja.aligned_rank(s, 0.9).tolist()
       ([1], [2])
 
-    Source: ours; with norms for energies, 1 − (1 − ε)² its relation to k(ε) of Imani et al. (JMLR
-      2024), as released.
+    Source: ours; k(ε) of Imani et al. (JMLR 2024), as released, takes shares of norms instead of
+      energies: 1 − (1 − ε)².
     """
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
     require_counted(spectrum, "aligned_rank")
     reached = jnp.cumsum(spectrum.energy, axis=0)
     inside = reached[-1]
+    # As many directions stay below the share, and one more reaches it.
     rank = jnp.sum(reached < energy * inside, axis=0, dtype=jnp.int32) + (inside > 0)
     return jnp.where(jnp.isnan(inside), -1, rank)
 
 
 def require_counted(spectrum: Spectrum, what: str) -> None:
-    """Raise for the spectrum of a quadrature, whose nodes are no singular values (eager calls)."""
+    """Raise for the spectrum of a quadrature, whose nodes are not singular values (eager calls)."""
     if is_concrete(spectrum.rank) and bool((np.asarray(spectrum.rank) < 0).any()):
         raise ValueError(
             f"{what} counts directions, which a quadrature does not know; "

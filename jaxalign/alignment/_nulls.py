@@ -1,13 +1,14 @@
-"""What a measure would be worth by chance: targets in random directions, or with shuffled rows."""
+"""What a measure would be by chance: the expected spectrum of targets in random directions, or with
+permuted rows.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import as_matrices, is_concrete
 from jaxalign._core.float64 import float64_inside
@@ -16,50 +17,21 @@ from jaxalign._spectrum.routes.table import Method
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import Triangle
 from jaxalign._spectrum.types import Spectrum
-from jaxalign.alignment._measures import alignment_curve, require_counted
-
-
-class Permuted(NamedTuple):
-    """A curve, and those of targets whose rows were shuffled. A pytree; of a batch, ask for
-    p-values and quantiles under vmap.
-
-    Attributes:
-      observed: (t, k) A(τ) of the targets as they are.
-      null: (draws, t, k) A(τ) of the shuffled ones.
-    """
-
-    observed: Array
-    null: Array
-
-    @property
-    def p_values(self) -> Array:
-        """(t, k) (1 + #{null ≥ observed})/(1 + draws), one-sided: of alignment no greater than by
-        chance.
-
-        Each holds for its own τ. Values within rounding count as equal, so p is 1 where no
-        shuffling changes anything (τ ≤ 0).
-        """
-        slack = 100 * jnp.finfo(self.null.dtype).eps * jnp.abs(self.observed)
-        reached = jnp.sum(self.null >= self.observed - slack, axis=0)
-        return (1 + reached).astype(self.null.dtype) / (1 + self.null.shape[0])
-
-    def quantiles(self, q: ArrayLike) -> Array:
-        """(..., t, k) quantiles q of the null at every threshold, for q of shape (...)."""
-        return jnp.quantile(self.null, jnp.asarray(q, self.null.dtype), axis=0)
+from jaxalign.alignment._measures import require_counted
 
 
 def isotropic_null(spectrum: Spectrum) -> Spectrum:
     """The expected spectrum E(u_iᵀy)² = ‖y‖²/n over targets y in uniformly random directions.
 
-    A target with a mean is no such target where the features hold a constant:
-    ``permutation_null`` keeps the mean.
+    A target with a mean does not have a random direction with respect to features that hold a
+    constant; ``permutation_null`` keeps the mean.
 
     Args:
-      spectrum: of one representation, with k targets, of which only the norms are used.
+      spectrum: of one representation; only the norms of its k targets are used.
 
     Returns:
-      Spectrum of the same σ, ‖y‖² and n; ``alignment_curve`` and ``alignment_area`` of it are the
-        expected curve and area, since both are linear in the energies.
+      Spectrum of the same σ, ‖y‖² and n. Curves and areas are linear in the energies, so
+        ``alignment_curve`` and ``alignment_area`` of it are the expected curve and area.
 
     Raises:
       ValueError: the spectrum of a quadrature, which counts no directions (eager calls).
@@ -91,17 +63,17 @@ def permutation_null(
 
     Exact, from one decomposition. Curves and areas are linear in the energies, so
     ``alignment_curve`` and ``alignment_area`` of it are means too. Unlike ``isotropic_null`` it
-    keeps the targets' mean, which a bias column holds at large τ whatever the labels are.
+    keeps the targets' mean, which a bias column aligns with at large τ whatever the labels are.
 
     Args:
-      features: (n, d) Φ; or Moments or a Triangle, alone. Weights count as numbers of equal rows.
+      features: (n, d) Φ; or Moments or a Triangle, alone. A weight w counts as w equal rows.
       targets: (n, k) Y; (n,) floats count as one column.
       method: as in ``spectrum``.
-      centered: about the mean, which no permutation changes.
+      centered: as in ``spectrum``; no permutation changes the mean.
       basis: as in ``spectrum``.
 
     Returns:
-      Spectrum: σ and ‖y‖², which permuting leaves alone, and the mean energy (r, k).
+      Spectrum: σ and ‖y‖², which permutations leave unchanged, and the mean energy (r, k).
 
     Raises:
       ValueError: fewer than two rows; as ``spectrum``.
@@ -137,25 +109,31 @@ def spectrum_and_null(
       >>> from jaxalign.alignment import spectrum_and_null
       >>> s, null = spectrum_and_null([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0])
       >>> ja.alignment_area(s).tolist(), ja.alignment_area(null).round(2).tolist()
-      ([13.0], [6.67])
+      ([13.0], [6.67...])
 
     Source: ours.
     """
-    if isinstance(features, Moments | Triangle):
-        _require_rows(features.weight)
     if isinstance(features, Moments):
+        _require_rows(features.weight)
         joint = spectrum(
-            _moments_with_ones(features), centered=centered, basis=basis, method=method
+            _moments_with_ones(features), targets, centered=centered, basis=basis, method=method
         )
         about_mean = centered or (basis is not None and basis.centered)
         return _split(joint, *_mean_and_spread(features), features.weight, about_mean)
     if isinstance(features, Triangle):
-        joint = spectrum(_triangle_with_ones(features), centered=centered, method=method)
-        # The row of the ones in QᵀY is mean(y)·√n, up to sign; the others are what varies.
-        along_ones = features.factor[..., 0, features.width + 1 :]
-        mean = along_ones / features.factor[..., 0, :1]
-        spread = joint.total[1:] if centered else joint.total[1:] - along_ones**2
+        _require_rows(features.weight)
+        joint = spectrum(
+            _triangle_with_ones(features), targets, centered=centered, basis=basis, method=method
+        )
+        # The row of the ones in QᵀY is mean(y)·√n, up to sign; the other rows are y − mean(y).
+        along_ones = features.factor[0, features.width + 1 :]
+        mean = along_ones / features.factor[0, 0]
+        spread = joint.total[1:]
+        if not centered:
+            spread = spread - along_ones**2
         return _split(joint, mean, spread, features.weight, centered)
+    if basis is not None:
+        raise ValueError("basis is for moments of a second pass; for arrays pass method='refined'")
 
     def solve(phi: Array, y: Array) -> Spectrum:
         return spectrum(phi, y, method=method, centered=centered)
@@ -165,9 +143,12 @@ def spectrum_and_null(
 
 
 def with_null(
-    solve: Callable[[Array, Array], Spectrum], features: Array, targets: Array, centered: bool
+    solve: Callable[[Array, Array], Spectrum],
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    centered: bool,
 ) -> tuple[Spectrum, Spectrum]:
-    """The spectrum of checked arrays and its permutation null, by any way to compute a spectrum."""
+    """The spectrum of checked arrays and its permutation null; ``solve`` computes a spectrum."""
     n = len(targets)
     joint = solve(features, jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1))
     mean = targets.mean(axis=0)
@@ -176,32 +157,38 @@ def with_null(
 
 
 def _split(
-    joint: Spectrum, mean: Array, spread: Array, weight: Array, centered: bool
+    joint: Spectrum,
+    mean: Float[Array, " k"],
+    spread: Float[Array, " k"],
+    weight: Float[Array, ""],
+    centered: bool,
 ) -> tuple[Spectrum, Spectrum]:
-    """The spectrum of Y and its null from that of [1 Y]; ``spread`` is ‖y − mean(y)‖²."""
+    """The spectrum of Y and its null from the spectrum of [1 Y]; ``spread`` is ‖y − mean(y)‖²."""
     observed = replace(joint, energy=joint.energy[:, 1:], total=joint.total[1:])
-    spread = jnp.maximum(spread, 0).astype(joint.energy.dtype)
-    mean = mean.astype(joint.energy.dtype)
-    variance = spread / (weight - 1).astype(joint.energy.dtype)
-    if centered:  # the u_i are orthogonal to the ones, and the mean is 0
+    dtype = joint.energy.dtype
+    # Rounding may leave the spread of a constant target below 0.
+    variance = jnp.maximum(spread, 0).astype(dtype) / (weight - 1).astype(dtype)
+    if centered:
+        # The u_i are orthogonal to the ones, and the mean is 0.
         energy = jnp.broadcast_to(variance, observed.energy.shape)
     else:
+        # E(u_iᵀPy)² = m²(u_iᵀ1)² + ‖c‖²/(n − 1)·(1 − (u_iᵀ1)²/n).
         ones = joint.energy[:, :1]
-        energy = mean**2 * ones + variance * (1 - ones / weight.astype(ones.dtype))
+        energy = mean.astype(dtype) ** 2 * ones + variance * (1 - ones / weight.astype(dtype))
     return observed, replace(observed, energy=_in_span(observed, energy))
 
 
-def _in_span(spectrum: Spectrum, energy: Array) -> Array:
-    """Energies of the directions in the column space, and 0 for the others; NaN stays NaN."""
+def _in_span(spectrum: Spectrum, energy: Float[Array, "*batch #r k"]) -> Float[Array, "*batch r k"]:
+    """Energies of the directions in the column space, and 0 for the others."""
     position = jnp.arange(spectrum.singular_values.shape[-1])
     counts = position < spectrum.rank[..., None]
-    # A spectrum that holds NaN must not look finite by its null.
+    # The null of a spectrum that holds NaN holds NaN.
     unknown = 0 * spectrum.singular_values[..., None]
     return jnp.where(counts[..., None], energy, 0) + unknown
 
 
 def _moments_with_ones(moments: Moments) -> Moments:
-    """The same with the ones as one more target, before all others."""
+    """The same with the ones as one more target, before all others: all its products are there."""
 
     def insert(products: Array) -> Array:
         d = moments.width
@@ -214,8 +201,8 @@ def _moments_with_ones(moments: Moments) -> Moments:
     return replace(moments, products=float64_inside(insert)(moments.products))
 
 
-def _mean_and_spread(moments: Moments) -> tuple[Array, Array]:
-    """mean(y) and ‖y − mean(y)‖², weighted, (k,) each."""
+def _mean_and_spread(moments: Moments) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """mean(y) and ‖y − mean(y)‖², weighted."""
     dtype = jnp.dtype(moments.precision)
 
     def read(products: Array) -> tuple[Array, Array]:
@@ -229,57 +216,17 @@ def _mean_and_spread(moments: Moments) -> tuple[Array, Array]:
 
 
 def _triangle_with_ones(triangle: Triangle) -> Triangle:
-    """The same with the ones as one more target: Qᵀ1 is the first column of R."""
+    """The same with the ones as one more target, before all others."""
     own = triangle.width + 1
+    # Qᵀ1 is the first column of R, and nothing of the ones is outside the column space of [1 Φ].
     ones = triangle.factor[:, :1].at[-1].set(0)
     factor = jnp.concatenate([triangle.factor[:, :own], ones, triangle.factor[:, own:]], axis=1)
     return replace(triangle, factor=factor)
 
 
-def permutation_curves(
-    features: ArrayLike, targets: ArrayLike, thresholds: ArrayLike, *, key: Array, draws: int
-) -> Permuted:
-    """``alignment_curve`` of the targets and of ``draws`` random permutations of their rows, all
-    columns of one decomposition.
-
-    The k columns of Y are shuffled together, so sums over them have the right null too. Needs
-    memory for n·k·draws numbers.
-
-    Args:
-      features: (n, d) Φ.
-      targets: (n, k) Y; (n,) floats count as one column.
-      thresholds: (t,) values of τ.
-      key: of ``jax.random.key``; the same key, the same permutations.
-      draws: how many; the smallest p-value is 1/(1 + draws).
-
-    Returns:
-      Permuted: the observed curve (t, k), the null's (draws, t, k), with ``p_values`` and
-        ``quantiles(q)``.
-
-    Raises:
-      ValueError: no draws; under two rows; as ``spectrum`` and ``alignment_curve``.
-
-    Example:
-      >>> import jax
-      >>> import numpy as np
-      >>> import jaxalign as ja
-      >>> y = np.arange(8.0) - 3.5
-      >>> found = ja.permutation_curves(y[:, None], y, [0.0, 1.0], key=jax.random.key(0), draws=99)
-      >>> found.null.shape, found.p_values.ravel().tolist()
-      ((99, 2, 1), [1.0, 0.00999...])
-
-    Source: ours; p-values as in Phipson and Smyth (2010).
-    """
-    require_draws(draws)
-    phi, y = permutable(features, targets)
-    n, k = y.shape
-    orders = jax.vmap(lambda one: jax.random.permutation(one, n))(jax.random.split(key, draws))
-    shuffled = jnp.moveaxis(y[orders], 0, 1).reshape(n, draws * k)
-    curves = alignment_curve(spectrum(phi, jnp.concatenate([y, shuffled], axis=1)), thresholds)
-    return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
-
-
-def permutable(features: ArrayLike, targets: ArrayLike | None) -> tuple[Array, Array]:
+def permutable(
+    features: ArrayLike, targets: ArrayLike | None
+) -> tuple[Float[Array, "n d"], Float[Array, "n k"]]:
     """Φ and Y of at least two rows, checked."""
     if targets is None:
         raise ValueError("targets are missing; pass permutation_null(features, targets)")
@@ -296,9 +243,3 @@ def _require_rows(weight: Array) -> None:
             "weights count as numbers of equal rows, and at least 2 rows can be permuted; found "
             f"weights that add up to {float(jnp.min(weight)):g}: multiply them"
         )
-
-
-def require_draws(draws: int) -> None:
-    """Raise for fewer than one draw."""
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, found {draws}")

@@ -1,11 +1,12 @@
-"""Alignment as something to train for: a smooth curve that has a useful gradient, and Label
-Alignment Regularization.
+"""Alignment as an objective: a smooth curve with a useful gradient, and Label Alignment
+Regularization.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import (
     as_dtype,
@@ -21,18 +22,19 @@ from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.types import Spectrum
 
 
-def smooth_alignment(spectrum: Spectrum, threshold: ArrayLike, *, width: ArrayLike = 1.0) -> Array:
-    """A_w(τ) = Σ_i s((σ_i − τ)/w) (u_iᵀ y)² with the logistic s: A(τ) with a soft threshold, and a
-    gradient.
+def smooth_alignment(
+    spectrum: Spectrum, threshold: ArrayLike, *, width: ArrayLike = 1.0
+) -> Float[Array, " k"]:
+    """A_w(τ) = Σ_i s((σ_i − τ)/w) (u_iᵀ y)² with the logistic s: A(τ) with a soft threshold.
 
-    A(τ) itself is a step in every σ_i, so its derivative is that of the directions alone. Add
+    A(τ) itself is a step function of every σ_i, so its gradient sees the directions alone. Add
     −A_w(τ)/‖y‖², of a layer's spectrum, to a loss.
 
     Args:
       spectrum: of one representation, with k targets.
       threshold: () τ, in the units of the singular values.
-      width: () w > 0, over which the threshold is smeared, in the same units; towards 0 it becomes
-        ``alignment``.
+      width: () w > 0 of the soft threshold, in the same units; for w → 0, A_w(τ) tends to
+        ``alignment_curve``.
 
     Returns:
       (k,), between 0 and ‖P_col y‖².
@@ -43,20 +45,23 @@ def smooth_alignment(spectrum: Spectrum, threshold: ArrayLike, *, width: ArrayLi
     Example:
       >>> import jaxalign as ja
       >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
-      >>> ja.smooth_alignment(s, 3.0).round(2).tolist(), ja.smooth_alignment(s, 2.0, width=0.01).round(2).tolist()
-      ([2.119...], [4.0])
+      >>> ja.smooth_alignment(s, 3.0).round(2).tolist()
+      [2.119...]
+      >>> ja.smooth_alignment(s, 2.0, width=0.01).round(2).tolist()
+      [4.0]
 
     Source: ours.
     """
     dtype = spectrum.singular_values.dtype
-    tau, w = jnp.asarray(threshold, dtype), jnp.asarray(width, dtype)
+    tau = jnp.asarray(threshold, dtype)
+    w = jnp.asarray(width, dtype)
     if tau.ndim != 0 or w.ndim != 0:
         raise ValueError(
             f"threshold and width must be scalars, found shapes {tau.shape} and {w.shape}"
         )
     if is_concrete(w) and not w > 0:
         raise ValueError(
-            f"width must be positive, found {float(w)}; for a hard threshold call alignment"
+            f"width must be positive, found {float(w)}; for a hard threshold call alignment_curve"
         )
     return matmul(jax.nn.sigmoid((spectrum.singular_values - tau) / w), spectrum.energy)
 
@@ -70,28 +75,27 @@ def label_alignment_loss(
     rank: int,
     unlabelled_rank: int,
     strength: float = 1.0,
-) -> Array:
-    """‖Φw − y‖² − Σ_{i>k} σ_i²(v_iᵀw)² + λ Σ_{i>k̃} σ̃_i²(ṽ_iᵀw)²: a linear head for data whose
-    labels align as those of Φ do.
+) -> Float[Array, ""]:
+    """‖Φw − y‖² − Σ_{i>k} σ_i²(v_iᵀw)² + λ Σ_{i>k̃} σ̃_i²(ṽ_iᵀw)²: the loss of a linear head for
+    unlabelled data Φ̃ of another distribution, whose labels align as those of Φ do.
 
-    Regression on Φ holds w down along the directions in which y has little; the loss takes that
-    regularisation away (its second term) and puts that of the unlabelled Φ̃ of another distribution
-    in its place (its third). Add it to a loss, or minimise it alone by ``label_alignment_weights``.
-    Singular vectors count as constants; the gradient is that of w.
+    Regression on Φ regularizes w along the directions in which y has little energy. The second term
+    removes that regularization; the third puts that of Φ̃ in its place. Add the loss to another one,
+    or minimize it alone by ``label_alignment_weights``. Singular vectors count as constants: the
+    gradient is with respect to w only.
 
     Args:
       weights: (d, c) w, or (d,) for c = 1.
       features: (n, d) Φ.
       targets: (n, c) Y; (n,) floats count as one column.
       unlabelled: (ñ, d) Φ̃.
-      rank: k, the directions along which y lies: ``aligned_rank(spectrum(features, targets),
-        0.99)``, say.
+      rank: k, the number of directions along which y lies, for example
+        ``aligned_rank(spectrum(features, targets), 0.99)``.
       unlabelled_rank: k̃, the same for the other distribution, where it has to be guessed.
       strength: λ ≥ 0.
 
     Returns:
-      () the sum over targets. It is bounded below where k ≥ k̃, or the two matrices' directions say
-      so.
+      The sum over targets. It may be unbounded below where k < k̃.
 
     Raises:
       ValueError: shapes that do not fit; ranks not from 0 to d; a negative strength; values not
@@ -100,7 +104,8 @@ def label_alignment_loss(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
-      >>> loss = ja.label_alignment_loss([1.0, 0.0], jnp.eye(2), [1.0, 0.0], 2 * jnp.eye(2), rank=2, unlabelled_rank=0)
+      >>> data = (jnp.eye(2), jnp.array([1.0, 0.0]), 2 * jnp.eye(2))
+      >>> loss = ja.label_alignment_loss([1.0, 0.0], *data, rank=2, unlabelled_rank=0)
       >>> float(loss)
       4.0
 
@@ -109,16 +114,17 @@ def label_alignment_loss(
     """
     phi, y, other = _checked(features, targets, unlabelled, rank, unlabelled_rank, strength)
     w = as_dtype(as_real_floats(weights, "weights"), phi.dtype)
-    w = w[:, None] if w.ndim == 1 else w
+    if w.ndim == 1:
+        w = w[:, None]
     if w.shape != (phi.shape[1], y.shape[1]):
         raise ValueError(
             f"weights must have shape (d, c) = {(phi.shape[1], y.shape[1])}, found {w.shape}"
         )
     residual = matmul(phi, w) - y
-    own, theirs = (
-        jax.lax.stop_gradient(_tail(x, k)) for x, k in ((phi, rank), (other, unlabelled_rank))
-    )
-    return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * theirs - own, w))
+    # Σ_{i>k} σ_i²(v_iᵀw)² = wᵀMw with M = Σ_{i>k} σ_i² v_i v_iᵀ.
+    removed = jax.lax.stop_gradient(_tail(phi, rank))
+    added = jax.lax.stop_gradient(_tail(other, unlabelled_rank))
+    return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * added - removed, w))
 
 
 def label_alignment_weights(
@@ -129,21 +135,22 @@ def label_alignment_weights(
     rank: int,
     unlabelled_rank: int,
     strength: float = 1.0,
-) -> Array:
-    """The minimiser of ``label_alignment_loss``: w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i
-    ṽ_iᵀ)⁻¹ Φᵀy.
+) -> Float[Array, "d c"]:
+    """The minimizer of ``label_alignment_loss``:
 
-    Computed in float64, returned in the features' dtype. Directions that the unlabelled data hardly
-    hold get weights as large as they are weak there, since Φᵀy has a part along them: of raw images
-    of a narrower distribution the minimiser itself is no classifier. Take features that both
-    distributions fill, or descend the loss a while instead.
+        w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ)⁻¹ Φᵀy.
+
+    Computed in float64, returned in the features' dtype. Along directions in which the unlabelled
+    data are weak, weights grow as 1/σ̃², so on raw images the exact minimizer classifies poorly. Use
+    features in which both distributions vary along the same directions, or take a few steps of
+    gradient descent on the loss instead.
 
     Args:
       features, targets, unlabelled, rank, unlabelled_rank, strength: as in
         ``label_alignment_loss``.
 
     Returns:
-      (d, c). Directions that neither sum holds, along which the loss has no minimum, get weight 0.
+      (d, c). Directions in neither sum, along which the loss has no minimum, get weight 0.
 
     Raises:
       ValueError: as ``label_alignment_loss``.
@@ -151,7 +158,8 @@ def label_alignment_weights(
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
-      >>> w = ja.label_alignment_weights(jnp.eye(2), [1.0, 1.0], jnp.diag(jnp.array([2.0, 1.0])), rank=2, unlabelled_rank=1)
+      >>> data = (jnp.eye(2), jnp.ones(2), jnp.diag(jnp.array([2.0, 1.0])))
+      >>> w = ja.label_alignment_weights(*data, rank=2, unlabelled_rank=1)
       >>> w.round(2).ravel().tolist()
       [1.0, 0.5]
 
@@ -160,34 +168,45 @@ def label_alignment_weights(
     phi, y, other = _checked(features, targets, unlabelled, rank, unlabelled_rank, strength)
     d = phi.shape[1]
 
-    def solve(phi, y, other):
-        both, gram = products([phi], [y]), products([other])
-        matrix = both[:, :d] - _small(both[:, :d], rank) + strength * _small(gram, unlabelled_rank)
-        vectors, values = eigh(matrix)
-        held = values > values[-1] * d * jnp.finfo(values.dtype).eps
-        along = matmul(vectors.T, both[:, d:])
-        return matmul(
-            vectors, jnp.where(held[:, None], along / jnp.where(held, values, 1)[:, None], 0)
-        ).astype(y.dtype)
+    def run(phi: Array, y: Array, other: Array) -> Array:
+        both = products([phi], [y])
+        gram = both[:, :d]
+        # Setting the loss's gradient to 0 gives M w = Φᵀy with
+        # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
+        added = _without_largest(products([other]), unlabelled_rank)
+        vectors, values = eigh(gram - _without_largest(gram, rank) + strength * added)
+        # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
+        is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
+        along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
+        return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0)).astype(y.dtype)
 
-    return jax.jit(float64_inside(solve))(phi, y, other)
-
-
-def _tail(rows: Array, rank: int) -> Array:
-    """Σ_{i>k} σ_i² v_i v_iᵀ (d, d) of rows (n, d)."""
-    return float64_inside(lambda rows: _small(products([rows]), rank).astype(rows.dtype))(rows)
+    return jax.jit(float64_inside(run))(phi, y, other)
 
 
-def _small(gram: Array, rank: int) -> Array:
+def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
+    """Σ_{i>k} σ_i² v_i v_iᵀ of rows with singular values σ_i and right singular vectors v_i."""
+
+    def run(rows: Array) -> Array:
+        return _without_largest(products([rows]), rank).astype(rows.dtype)
+
+    return float64_inside(run)(rows)
+
+
+def _without_largest(gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"]:
     """A Gram matrix without its ``rank`` largest eigenvalues."""
-    vectors, values = eigh(gram)
-    left = len(gram) - rank
-    return matmul(vectors[:, :left] * values[:left], vectors[:, :left].T)
+    vectors, values = eigh(gram)  # ascending
+    count = len(gram) - rank
+    return matmul(vectors[:, :count] * values[:count], vectors[:, :count].T)
 
 
 def _checked(
-    features, targets, unlabelled, rank: int, unlabelled_rank: int, strength: float
-) -> tuple[Array, Array, Array]:
+    features: ArrayLike,
+    targets: ArrayLike,
+    unlabelled: ArrayLike,
+    rank: int,
+    unlabelled_rank: int,
+    strength: float,
+) -> tuple[Float[Array, "n d"], Float[Array, "n c"], Float[Array, "m d"]]:
     phi, y = as_matrices(features, targets)
     other = as_dtype(as_real_floats(unlabelled, "unlabelled"), phi.dtype)
     require_matrix(other, "unlabelled", "d")

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from jaxalign._core.checks import is_concrete, require_finite
 from jaxalign._core.linalg import matmul
@@ -11,25 +12,25 @@ from jaxalign._spectrum.types import Spectrum
 
 def predicted_convergence(
     spectrum: Spectrum, steps: ArrayLike, *, step_size: ArrayLike | None = None
-) -> Array:
-    """‖Φw_t − Φw_*‖² = Σ_i (1 − ησ_i²)^{2t} (u_iᵀ y)²: what gradient descent on ½‖Φw − y‖² from w =
-    0 has left to learn.
+) -> Float[Array, "t k"]:
+    """‖Φw_t − Φw_*‖² = Σ_i (1 − ησ_i²)^{2t} (u_iᵀ y)²: the excess error of gradient descent on
+    ½‖Φw − y‖² from w = 0, after t steps.
 
-    Exact, of full batches; with the part of y outside the column space, ‖Φw_t − y‖² = ‖y‖² − Σ_i
-    (u_iᵀ y)² + this. If η ≤ 1/σ_1², it is at most (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)] for every τ:
-    what lies above τ is learned no slower than τ.
+    Exact for full batches. The whole error is ‖Φw_t − y‖² = ‖y‖² − Σ_i (u_iᵀ y)² + this. If η ≤
+    1/σ_1², it is at most (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)] for every τ: directions with σ_i ≥ τ
+    are learned at least as fast as a direction with σ = τ.
 
     Args:
       spectrum: of one representation, with k targets.
       steps: (t,) numbers of updates, whole or in between, from 0.
-      step_size: () η; by default 1/σ_1², the largest with which no direction overshoots.
+      step_size: () η; by default 1/σ_1², the largest at which no direction overshoots.
 
     Returns:
-      (t, k), in the units of y²; A(0⁺) at step 0, and falling.
+      (t, k), in the units of y²; A(0⁺) at step 0, and decreasing.
 
     Raises:
-      ValueError: steps not of shape (t,), negative or not finite; a step size that is no scalar, or
-        outside (0, 2/σ_1²), where descent converges (eager calls).
+      ValueError: steps not of shape (t,), negative or not finite; a step size that is not a scalar,
+        or not in (0, 2/σ_1²), where descent converges (eager calls).
 
     Example:
       >>> import jaxalign as ja
@@ -37,14 +38,14 @@ def predicted_convergence(
       >>> ja.predicted_convergence(s, [0, 1, 2]).ravel().tolist()
       [5.0, 0.5625, 0.316...]
 
-    Source: ours; textbook gradient descent, read off the spectrum of Eq. 1 of Imani, Hu, White
-      (TMLR 2022).
+    Source: textbook gradient descent, from the spectrum of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     sigma = spectrum.singular_values
     t = jnp.asarray(steps, sigma.dtype)
     if t.ndim != 1:
         raise ValueError(
-            f"steps must have shape (t,), found {t.shape}; pass [10] for one number, range(10) for a run"
+            f"steps must have shape (t,), found {t.shape}; "
+            "pass [10] for one number, range(10) for a run"
         )
     require_finite(t, "steps")
     if is_concrete(t) and bool((t < 0).any()):
@@ -52,27 +53,30 @@ def predicted_convergence(
     return matmul(_left_after(_speed(sigma, step_size), t), spectrum.energy)
 
 
-def _left_after(speed: Array, t: Array) -> Array:
-    """(1 − ησ²)^{2t}, (t, r), of which log1p keeps the digits where ησ² is small, with a derivative
-    where it is 1.
-    """
-    distance = jnp.abs(1 - speed)
-    remains = distance > jnp.finfo(speed.dtype).tiny
-    rate = jnp.log1p(jnp.where(remains, jnp.where(speed < 1, -speed, speed - 2), -0.5))
+def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array, "t r"]:
+    """(1 − ησ²)^{2t} of the speeds ησ²."""
+    # ησ² = 1 is learned in one step; there the logarithm below is kept away from 0, where it has no
+    # derivative.
+    remains = jnp.abs(1 - speed) > jnp.finfo(speed.dtype).tiny
+    # log|1 − ησ²| by log1p, which keeps the digits of a small ησ² (and of a small 2 − ησ²).
+    argument = jnp.where(speed < 1, -speed, speed - 2)
+    rate = jnp.log1p(jnp.where(remains, argument, -0.5))
     at_once = (t == 0).astype(speed.dtype)[:, None]
     return jnp.where(remains, jnp.exp(2 * t[:, None] * rate), at_once)
 
 
-def _speed(sigma: Array, step_size: ArrayLike | None) -> Array:
-    """ησ², (r,)."""
+def _speed(sigma: Float[Array, " r"], step_size: ArrayLike | None) -> Float[Array, " r"]:
+    """The speed ησ² of each direction."""
     top = sigma[0]
     if step_size is None:
-        return (sigma / jnp.where(top > 0, top, 1)) ** 2  # 1 without rounding for the first
+        # Divided before it is squared, so that it is exactly 1 for σ_1.
+        return (sigma / jnp.where(top > 0, top, 1)) ** 2
     eta = jnp.asarray(step_size, top.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
     if is_concrete(eta) and is_concrete(top) and not (eta > 0 and eta * top**2 < 2):
         raise ValueError(
-            f"step_size must lie between 0 and 2/σ_1² = {float(2 / top**2):.6g}, found {float(eta):.6g}"
+            f"step_size must lie between 0 and 2/σ_1² = {float(2 / top**2):.6g}, "
+            f"found {float(eta):.6g}"
         )
     return eta * sigma**2

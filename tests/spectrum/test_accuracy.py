@@ -134,7 +134,7 @@ def test_a_failing_eigensolver_is_an_error(monkeypatch):
     lost = replace(spectrum, singular_values=jnp.full(2, jnp.nan))
     monkeypatch.setattr(spectrum_module, "_of_moments", lambda *_: lost)
     monkeypatch.setattr(solve, "spectrum_of", lambda *_: lost)
-    none = host.Found(np.full(2, np.nan), np.zeros((2, 1)), np.ones(1))
+    none = host.Solution(np.full(2, np.nan), np.zeros((2, 1)), np.ones(1))
     monkeypatch.setattr(host, "decompose", lambda *_, **__: none)
     for features in (np.eye(2), np.ones((600, 100)), ja.moments(np.eye(2), np.ones((2, 1)))):
         targets = None if isinstance(features, ja.Moments) else np.ones((len(features), 1))

@@ -1,10 +1,11 @@
-"""Eager calls on a CPU leave XLA out: BLAS computes half of a symmetric product, where XLA's CPU
-kernel computes all of it.
+"""Eager calls on a CPU by BLAS and LAPACK: BLAS computes half of a symmetric product, XLA's CPU
+kernel all of it.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
 from jaxalign._core import lapack
@@ -19,33 +20,33 @@ _FEW = 8
 
 
 class Coordinates(NamedTuple):
-    """What rows are read in: (φ − center)·directions and y − target_center, each None for as is."""
+    """Rows are read as (φ − center)·directions and y − target_center; None leaves a step out."""
 
-    center: np.ndarray | None = None
-    directions: np.ndarray | None = None
-    target_center: np.ndarray | None = None
+    center: Float[np.ndarray, " d"] | None = None
+    directions: Float[np.ndarray, "d d"] | None = None
+    target_center: Float[np.ndarray, " k"] | None = None
 
 
 _AS_THEY_ARE = Coordinates()
 
 
-class Found(NamedTuple):
+class Solution(NamedTuple):
     """A decomposition in float64, as far as a label spectrum needs it."""
 
-    singular_values: np.ndarray  # (r,) σ, NaN where LAPACK gives up
-    coordinates: np.ndarray  # (r, k) UᵀY
-    total: np.ndarray  # (k,) ‖y‖²
+    singular_values: Float[np.ndarray, " r"]  # σ, NaN where LAPACK does not converge
+    coordinates: Float[np.ndarray, "r k"]  # UᵀY
+    total: Float[np.ndarray, " k"]  # ‖y‖²
 
 
 def products(
-    features: np.ndarray,
-    targets: np.ndarray,
+    features: Float[np.ndarray, "n d"],
+    targets: Float[np.ndarray, "n k"],
     weights: np.ndarray | None = None,
     coordinates: Coordinates = _AS_THEY_ARE,
-) -> np.ndarray:
-    """Σ w (φ, 1)(φ, 1, y)ᵀ and, in a last row, Σ w y²: (d + 2, d + 1 + k) in float64.
+) -> Float[np.ndarray, "d+2 d+1+k"]:
+    """Σ w (φ, 1)(φ, 1, y)ᵀ and, in a last row, Σ w y², in float64.
 
-    Of ΦᵀΦ only the upper triangle is there, the rest is 0.
+    Of ΦᵀΦ only the upper triangle is computed, the rest is 0.
 
     Raises:
       OverflowError: squares exceed float64.
@@ -57,7 +58,8 @@ def products(
     total = np.zeros((d + 1 + k, d + 1 + k))
     squares = np.zeros(k)
     buffer = np.empty((min(n, _BLOCK), d + 1 + k))
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities are found in the result
+    # Infinities are looked for in the result.
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, n, _BLOCK):
             here = slice(start, start + _BLOCK)
             block = buffer[: len(features[here])]
@@ -65,6 +67,7 @@ def products(
             block[:, d] = 1
             _shift(targets[here], coordinates.target_center, block[:, d + 1 :])
             if weights is not None:
+                # Σ w xxᵀ is the product of rows √w x.
                 block *= np.sqrt(weights[here, None], dtype=np.float64)
             lapack.add_products(block[:, :squared], total[:squared, :squared])
             if not few_targets:
@@ -83,8 +86,9 @@ def _read_features(rows: np.ndarray, coordinates: Coordinates, out: np.ndarray) 
     if coordinates.directions is None:
         _shift(rows, coordinates.center, out)
         return
-    shifted = rows if coordinates.center is None else rows - coordinates.center
-    np.matmul(shifted, coordinates.directions, out=out)
+    if coordinates.center is not None:
+        rows = rows - coordinates.center
+    np.matmul(rows, coordinates.directions, out=out)
 
 
 def _shift(rows: np.ndarray, center: np.ndarray | None, out: np.ndarray) -> None:
@@ -95,55 +99,67 @@ def _shift(rows: np.ndarray, center: np.ndarray | None, out: np.ndarray) -> None
 
 
 def decompose(
-    features: np.ndarray, targets: np.ndarray, route: str, *, centered: bool = False
-) -> Found:
+    features: Float[np.ndarray, "n d"],
+    targets: Float[np.ndarray, "n k"],
+    route: str,
+    *,
+    centered: bool = False,
+) -> Solution:
     """Φ = U diag(σ) Vᵀ by a route of ``ROUTES``; about the mean of each column if ``centered``."""
-    center = features.mean(axis=0, dtype=np.float64) if centered else None
-    target_center = targets.mean(axis=0, dtype=np.float64) if centered else None
-    if len(features) < features.shape[1]:
-        wide = features if center is None else features - center
-        goal = np.empty(targets.shape)
-        _shift(targets, target_center, goal)
-        return _of_wide(wide, goal, route)
-    return _of_tall(features, targets, route, Coordinates(center, None, target_center))
+    coordinates = _AS_THEY_ARE
+    if centered:
+        # Means in float64, as in the traced program.
+        center = features.mean(axis=0, dtype=np.float64)
+        coordinates = Coordinates(center, None, targets.mean(axis=0, dtype=np.float64))
+    if len(features) >= features.shape[1]:
+        return _of_tall(features, targets, route, coordinates)
+    if coordinates.center is not None:
+        features = features - coordinates.center
+    goal = np.empty(targets.shape)
+    _shift(targets, coordinates.target_center, goal)
+    return _of_wide(features, goal, route)
 
 
 def _of_tall(
     features: np.ndarray, targets: np.ndarray, route: str, coordinates: Coordinates
-) -> Found:
+) -> Solution:
     d = features.shape[1]
     first = products(features, targets, None, coordinates)
-    gram, cross, total = first[:d, :d], first[:d, d + 1 :], first[-1, d + 1 :]
+    gram = first[:d, :d]
+    cross = first[:d, d + 1 :]
+    total = first[-1, d + 1 :]
     if route == "moments":
         # ΦᵀΦ = V diag(σ²) Vᵀ and UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
         values, along = lapack.eigen(gram, cross)
         sigma = np.sqrt(np.maximum(values[::-1], 0))
-        return Found(sigma, moments.over(along[::-1].T, sigma).T, total)
+        return Solution(sigma, moments.over(along[::-1].T, sigma).T, total)
     right, scale = _preconditioner(gram)
     second = products(features, targets, None, coordinates._replace(directions=right / scale))
     # WᵀW = RᵀR of W = ΦV diag(1/s), so Φ has the singular values of R diag(s), and QᵀY = R⁻ᵀWᵀY.
     upper = np.linalg.cholesky(refined.definite(second[:d, :d]), upper=True)
     along = solve_triangular(upper, second[:d, d + 1 :], trans=1)
-    return Found(*lapack.singular(upper * scale, along), total)
+    return Solution(*lapack.singular(upper * scale, along), total)
 
 
-def _of_wide(features: np.ndarray, targets: np.ndarray, route: str) -> Found:
-    """Φᵀ takes the place of Φ: its right singular vectors U are found, and applied to Y."""
-    turned = features.T
-    nothing = np.empty((len(turned), 0))
-    n = turned.shape[1]
+def _of_wide(features: np.ndarray, targets: np.ndarray, route: str) -> Solution:
+    """Φᵀ takes the place of Φ: its right singular vectors are U, which is applied to Y."""
+    transposed = features.T
+    nothing = np.empty((len(transposed), 0))
+    n = transposed.shape[1]
     total = np.sum(targets**2, axis=0)
-    gram = products(turned, nothing)[:n, :n]
+    gram = products(transposed, nothing)[:n, :n]
     if route == "moments":
+        # ΦΦᵀ = U diag(σ²) Uᵀ.
         values, along = lapack.eigen(gram, targets)
-        return Found(np.sqrt(np.maximum(values[::-1], 0)), along[::-1], total)
+        return Solution(np.sqrt(np.maximum(values[::-1], 0)), along[::-1], total)
     right, scale = _preconditioner(gram)
-    second = products(turned, nothing, None, Coordinates(directions=right / scale))
+    second = products(transposed, nothing, None, Coordinates(directions=right / scale))
+    # Φᵀ = QR diag(s) Vᵀ as above, so Φ = V (R diag(s))ᵀQᵀ: with U' of (R diag(s))ᵀ, UᵀY = U'ᵀVᵀY.
     upper = np.linalg.cholesky(refined.definite(second[:n, :n]), upper=True)
-    return Found(*lapack.singular((upper * scale).T, right.T @ targets), total)
+    return Solution(*lapack.singular((upper * scale).T, right.T @ targets), total)
 
 
 def _preconditioner(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, s) of the first pass, as ``refined.preconditioner`` has them."""
+    """(V, s) of the first pass, as by ``refined.preconditioner``."""
     values, right = np.linalg.eigh(gram, UPLO="U")
     return right[:, ::-1], refined.lifted(np.sqrt(np.maximum(values[::-1], 0)))

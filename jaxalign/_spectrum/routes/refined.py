@@ -1,12 +1,13 @@
 """The moments route to full accuracy: a second pass over Φ, in the coordinates that the first one
-found.
+gave.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
+from jaxtyping import Float
 
 from jaxalign._core.linalg import cholesky, matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
@@ -14,77 +15,88 @@ from jaxalign._spectrum.routes import moments
 from jaxalign._spectrum.routes.moments import products, singular_vectors
 
 RESOLUTION = 2.0**-48
-"""Singular values under this share of σ_1 are noise (16 eps of float64)."""
+"""Singular values below this share of σ_1 are noise (16 eps of float64)."""
 
 
 class Finished(NamedTuple):
-    """The small problem solved: ΦV diag(1/s) = Q R, R diag(s) = L diag(σ) Nᵀ, hence Φ = (Q L)
-    diag(σ) (V N)ᵀ.
+    """The small problem solved: with W = ΦV diag(1/s) = QR and R diag(s) = L diag(σ) Nᵀ,
+    Φ = (QL) diag(σ) (VN)ᵀ.
     """
 
-    singular_values: Array  # (d,) σ
-    coordinates: Array  # (d, k) (Q L)ᵀY
-    to_left: Array  # (d, d) R⁻¹L
-    to_right: Array  # (d, d) N
+    singular_values: Float[Array, " d"]  # σ
+    coordinates: Float[Array, "d k"]  # (QL)ᵀY
+    to_left: Float[Array, "d d"]  # R⁻¹L, so that QL = W R⁻¹L
+    to_right: Float[Array, "d d"]  # N
 
 
-def preconditioner(gram: Array) -> tuple[Array, Array]:
-    """(V, s): eigenvectors of the first pass and its singular values, those below its resolution
-    lifted to it.
-    """
+def preconditioner(gram: Float[Array, "d d"]) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
+    """(V, s): eigenvectors of the first pass and its singular values, ``lifted``."""
     sigma, right = singular_vectors(gram)
     return right, lifted(sigma)
 
 
-def lifted(sigma):
-    """The first pass's σ, descending, of jax or of numpy: those below its resolution lifted to it."""
+def lifted(sigma: Any) -> Any:
+    """The first pass's σ, descending, of jax or numpy, those below its resolution raised to it."""
     xp = sigma.__array_namespace__()
-    return xp.maximum(sigma, xp.where(sigma[0] > 0, moments.RESOLUTION * sigma[0], 1))
+    # Features of zeros have no resolution: any scale is right for them.
+    least = xp.where(sigma[0] > 0, moments.RESOLUTION * sigma[0], 1)
+    return xp.maximum(sigma, least)
 
 
-def definite(gram):
-    """A Gram matrix, of jax or of numpy, and d·eps of its diagonal: Cholesky's success is certain,
-    σ moves by half as much.
+def definite(gram: Any) -> Any:
+    """A Gram matrix, of jax or numpy, plus 4d·eps of its diagonal.
+
+    Rounding in a Cholesky decomposition is below that, so it succeeds; σ changes by half as much,
+    relatively.
     """
-    xp, info = gram.__array_namespace__(), jnp.finfo(gram.dtype)
+    xp = gram.__array_namespace__()
+    info = jnp.finfo(gram.dtype)
     return gram + xp.diag(xp.diagonal(gram) * float(4 * len(gram) * info.eps) + float(info.tiny))
 
 
-def finish(gram: Array, cross: Array, scale: Array) -> Finished:
+def finish(
+    gram: Float[Array, "d d"], cross: Float[Array, "d k"], scale: Float[Array, " d"]
+) -> Finished:
     """From WᵀW and WᵀY of W = ΦV diag(1/s).
 
-    W's columns are nearly orthonormal however large the condition number is, so nothing is lost in
-    squaring them; for σ below the first pass's resolution they are short instead, with the second
-    pass's digits still to their name.
+    The columns of W are nearly orthonormal however large the condition number is, so squaring them
+    loses nothing. Columns with σ below the first pass's resolution have norm below one, but keep
+    the second pass's relative accuracy.
     """
+    # WᵀW = RᵀR by Cholesky, so W = QR.
     lower = cholesky(definite(gram))
+    # Φ = QR diag(s) Vᵀ has the singular values of R diag(s) = L diag(σ) Nᵀ.
     left, sigma, right = svd(lower.T * scale)
+    # QᵀY = R⁻ᵀWᵀY, then LᵀQᵀY.
     coordinates = matmul(left.T, solve_triangular(lower, cross, lower=True))
-    return Finished(sigma, coordinates, solve_triangular(lower, left, lower=True, trans=1), right.T)
+    to_left = solve_triangular(lower, left, lower=True, trans=1)
+    return Finished(sigma, coordinates, to_left, right.T)
 
 
-def decompose(features: Array, targets: Array) -> Decomposition:
+def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Decomposition:
     """Φ = U diag(σ) Vᵀ to the accuracy of an SVD in float64, from products of rows only.
 
     Args:
-      features: (n, d), any real dtype; float64 from here on. Wide Φ is treated by its transpose.
+      features: (n, d), any real dtype; float64 from here on. Wide Φ is replaced by its transpose.
       targets: (n, k), likewise.
     """
     n, d = features.shape
     if n < d:
-        turned = decompose(features.T, jnp.zeros((d, 1)))
-        coordinates = matmul(turned.right.T, targets.astype(jnp.float64))
-        return Decomposition(turned.singular_values, coordinates, turned.right, turned.left)
+        # Φᵀ = V diag(σ) Uᵀ: its right singular vectors are U.
+        transposed = decompose(features.T, jnp.zeros((d, 1)))
+        coordinates = matmul(transposed.right.T, targets.astype(jnp.float64))
+        return Decomposition(
+            transposed.singular_values, coordinates, transposed.right, transposed.left
+        )
+    # First pass: ΦᵀΦ = V diag(s²) Vᵀ to half the digits.
     directions, scale = preconditioner(products([features]))
+    # Second pass: W = ΦV diag(1/s).
     rows = matmul(features.astype(jnp.float64), directions / scale)
     both = products([rows], [targets])
-    found = finish(both[:, :d], both[:, d:], scale)
-    return Decomposition(
-        found.singular_values,
-        found.coordinates,
-        matmul(rows, found.to_left),
-        matmul(directions, found.to_right),
-    )
+    small = finish(both[:, :d], both[:, d:], scale)
+    left = matmul(rows, small.to_left)
+    right = matmul(directions, small.to_right)
+    return Decomposition(small.singular_values, small.coordinates, left, right)
 
 
 ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)

@@ -2,15 +2,16 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
 
 RESOLUTION = 2.0**-52
-"""Singular values under this share of σ_1 are noise (eps of float64)."""
+"""Singular values below this share of σ_1 are noise (eps of float64)."""
 
 
-def decompose(features: Array, targets: Array) -> Decomposition:
+def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Decomposition:
     """Φ = U diag(σ) Vᵀ by the platform's SVD.
 
     Args:

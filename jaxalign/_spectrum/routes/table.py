@@ -31,7 +31,7 @@ def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
 
 
 def route_for(method: str, features: Array) -> str:
-    """The route that ``method`` means for (n, d) features; raises for an unknown one."""
+    """The route that ``method`` means for (n, d) features; an unknown method is refused."""
     require_method(method)
     if method != "auto":
         return method
@@ -45,19 +45,24 @@ def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     """Which of (r,) σ, descending, of jax or of numpy, are numerically in the column space.
 
     Those above σ_1·eps·size, size = max(n, d), with the eps of the features' dtype, and above the
-    route's resolution. The comparison is written so that NaN counts, and stays NaN.
+    route's resolution.
     """
+    # `not <=` instead of `>`: NaN counts as significant, and stays NaN in what follows.
     xp = sigma.__array_namespace__()
     tolerance = xp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].resolution)
     return ~(sigma <= sigma[0] * tolerance)
 
 
 def device_of(x: Array) -> jax.Device | None:
-    """The (first) device that ``x`` lies on; None for a traced ``x``."""
-    return None if isinstance(x, jax.core.Tracer) else next(iter(x.devices()))
+    """The first device that ``x`` is on; None for a traced ``x``."""
+    if isinstance(x, jax.core.Tracer):
+        return None
+    return next(iter(x.devices()))
 
 
 def platform_of(x: Array) -> str:
-    """Where ``x`` lies, or where a traced ``x`` will."""
+    """The platform of the device that ``x`` is on; the default one for a traced ``x``."""
     device = device_of(x)
-    return jax.default_backend() if device is None else device.platform
+    if device is None:
+        return jax.default_backend()
+    return device.platform

@@ -1,0 +1,6 @@
+"""From activations and labels to the two matrices of the measure: Φ (n, d) and Y (n, k)."""
+
+from jaxalign._features.representation import INPUT, Reduce, WidthWarning, pool, prepare, unit_rows
+from jaxalign._features.targets import encode_targets
+
+__all__ = ["INPUT", "Reduce", "WidthWarning", "encode_targets", "pool", "prepare", "unit_rows"]

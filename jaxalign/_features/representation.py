@@ -1,0 +1,243 @@
+"""From the activations of a layer to the representation matrix Φ (n, d)."""
+
+import warnings
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+
+Reduce = Literal["flatten", "mean", "samples", "cls"]
+
+INPUT = "input"
+"""The name of the inputs themselves among a model's layers."""
+
+_LARGE = 2 * 2**30
+
+
+class WidthWarning(UserWarning):
+    """A map was flattened to so many features d that d × d numbers, as in moments, may not fit in
+    memory.
+    """
+
+
+def prepare(
+    activations: ArrayLike,
+    *,
+    bias: bool = True,
+    normalize: bool = True,
+    reduce: Reduce = "flatten",
+    mask: ArrayLike | None = None,
+) -> Float[Array, "n d"]:
+    """The representation matrix Φ of a layer: pooled, a 1 appended to each row, unit rows.
+
+    That is ``unit_rows(pool(activations))``: φ_i ← (φ_i, 1) / ‖(φ_i, 1)‖₂.
+
+    The column of ones takes the place of the bias of a linear head. With unit rows Σσ_i² = n and
+    σ_1 ≤ √n, which makes layers comparable. Nothing is centred. A row of zeros (possible only with
+    ``bias=False``) stays zero.
+
+    Args:
+      activations: (n, ...) real values of one layer on n samples. float64 stays, everything else
+        becomes float32.
+      bias: append the column of ones.
+      normalize: divide every row, its 1 included, by its L2 norm.
+      reduce: what becomes of axes between the first and the last. "flatten" makes them features.
+        "mean" averages over them (global average pooling). "samples" makes each position a row,
+        (n·positions, d), so that targets must be repeated as often. "cls" keeps the first position.
+      mask: for "mean": (n, ...), the shape of ``activations`` without the last axis; True or 1 for
+        positions that count. The others, padding, may hold anything. With "samples", pass
+        ``mask.ravel()`` as weights to ``moments``.
+
+    Returns:
+      Φ, (n, d) or, with the bias, (n, d + 1).
+
+    Raises:
+      ValueError: activations of rank < 2, empty, or not finite (eager calls); an unknown
+        ``reduce``; a mask of another shape, with another ``reduce``, of other values than 0 and 1
+        or without a position in some row (eager calls; a traced row without one becomes NaN).
+      TypeError: complex activations; a mask that is neither boolean nor of integers.
+
+    Warns:
+      WidthWarning: "flatten" of rank > 2 gives so many features d that d × d moments take more than
+        2 GiB.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> ja.prepare([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]]).tolist()
+      [[0.588..., 0.784..., 0.0, 0.196...], [0.0, 0.0, 0.0, 1.0]]
+      >>> tokens = [[[1.0], [3.0], [float("nan")]]]
+      >>> settings = {"bias": False, "normalize": False, "reduce": "mean"}
+      >>> ja.prepare(tokens, **settings, mask=[[True, True, False]]).tolist()
+      [[2.0]]
+
+    Source: Imani, Hu, White (TMLR 2022), the order of steps as in the authors' demo notebook.
+    """
+    features = _pooled(activations, reduce, mask)
+    if normalize:
+        return unit_rows(features, bias=bias)
+    if bias:
+        return _with_ones(features)
+    return features
+
+
+def pool(
+    activations: ArrayLike, *, reduce: Reduce = "flatten", mask: ArrayLike | None = None
+) -> Float[Array, "n d"]:
+    """The first half of ``prepare``: the activations of a layer as a matrix, one row per sample.
+
+    Comparisons of two representations start here: without a bias column and without unit rows.
+
+    Args:
+      activations: (n, ...) real values of one layer on n samples.
+      reduce: as in ``prepare``.
+      mask: as in ``prepare``.
+
+    Returns:
+      (n, d), float64 for float64 activations, else float32.
+
+    Raises:
+      as ``prepare``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import jaxalign as ja
+      >>> maps = jnp.ones((2, 4, 4, 3))
+      >>> ja.pool(maps, reduce="mean").shape, ja.pool(maps).shape
+      ((2, 3), (2, 48))
+
+    Source: ours.
+    """
+    return _pooled(activations, reduce, mask)
+
+
+def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array, "n d"]:
+    """The second half of ``prepare``: a column of ones, then φ_i ← φ_i / ‖φ_i‖₂.
+
+    Args:
+      features: (n, d) real values.
+      bias: append the column of ones.
+
+    Returns:
+      Φ, (n, d) or, with the bias, (n, d + 1). A row of zeros stays zero.
+
+    Raises:
+      ValueError: features that are not a matrix, or not finite (eager calls).
+      TypeError: complex features.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> ja.unit_rows([[3.0, 4.0]], bias=False).tolist()
+      [[0.6..., 0.8...]]
+
+    Source: Imani, Hu, White (TMLR 2022), as in the authors' demo notebook.
+    """
+    x = as_real_floats(features, "features")
+    require_matrix(x, "features", "d")
+    require_finite(x, "features")
+    if bias:
+        x = _with_ones(x)
+    # Divided by the largest entry first, so that squares neither overflow nor vanish. The result
+    # does not depend on that divisor, hence neither does the derivative.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1, keepdims=True))
+    is_zero = largest == 0
+    x = x / jnp.where(is_zero, 1, largest)
+    squares = jnp.sum(x * x, axis=1, keepdims=True)
+    return x / jnp.sqrt(jnp.where(is_zero, 1, squares))
+
+
+def _with_ones(x: Array) -> Array:
+    return jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
+
+
+def _pooled(activations: ArrayLike, reduce: Reduce, mask: ArrayLike | None) -> Array:
+    x = as_real_floats(activations, "activations")
+    if x.ndim < 2:
+        raise ValueError(
+            "activations must have samples first and at least one feature axis, (n, ...), "
+            f"found shape {x.shape}; for one feature a sample pass activations[:, None]"
+        )
+    if 0 in x.shape:
+        raise ValueError(
+            f"activations must not be empty, found shape {x.shape}; "
+            "pass at least one sample and one feature"
+        )
+    counted = None
+    if mask is not None:
+        counted = _counted_positions(mask, x.shape, reduce)[..., None]
+        x = jnp.where(counted, x, 0)
+    require_finite(x, "activations")
+    if reduce == "flatten" and x.ndim > 2:
+        _warn_of_width(x.shape)
+    return _to_matrix(x, reduce, counted)
+
+
+def _to_matrix(x: Array, reduce: Reduce, counted: Array | None) -> Array:
+    match reduce:
+        case "flatten":
+            return x.reshape(x.shape[0], -1)
+        case "mean":
+            return x.mean(axis=tuple(range(1, x.ndim - 1)), where=counted)
+        case "samples":
+            return x.reshape(-1, x.shape[-1])
+        case "cls":
+            return x[(slice(None), *(0,) * (x.ndim - 2))]
+    raise ValueError(f"reduce must be 'flatten', 'mean', 'samples' or 'cls', found {reduce!r}")
+
+
+def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> Array:
+    """The mask (n, ...) as booleans; what is no such mask is refused."""
+    counted = jnp.asarray(mask)
+    if reduce != "mean":
+        remedy = ""
+        if reduce == "samples":
+            remedy = "; pass mask.ravel() as weights to moments(features, targets, weights)"
+        raise ValueError(f"mask goes with reduce='mean', found reduce={reduce!r}{remedy}")
+    if len(shape) < 3:
+        raise ValueError(
+            f"mask needs activations with positions, (n, positions, d), found activations {shape}"
+        )
+    if counted.shape != shape[:-1]:
+        raise ValueError(
+            f"mask must have shape {shape[:-1]}, that of activations without the last axis, "
+            f"found {counted.shape}"
+        )
+    if not (counted.dtype == bool or jnp.issubdtype(counted.dtype, jnp.integer)):
+        raise TypeError(
+            f"mask must be boolean, or integers 0 and 1, found {counted.dtype}; pass mask > 0"
+        )
+    if is_concrete(counted):
+        _require_mask_values(np.asarray(counted).reshape(shape[0], -1))
+    return counted != 0
+
+
+def _require_mask_values(mask: np.ndarray) -> None:
+    if not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"mask must hold 0 and 1 only, found {mask.min()} ... {mask.max()}; pass mask > 0"
+        )
+    empty = np.flatnonzero(~mask.any(axis=1))
+    if empty.size:
+        raise ValueError(
+            "mask must keep a position of every row, "
+            f"found none in {empty.size} rows, as in row {empty[0]}"
+        )
+
+
+def _warn_of_width(shape: tuple[int, ...]) -> None:
+    n = shape[0]
+    d = int(np.prod(shape[1:]))
+    if 8 * d**2 <= _LARGE:
+        return
+    message = (
+        f"flattening activations {shape} makes d = {d} features, whose d × d moments (streams, "
+        f"sums over devices) take {8 * d**2 / 2**30:,.0f} GiB; reduce='mean' makes d = {shape[-1]}"
+    )
+    if n < d:
+        message += f", and spectrum(features, targets) of all n = {n} < d rows at once needs n × n"
+    warnings.warn(message, WidthWarning, stacklevel=4)

@@ -1,0 +1,68 @@
+"""What a batch of rows adds to Moments: Σ w (φ, 1)(φ, 1, y)ᵀ and Σ w y², on the host or traced."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from jaxalign._core.checks import is_on_host
+from jaxalign._core.float64 import float64_inside
+from jaxalign._core.linalg import matmul
+from jaxalign._spectrum.basis import Basis
+from jaxalign._spectrum.routes import host
+from jaxalign._spectrum.routes.moments import products
+
+
+def row_products(
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    weights: Float[Array, " n"] | None,
+    basis: Basis | None,
+) -> Array | np.ndarray:
+    """(d + 2, d + 1 + k) float64, of the coordinates of φ in ``basis`` if there is one."""
+    if is_on_host(features, targets):
+        return _on_host(features, targets, weights, basis)
+    return _traced(features, targets, weights, basis)
+
+
+def _on_host(
+    features: Array, targets: Array, weights: Array | None, basis: Basis | None
+) -> np.ndarray:
+    coordinates = host.Coordinates()
+    if basis is not None:
+        directions = np.asarray(basis.directions) / np.asarray(basis.scale)
+        coordinates = host.Coordinates(np.asarray(basis.center), directions)
+    rows = np.asarray(features)
+    row_weights = None if weights is None else np.asarray(weights)
+    result = host.products(rows, np.asarray(targets), row_weights, coordinates)
+    # BLAS computed the upper triangle of the symmetric part.
+    symmetric = result[: rows.shape[1] + 1, : rows.shape[1] + 1]
+    symmetric += np.triu(symmetric, 1).T
+    return result
+
+
+@jax.custom_jvp
+@jax.jit
+def _traced(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
+    n, d = features.shape
+
+    def run(
+        features: Array, targets: Array, weights: Array | None, basis: Basis | None
+    ) -> Float[Array, "d+2 d+1+k"]:
+        columns = [features, jnp.ones((n, 1), features.dtype), targets]
+        if basis is not None:
+            shifted = features.astype(jnp.float64) - basis.center
+            columns[0] = matmul(shifted, basis.directions / basis.scale)
+        if weights is not None:
+            root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
+            columns = [c.astype(jnp.float64) * root for c in columns]
+        squares = jnp.sum(columns[2].astype(jnp.float64) ** 2, axis=0)
+        return jnp.vstack([products(columns[:2], columns[2:]), jnp.pad(squares, (d + 1, 0))])
+
+    return float64_inside(run)(features, targets, weights, basis)
+
+
+@_traced.defjvp
+def _no_derivative(primals, tangents):
+    raise TypeError("moments have no derivative; differentiate spectrum(features, targets) instead")
