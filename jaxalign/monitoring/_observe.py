@@ -36,7 +36,7 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
 
     Args:
       measure: a function of the parameters as the optimizer knows them, such as a ``Monitor`` of a
-        model that has nothing but parameters, or ``lambda params: watch({"params": params})`` for a
+        model that has nothing but parameters, or ``lambda params: monitor({"params": params})`` for a
         flax.linen module.
       every: measure before updates 0, every, 2·every, ...; in between the last records stay.
 
