@@ -1,4 +1,4 @@
-"""Where a benchmark's numbers go: one JSON file a device and question, with what it ran on."""
+"""The results of benchmarks: one JSON file per device and question, with the environment."""
 
 import json
 import re

@@ -1,12 +1,11 @@
-"""Does ``fit`` train a convolutional network as fast as a loop of one's own, alone and several at
-once?
+"""Does ``fit`` train convolutional networks as fast as a hand-written loop, one or several at once?
 
     python benchmarks/convolutions.py
 
-A small CNN and a small ResNet on images of 28 × 28, Adam, batches of 64, no monitor. A jitted step
-called from a Python loop, the same step in a ``lax.scan``, and the chunk of ``fit``, in turn.
-Several models: one after another in the loop, vmapped in scan and chunk. Medians over rounds,
-ratios within a round, and how far losses are from those of the loop.
+A small CNN and a small ResNet on images of 28 × 28, Adam, batches of 64, no monitor. Three ways
+run in turn: a jitted step called from a Python loop, the same step in a ``lax.scan``, and the chunk
+of ``fit``. Several models run one after another in the loop, and vmapped in scan and chunk. The
+table has medians over rounds, ratios within a round, and the difference of losses from the loop's.
 """
 
 import argparse
@@ -15,7 +14,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +29,12 @@ import jaxalign as ja
 from jaxalign.models import CNN, ResNet
 from jaxalign.models._resnet import BasicBlock
 from jaxalign.training import classification
-from jaxalign.training._chunk import Data, Recipe, of_one, of_several
+from jaxalign.training._chunk import of_one, of_several
+from jaxalign.training._state import Data, PerModel, Recipe
 
-STEPS, BATCH, IMAGES = 4, 64, 256
+STEPS = 4
+BATCH = 64
+IMAGES = 256
 NETWORKS: dict[str, Callable[[int], nnx.Module]] = {
     "CNN 8-16": lambda seed: CNN((28, 28, 1), (8, 16), 64, 1, rngs=nnx.Rngs(seed)),
     "ResNet-10, width 8": lambda seed: ResNet(
@@ -43,13 +44,14 @@ NETWORKS: dict[str, Callable[[int], nnx.Module]] = {
 
 
 def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[[], np.ndarray]]:
-    """Each trains from the start and returns its losses, (steps, models)."""
+    """Ways to train from the start; each returns its losses, (steps, models)."""
     rng = np.random.default_rng(0)
     inputs = jnp.asarray(rng.standard_normal((IMAGES, 28, 28, 1)), jnp.float32)
     labels = jnp.asarray(rng.integers(0, 2, IMAGES))
     rows = jnp.asarray(rng.integers(0, IMAGES, (STEPS, BATCH)))
     networks = [build(seed) for seed in range(models)]
-    graph, optimizer = nnx.graphdef(networks[0]), optax.adam(1e-3)
+    graph = nnx.graphdef(networks[0])
+    optimizer = optax.adam(1e-3)
 
     def loss_of(parameters, rest, batch, answers):
         network = nnx.merge(graph, parameters, rest, copy=True)
@@ -64,31 +66,32 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
         model = nnx.merge_state(optax.apply_updates(parameters, updates), rest)
         return ja.TrainState(state.step + 1, model, moments), loss
 
-    one, recipe = jax.jit(step), Recipe(graph, optimizer, classification, steps=10**6)
-    each = [recipe.start(network) for network in networks]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    recipe = Recipe(graph, optimizer, classification, steps=10**6)
+    starts = [recipe.start(nnx.state(network)) for network in networks]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+    jitted_step = jax.jit(step)
 
-    def loop() -> Any:
+    def loop() -> np.ndarray:
         losses = np.empty((STEPS, models))
-        for i, state in enumerate(each):
+        for i, state in enumerate(starts):
             for t, row in enumerate(rows):
-                state, losses[t, i] = one(state, row)
+                state, losses[t, i] = jitted_step(state, row)
         return losses
 
     scan = jax.jit(jax.vmap(lambda state: jax.lax.scan(step, state, rows)[1]))
-    chunk = jax.jit(
-        of_several(recipe, same_batches=True, hyperparameters=False)
-        if models > 1
-        else of_one(recipe)
-    )
-    state, data = stacked if models > 1 else each[0], Data(None, inputs, labels)
-    return {
-        "own loop": loop,
-        "scan": lambda: np.asarray(scan(stacked)).T,
-        "fit": lambda: np.asarray(chunk(state, rows[:, None], None, data)[1][0].loss).reshape(
-            STEPS, models
-        ),
-    }
+    if models > 1:
+        chunk = jax.jit(of_several(recipe, same_batches=True, hyperparameters=False))
+        start = stacked
+    else:
+        chunk = jax.jit(of_one(recipe))
+        start = starts[0]
+    data = Data({}, inputs, labels)
+
+    def fit() -> np.ndarray:
+        _, (logged, _) = chunk(start, rows[:, None], PerModel(None, {}), data)
+        return np.asarray(logged.loss).reshape(STEPS, models)
+
+    return {"own loop": loop, "scan": lambda: np.asarray(scan(stacked)).T, "fit": fit}
 
 
 def main() -> None:
@@ -97,22 +100,15 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    table = Table(
-        "network",
-        "models",
-        "way",
-        "ms a step",
-        "times the loop",
-        "losses differ by",
-        box=None,
-        header_style="bold",
-    )
+    headings = ("network", "models", "way", "ms per step", "times the loop", "losses differ by")
+    table = Table(*headings, box=None, header_style="bold")
     results = []
     for network, build in NETWORKS.items():
         for models in (1, 4):
-            held = ways(build, models)
-            losses = {name: run() for name, run in held.items()}
-            seconds = {name: t[:, 0] / STEPS for name, t in in_turn(held, arguments.rounds).items()}
+            programs = ways(build, models)
+            losses = {name: run() for name, run in programs.items()}
+            times = in_turn(programs, arguments.rounds)
+            seconds = {name: t[:, 0] / STEPS for name, t in times.items()}
             for name, t in seconds.items():
                 row = {
                     "network": network,
@@ -131,12 +127,8 @@ def main() -> None:
                 table.add_row(network, str(models), name, *numbers)
     console = Console(width=100)
     console.print(table)
-    console.print(
-        save(
-            "convolutions",
-            {"rounds": arguments.rounds, "steps": STEPS, "batch": BATCH, "rows": results},
-        )
-    )
+    content = {"rounds": arguments.rounds, "steps": STEPS, "batch": BATCH, "rows": results}
+    console.print(save("convolutions", content))
 
 
 if __name__ == "__main__":

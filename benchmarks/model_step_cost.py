@@ -1,14 +1,14 @@
-"""What share of a larger model's step is its measurement, on its own batches and on a fixed monitor
-set?
+"""What share of a larger model's step is its measurement, on training batches and on a fixed set?
 
     python benchmarks/model_step_cost.py resnet18
     python benchmarks/model_step_cost.py vit
 
-ResNet-18 of full width, its stem and eight blocks, maps averaged; a ViT 192-6-3 of patches of 4,
-its six blocks and last norm, the class token; images of 32 × 32 × 3, Adam. A step is that of
-``fit``: its compiled chunk, without a monitor and with a ``batch_monitor`` that measures every step,
-all in turn; medians over rounds, ratios within a round. Then the parts alone: the forward pass of a
-monitored set, the measure on activations at hand, a row written to disk.
+The models are ResNet-18 of full width (stem and eight blocks, maps averaged) and a ViT 192-6-3 with
+patches of 4 (six blocks and the last norm, class token), on images of 32 × 32 × 3, with Adam. A
+step is that of ``fit``: its compiled chunk, without a monitor and with a ``batch_monitor`` that
+measures every step. All run in turn; the table has medians over rounds and ratios within a round.
+Then come the parts alone: the forward pass of a monitored set, the measures of given activations, a
+row written to disk.
 """
 
 import argparse
@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -33,22 +34,41 @@ from rich.table import Table
 
 import jaxalign as ja
 from jaxalign.models import ViT, resnet18
-from jaxalign.monitoring._record import MEASURES, Measure, Pooling
+from jaxalign.monitoring import alignment_measures
 from jaxalign.training import classification
-from jaxalign.training._chunk import Data, Recipe, of_one
+from jaxalign.training._chunk import of_one
+from jaxalign.training._state import Data, PerModel, Recipe
 
 CLASSES = 10
 GOAL = 1.05
+"""A step with measurement over one without."""
+
+WAYS: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "exact, without the null": {"null": False},
+    "quadrature": {"method": "quadrature", "null": False},
+    "deferred": {"defer": True},
+    "deferred, without the null": {"defer": True, "null": False},
+}
+"""Settings of a monitor; ``null`` is whether the permutation null is measured too."""
 
 
 class Case(NamedTuple):
-    """A model and how it is trained and measured."""
+    """A model and how it is trained and measured.
+
+    Attributes:
+      build: the model.
+      reduce: how positions are pooled.
+      batch: rows of a training batch.
+      monitor: rows of the fixed set.
+      steps: in one chunk.
+    """
 
     build: Callable[[], Any]
-    reduce: Pooling
+    reduce: str
     batch: int
     monitor: int
-    steps: int  # of a chunk
+    steps: int
 
 
 CASES = {
@@ -69,93 +89,103 @@ def images(count: int) -> tuple[jax.Array, jax.Array]:
     return inputs, jnp.asarray(rng.integers(0, CLASSES, count))
 
 
+def batch_monitor(
+    tap: ja.Tap, n: int, reduce: str, *, null: bool = True, **settings: Any
+) -> ja.BatchMonitor:
+    measures = alignment_measures(n, null=null)
+    return ja.batch_monitor(tap, encode, n, measures=measures, reduce=reduce, **settings)
+
+
 def trainer(case: Case, model: nnx.Module, monitor: ja.BatchMonitor | None) -> Callable[[], Any]:
-    """A call is a chunk of ``fit``; it goes on from where the last one stopped, and returns
-    records.
-    """
+    """A chunk of ``fit``: each call resumes where the last one stopped; returns what is logged."""
     recipe = Recipe(nnx.graphdef(model), optax.adam(1e-3), classification, steps=10**6)
-    data = Data(monitor, *images(256))
+    data = Data({} if monitor is None else {"batch": monitor}, *images(256))
     chunk = jax.jit(of_one(recipe), donate_argnums=(0,))
     rows = np.random.default_rng(1).integers(0, 256, (case.steps, 1, case.batch))
-    held = [jax.tree.map(jnp.copy, recipe.start(model))]
+    own = PerModel(None, {})
+    # A copy, since chunks donate their state.
+    state = jax.tree.map(jnp.copy, recipe.start(nnx.state(model)))
 
     def run() -> Any:
-        held[0], (_, records) = jax.block_until_ready(chunk(held[0], rows, None, data))
-        return records
+        nonlocal state
+        state, (_, logged) = jax.block_until_ready(chunk(state, rows, own, data))
+        return logged
 
     return run
 
 
 def parts(case: Case, model: nnx.Module, n: int) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The forward pass of n samples, and each measure on its activations."""
+    """The forward pass of n samples, and the measures of its activations in each way."""
     inputs, labels = images(n)
-    tap, state, targets = ja.tap(model, model.post_activations), nnx.state(model), encode(labels)
+    targets = encode(labels)
+    tap = ja.tap(model, model.post_activations)
+    state = nnx.state(model)
     forward = jax.jit(lambda state, x: tap(state, x)[1])
     activations = forward(state, inputs)
     yield "forward", lambda: jax.block_until_ready(forward(state, inputs))
-    for measure in MEASURES:
-        watch = ja.batch_monitor(tap, encode, n, measure=measure, reduce=case.reduce)
-        solve = jax.jit(
-            lambda values, watch=watch: watch.finish(watch.reading.sample(values, targets))
-        )
-        yield measure, lambda solve=solve: jax.block_until_ready(solve(activations))
+    for way, settings in WAYS.items():
+        measurement = batch_monitor(tap, n, case.reduce, **settings).measurement
+        solve = jax.jit(lambda values, m=measurement: m.finish(m.take(values, targets)))
+        yield way, lambda solve=solve: jax.block_until_ready(solve(activations))
 
 
-def written(records: Any, steps: int) -> float:
-    """Seconds a row of a chunk's records takes to get from the device to the disk."""
-    grid, thresholds = np.linspace(0, 1, 64, dtype=np.float32), np.ones(5, np.float32)
+def written(logged: OrderedDict[str, Any], coordinates: dict[str, Any], steps: int) -> float:
+    """Seconds per row to bring the measures of a chunk from the device to the disk."""
     with tempfile.TemporaryDirectory() as folder:
-        writer, times = ja.RunWriter(folder, {}), []
+        writer = ja.RunWriter(folder, {})
+        times = []
         for chunk in range(20):
             begin = time.perf_counter()
             step = np.arange(chunk * steps, (chunk + 1) * steps, dtype=np.int32)
-            layers = jax.device_get(records)
             loss = np.zeros(steps, np.float32)
-            writer.write(
-                ja.History(
-                    step, step, loss, {"accuracy": loss}, layers, thresholds, grid, float(steps)
-                )
+            history = ja.History(
+                step,
+                step,
+                loss,
+                metrics={"accuracy": loss},
+                layers=jax.device_get(logged),
+                coordinates=dict.fromkeys(logged, coordinates),
+                totals=dict.fromkeys(logged, float(steps)),
             )
+            writer.write(history)
             times.append(time.perf_counter() - begin)
     return float(np.median(times)) / steps
 
 
-def found(
+def measured(
     case: Case, model: nnx.Module, tap: ja.Tap, rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, dict]]:
-    """Seconds of the parts, and what each way to measure adds to a step; [on the clock, of
-    processors] each.
+    """Seconds of the parts, and the share that each way to measure adds to a step.
+
+    Every number is a pair: on the clock, and processor time.
     """
-    monitors: dict[Measure | None, ja.BatchMonitor | None] = {None: None}
-    monitors |= {
-        m: ja.batch_monitor(tap, encode, case.batch, measure=m, reduce=case.reduce)
-        for m in MEASURES
+    monitors = {
+        way: batch_monitor(tap, case.batch, case.reduce, **settings)
+        for way, settings in WAYS.items()
     }
-    trainers = {
-        name or "plain": trainer(case, model, monitor) for name, monitor in monitors.items()
-    }
-    steps = {name: t / case.steps for name, t in in_turn(trainers, rounds).items()}
-    row = written(trainers["exact"](), case.steps)
-    on_batch, on_monitor = (
-        {
-            name: np.median(t, axis=0)
-            for name, t in in_turn(dict(parts(case, model, n)), rounds).items()
-        }
-        for n in (case.batch, case.monitor)
-    )
+    trainers = {way: trainer(case, model, monitor) for way, monitor in monitors.items()}
+    trainers["plain"] = trainer(case, model, None)
+    steps = {way: t / case.steps for way, t in in_turn(trainers, rounds).items()}
+    row = written(trainers["exact"]()["batch"], monitors["exact"].coordinates, case.steps)
+
+    def medians(n: int) -> dict[str, np.ndarray]:
+        times = in_turn(dict(parts(case, model, n)), rounds)
+        return {name: np.median(t, axis=0) for name, t in times.items()}
+
+    on_batch = medians(case.batch)
+    on_monitor = medians(case.monitor)
     step = np.median(steps["plain"], axis=0)
     rows = {}
-    for measure in MEASURES:
-        ratios, once = (
-            steps[measure] / steps["plain"],
-            on_monitor["forward"] + on_monitor[measure] + row,
-        )
-        rows[measure] = {
+    for way in WAYS:
+        ratios = steps[way] / steps["plain"]
+        # A monitored set needs a forward pass of its own.
+        once = on_monitor["forward"] + on_monitor[way] + row
+        rows[way] = {
             "ratio": np.median(ratios, axis=0).tolist(),
             "ratio_quartiles": np.quantile(ratios, (0.25, 0.75), axis=0).T.tolist(),
-            "measure_batch": on_batch[measure].tolist(),
-            "measure_monitor": on_monitor[measure].tolist(),
-            "ratio_of_parts": (1 + (on_batch[measure] + row) / step).tolist(),
+            "measure_batch": on_batch[way].tolist(),
+            "measure_monitor": on_monitor[way].tolist(),
+            "ratio_of_parts": (1 + (on_batch[way] + row) / step).tolist(),
             "monitor_every_step": (1 + once / step).tolist(),
             "every_for_goal": np.ceil(once / (GOAL - 1) / step).astype(int).tolist(),
         }
@@ -177,12 +207,13 @@ def main() -> None:
     case = CASES[arguments.model]
     model = case.build()
     tap = ja.tap(model, model.post_activations)
-    seconds, rows = found(case, model, tap, arguments.rounds)
+    seconds, rows = measured(case, model, tap, arguments.rounds)
     _, shapes = jax.eval_shape(tap, nnx.state(model), images(1)[0])
     layers = {name: " × ".join(map(str, a.shape[1:])) for name, a in shapes.items()}
     console = Console(width=120)
     console.print(
-        f"{arguments.model}, {len(layers)} layers, batch {case.batch}, monitored set {case.monitor}; ms on the clock:"
+        f"{arguments.model}, {len(layers)} layers, batch {case.batch}, "
+        f"monitored set {case.monitor}; ms on the clock:"
     )
     console.print(", ".join(f"{name} {1e3 * clock:.2f}" for name, (clock, _) in seconds.items()))
     table = Table(
@@ -195,10 +226,11 @@ def main() -> None:
         box=None,
     )
     table.add_column(f"monitored set: {GOAL - 1:.0%} at every")
-    for measure, row in rows.items():
-        (clock, processors), ((low, high), _) = row["ratio"], row["ratio_quartiles"]
+    for way, row in rows.items():
+        clock, processors = row["ratio"]
+        (low, high), _ = row["ratio_quartiles"]
         table.add_row(
-            measure,
+            way,
             f"{clock:.3f} ({low:.3f} ... {high:.3f})",
             f"{processors:.3f}",
             f"{row['ratio_of_parts'][0]:.3f}",

@@ -1,7 +1,8 @@
-"""The tables in README, from committed results: speeds and errors of throughput.py, verdicts of
-`jaxalign study`.
+"""Write the tables in README from committed results.
 
-python benchmarks/readme_table.py
+    python benchmarks/readme_table.py
+
+The tables are speeds and errors of throughput.py, and verdicts of `jaxalign study`.
 """
 
 import json
@@ -12,14 +13,15 @@ from typing import Any
 from jaxalign.studies.framework.results import FIGURE, Finished, read_results
 
 ROOT = Path(__file__).parent.parent
-RESULTS, STUDIES = ROOT / "benchmarks" / "results", ROOT / "studies"
+RESULTS = ROOT / "benchmarks" / "results"
+STUDIES = ROOT / "studies"
 README = ROOT / "README.md"
 OTHERS = ("numpy svd", "jnp svd", "torch svd", "sklearn randomized (50)")
 
 
 def throughput(file: Path) -> str:
-    held = json.loads(file.read_text(encoding="utf-8"))
-    versions, device = held["environment"]["versions"], held["environment"]["device"]
+    content = json.loads(file.read_text(encoding="utf-8"))
+    environment = content["environment"]
     heading = [
         "n × d, or a batch",
         "ms",
@@ -27,57 +29,65 @@ def throughput(file: Path) -> str:
         "over one GEMM ΦᵀΦ",
         "σ_min: ours / jnp svd",
     ]
-    where = f"{device}, {held['environment']['host']}, jax {versions['jax']}, {held['date']}"
+    where = (
+        f"{environment['device']}, {environment['host']}, "
+        f"jax {environment['versions']['jax']}, {content['date']}"
+    )
     image = file.with_suffix(".png").relative_to(ROOT)
     note = f"*{where}; [all numbers]({file.relative_to(ROOT)}), [picture]({image}).*"
-    return f"{table(heading, map(throughput_row, held['results']))}\n{note}\n"
+    return f"{table(heading, map(throughput_row, content['results']))}\n{note}\n"
 
 
 def throughput_row(result: dict[str, Any]) -> list[str]:
-    solvers = {name: held for name, held in result["solvers"].items() if "failure" not in held}
+    solvers = {name: row for name, row in result["solvers"].items() if "failure" not in row}
     ours = solvers["jaxalign"]
 
     def times_faster(other: str) -> str:
-        return f"{ours['speedup'] / solvers[other]['speedup']:.1f} ×" if other in solvers else "–"
+        if other not in solvers:
+            return "–"
+        return f"{ours['speedup'] / solvers[other]['speedup']:.1f} ×"
+
+    def error(name: str) -> str:
+        if name not in solvers:
+            return "–"
+        return f"{solvers[name]['errors']['sigma_min']:.0e}"
 
     milliseconds = 1e3 * min(ours["seconds"].values())
-
-    def error(name):
-        return f"{solvers[name]['errors']['sigma_min']:.0e}" if name in solvers else "–"
-
-    cells = [
+    return [
         result["shape"],
         f"{milliseconds:,.3g}" if milliseconds < 100 else f"{milliseconds:,.0f}",
+        *(times_faster(other) for other in OTHERS),
+        f"{ours['time_over_gemm']:.1f}",
+        f"{error('jaxalign')} / {error('jnp svd')}",
     ]
-    cells += [times_faster(other) for other in OTHERS]
-    return [*cells, f"{ours['time_over_gemm']:.1f}", f"{error('jaxalign')} / {error('jnp svd')}"]
 
 
 def claims(results: dict[str, Finished]) -> str:
     heading = ["study", "claim", "verdict", "effect [interval]", "fails in"]
     rows = (
-        [f"[{name}](studies/{name}/{FIGURE})", *claims_row(found)]
-        for name, found in results.items()
+        [f"[{name}](studies/{name}/{FIGURE})", *claims_row(result)]
+        for name, result in results.items()
     )
-    told = [
+    settings = [
         (
-            f"size {r.size}",
-            r.environment["device"],
-            r.environment["host"],
-            f"jax {r.environment['versions']['jax']}",
-            r.date,
+            f"size {result.size}",
+            result.environment["device"],
+            result.environment["host"],
+            f"jax {result.environment['versions']['jax']}",
+            result.date,
         )
-        for r in results.values()
+        for result in results.values()
     ]
-    where = ", ".join(" and ".join(dict.fromkeys(column)) for column in zip(*told, strict=True))
+    # Each setting once, in the order of the studies.
+    where = ", ".join(" and ".join(dict.fromkeys(column)) for column in zip(*settings, strict=True))
     return f"{table(heading, rows)}\n*{where}.*\n"
 
 
-def claims_row(found: Finished) -> list[str]:
-    verdict = found.verdict
+def claims_row(result: Finished) -> list[str]:
+    verdict = result.verdict
     effect = f"{verdict.of}: {verdict.estimate()}, n = {verdict.effect.n}"
     return [
-        found.claim,
+        result.claim,
         f"**{verdict.outcome}**",
         effect,
         f"{len(verdict.failing)} of {verdict.cells} cells",
@@ -90,20 +100,21 @@ def table(heading: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def between_marks(text: str, name: str, tables: Iterable[str]) -> str:
-    """The text, what is between its marks of this name replaced."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-    before, held = text.split(begin)
-    _, after = held.split(end)
+    """The text with new tables between its marks of this name."""
+    begin = f"<!-- {name} -->\n"
+    end = f"<!-- end of {name} -->\n"
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
     return before + begin + "\n" + "".join(each + "\n" for each in tables) + end + after
 
 
 def readme(text: str, results: Path = RESULTS, studies: Path = STUDIES) -> str:
-    """README with its tables as committed results give them."""
+    """README with its tables made from committed results."""
     text = between_marks(
         text, "throughput", map(throughput, sorted(results.glob("*-throughput.json")))
     )
-    held = read_results(studies)
-    return between_marks(text, "claims", [claims(held)] if held else [])
+    finished = read_results(studies)
+    return between_marks(text, "claims", [claims(finished)] if finished else [])
 
 
 def main() -> None:

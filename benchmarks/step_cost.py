@@ -1,11 +1,11 @@
-"""What does measuring every layer at every step cost, and which part of it is the measure?
+"""What does measuring every layer at every step cost, and how much of it is the measure itself?
 
     python benchmarks/step_cost.py
 
-An MLP 64-128-128-128-128-1, batch 64, Adam; a monitor of 1000 samples, all four hidden layers, the
-whole curve. Each way is one jitted scan of 64 steps, all in turn; medians over the rounds, ratios
-within a round. The last lines are the recipe of `jaxalign train` by `fit`, with the rows fetched,
-from its first chunk to its last.
+An MLP 64-128-128-128-128-1 with batches of 64 and Adam; a monitor measures the whole curve of all
+four hidden layers on 1000 samples. Each way is one jitted scan of 64 steps. All run in turn; the
+table has medians over rounds and ratios within a round. The last line is the recipe of `jaxalign
+train` by `fit`, with its rows fetched, from the first chunk to the last.
 """
 
 import argparse
@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,16 +30,30 @@ from rich.table import Table
 import jaxalign as ja
 from jaxalign.data import fashion_mnist
 from jaxalign.models import MLP
+from jaxalign.monitoring import alignment_measures
 
-STEPS, MONITORED, BATCH = 64, 1000, 64
+STEPS = 64
+MONITORED = 1000
+BATCH = 64
 GRID = jnp.linspace(0, MONITORED**0.5, 64)
 
+WAYS: dict[str, tuple[dict[str, Any] | None, int]] = {
+    "plain": (None, 1),
+    "exact": ({}, 1),
+    "exact, without the null": ({"null": False}, 1),
+    "every 8th, exact, without the null": ({"null": False}, 8),
+    "quadrature": ({"method": "quadrature", "null": False}, 1),
+    "deferred": ({"defer": True}, 1),
+    "deferred, without the null": ({"defer": True, "null": False}, 1),
+}
+"""Settings of a monitor, and of how many steps it measures one. ``null`` is whether the permutation
+null is measured too; without settings there is no monitor."""
 
-def thin_svd(phi: jax.Array, y: jax.Array) -> ja.Spectrum:
+
+def curve_of_svd(phi: jax.Array, y: jax.Array) -> jax.Array:
     left, sigma, _ = jnp.linalg.svd(phi, full_matrices=False)
-    return ja.Spectrum(
-        sigma, jnp.matmul(left.T, y, precision="highest") ** 2, jnp.sum(y**2, axis=0)
-    )
+    energy = jnp.matmul(left.T, y, precision="highest") ** 2
+    return jnp.where(sigma[:, None] >= GRID, energy, 0).sum()
 
 
 def curve(spectrum: ja.Spectrum) -> jax.Array:
@@ -61,7 +76,7 @@ MEASURES = {
     "+ quadrature (16)": curve_of(lambda phi, y: ja.quadrature(phi, y, order=16).spectrum),
     "+ moments, spectra after the scan": ja.moments,
     "+ spectrum": curve_of(ja.spectrum),
-    "+ jnp svd": curve_of(thin_svd),
+    "+ jnp svd": curve_of_svd,
 }
 
 
@@ -105,27 +120,33 @@ def ways() -> dict[str, Callable[[], object]]:
     }
 
 
-def recipe(measure: str | None, every: int = 1, steps: int = 511, chunk: int = 64) -> float:
-    """Milliseconds a step of ``fit`` between the first chunk that reaches the host and the last but
-    one.
-    """
+def recipe(settings: dict[str, Any] | None, every: int, steps: int = 511, chunk: int = 64) -> float:
+    """Milliseconds per step of ``fit``, from the first chunk on the host to the last but one."""
     images = fashion_mnist(classes=(2, 4)).train
     model = MLP(784, (128, 128, 128), 1, rngs=nnx.Rngs(0))
-    tap, targets = ja.tap(model, "hidden_*"), ja.encode_targets(images.labels)
-    monitor = None if measure is None else ja.monitor(tap, images.inputs, targets, measure=measure)
+    targets = ja.encode_targets(images.labels)
+    monitor = None
+    if settings is not None:
+        measures = alignment_measures(len(images), null=settings.get("null", True))
+        others = {name: value for name, value in settings.items() if name != "null"}
+        tap = ja.tap(model, "hidden_*")
+        monitor = ja.monitor(tap, images.inputs, targets, measures=measures, **others)
     times: list[float] = []
 
-    def callback(part):
-        return times.append(time.perf_counter())
+    def callback(part: ja.History) -> None:
+        times.append(time.perf_counter())
 
-    settings = {
-        "steps": steps,
-        "monitor": monitor,
-        "every": every,
-        "chunk": chunk,
-        "callback": callback,
-    }
-    ja.fit(model, optax.adam(1e-3), images.inputs, images.labels, **settings)
+    ja.fit(
+        model,
+        optax.adam(1e-3),
+        images.inputs,
+        images.labels,
+        steps=steps,
+        monitor=monitor,
+        every=every,
+        chunk=chunk,
+        callback=callback,
+    )
     # The host is one chunk behind: the last two arrivals belong to one wait.
     return 1e3 * (times[-2] - times[0]) / (chunk * (len(times) - 2))
 
@@ -139,40 +160,31 @@ def main() -> None:
     seconds = {name: t[:, 0] / STEPS for name, t in in_turn(ways(), arguments.rounds).items()}
     base = seconds["monitor forward"]
     layers = {name: (t - base) / 4 for name, t in seconds.items()}
-    rows = {
-        name: {
+    rows: dict[str, dict[str, float | None]] = {}
+    for name, t in seconds.items():
+        faster = None
+        if name.startswith("+"):
+            faster = float(np.median(layers["+ jnp svd"] / layers[name]))
+        rows[name] = {
             "milliseconds": 1e3 * float(np.median(t)),
             "over_step_and_forward": float(np.median(t / base)),
-            "faster_than_svd": float(np.median(layers["+ jnp svd"] / layers[name]))
-            if name.startswith("+")
-            else None,
+            "faster_than_svd": faster,
         }
-        for name, t in seconds.items()
-    }
-    kinds = {"plain": (None, 1), "exact": ("exact", 1), "every 8th, exact": ("exact", 8)}
-    kinds |= {measure: (measure, 1) for measure in ("quadrature", "deferred")}
-    fits = [[recipe(*kind) for kind in kinds.values()] for _ in range(arguments.rounds // 2 + 1)]
-    recipes = dict(zip(kinds, np.median(fits, axis=0).tolist(), strict=True))
-    table = Table(
-        "a step",
-        "ms",
-        "over step + forward",
-        "measure: times as fast as jnp svd",
-        box=None,
-        header_style="bold",
-    )
+    rounds = range(arguments.rounds // 2 + 1)
+    fits = [[recipe(*way) for way in WAYS.values()] for _ in rounds]
+    recipes = dict(zip(WAYS, np.median(fits, axis=0).tolist(), strict=True))
+    headings = ("per step", "ms", "over step + forward", "measure: times as fast as jnp svd")
+    table = Table(*headings, box=None, header_style="bold")
     for name, row in rows.items():
         faster = "" if row["faster_than_svd"] is None else f"{row['faster_than_svd']:.1f}"
-        table.add_row(
-            name, f"{row['milliseconds']:.3f}", f"{row['over_step_and_forward']:.2f}", faster
-        )
+        ratio = f"{row['over_step_and_forward']:.2f}"
+        table.add_row(name, f"{row['milliseconds']:.3f}", ratio, faster)
     console = Console(width=100)
     console.print(table)
     listed = ", ".join(f"{kind} {milliseconds:.2f}" for kind, milliseconds in recipes.items())
-    console.print(f"jaxalign train's recipe, rows fetched, ms a step: {listed}")
-    console.print(
-        save("step-cost", {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes})
-    )
+    console.print(f"jaxalign train's recipe, rows fetched, ms per step: {listed}")
+    content = {"rounds": arguments.rounds, "ways": rows, "fit_milliseconds": recipes}
+    console.print(save("step-cost", content))
 
 
 if __name__ == "__main__":
