@@ -1,3 +1,4 @@
+from functools import partial
 from itertools import permutations
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign.alignment import spectrum_and_null
 
 TAU = [-1.0, 0.0, 0.3, 1.0, 2.5, 50.0]
 
@@ -66,6 +68,140 @@ def test_what_a_bias_column_holds_of_the_mean_is_no_alignment(rng):
     s, null = ja.spectrum(features, targets), ja.permutation_null(features, targets)
     np.testing.assert_allclose(null.energy, s.energy, rtol=1e-5)
     np.testing.assert_allclose(null.energy, 30 * 0.36, rtol=1e-5)
+
+
+def assert_close(found: ja.Spectrum, expected: ja.Spectrum, rtol=1e-5, atol=1e-5):
+    """Directions that only one of them has, as sums of wide rows do, hold nothing."""
+    assert found.num_samples == expected.num_samples
+    assert found.rank == expected.rank
+    r = len(expected.singular_values)
+    np.testing.assert_array_equal(found.energy[r:], 0)
+    np.testing.assert_allclose(found.energy[:r], expected.energy, rtol=rtol, atol=atol)
+    held = slice(int(expected.rank))
+    np.testing.assert_allclose(
+        found.singular_values[held], expected.singular_values[held], rtol=rtol
+    )
+    np.testing.assert_allclose(found.total, expected.total, rtol=rtol)
+
+
+def both_of(kind, features, targets, centered, weights=None):
+    """``spectrum_and_null`` by way of sums of rows."""
+    if kind == "triangle":
+        return spectrum_and_null(ja.triangle(features, targets, weights), centered=centered)
+    sums = ja.moments(features, targets, weights)
+    if kind == "moments":
+        return spectrum_and_null(sums, centered=centered)
+    basis = ja.basis(sums, centered=centered)
+    second = ja.moments(features, targets, weights, basis=basis)
+    return spectrum_and_null(second, basis=basis)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("method", ["auto", "moments", "refined", "triangular", "svd"])
+def test_one_decomposition_gives_both(rng, method, centered):
+    """In float64, where the column of ones moves no direction of a QR by more than rounding; "auto"
+    in float32.
+    """
+    dtype = np.float32 if method == "auto" else np.float64
+    rtol = 1e-5 if method == "auto" else 1e-9
+    features, targets = problem(rng, dtype=dtype)
+    solve = partial(ja.spectrum, method=method, centered=centered)
+    both = partial(spectrum_and_null, method=method, centered=centered)
+    with jax.enable_x64(True):
+        spectrum, null = both(features, targets)
+        assert_close(spectrum, solve(features, targets), rtol, rtol)
+        alone = ja.permutation_null(features, targets, method=method, centered=centered)
+        assert_close(null, alone, rtol, rtol)
+        assert spectrum.route_name == null.route_name == solve(features, targets).route_name
+        for traced, eager in zip(jax.jit(both)(features, targets), (spectrum, null), strict=True):
+            assert_close(traced, eager, rtol, rtol)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("n", [24, 4], ids=["tall", "wide"])
+@pytest.mark.parametrize("kind", ["moments", "second pass", "triangle"])
+def test_sums_give_both_as_their_rows_do(rng, kind, n, centered):
+    features, targets = problem(rng, n)
+    expected = spectrum_and_null(features, targets, centered=centered)
+    for a, b in zip(both_of(kind, features, targets, centered), expected, strict=True):
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("kind", ["moments", "second pass", "triangle"])
+def test_integer_weights_are_repeated_rows(rng, kind, centered):
+    features, targets = problem(rng)
+    weights = np.arange(24) % 4
+    repeated = (x.repeat(weights, axis=0) for x in (features, targets))
+    expected = spectrum_and_null(*repeated, centered=centered)
+    found = both_of(kind, features, targets, centered, weights)
+    for a, b in zip(found, expected, strict=True):
+        assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "moments", "second pass", "triangle"])
+def test_centred_null_is_the_mean_over_all_permutations(rng, kind):
+    features, targets = problem(rng, 5, 3)
+    solve = jax.jit(jax.vmap(lambda y: ja.spectrum(features, y, centered=True)))
+    every = solve(np.stack([targets[list(p)] for p in permutations(range(5))]))
+    if kind == "arrays":
+        null = ja.permutation_null(features, targets, centered=True)
+    else:
+        null = both_of(kind, features, targets, True)[1]
+    np.testing.assert_allclose(null.energy, every.energy.mean(axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(null.total, every.total[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("each", [ja.moments, ja.triangle])
+def test_null_of_sums_under_transformations(rng, x64, each):
+    features, targets = map(jnp.asarray, problem(rng))
+
+    def area(x, y):
+        return ja.alignment_area(ja.permutation_null(each(x, y)))
+
+    expected = ja.alignment_area(ja.permutation_null(features, targets))
+    pair = tuple(jnp.stack([x[::-1], x]) for x in (features, targets))
+    for way in (jax.jit(area), lambda x, y: jax.jit(jax.vmap(area))(*pair)[1]):
+        found = way(features, targets)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_isotropic_null_is_the_mean_over_random_directions(rng):
+    """Rank-deficient, so that the two directions of rounding are tested to hold nothing."""
+    features, targets = problem(rng)
+    features = np.concatenate([features, features[:, :2]], axis=1)
+    spectrum = ja.spectrum(features, targets)
+    null = ja.isotropic_null(spectrum)
+    assert spectrum.rank == 5
+    np.testing.assert_allclose(null.energy[:5], np.tile(spectrum.total / 24, (5, 1)), rtol=1e-6)
+    np.testing.assert_array_equal(null.energy[5:], 0)
+    directions = rng.standard_normal((24, 4000))
+    directions /= np.linalg.norm(directions, axis=0)
+    norm = float(spectrum.total[0]) ** 0.5
+    drawn = np.asarray(ja.spectrum(features, norm * directions.astype(np.float32)).energy)
+    error = drawn.std(axis=1) / 4000**0.5
+    assert (np.abs(drawn.mean(axis=1) - null.energy[:, 0]) <= 4 * error + 1e-6).all()
+    batch = jax.vmap(ja.isotropic_null)(jax.tree.map(lambda x: jnp.stack([x, x]), spectrum))
+    np.testing.assert_allclose(batch.energy[1], null.energy, rtol=1e-6)
+    unbatched = ja.isotropic_null(jax.tree.map(lambda x: jnp.stack([x, x]), spectrum))
+    np.testing.assert_array_equal(unbatched.energy, batch.energy)
+
+
+def test_sums_that_cannot_be_permuted_are_explained(rng):
+    features, targets = problem(rng)
+    for each in (ja.moments, ja.triangle):
+        with pytest.raises(ValueError, match=r"add up to 0\.5: multiply them"):
+            ja.permutation_null(each(features, targets, np.full(24, 1 / 48)))
+        with pytest.raises(ValueError, match="takes no targets"):
+            ja.permutation_null(each(features, targets), targets)
+    first = ja.moments(features, targets)
+    with pytest.raises(ValueError, match="basis is for moments of a second pass"):
+        ja.permutation_null(features, targets, basis=ja.basis(first))
+    with pytest.raises(ValueError, match="a basis goes with Moments of a second pass"):
+        ja.permutation_null(ja.triangle(features, targets), basis=ja.basis(first))
+    with pytest.raises(ValueError, match="targets are missing"):
+        ja.permutation_null(features)
 
 
 @pytest.mark.parametrize("transformed", [False, True], ids=["plain", "jit of vmap"])

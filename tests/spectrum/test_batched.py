@@ -40,12 +40,8 @@ def assert_each(found, layers, targets, **settings):
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("method", ["auto", "refined", "triangular"])
 def test_ragged_layers_are_as_one_by_one(layers, targets, x64, method, centered):
-    assert_each(
-        ja.spectra(layers, targets, method=method, centered=centered),
-        layers,
-        targets,
-        centered=centered,
-    )
+    settings = {"method": method, "centered": centered}
+    assert_each(ja.spectra(layers, targets, **settings), layers, targets, **settings)
 
 
 def test_traced_layers_share_one_eigensolver_a_width_class(layers, targets, monkeypatch):
@@ -55,8 +51,8 @@ def test_traced_layers_share_one_eigensolver_a_width_class(layers, targets, monk
     monkeypatch.setattr(batched, "platform_of", lambda x: "gpu")
     ragged = {f"layer {d}": layers["c"][:, :d] for d in (5, 6, 7, 8, 17, 20, 24)}
 
-    def solve(held):
-        return {name: arrays_of(s) for name, s in ja.spectra(held, targets).items()}
+    def solve(layers):
+        return ja.spectra(layers, targets)
 
     batches = re.findall(
         r"f64\[(\d+),(\d+),\d+\] \w+:f64\[\1,\2\] = eigh\[", str(jax.make_jaxpr(solve)(ragged))
@@ -117,14 +113,14 @@ def test_many_batched_solvers_in_one_program_end(rng):
 def test_batches_of_batches_are_one_loop_of_several_calls_a_turn(rng, x64):
     stack = jnp.asarray(rng.standard_normal((3, 5, 7, 30, 6)), jnp.float32)
     targets = jnp.ones((30, 2))
-    solve = jax.vmap(jax.vmap(jax.vmap(lambda phi: arrays_of(ja.spectrum(phi, targets)))))
+    solve = jax.vmap(jax.vmap(jax.vmap(lambda phi: ja.spectrum(phi, targets))))
     scans = re.findall(
         r"scan\[.*?length=(\d+).*?unroll=(\d+)", str(jax.make_jaxpr(solve)(stack)), re.DOTALL
     )
     assert ("105", str(min(AT_ONCE, 105))) in scans
-    for found, expected in zip(
-        jax.jit(solve)(stack), ja.spectra(stack.reshape(-1, 30, 6), targets), strict=True
-    ):
+    nested = jax.jit(solve)(stack)
+    flat = ja.spectra(stack.reshape(-1, 30, 6), targets)
+    for found, expected in zip(arrays_of(nested), arrays_of(flat), strict=True):
         np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 
 
