@@ -33,8 +33,6 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
       ...     pixels = read_image(file.name)
       >>> pixels.shape, pixels[0, 0].tolist()
       ((2, 3, 3), [200, 200, 200])
-
-    Source: ours, on Pillow.
     """
     try:
         with Image.open(path) as image:
@@ -107,7 +105,7 @@ def image_folder(path: str | Path) -> ImageFolder:
       ...     images.class_names, images.labels.tolist(), images[1].shape
       (('cat', 'dog'), [0, 1], (6, 8, 3))
 
-    Source: ours; the layout is that of ImageNet's archives.
+    Source: the layout is that of ImageNet's archives.
     """
     path = Path(path)
     if not path.is_dir():

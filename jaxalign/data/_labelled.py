@@ -40,8 +40,6 @@ class Labelled(NamedTuple):
           (1, 3)
           >>> Labelled(np.zeros((4, 2)), np.array([0.5, 1, 3, 1]), "memory").classes() is None
           True
-
-        Source: ours.
         """
         self._require_known_values()
         kind = self.labels.dtype.kind

@@ -132,8 +132,6 @@ def peaks_distance(roles: Sequence[str], other: Sequence[str]) -> float:
       >>> from jaxalign.data import peaks_distance
       >>> [round(peaks_distance("ABC", other), 2) for other in ("ABC", "ABD", "ACB", "ADE", "DEF")]
       [0.0, 0.33, 0.33, 0.67, 1.0]
-
-    Source: ours.
     """
     first = _roles(roles)
     second = _roles(other)

@@ -155,8 +155,6 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
       ...     _ = file.write(b"[PAD]\n[UNK]\n[CLS]\n[SEP]\nhi\n"), file.flush()
       ...     read_wordpiece(file.name)(["Hi"]).ids.tolist()
       [[2, 4, 3]]
-
-    Source: ours.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8")

@@ -69,10 +69,13 @@ class Decoder(nnx.Module):
             positions, width, embedding_init=nnx.initializers.normal(0.02), rngs=rngs
         )
         self.dropout = dropout_layer(dropout, rngs=rngs)
-        options = {"epsilon": EPSILON, "causal": True, "dropout": dropout, "rngs": rngs}
-        self.blocks = nnx.List(
-            [PreNormBlock(width, heads, hidden or 4 * width, **options) for _ in range(depth)]
-        )
+
+        def block() -> PreNormBlock:
+            units = hidden or 4 * width
+            options = {"epsilon": EPSILON, "dropout": dropout}
+            return PreNormBlock(width, heads, units, causal=True, **options, rngs=rngs)
+
+        self.blocks = nnx.List([block() for _ in range(depth)])
         self.ln = layer_norm(width, EPSILON, rngs=rngs)
 
     @property

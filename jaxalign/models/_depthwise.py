@@ -70,8 +70,6 @@ def depthwise_convolution(
       >>> from jaxalign.models._depthwise import depthwise_convolution
       >>> depthwise_convolution(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0].tolist()
       [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
-
-    Source: ours.
     """
     return lax.platform_dependent(
         images,

@@ -22,8 +22,6 @@ class Activation(nnx.Module):
       >>> from jaxalign.models._layers import Activation
       >>> Activation(jax.nn.relu)(jnp.array([-1.0, 2.0])).tolist()
       [0.0, 2.0]
-
-    Source: ours.
     """
 
     def __init__(self, function: Callable[[Array], Array]):
@@ -52,7 +50,7 @@ class MaxPool(nnx.Module):
       >>> MaxPool(3, 2)(image).shape, MaxPool(3, 2, whole=True)(image).shape
       ((1, 2, 2, 2), (1, 3, 3, 2))
 
-    Source: ours, on flax.nnx.max_pool.
+    Source: flax.nnx.max_pool.
     """
 
     def __init__(self, size: int, stride: int, *, padding: int = 0, whole: bool = False):
@@ -156,8 +154,6 @@ def check_images(x: Array, channels: int, smallest: int = 1) -> None:
       Traceback (most recent call last):
       ValueError: images must be (n, h, w, 3), found (2, 3, 32, 32): channels come last, as by
         x.transpose(0, 2, 3, 1)
-
-    Source: ours.
     """
     if x.ndim != 4 or x.shape[-1] != channels:
         raise ValueError(

@@ -133,10 +133,9 @@ class ResNet(nnx.Module):
         self.channels = channels
         if stem == "imagenet":
             self.conv1 = convolution(channels, width, 7, stride=2, rngs=rngs)
-            self.maxpool = MaxPool(3, 2, padding=1)
         else:
             self.conv1 = convolution(channels, width, 3, rngs=rngs)
-            self.maxpool = None
+        self.maxpool = MaxPool(3, 2, padding=1) if stem == "imagenet" else None
         self.bn1 = batch_norm(width, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
         stages = []

@@ -27,8 +27,6 @@ def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | N
       >>> check_tokens(jnp.zeros((2, 600), int), vocabulary=30522, positions=512)
       Traceback (most recent call last):
       ValueError: tokens must have at most 512 positions, found 600: cut them, as by tokens[:, :512]
-
-    Source: ours.
     """
     if tokens.ndim != 2 or 0 in tokens.shape:
         remedy = "; give a batch, as by tokens[None]" if tokens.ndim == 1 else ""

@@ -14,9 +14,8 @@ from jaxalign.models._layers import GlobalAveragePool, MaxPool, check_images, co
 def test_max_pool_is_the_maximum_of_what_lies_inside_its_windows(
     rng, length, size, stride, padding, whole
 ):
-    images = -1 - rng.random((2, length, length + 1, 3)).astype(
-        np.float32
-    )  # negative: padding with zeros would win
+    # Negative: padding with zeros would win.
+    images = -1 - rng.random((2, length, length + 1, 3)).astype(np.float32)
 
     def starts(n):
         last = n + 2 * padding - size + (stride - 1 if whole else 0)
@@ -30,9 +29,8 @@ def test_max_pool_is_the_maximum_of_what_lies_inside_its_windows(
     expected = np.stack(
         [np.stack([window(i, j) for j in starts(length + 1)], 1) for i in starts(length)], 1
     )
-    np.testing.assert_array_equal(
-        MaxPool(size, stride, padding=padding, whole=whole)(images), expected
-    )
+    pool = MaxPool(size, stride, padding=padding, whole=whole)
+    np.testing.assert_array_equal(pool(jnp.asarray(images)), expected)
 
 
 def test_convolutions_are_padded_alike_on_every_side(rng):

@@ -56,8 +56,6 @@ def assign(
       >>> assign(model, tensors, rename=[(r"^head\.", "")])
       >>> model.kernel[...].tolist(), model.kernel[...].dtype
       ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype('float32'))
-
-    Source: ours.
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(f"model must be a flax.nnx module, found {type(model).__name__}")

@@ -44,5 +44,5 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
                 f"its array {entry.filename} of shape {shape} and dtype {dtype} "
                 f"needs {needed} bytes, found {there}"
             )
-        order = "F" if fortran else "C"
-        return native(np.frombuffer(file.read(), dtype)).reshape(shape, order=order)
+        flat = native(np.frombuffer(file.read(), dtype))
+        return flat.reshape(shape, order="F" if fortran else "C")

@@ -58,8 +58,6 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
       ...     _ = file.flush()
       ...     {name: (a.shape, a.dtype.name) for name, a in read(file.name).items()}
       {'fc.weight': ((2, 3), 'float16')}
-
-    Source: ours.
     """
     path = Path(path)
     if path.is_dir():

@@ -167,8 +167,8 @@ class StoredArray:
         content = type(raw).__name__
         if isinstance(raw, bytes | bytearray):
             if len(raw) == needed:
-                order = "F" if fortran else "C"
-                return native(np.frombuffer(raw, kind)).reshape(shape, order=order)
+                flat = native(np.frombuffer(raw, kind))
+                return flat.reshape(shape, order="F" if fortran else "C")
             content = f"{len(raw)} bytes"
         raise Refused(
             f"an array of shape {repr_of(shape)} and dtype {kind} "
