@@ -227,8 +227,8 @@ def _of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
     return Quadrature(spectrum, bidiagonal.alpha, bidiagonal.beta[1:], rounding)
 
 
-def _square(alpha: Float[Array, " m"], beta: Float[Array, " m"]) -> Float[Array, "m+1 m+1"]:
-    """L with the row of its coupling below and a column of zeros, whose singular value 0 is the
+def _square(alpha: Float[Array, " m"], beta: Float[Array, " m"]) -> Float[Array, "s s"]:
+    """L, s = m + 1, with the row of its coupling below and a column of zeros, whose singular value 0 is the
     node there.
     """
     return jnp.diag(jnp.append(alpha, 0)) + jnp.diag(beta, -1)

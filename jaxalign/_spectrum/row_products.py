@@ -47,9 +47,7 @@ def _on_host(
 def _traced(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
     n, d = features.shape
 
-    def run(
-        features: Array, targets: Array, weights: Array | None, basis: Basis | None
-    ) -> Float[Array, "d+2 d+1+k"]:
+    def run(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
         columns = [features, jnp.ones((n, 1), features.dtype), targets]
         if basis is not None:
             shifted = features.astype(jnp.float64) - basis.center

@@ -118,7 +118,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
 @jax.jit
 def _of_rows(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], weights: Float[Array, " n"] | None
-) -> Float[Array, "d+2 d+1+k"]:
+) -> Float[Array, "rows columns"]:
     rows = jnp.pad(features, ((0, 0), (1, 0)), constant_values=1)
     if weights is not None:
         root = jnp.sqrt(weights.astype(rows.dtype))[:, None]

@@ -50,7 +50,7 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     return Decomposition(sigma, coordinates, over(matmul(wide, right), sigma), right)
 
 
-def products(left: Sequence[Array], right: Sequence[Array] = ()) -> Float[Array, "a a+b"]:
+def products(left: Sequence[Array], right: Sequence[Array] = ()) -> Float[Array, "a c"]:
     """Aᵀ[A B] in float64 of A = [left...] and B = [right...], matrices of n rows each. BᵀB is not
     needed and not computed.
     """
