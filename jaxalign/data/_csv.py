@@ -70,6 +70,7 @@ def _read(path: Path) -> list[Line]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file")
     try:
+        # "sig" skips the byte order mark that spreadsheets write.
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             file.seek(0)
@@ -168,8 +169,8 @@ def _number(text: str, path: str | Path, line: int, column: str) -> float:
 
 
 def _bad(path: str | Path, line: int, column: str, text: str) -> ValueError:
-    found = repr(text) if text.strip() else "nothing"
+    content = repr(text) if text.strip() else "nothing"
     return ValueError(
         f"line {line}, column {column!r} of {path} must be a finite number (or a label), "
-        f"found {found}; fill or drop it"
+        f"found {content}; fill or drop it"
     )

@@ -101,17 +101,18 @@ def _find(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
-    wanted = ", ".join(
+    files = ", ".join(
         f"{part}-{kind}"
         for part in _FILES.values()
         for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
     raise FileNotFoundError(
-        f"{folder} has no {name} (nor {name}.gz); the folder must hold {wanted}, gzipped or not"
+        f"{folder} has no {name} (nor {name}.gz); the folder must hold {files}, gzipped or not"
     )
 
 
 def _read_embedded() -> dict[Part, tuple[np.ndarray, np.ndarray]]:
+    # From one reading: what was hashed is what is loaded.
     raw = EMBEDDED.read_bytes()
     sha256 = hashlib.sha256(raw).hexdigest()
     if sha256 != EMBEDDED_SHA256:

@@ -116,8 +116,8 @@ def image_folder(path: str | Path) -> ImageFolder:
         entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
     if len(folders) < 2:
-        found = ", ".join(folder.name for folder in folders) or "none"
-        raise ValueError(f"{path} must hold at least two subfolders, one per class, found {found}")
+        names = ", ".join(folder.name for folder in folders) or "none"
+        raise ValueError(f"{path} must hold at least two subfolders, one per class, found {names}")
     known = Image.registered_extensions()
     files = [
         sorted(file for file in folder.rglob("*") if _is_image(file, known)) for folder in folders
@@ -160,6 +160,7 @@ def crop_and_resize(
     Source: the evaluation of Tan, Le, EfficientNet (ICML 2019), with Pillow's interpolation.
     """
     require_image(image)
+    # Of an odd margin, the larger part is cut off at the top and at the left.
     height, width = image.shape[:2]
     side = max(1, round(share * min(height, width)))
     top = (height - side + 1) // 2
@@ -228,9 +229,9 @@ def squeezenet_pixels(
 def require_image(image: np.ndarray) -> None:
     """Raise unless the image is (h, w, 3) uint8; the message says how to convert it."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(
-            f"images must be numpy arrays of uint8, 0 to 255, found {found}; "
+            f"images must be numpy arrays of uint8, 0 to 255, found {kind}; "
             "scale and round them to bytes"
         )
     if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:

@@ -77,9 +77,9 @@ SCALINGS = (
 
 def scaled_channels(channels: int, factor: float) -> int:
     """The multiple of 8 nearest to channels × factor; the next one if that loses over a tenth."""
-    wanted = channels * factor
-    nearest = max(8, int(wanted + 4) // 8 * 8)
-    if nearest < 0.9 * wanted:
+    scaled = channels * factor
+    nearest = max(8, int(scaled + 4) // 8 * 8)
+    if nearest < 0.9 * scaled:
         nearest += 8
     return nearest
 
