@@ -53,8 +53,7 @@ def test_rows_reach_a_run_in_order_and_complete(run):
 
 def test_each_of_several_models_has_its_own_scalars(task):
     models = [task.model(seed) for seed in (3, 5, 8)]
-    monitor = task.monitor(models[0], defer=True)
-    _, history = task.fit(models, seed=(3, 5, 8), every=4, monitor=monitor)
+    _, history = task.fit(models, seed=(3, 5, 8), every=4)
     for i in range(3):
         alone = list(scalars(history.of(i)))
         for (step, values), (step_alone, values_alone) in zip(scalars(history), alone, strict=True):

@@ -42,7 +42,7 @@ CASES = {
 }
 
 
-FEW = {"strided", "mixed", "grouped"}
+FEW = {"strided", "mixed"}
 """The kinds that run always; the others are slow."""
 
 
@@ -147,7 +147,7 @@ def test_what_holds_no_convolution_is_the_same_program(rng):
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the kernel of XLA's CPU backend")
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("several", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several):
     images = jnp.asarray(rng.standard_normal((16, 8, 8, 1)), jnp.float32)
     labels = jnp.asarray(rng.integers(0, 2, 16))
@@ -175,18 +175,30 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
     )
 
 
-def test_one_model_or_several_or_a_mesh_train_alike(rng):
+@pytest.fixture
+def train(rng):
+    """``train(model, **settings)``: the losses of a CNN's first steps."""
     images = rng.standard_normal((32, 8, 8, 1)).astype(np.float32)
     labels = rng.integers(0, 2, 32)
 
-    def build(seed):
-        return CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
+    def losses(model, **settings):
+        settings = {"steps": 5, "batch_size": 8} | settings
+        return ja.fit(model, optax.adam(1e-2), images, labels, **settings)[1].loss
 
-    def train(model, **settings):
-        return ja.fit(model, optax.adam(1e-2), images, labels, steps=5, batch_size=8, **settings)[1]
+    return losses
 
-    alone = [train(build(seed), seed=seed).loss for seed in range(2)]
-    np.testing.assert_allclose(train([build(0), build(1)], seed=range(2)).loss.T, alone, rtol=1e-4)
-    if len(jax.devices()) >= 2:
-        mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
-        np.testing.assert_allclose(train(build(0), seed=0, mesh=mesh).loss, alone[0], rtol=1e-4)
+
+def small_cnn(seed):
+    return CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
+
+
+def test_one_model_or_several_train_alike(train):
+    alone = [train(small_cnn(seed), seed=seed) for seed in range(2)]
+    several = train([small_cnn(0), small_cnn(1)], seed=range(2))
+    np.testing.assert_allclose(several.T, alone, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_one_device_or_a_mesh_train_alike(train):
+    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+    np.testing.assert_allclose(train(small_cnn(0), mesh=mesh), train(small_cnn(0)), rtol=1e-4)

@@ -86,7 +86,8 @@ def test_models_over_devices(task, mesh, seed):
 @pytest.mark.parametrize("several", [False, True])
 def test_a_run_over_devices_goes_on_from_its_checkpoint(task, mesh, several, tmp_path):
     model = [task.model(s) for s in SEEDS] if several else task.model()
-    settings = {"seed": SEEDS if several else 0, "mesh": mesh}
+    settings = {"monitor": task.monitor(task.model()), "mesh": mesh}
+    settings["seed"] = SEEDS if several else 0
     _, whole = task.fit(model, **settings)
     kept = ja.Checkpoints(tmp_path, every=7)
 

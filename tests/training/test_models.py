@@ -127,6 +127,7 @@ def test_an_objective_of_ones_own_and_a_model_with_more_state_than_parameters(ta
         task.inputs,
         ja.encode_targets(targets),
         measures={"area": ja.alignment_area},
+        method="svd",
     )
     state, history = ja.fit(
         model, optax.adam(1e-2), task.inputs, targets, monitor=monitor, **settings

@@ -124,11 +124,8 @@ def test_it_trains_as_in_a_plain_loop(task, name):
     assert not np.allclose(history.loss, task.fit(task.model(), monitor=None)[1].loss)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["reduce_on_plateau"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("MultiSteps", "polyak_sgd")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_trains_batchnorm_and_dropout_alone_together_and_on_a_mesh(task, name):
     settings = {"monitor": None, "seed": 1}
     _, alone = task.fit(Noisy(5), OPTIMIZERS[name], **settings)
@@ -154,41 +151,43 @@ def test_it_trains_under_x64_and_goes_on_from_a_checkpoint(task, name, several, 
     assert (np.asarray(state.step) == 20).all()
 
 
-@pytest.mark.parametrize(
-    ("several", "mesh"),
-    [
-        (False, None),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(True, None), (False, 2)]),
-        pytest.param(True, 2, marks=pytest.mark.slow),
-    ],
-    ids=["one", "several", "one on a mesh", "several on a mesh"],
+LBFGS = optax.lbfgs(memory_size=3)
+BACKTRACKING = optax.chain(
+    optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=15)
 )
-def test_a_line_search_accepts_the_loss_that_is_logged_next(task, several, mesh):
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "several", "mesh"),
+    [
+        (BACKTRACKING, False, None),
+        *(
+            pytest.param(LBFGS, *place, marks=pytest.mark.slow)
+            for place in [(False, None), (True, None), (False, 2), (True, 2)]
+        ),
+    ],
+)
+def test_a_line_search_accepts_the_loss_that_is_logged_next(task, optimizer, several, mesh):
     """With all samples in each batch, what the line search found at the parameters that it moved to
-    is the next row's loss; and a step of lbfgs never goes up.
+    is the next row's loss; and a step never goes up.
     """
     models = [task.model(seed) for seed in SEEDS] if several else task.model()
     settings = {"monitor": None, "batch_size": 90, "steps": 10, "mesh": devices(mesh)}
-    state, history = task.fit(models, optax.lbfgs(memory_size=3), **settings)
+    state, history = task.fit(models, optimizer, **settings)
     accepted = optax.tree.get(state.optimizer, "value")
     np.testing.assert_allclose(accepted, history.loss[-1], rtol=1e-5)
     assert (np.diff(history.loss, axis=0) < 1e-6).all()
-    assert (history.loss[-1] < 0.7 * history.loss[0]).all()
+    assert (history.loss[-1] < 0.9 * history.loss[0]).all()
+    if optimizer is LBFGS:
+        assert (history.loss[-1] < 0.7 * history.loss[0]).all()
 
 
-@pytest.mark.parametrize(
-    ("several", "mesh"),
-    [
-        (False, None),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(True, None), (False, 2)]),
-        pytest.param(True, 2, marks=pytest.mark.slow),
-    ],
-    ids=["one", "several", "one on a mesh", "several on a mesh"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("several", "mesh"), [(False, None), (True, None), (False, 2), (True, 2)])
 def test_lbfgs_trains_batchnorm_and_dropout(task, several, mesh):
     models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
     settings = {"monitor": None, "mesh": devices(mesh)}
-    state, history = task.fit(models, optax.lbfgs(memory_size=3), **settings)
+    state, history = task.fit(models, LBFGS, **settings)
     assert np.isfinite(history.loss).all()
     assert (history.loss[-5:].mean(axis=0) < history.loss[:5].mean(axis=0)).all()
     assert not np.allclose(state.model["norm"]["mean"][...], 0)
