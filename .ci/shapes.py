@@ -3,8 +3,8 @@ what public functions return.
 
     PYTHONPATH=.ci pytest --jaxtyping-packages=jaxalign._core,...,shapes.checked
 
-What a public function is given is left to its own errors, which say more; and jax builds dataclasses
-of things that are not arrays when it maps over a tree.
+Arguments of public functions are left to their own errors, which say more. Fields of dataclasses
+are not checked, because jax fills them with other things than arrays when it maps over a tree.
 """
 
 from collections.abc import Callable

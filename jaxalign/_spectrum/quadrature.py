@@ -228,8 +228,8 @@ def _of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
 
 
 def _square(alpha: Float[Array, " m"], beta: Float[Array, " m"]) -> Float[Array, "s s"]:
-    """L, s = m + 1, with the row of its coupling below and a column of zeros, whose singular value 0 is the
-    node there.
+    """L with the row of its coupling below and a column of zeros, whose singular value 0 is the
+    node there; s = m + 1.
     """
     return jnp.diag(jnp.append(alpha, 0)) + jnp.diag(beta, -1)
 

@@ -1,3 +1,5 @@
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,23 +35,39 @@ def example(rng, n=20, d=5, k=2):
     return features, jnp.asarray(rng.standard_normal((n, k)), jnp.float32)
 
 
-@pytest.mark.parametrize("name", MEASURES)
-def test_under_jit_vmap_and_grad(rng, x64, name):
-    measure = MEASURES[name]
-    features, targets = example(rng)
+@cache
+def transformed(x64: bool) -> dict[str, dict]:
+    """All measures of one example in one program per transformation: {transformation: {measure:
+    value}}.
+    """
+    features, targets = example(np.random.default_rng(0))
 
     def whole(x):
-        return measure(ja.spectrum(ja.prepare(x), targets))
+        spectrum = ja.spectrum(ja.prepare(x), targets)
+        return {name: measure(spectrum) for name, measure in MEASURES.items()}
 
-    plain = whole(features)
+    def sums(x):
+        return {name: value.sum() for name, value in whole(x).items() if name != "aligned_rank"}
+
+    with jax.enable_x64(x64):
+        return {
+            "plain": whole(features),
+            "jit": jax.jit(whole)(features),
+            "vmap": jax.vmap(whole)(jnp.stack([features, features[::-1]])),
+            "grad": jax.jit(jax.jacrev(sums))(features),
+        }
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_under_jit_vmap_and_grad(x64, name):
+    values = {way: measures.get(name) for way, measures in transformed(x64).items()}
+    plain = values["plain"]
     assert plain.dtype == (jnp.int32 if name == "aligned_rank" else jnp.float32)
-    np.testing.assert_allclose(jax.jit(whole)(features), plain, rtol=1e-5)
-    np.testing.assert_allclose(
-        jax.vmap(whole)(jnp.stack([features, features[::-1]]))[0], plain, rtol=1e-5
-    )
+    np.testing.assert_allclose(values["jit"], plain, rtol=1e-5)
+    np.testing.assert_allclose(values["vmap"][0], plain, rtol=1e-5)
     if name != "aligned_rank":
-        gradient = jax.jit(jax.grad(lambda x: whole(x).sum()))(features)
-        assert np.isfinite(gradient).all()
+        assert values["grad"].shape == (20, 5)
+        assert np.isfinite(values["grad"]).all()
 
 
 def test_curve_at_one_threshold_is_alignment(rng):

@@ -82,7 +82,10 @@ def gradient_of_sum(features, targets, method):
 @pytest.mark.parametrize(
     "columns", [[1.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.3]], ids=["one", "sum", "weighted"]
 )
-@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize(
+    "weight",
+    ["area", *(pytest.param(name, marks=pytest.mark.slow) for name in list(WEIGHTS)[1:])],
+)
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_of_a_measure(rng, x64, case, weight, columns, method):
     features = CASES[case](rng)

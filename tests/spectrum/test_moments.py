@@ -74,6 +74,7 @@ def test_many_targets_cost_no_product_of_two_of_them(data, rng, reference):
             np.testing.assert_allclose(found.total, (targets**2).sum(axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(cuts=st.lists(st.integers(1, 47), max_size=6), seed=st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
@@ -92,11 +93,11 @@ def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
 
 
 def test_a_stream_keeps_full_precision_over_many_batches(rng):
-    """Ten thousand float32 sums of the same numbers would lose four digits."""
+    """Hundreds of float32 sums of the same numbers would lose several digits."""
     row = rng.standard_normal((1, 3)).astype(np.float32)
-    whole = ja.accumulate((row, np.ones((1, 1))) for _ in range(2000))
+    whole = ja.accumulate((row, np.ones((1, 1))) for _ in range(500))
     np.testing.assert_allclose(
-        whole.products[:3, :3], 2000 * row.astype(float).T @ row.astype(float), rtol=1e-12
+        whole.products[:3, :3], 500 * row.astype(float).T @ row.astype(float), rtol=1e-12
     )
 
 

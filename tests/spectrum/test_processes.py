@@ -36,7 +36,9 @@ def outcome(running: list[subprocess.Popen]) -> list[tuple[int, str]]:
             p.stdout.close()
 
 
-@pytest.mark.parametrize(("task", "answers"), [("stream", 2), ("mesh", 3)])
+@pytest.mark.parametrize(
+    ("task", "answers"), [("stream", 2), pytest.param("mesh", 3, marks=pytest.mark.slow)]
+)
 def test_processes_agree_with_one(task, answers):
     for status, output in outcome(start(task)):
         assert status == 0, output[-2000:]

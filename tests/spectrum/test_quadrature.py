@@ -27,6 +27,7 @@ def exact_curve(features, targets, thresholds):
     return np.stack([energy[sigma >= tau].sum(axis=0) for tau in thresholds]), sigma
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from(sorted(SPECTRA)),
     shape=st.sampled_from([(40, 12), (12, 40)]),

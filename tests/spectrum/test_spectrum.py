@@ -64,6 +64,7 @@ def test_it_computes_in_float64_with_the_flag_off(rng, matrix_of):
         assert abs(found[-1] / exact[-1] - 1) < 1e-4
 
 
+@pytest.mark.slow
 @given(
     n=st.integers(1, 30),
     sigma=st.lists(st.sampled_from([0.0, 1e-3, 0.5, 1.0, 1.0, 2.0, 30.0]), min_size=1, max_size=12),

@@ -57,6 +57,7 @@ def test_its_products_are_those_of_the_rows(data, rng, k):
     assert float(held.weight) == pytest.approx(48, rel=1e-5)
 
 
+@pytest.mark.slow
 @given(
     cuts=st.lists(st.sampled_from([1, 5, 20, 33, 47]), max_size=4),
     seed=st.integers(0, 99),
