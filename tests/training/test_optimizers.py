@@ -19,17 +19,21 @@ OPTIMIZERS = {
     "reduce_on_plateau": optax.chain(optax.sgd(0.5), PLATEAU),
     "polyak_sgd": optax.polyak_sgd(max_learning_rate=1.0),
 }
+LBFGS = optax.lbfgs(memory_size=3)
+BACKTRACKING = optax.chain(
+    optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=15)
+)
 SEEDS = (3, 5)
 
 
 class Noisy(nnx.Module):
     """BatchNorm and dropout: the loss depends on more than parameters, and changes more."""
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, dropout: float = 0.5):
         rngs = nnx.Rngs(seed)
         self.hidden = nnx.Linear(6, 8, rngs=rngs)
         self.norm = nnx.BatchNorm(8, rngs=rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout, rngs=rngs)
         self.out = nnx.Linear(8, 1, rngs=rngs)
 
     def __call__(self, x):
@@ -138,8 +142,8 @@ def test_it_trains_batchnorm_and_dropout_alone_together_and_on_a_mesh(task, name
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*OPTIMIZERS, "lbfgs"])
 @pytest.mark.parametrize("several", [False, True])
-def test_it_trains_under_x64_and_goes_on_from_a_checkpoint(task, name, several, tmp_path):
-    optimizer = OPTIMIZERS.get(name) or optax.lbfgs(memory_size=3)
+def test_it_goes_on_from_a_checkpoint(task, name, several, tmp_path):
+    optimizer = OPTIMIZERS.get(name, LBFGS)
     models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
     settings = {"monitor": None, "mesh": devices(2) if several else None}
     _, whole = task.fit(models, optimizer, **settings)
@@ -149,12 +153,6 @@ def test_it_trains_under_x64_and_goes_on_from_a_checkpoint(task, name, several, 
     assert rest.step[0] == 14
     np.testing.assert_array_equal(rest.loss, whole.loss[14:])
     assert (np.asarray(state.step) == 20).all()
-
-
-LBFGS = optax.lbfgs(memory_size=3)
-BACKTRACKING = optax.chain(
-    optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=15)
-)
 
 
 @pytest.mark.parametrize(
@@ -185,11 +183,10 @@ def test_a_line_search_accepts_the_loss_that_is_logged_next(task, optimizer, sev
 @pytest.mark.slow
 @pytest.mark.parametrize(("several", "mesh"), [(False, None), (True, None), (False, 2), (True, 2)])
 def test_lbfgs_trains_batchnorm_and_dropout(task, several, mesh):
-    models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
-    settings = {"monitor": None, "mesh": devices(mesh)}
+    models = [Noisy(seed, 0.1) for seed in SEEDS] if several else Noisy(dropout=0.1)
+    settings = {"monitor": None, "batch_size": 90, "mesh": devices(mesh)}
     state, history = task.fit(models, LBFGS, **settings)
-    assert np.isfinite(history.loss).all()
-    assert (history.loss[-5:].mean(axis=0) < history.loss[:5].mean(axis=0)).all()
+    assert (history.loss[-5:].mean(axis=0) < 0.8 * history.loss[:2].mean(axis=0)).all()
     assert not np.allclose(state.model["norm"]["mean"][...], 0)
     # One count a step: the search for a step size draws no random numbers of its own.
     counts = jax.tree.leaves(nnx.filter_state(state.model, nnx.RngCount))
