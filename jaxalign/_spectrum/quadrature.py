@@ -240,9 +240,11 @@ def _bounds(
 ) -> tuple[Float[Array, "t k"], Float[Array, "t k"]]:
     dtype = quadrature.spectrum.total.dtype
 
+    slack = 4 * float(jnp.finfo(dtype).eps)
+
     def run(*arguments: Array) -> tuple[Array, Array]:
-        wide = [x.astype(jnp.float64) for x in arguments]
-        lower, upper = curve_bounds(*wide, slack=4 * float(jnp.finfo(dtype).eps))
+        alpha, beta, rounding, total, tau = (x.astype(jnp.float64) for x in arguments)
+        lower, upper = curve_bounds(alpha, beta, rounding, total, tau, slack)
         return lower.astype(dtype), upper.astype(dtype)
 
     return float64_inside(run)(

@@ -9,6 +9,10 @@ import pytest
 import jaxalign as ja
 from jaxalign.alignment import spectrum_and_null
 
+X64_IS_SLOW = pytest.mark.parametrize(
+    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"], indirect=True
+)
+
 TAU = [-1.0, 0.0, 0.3, 1.0, 2.5, 50.0]
 
 
@@ -205,6 +209,7 @@ def test_sums_that_cannot_be_permuted_are_explained(rng):
 
 
 @pytest.mark.parametrize("transformed", [False, True], ids=["plain", "jit of vmap"])
+@X64_IS_SLOW
 def test_permuted_curves_have_that_mean_under_every_transformation(rng, x64, transformed):
     features, targets = map(jnp.asarray, problem(rng))
     tau, key = jnp.array(TAU, jnp.float32), jax.random.key(1)
@@ -286,6 +291,7 @@ def test_p_values_are_uniform_by_chance_and_small_where_labels_are_in_the_featur
     assert (aligned[:, 1] <= 0.02).all()
 
 
+@X64_IS_SLOW
 def test_bootstrap_draws_are_curves_of_repeated_folds(rng, x64):
     """Two folds of three rows: every draw is one of the four samples that can be drawn, in their
     shares.
@@ -313,6 +319,7 @@ def test_bootstrap_draws_are_curves_of_repeated_folds(rng, x64):
         assert (np.abs(is_one.mean(axis=1) - [0.25, 0.5, 0.25]) < 4 * 0.5 / 300**0.5).all()
 
 
+@X64_IS_SLOW
 def test_bootstrap_under_jit_and_vmap(rng, x64):
     folds, tau = folded(*problem(rng), 6), jnp.array(TAU, jnp.float32)
     keys = jax.random.split(jax.random.key(3), 2)

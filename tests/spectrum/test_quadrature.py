@@ -7,6 +7,10 @@ from hypothesis import strategies as st
 
 import jaxalign as ja
 
+X64_IS_SLOW = pytest.mark.parametrize(
+    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"], indirect=True
+)
+
 SPECTRA = {
     "random": lambda rng, r: np.abs(rng.standard_normal(r)) * 5,
     "clustered": lambda rng, r: rng.choice([9.0, 5.0, 1.0], r),
@@ -179,6 +183,7 @@ def test_matrix_free_products_give_the_same(rng):
     assert (exact <= upper).all()
 
 
+@X64_IS_SLOW
 def test_through_every_transformation(rng, x64):
     batch = jnp.asarray(rng.standard_normal((3, 30, 8)), jnp.float32)
     targets = jnp.asarray(rng.standard_normal((30, 2)), jnp.float32)

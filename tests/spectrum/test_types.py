@@ -13,6 +13,10 @@ import pytest
 import jaxalign as ja
 from jaxalign._spectrum.types import ROUTE_NAMES
 
+X64_IS_SLOW = pytest.mark.parametrize(
+    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"], indirect=True
+)
+
 METHODS = ["moments", "refined", "triangular", "svd"]
 
 
@@ -101,6 +105,7 @@ def test_two_routes_in_one_program(data, x64, pair):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@X64_IS_SLOW
 def test_cotangents_of_counts_are_float0(data, x64, method):
     """Counts pass through a gradient that other leaves are part of, also as inputs of the function
     that is differentiated.
