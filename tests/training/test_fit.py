@@ -8,9 +8,6 @@ from flax import nnx
 import jaxalign as ja
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification
-from jaxalign.training._batches import schedule
-from jaxalign.training._chunk import compiled, of_one
-from jaxalign.training._state import Data, PerModel, Recipe
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import jaxalign as ja
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification
 from jaxalign.training._batches import schedule
-from jaxalign.training._chunk import Data, PerModel, Recipe, compiled, of_one
+from jaxalign.training._chunk import compiled, of_one
+from jaxalign.training._state import Data, PerModel, Recipe
 
 NOTHING = PerModel(None, {})
 AREA = {"area": ja.alignment_area}
