@@ -39,11 +39,11 @@ def solve_on_host(
 ) -> Spectrum:
     """``solve`` by a route of ``host.ROUTES``: a Spectrum whose leaves are numpy arrays."""
     result = host.decompose(features, targets, route, centered=centered)
-    kept = significant(result.singular_values, features.dtype, max(features.shape), route)
+    in_span = significant(result.singular_values, features.dtype, max(features.shape), route)
     return label_spectrum(
         result.singular_values,
         result.coordinates,
-        kept,
+        in_span,
         result.total,
         num_samples=len(features),
         route=route,
@@ -54,7 +54,7 @@ def solve_on_host(
 def label_spectrum(
     sigma: Any,
     coordinates: Any,
-    kept: Any,
+    in_span: Any,
     total: Any,
     *,
     num_samples: Any,
@@ -66,20 +66,20 @@ def label_spectrum(
     Args:
       sigma: (r,) σ.
       coordinates: (r, k) UᵀY.
-      kept: (r,) which directions are in the column space, as ``significant`` says.
+      in_span: (r,) which directions are in the column space, as ``significant`` says.
       total: (k,) ‖y‖².
       num_samples: n.
       route: by name.
       dtype: of the features.
     """
     xp = sigma.__array_namespace__()
-    energy = xp.where(kept[:, None], coordinates**2, 0)
+    energy = xp.where(in_span[:, None], coordinates**2, 0)
     return Spectrum(
         singular_values=sigma.astype(dtype),
         energy=energy.astype(dtype),
         total=total.astype(dtype),
         num_samples=xp.asarray(num_samples).astype(np.int32),
-        rank=xp.sum(kept, dtype=np.int32),
+        rank=xp.sum(in_span, dtype=np.int32),
         route=xp.asarray(ROUTE_NAMES.index(route), dtype=np.int32),
         dtype=np.dtype(dtype).name,
     )
@@ -140,11 +140,11 @@ def spectrum_of(
     """
 
     def run(features: Array, targets: Array, size: Array) -> Spectrum:
-        parts, kept, goal = _decompose(features, targets, size, route, centered)
+        parts, in_span, goal = _decompose(features, targets, size, route, centered)
         return label_spectrum(
             parts.singular_values,
             parts.coordinates,
-            kept,
+            in_span,
             jnp.sum(goal**2, axis=0),
             num_samples=len(features),
             route=route,
@@ -175,11 +175,11 @@ def _pulled_back(
     route: str, centered: bool, arguments: tuple, bars: tuple[Array, Array, Array]
 ) -> tuple[Array, Array]:
     def run(features, targets, size, *bars):
-        parts, kept, goal = _decompose(features, targets, size, route, centered)
+        parts, in_span, goal = _decompose(features, targets, size, route, centered)
         wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
         # The difference of cotangents of σ that are closer than this is mostly rounding.
         closeness = float(jnp.finfo(features.dtype).eps) ** 0.5
-        feature_bar, target_bar = pullback(parts, goal, kept, closeness, wide)
+        feature_bar, target_bar = pullback(parts, goal, in_span, closeness, wide)
         if centered:
             # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
             feature_bar = feature_bar - feature_bar.mean(axis=0)

@@ -127,10 +127,10 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
             coordinates = over(matmul(cross.T, right), sigma).T
         else:
             sigma, coordinates = refined.finish(gram, cross, basis.scale)[:2]
-        kept = significant(sigma, dtype, jnp.maximum(weight, d), route)
+        in_span = significant(sigma, dtype, jnp.maximum(weight, d), route)
         num_samples = jnp.round(weight)
         return label_spectrum(
-            sigma, coordinates, kept, total, num_samples=num_samples, route=route, dtype=dtype
+            sigma, coordinates, in_span, total, num_samples=num_samples, route=route, dtype=dtype
         )
 
     return float64_inside(run)(moments.products, basis)
@@ -148,11 +148,11 @@ def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
     coordinates = matmul(left.T, rows[:-1, d + 1 :])
     total = jnp.sum(rows[:, d + 1 :] ** 2, axis=0)
     num_samples = triangle.num_samples
-    kept = significant(sigma, factor.dtype, jnp.maximum(num_samples, d), "triangular")
+    in_span = significant(sigma, factor.dtype, jnp.maximum(num_samples, d), "triangular")
     return label_spectrum(
         sigma,
         coordinates,
-        kept,
+        in_span,
         total,
         num_samples=num_samples,
         route="triangular",

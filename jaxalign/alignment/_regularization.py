@@ -80,8 +80,8 @@ def label_alignment_loss(
     unlabelled data Φ̃ of another distribution, whose labels align as those of Φ do.
 
     Regression on Φ regularizes w along the directions in which y has little energy. The second term
-    removes that regularization; the third puts that of Φ̃ in its place. Add the loss to another one,
-    or minimize it alone by ``label_alignment_weights``. Singular vectors count as constants: the
+    removes that regularization; the third puts that of Φ̃ in its place. Add the loss to another, or
+    minimize it alone by ``label_alignment_weights``. Singular vectors count as constants: the
     gradient is with respect to w only.
 
     Args:
@@ -141,8 +141,8 @@ def label_alignment_weights(
         w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ)⁻¹ Φᵀy.
 
     Computed in float64, returned in the features' dtype. Along directions in which the unlabelled
-    data are weak, weights grow as 1/σ̃², so on raw images the exact minimizer classifies poorly. Use
-    features in which both distributions vary along the same directions, or take a few steps of
+    data are weak, weights grow as 1/σ̃², so on raw images the exact minimizer classifies poorly.
+    Use features in which both distributions vary along the same directions, or take a few steps of
     gradient descent on the loss instead.
 
     Args:
