@@ -29,7 +29,10 @@ def test_a_row_a_study_that_says_what_came_out_and_where_it_fails(tables, coins,
     for name in ("speed", "depth"):
         named = replace(coins, name=name, claim="Coins | notes are fair.")
         run(named, "small", tmp_path / name, environment=environment())
-    text = "before\n<!-- throughput -->\nold\n<!-- end of throughput -->\n<!-- claims -->\nold\n<!-- end of claims -->\nafter\n"
+    text = (
+        "before\n<!-- throughput -->\nold\n<!-- end of throughput -->\n"
+        "<!-- claims -->\nold\n<!-- end of claims -->\nafter\n"
+    )
     found = tables.readme(text, tmp_path / "none", tmp_path)
     assert tables.readme(found, tmp_path / "none", tmp_path) == found
     assert found.startswith("before\n")

@@ -35,8 +35,8 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
     gradient was taken at.
 
     Args:
-      measure: a function of the parameters as the optimizer knows them, such as a ``Monitor`` of a
-        model that has nothing but parameters, or ``lambda params: monitor({"params": params})`` for a
+      measure: a function of the parameters as the optimizer knows them: a ``Monitor`` of a model
+        that has nothing but parameters, or ``lambda params: monitor({"params": params})`` for a
         flax.linen module.
       every: measure before updates 0, every, 2·every, ...; in between the last records stay.
 

@@ -51,6 +51,7 @@ def test_same_seed_same_rows(undrawn, trained, small, tmp_path):
         assert (tmp_path / file).read_bytes() == (trained.folder / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_all_ten_classes_and_every_choice(small, tmp_path):
     folder = tmp_path / "run"
     choices = [
@@ -154,6 +155,7 @@ def test_without_out_every_run_gets_a_folder_of_its_own(undrawn, small, tmp_path
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["train-1", "train-2"]
 
 
+@pytest.mark.slow
 def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(small, tmp_path, capsys):
     many = ["--seeds", "2", "--learning-rate", "1e-2", "1e-3"]
     assert main(["train", *small, *CHEAP, *many, "--out", str(tmp_path)]) == 0
@@ -176,6 +178,7 @@ def test_seeds_and_step_sizes_are_one_program_and_a_folder_a_step_size(small, tm
     np.testing.assert_allclose(ja.read_history(alone).loss, history.loss[:, 1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_optimizers_are_one_program_and_each_trains_as_alone(undrawn, small, tmp_path, capsys):
     many = ["--optimizer", "sgd", "lion", "--learning-rate", "1e-2", "1e-3"]
     assert main(["train", *small, *CHEAP, *many, "--out", str(tmp_path)]) == 0
