@@ -25,7 +25,7 @@ from jaxalign.monitoring._settings import (
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, so that it can be jitted itself
 class BatchMonitor:
     """What is measured on each training batch, from the loss's own forward pass. A pytree.
 

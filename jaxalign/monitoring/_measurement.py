@@ -106,6 +106,11 @@ class Measurement:
                     now[measure_name] = layer.value(measure_name, measure)
             samples[name] = Sample(now, layer.kept() if waiting else None)
             previous = layer.features if self._needs_previous else None
+        if OUTPUTS in samples and self.asks_for("outputs"):
+            raise ValueError(
+                f"the model has a layer named {OUTPUTS!r}, under which measures of its outputs are "
+                "logged; tap other layers, or leave out monitoring.of_outputs"
+            )
         of_outputs = [(name, m) for name, m in self.measures if m.source == "outputs"]
         if of_outputs and outputs is not None:
             layer = Layer(self, OUTPUTS, outputs, targets, None, None)

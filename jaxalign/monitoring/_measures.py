@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -268,11 +269,17 @@ def logged(
       ValueError: it is no array of numbers, or does not fit the coordinates.
     """
     what = f"measure {name!r} of layer {layer!r}"
-    try:
-        value = measure.function(*arguments)
-    except Exception as error:
-        raise ValueError(f"{what} failed: {type(error).__name__}: {error}") from error
-    array = _as_numbers(value, what)
+    # Moments are float64 whatever the x64 flag says.
+    with jax.enable_x64(measure.source == "moments" or jax.config.jax_enable_x64):
+        try:
+            value = measure.function(*arguments)
+        except Exception as error:
+            raise ValueError(f"{what} failed: {type(error).__name__}: {error}") from error
+        array = _as_numbers(value, what)
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)  # float32 for float64, unless x64 is on
+    if array.dtype != dtype:
+        with jax.enable_x64(True):
+            array = array.astype(dtype)
     one_number = array.shape == (1,) and not measure.coordinates
     if measure.of_each_target and targets_as == "mean":
         array = array.mean(axis=-1)

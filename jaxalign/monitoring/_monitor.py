@@ -28,7 +28,7 @@ from jaxalign.monitoring._settings import (
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity, so that it can be jitted itself
 class Monitor:
     """What is measured on a fixed set: ``monitor(state) -> {layer: {measure: value}}``. A pytree.
 

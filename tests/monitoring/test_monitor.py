@@ -223,6 +223,30 @@ def test_each_wrapper_gives_what_it_says(task):
     np.testing.assert_allclose(logged["hidden_1"]["wider"], 16 / 6)
 
 
+@pytest.mark.parametrize("defer", [False, True], ids=["at once", "deferred"])
+def test_moments_are_float64_inside_a_measure(task, defer):
+    measures = {"trace": of_moments(lambda m: jnp.trace(m.products[: m.width, : m.width]) / 3)}
+    monitor = task.monitor(task.model(), measures=measures, defer=defer)
+    trace = jax.jit(monitor)(nnx.state(task.model()))["hidden_1"]["trace"]
+    assert trace.dtype == jnp.float32
+    np.testing.assert_allclose(trace, 40 / 3, rtol=1e-6)  # rows of length one
+
+
+def test_a_layer_with_the_name_of_the_outputs_is_refused():
+    class Model(nnx.Module):
+        def __init__(self, rngs):
+            self.outputs = nnx.Linear(3, 1, rngs=rngs)
+
+        def __call__(self, x):
+            return self.outputs(x)
+
+    model = Model(nnx.Rngs(0))
+    measures = {"mean": of_outputs(lambda outputs: outputs.mean())}
+    monitor = ja.monitor(ja.tap(model), np.eye(3), np.ones((3, 1)), measures=measures)
+    with pytest.raises(ValueError, match="the model has a layer named 'outputs'"):
+        monitor(nnx.state(model))
+
+
 def test_a_pair_with_the_start_needs_the_start(task):
     measures = {"moved": of_pair(lambda x, y: (x - y).sum(), reference="start")}
     with pytest.raises(ValueError, match=r"needs the state of step 0; pass monitor\.starting_from"):
