@@ -1,6 +1,7 @@
 """What a monitor can log of a layer: a function, and what of the layer it is given."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -270,7 +271,8 @@ def logged(
     """
     what = f"measure {name!r} of layer {layer!r}"
     # Moments are float64 whatever the x64 flag says.
-    with jax.enable_x64(measure.source == "moments" or jax.config.jax_enable_x64):
+    scope = jax.enable_x64(True) if measure.source == "moments" else nullcontext()
+    with scope:
         try:
             value = measure.function(*arguments)
         except Exception as error:
