@@ -50,13 +50,17 @@ def _curves(axes: Axes, table: DataFrame) -> None:
         of_seeds = table[table["layer"] == layer].groupby("tau")
         trained = of_seeds["trained"].agg(["min", "mean", "max"])
         tau = trained.index
-        axes.fill_between(tau, trained["min"], trained["max"], color=colour, alpha=0.2, linewidth=0)
-        axes.plot(tau, trained["mean"], color=colour, label=name, **line_style(layer))
+        # A(τ) is left-continuous: each value holds for the thresholds up to it.
+        band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0, "step": "pre"}
+        axes.fill_between(tau, trained["min"], trained["max"], **band)
+        style = {"color": colour, "drawstyle": "steps-pre", **line_style(layer)}
+        axes.plot(tau, trained["mean"], label=name, **style)
         if layer == LAYERS[-1]:
             untrained = of_seeds["untrained"].mean()
             chance = of_seeds["chance_trained"].mean()
-            axes.plot(tau, untrained, "-.", c=colour, lw=1.2, label=f"{name}, untrained")
-            axes.plot(tau, chance, ":", c=MUTED, lw=1.4, label=f"random targets in {name}")
+            thin: dict[str, Any] = {"drawstyle": "steps-pre"}
+            axes.plot(tau, untrained, "-.", c=colour, lw=1.2, label=f"{name}, untrained", **thin)
+            axes.plot(tau, chance, ":", c=MUTED, lw=1.4, label=f"random targets in {name}", **thin)
 
 
 def _published(axes: Axes, *, lines: bool) -> None:

@@ -65,12 +65,14 @@ def _curves(axes: Axes, cell: DataFrame, seen: float) -> None:
     thresholds, curves = mean_curves(cell)
     colours = colours_by_depth(list(cell["layer"].unique()))
     for curve, (layer, colour) in zip(curves, colours.items(), strict=True):
-        axes.plot(thresholds, curve, color=colour, **line_style(layer))
+        # A(τ) is left-continuous: each value holds for the thresholds up to it.
+        axes.plot(thresholds, curve, color=colour, drawstyle="steps-pre", **line_style(layer))
     axes.fill_between(
         thresholds,
         0,
         1.02,
         where=deeper_is_higher(curves[1:], seen),
+        step="pre",
         color=TRAINED,
         alpha=0.09,
         linewidth=0,
