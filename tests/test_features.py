@@ -237,3 +237,25 @@ def test_encode_targets_explains_strangers_and_traced_labels():
         ja.encode_targets([0, 1, 3], classes=(0, 1))
     with pytest.raises(ValueError, match="pass classes="):
         jax.jit(ja.encode_targets)(jnp.array([0, 1]))
+
+
+@pytest.mark.parametrize("reduce", ["flatten", "mean", "samples", "cls"])
+def test_prepare_is_its_two_halves(rng, x64, reduce):
+    x = rng.standard_normal((6, 3, 4)).astype(np.float32)
+    features = ja.pool(x, reduce=reduce)
+    assert features.dtype == jnp.float32
+    for bias in (True, False):
+        whole = ja.prepare(x, reduce=reduce, bias=bias)
+        np.testing.assert_array_equal(ja.unit_rows(features, bias=bias), whole)
+        np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)
+    raw = ja.prepare(x, reduce=reduce, bias=False, normalize=False)
+    np.testing.assert_array_equal(raw, features)
+
+
+def test_halves_refuse_what_they_cannot_use():
+    with pytest.raises(ValueError, match=r"features must be a matrix \(n, d\), found shape \(3,\)"):
+        ja.unit_rows(np.ones(3))
+    with pytest.raises(ValueError, match="features must be finite"):
+        ja.unit_rows([[1.0, np.nan]])
+    with pytest.raises(ValueError, match="reduce must be"):
+        ja.pool(np.ones((2, 2, 2)), reduce="middle")
