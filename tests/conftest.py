@@ -78,6 +78,24 @@ def reference():
     return solve
 
 
+@pytest.fixture(scope="session")
+def made():
+    """``made(σ, energy, total)``: a spectrum of one target, of full rank."""
+
+    def build(sigma, energy, total) -> ja.Spectrum:
+        return ja.Spectrum(
+            singular_values=jnp.array(sigma),
+            energy=jnp.array(energy)[:, None],
+            total=jnp.array([total]),
+            num_samples=jnp.array(len(sigma)),
+            rank=jnp.array(len(sigma)),
+            route=jnp.array(0),
+            dtype="float32",
+        )
+
+    return build
+
+
 @pytest.fixture
 def coins():
     """A made-up study that takes no time: coins fall on heads in half of the throws, but for a

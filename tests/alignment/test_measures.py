@@ -17,19 +17,6 @@ MEASURES = {
 }
 
 
-def made(sigma, energy, total) -> ja.Spectrum:
-    """A spectrum of one target, of full rank."""
-    return ja.Spectrum(
-        singular_values=jnp.array(sigma),
-        energy=jnp.array(energy)[:, None],
-        total=jnp.array([total]),
-        num_samples=jnp.array(len(sigma)),
-        rank=jnp.array(len(sigma)),
-        route=jnp.array(0),
-        dtype="float32",
-    )
-
-
 def example(rng, n=20, d=5, k=2):
     features = jnp.asarray(rng.standard_normal((n, d)), jnp.float32)
     return features, jnp.asarray(rng.standard_normal((n, k)), jnp.float32)
@@ -79,7 +66,7 @@ def test_curve_at_one_threshold_is_alignment(rng):
         np.testing.assert_array_equal(ja.alignment_curve(s, tau), value)
 
 
-def test_a_threshold_at_a_singular_value_counts_it():
+def test_a_threshold_at_a_singular_value_counts_it(made):
     s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     assert ja.alignment_curve(s, 2.0) == 3
     assert ja.alignment_curve(s, 1.0) == 7

@@ -8,19 +8,6 @@ import pytest
 import jaxalign as ja
 
 
-def made(sigma, energy, total) -> ja.Spectrum:
-    """A spectrum of one target, of full rank."""
-    return ja.Spectrum(
-        singular_values=jnp.array(sigma),
-        energy=jnp.array(energy)[:, None],
-        total=jnp.array([total]),
-        num_samples=jnp.array(len(sigma)),
-        rank=jnp.array(len(sigma)),
-        route=jnp.array(0),
-        dtype="float32",
-    )
-
-
 def example(rng, n=20, d=5, k=2):
     features = jnp.asarray(rng.standard_normal((n, d)), jnp.float32)
     return features, jnp.asarray(rng.standard_normal((n, k)), jnp.float32)
@@ -47,7 +34,7 @@ def test_predicted_convergence_is_that_of_gradient_descent(rng, share):
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6 * float(s.total.min()))
 
 
-def test_many_small_steps_keep_their_digits():
+def test_many_small_steps_keep_their_digits(made):
     s = made([1000.0, 1.0], [1.0, 1.0], 2.0)
     found = ja.predicted_convergence(s, [1, 10**6])
     np.testing.assert_allclose(
@@ -86,7 +73,7 @@ def test_nothing_is_learned_of_a_representation_of_zeros(rng):
         ([1], [0.1], "step_size must be a scalar, found shape"),
     ],
 )
-def test_steps_that_mean_nothing_are_explained(steps, step_size, message):
+def test_steps_that_mean_nothing_are_explained(made, steps, step_size, message):
     s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     with pytest.raises(ValueError, match=message):
         ja.predicted_convergence(s, steps, step_size=step_size)
