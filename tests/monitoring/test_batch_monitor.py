@@ -41,6 +41,7 @@ def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("defer", "every"), [(False, 4), (True, 1), (True, 3)])
 def test_batches_measured_now_and_then(task, defer, every):
     """Of 16 rows the first layer, 17 wide with the bias, is deferred as rows, the second one, 13
@@ -64,6 +65,7 @@ def test_batches_measured_now_and_then(task, defer, every):
         )
 
 
+@pytest.mark.slow
 def test_measuring_batches_of_several_models(task):
     models = [task.model(seed) for seed in (3, 5, 8)]
     monitor = ja.batch_monitor(ja.tap(models[0], "hidden_*"), encode, num_samples=16)

@@ -288,6 +288,7 @@ def test_bounds_of_a_quadrature_hold_the_curve(task):
     assert (exact["curve"] <= upper + 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defer", [False, True], ids=["at once", "deferred"])
 @pytest.mark.parametrize("reduce", ["flatten", "mean", "cls"])
 def test_maps_become_rows_as_asked(rng, defer, reduce):
@@ -310,6 +311,7 @@ def test_maps_become_rows_as_asked(rng, defer, reduce):
     np.testing.assert_allclose(records["input"]["area"], ja.alignment_area(flat)[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_several_targets_are_averaged(task):
     model = task.model()
     targets = jnp.asarray(np.random.default_rng(1).standard_normal((90, 3)), jnp.float32)

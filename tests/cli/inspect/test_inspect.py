@@ -113,6 +113,7 @@ def test_inspect_leaves_a_complete_folder_whose_numbers_are_those_of_the_library
     assert "head" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_measured_can_be_chosen(undrawn, mine, tmp_path, capsys):
     choices = [
         "--layers",
@@ -197,6 +198,7 @@ def test_a_linen_pair(undrawn, mine, table, tmp_path):
     assert len(read_inspection("run").inspection.layers) >= 3
 
 
+@pytest.mark.slow
 def test_image_files_of_any_size(undrawn, mine, tmp_path, capsys):
     rng = np.random.default_rng(0)
     for i in range(12):

@@ -247,6 +247,7 @@ def linen():
 """
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_trained_on_classes_by_name(undrawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODULE)
