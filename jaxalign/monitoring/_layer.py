@@ -18,7 +18,8 @@ from jaxalign._spectrum.sharded import sharded
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._nulls import with_null
-from jaxalign.monitoring._measures import Measure, logged
+from jaxalign.monitoring._logged import logged
+from jaxalign.monitoring._measures import Measure
 
 if TYPE_CHECKING:
     from jaxalign.monitoring._measurement import Measurement

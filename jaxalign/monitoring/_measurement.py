@@ -18,7 +18,8 @@ from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.monitoring._layer import Layer
-from jaxalign.monitoring._measures import Measure, TargetsAs, logged
+from jaxalign.monitoring._logged import logged
+from jaxalign.monitoring._measures import Measure, TargetsAs
 from jaxalign.monitoring._settings import Method, Pooling
 
 OUTPUTS = "outputs"
