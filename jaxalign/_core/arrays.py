@@ -59,7 +59,9 @@ def _read(x: Any) -> np.ndarray:
 
 def _stacked(x: list | tuple, name: str) -> np.ndarray | Array:
     """A nested list of numbers and arrays as one array."""
-    elements = [_element(value, name) for value in x]
+    if set(map(type, x)) <= {bool, int, float}:
+        return np.asarray(x)
+    elements = [as_numbers(value, name) for value in x]
     if any(isinstance(value, jax.core.Tracer) for value in elements):
         return jnp.stack([jnp.asarray(value) for value in elements])
     shapes = {getattr(value, "shape", ()) for value in elements}
@@ -71,18 +73,12 @@ def _stacked(x: list | tuple, name: str) -> np.ndarray | Array:
     return np.asarray(elements)
 
 
-def _element(value: Any, name: str) -> Any:
-    if isinstance(value, int | float | np.number):
-        return value
-    return as_numbers(value, name)
-
-
 def _unmasked(x: np.ma.MaskedArray, name: str) -> np.ndarray:
     masked = int(np.ma.count_masked(x))
     if masked > 0:
         raise ValueError(
-            f"{name} is a masked array with {masked} masked values; fill them with {name}.filled(), "
-            "or drop their rows"
+            f"{name} is a masked array with {masked} masked values; "
+            f"fill them with {name}.filled(), or drop their rows"
         )
     return np.asarray(x.data)
 
