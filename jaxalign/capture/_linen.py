@@ -12,6 +12,7 @@ import jax
 from flax.traverse_util import flatten_dict
 
 from jaxalign.capture._filters import Filters, captured, in_order, matches, require_all_found
+from jaxalign.capture._states import missing_variables, require_variables
 
 _COLLECTION = "intermediates"
 _SOWN = "jaxalign_activation"
@@ -25,6 +26,7 @@ def linen_forward(
     def forward(
         variables: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[Any, OrderedDict[str, Any]]:
+        require_variables(variables)
         # Names only: a traced value kept here would leak out of scan and remat.
         calls: list[str] = []
         layers: dict[str, nn.Module] = {}
@@ -46,9 +48,10 @@ def linen_forward(
             name: collection for name, collection in variables.items() if name != _COLLECTION
         }
         # Collections other than params are mutable, since BatchNorm and others may update them in
-        # training mode. The updates are dropped: tap is pure.
-        mutable = nn.DenyList("params")
-        with nn.intercept_methods(record):
+        # training mode. The updates are dropped: tap is pure. One that is missing is not: flax
+        # would fill it with initial values, and say nothing.
+        mutable = [name for name in without_intermediates if name != "params"] + [_COLLECTION]
+        with nn.intercept_methods(record), missing_variables(variables):
             output, updated = module.apply(without_intermediates, *args, mutable=mutable, **kwargs)
         sown = flatten_dict(updated.get(_COLLECTION, {}))
         values = {".".join(path[:-1]): sown[path] for path in sown if path[-1] == _SOWN}

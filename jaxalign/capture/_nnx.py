@@ -13,6 +13,7 @@ import jax
 from flax import nnx
 
 from jaxalign.capture._filters import Filters, captured, in_order, matches, require_all_found
+from jaxalign.capture._states import names_of, nnx_state
 
 
 class Activation(nnx.Intermediate):
@@ -27,13 +28,12 @@ def nnx_forward(
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
     require_all_found(filters, _layers(model), "are not layers of the model")
-    graph, _ = without_sown(model)
+    graph, variables = without_sown(model)
+    expected = names_of(variables)
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
-        # The state may be that of a model before its first call, or after it.
-        if isinstance(state, nnx.State):
-            state = nnx.filter_state(state, nnx.Not(nnx.Intermediate))
-        return record(nnx.merge(graph, state, copy=True), filters, at, *args, **kwargs)
+        arrays = nnx_state(state, expected)
+        return record(nnx.merge(graph, arrays, copy=True), filters, at, *args, **kwargs)
 
     return forward
 

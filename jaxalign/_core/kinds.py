@@ -1,0 +1,80 @@
+"""Checks of arguments that are no arrays, by what they are: the message names what to pass."""
+
+import operator
+from types import UnionType
+from typing import Any, get_args
+
+import jax
+import numpy as np
+from jax import Array
+
+LONG = 60
+"""So many characters of a value are shown in a message."""
+
+
+def found(value: Any) -> str:
+    """A value as messages of errors name it."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if value is None or isinstance(value, bool | np.bool_ | int | float | complex | str):
+        text = repr(value)
+        return text if len(text) <= LONG else f"{text[:LONG]}…"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    name = type(value).__name__
+    return f"a {name.removeprefix('builtin_').removesuffix('_or_method')}"
+
+
+def require_kind(value: Any, kinds: type | UnionType, name: str, remedy: str) -> None:
+    """Raise unless ``value`` is an instance of one of these.
+
+    Raises:
+      TypeError: it is none; the message ends with ``remedy``.
+    """
+    if not isinstance(value, kinds):
+        meant = " or ".join(kind.__name__ for kind in get_args(kinds) or (kinds,))
+        raise TypeError(f"{name} must be a {meant}, found {found(value)}; {remedy}")
+
+
+def require_function(value: Any, name: str, remedy: str) -> None:
+    """Raise unless ``value`` can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, found {found(value)}; {remedy}")
+
+
+def require_flag(value: Any, name: str) -> None:
+    """Raise unless ``value`` is True or False: every text is true, "no" too."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, found {found(value)}")
+
+
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number as an int, whoever's integer it is.
+
+    Raises:
+      TypeError: no whole number: a float, a boolean, an array of several, or one that is traced.
+      ValueError: below ``least``.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = None
+    if count is None or isinstance(value, bool):
+        remedy = ""
+        if isinstance(value, float | np.floating) and np.isfinite(value):
+            remedy = f"; pass {round(value)}"
+        raise TypeError(f"{name} must be a whole number, found {found(value)}{remedy}")
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, found {count}")
+    return count
+
+
+def require_key(key: Any) -> None:
+    """Raise unless ``key`` is one random key of jax, typed or of the older kind."""
+    is_array = isinstance(key, Array | np.ndarray)
+    is_typed = is_array and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    is_old = is_array and key.dtype == np.uint32 and key.ndim == 1
+    if not (is_old or (is_typed and key.ndim == 0)):
+        raise TypeError(f"key must be one key of jax, found {found(key)}; pass jax.random.key(0)")
