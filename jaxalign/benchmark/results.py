@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rich.table import Table
+from rich.text import Text
 
 from jaxalign.benchmark.problem import Shape
 from jaxalign.benchmark.race import Times
@@ -122,9 +123,9 @@ def table(result: Mapping[str, Any]) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    made.title = (
-        f"[bold]{result['shape']}[/] [dim]speed over {result['reference']}, time over GEMM, "
-        "error of σ_min, A(τ), area[/]"
+    made.title = Text(result["shape"], style="bold").append(
+        f" speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area",
+        style="not bold dim",
     )
     made.add_column(style="bold", no_wrap=True)
     for heading in columns:

@@ -1,4 +1,4 @@
-"""The entry point: subcommands from dataclasses, errors as one line, Ctrl-C as exit code 130.
+"""The entry point: subcommands from dataclasses, every error as one line, Ctrl-C as exit code 130.
 
 Only the options are imported here. A command's work, and jax with it, is imported when it runs, so
 that ``--help`` and ``--version`` are quick.
@@ -9,18 +9,21 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
+from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.show import Show, show
 from jaxalign.cli.study.options import Study
 from jaxalign.cli.train.options import Train
 
+DEBUG = "--debug"
+
 DESCRIPTION = """How much of the target lies along the top singular directions of each layer.
 
-`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command."""
+`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command. With
+--debug, before or after a command, an error shows its traceback."""
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -33,22 +36,44 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 1 bad input, 130 interrupted; 2 is tyro's,
-    for usage).
+    """Run one command; returns the exit status (0 done, 1 refused or failed, 130 interrupted; 2 is
+    tyro's, for usage).
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG in arguments
+    spell_what_cannot_be_shown()
+    try:
+        try:
+            return _run([argument for argument in arguments if argument != DEBUG])
+        finally:
+            # Here a reader that has gone is an error like others; at the exit it would be Python's.
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("jaxalign: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            discard_output()
+        if debug:
+            raise
+        print(f"jaxalign: {_message(error)}", file=sys.stderr)
+        return 1
+
+
+def _message(error: Exception) -> str:
+    """The message of an error; the kind, too, of one that refuses no input."""
+    if isinstance(error, ValueError | OSError):
+        return str(error)
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line} ({DEBUG} shows where)"
+
+
+def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(__version__)
         return 0
     command = tyro.cli(Command, prog="jaxalign", description=DESCRIPTION, args=arguments)
-    try:
-        return _run(command, Console())
-    except (ValueError, OSError) as error:
-        print(f"jaxalign: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(command: Command, console: Console) -> int:
+    console = command_console()
     # Each import takes seconds: jax, flax, and for pictures matplotlib.
     match command:
         case Train():

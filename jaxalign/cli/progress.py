@@ -42,10 +42,10 @@ def progress_bar(
     console: Console, *columns: ProgressColumn, width: int | None = None, **settings: Any
 ) -> Progress:
     """A bar with a description, how many of how many, the time taken and the time left; further
-    columns come last.
+    columns come last. Descriptions are no markup.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=width),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

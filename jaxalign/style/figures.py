@@ -45,6 +45,7 @@ STYLE: Any = {
     "text.color": INK,
     "lines.linewidth": 1.8,
     "legend.frameon": False,
+    "text.usetex": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "jaxalign",
 }
@@ -74,11 +75,3 @@ def depth_scale(figure: Figure, axes: Axes | Sequence[Axes]) -> None:
     bar.set_ticks([0, 1], labels=["first", "last"])
     bar.set_label("layer", labelpad=-14)
     bar.outline.set_visible(False)
-
-
-def plain_text(name: str) -> str:
-    """A name as matplotlib shows it unchanged: dollars are no mathematics, and it may begin with an
-    underscore, which would keep it out of legends.
-    """
-    text = name.replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text

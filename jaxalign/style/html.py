@@ -15,12 +15,14 @@ from jaxalign.style.figures import STYLE
 def render(package: str, template: str, **values: object) -> str:
     """Fill a template of a package, which may extend and import those of ``jaxalign.style``.
 
-    Every value is escaped, but for Markup.
+    Every value is escaped, but for Markup. Bytes of a file's name that are no text are written as
+    escapes, for a page is UTF-8.
 
     Raises:
       jinja2.UndefinedError: the template names a value that was not passed.
     """
-    return _environment(package).get_template(template).render(values)
+    page = _environment(package).get_template(template).render(values)
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def svg(figure: Figure) -> Markup:

@@ -36,11 +36,14 @@ def benchmark(config: Benchmark, console: Console) -> int:
     if device.platform == "cpu":
         lanes = _lanes(config.cores)
     console.print(
-        f"[bold]{device.kind}[/], {here['host']}: {', '.join(map(str, lanes))}", highlight=False
+        f"{device.kind}, {here['host']}: {', '.join(map(str, lanes))}",
+        style="bold",
+        highlight=False,
     )
     console.print(
-        f"[dim]float32 data of condition {CONDITION:g}, {TARGETS} targets; "
-        "a time is the median of its rounds[/]\n"
+        f"float32 data of condition {CONDITION:g}, {TARGETS} targets; "
+        "a time is the median of its rounds\n",
+        style="dim",
     )
     file = config.out / f"{re.sub(r'[^a-z0-9]+', '-', device.kind.lower())}-throughput.json"
     config.out.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from jaxalign.cli.environment import environment
 from jaxalign.cli.folders import next_free_folder
 from jaxalign.cli.inspect.options import Inspect
 from jaxalign.cli.progress import Lines, progress_bar
-from jaxalign.cli.subject.data import Batches
+from jaxalign.cli.subject.examples import Batches
 from jaxalign.cli.subject.subject import Subject, load_subject
 from jaxalign.inspection import Inspected, Inspection, inspect, notes, save
 from jaxalign.inspection._folder import FIGURES, PAGE, PICTURE, require_free
@@ -85,9 +85,9 @@ def _print(inspected: Inspected, console: Console) -> None:
     console.print()
     console.print(inspected_table(inspected))
     for note in inspected.config["notes"]:
-        console.print(f"\n[dim]{note}[/]", highlight=False)
+        console.print(f"\n{note}", style="dim", highlight=False)
     for warning in inspected.config["warnings"]:
-        console.print(f"\n[yellow]{warning}[/]", highlight=False)
+        console.print(f"\n{warning}", style="yellow", highlight=False)
 
 
 def _description(

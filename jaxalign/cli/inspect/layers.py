@@ -6,11 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxalign.cli.inspect.options import Layers
-from jaxalign.cli.subject.data import Examples
+from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.subject import load_subject
 from jaxalign.inspection import LayerPlan, Plan, plan
 from jaxalign.inspection._plan import readable
 from jaxalign.report.inspection.terminal import shown_shape
+from jaxalign.style.names import in_terminal, printable
 
 LARGE = 2**30
 """Sums over a GiB are marked: d × d of them take their time to solve, too."""
@@ -31,19 +32,20 @@ def layers(config: Layers, console: Console) -> int:
     text = f": inputs (n, {', '.join(map(str, shape.shape[1:]))}) {shape.dtype}"
     if len(dtypes) == 1:
         text += f", layers {min(dtypes)}"
-    console.print(f"[bold]{subject.loaded.name}[/]{text}", highlight=False, soft_wrap=True)
+    console.print(Text(subject.loaded.name, style="bold") + Text(text), soft_wrap=True)
     console.print(
-        "[dim]d: columns of Φ, the bias among them; memory: of d × d sums; "
-        "rows: positions per sample[/]\n"
+        "d: columns of Φ, the bias among them; memory: of d × d sums; rows: positions per sample\n",
+        style="dim",
     )
     console.print(_table(plans, targets, with_dtypes=len(dtypes) > 1))
     for name, reason in by_mean.left_out.items():
-        console.print(Text(f"{name} is left out: {reason}", style="dim"))
+        console.print(f"{printable(name)} is left out: {reason}", style="dim")
     if any(layer.memory(targets) > LARGE for layer in plans["flatten"].layers.values()):
         console.print(
-            "\n[yellow]Marked maps are too wide to flatten[/]: take their mean, their positions as "
+            "\nMarked maps are too wide to flatten: take their mean, their positions as "
             "samples, or, with fewer images than features, jaxalign.spectrum of the activations "
             "themselves, which needs n × n.",
+            style="yellow",
             highlight=False,
         )
     return 0
@@ -58,13 +60,13 @@ def _table(plans: dict[str, Plan], targets: int, *, with_dtypes: bool) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, layer in plans["mean"].layers.items():
         flat = plans["flatten"].layers[name]
-        cells = [shown_shape(layer.shape)]
+        cells: list[str | Text] = [shown_shape(layer.shape)]
         if with_dtypes:
             cells.append(layer.dtype)
         for one in (layer, flat):
             cells += [f"{one.width:,}", _memory(one, targets)]
         positions = plans["samples"].layers[name].positions
-        table.add_row(Text(name), *cells, f"{positions:,}")
+        table.add_row(in_terminal(name), *cells, f"{positions:,}")
     return table
 
 
@@ -74,6 +76,6 @@ def _blank(shape: tuple[int, ...]) -> Examples:
     return Examples(inputs, np.arange(2), np.ones((2, 1), np.float32), (), "a shape")
 
 
-def _memory(layer: LayerPlan, targets: int) -> str:
+def _memory(layer: LayerPlan, targets: int) -> Text:
     memory = layer.memory(targets)
-    return f"[yellow]{readable(memory)}[/]" if memory > LARGE else readable(memory)
+    return Text(readable(memory), style="yellow" if memory > LARGE else "")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import TextColumn
 from rich.table import Column
 
@@ -134,13 +133,13 @@ def _progress(console: Console, name: str) -> Iterator[Callable[[int, int, Cell]
         yield print_line
         return
     column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    cell_column = TextColumn("{task.fields[cell]}", table_column=column)
+    cell_column = TextColumn("{task.fields[cell]}", table_column=column, markup=False)
     with progress_bar(console, cell_column, width=24, expand=True) as bar:
 
         def move(done: int, cells: int, cell: Cell) -> None:
             if not bar.tasks:
-                bar.add_task(f"[bold]{name}", total=cells, completed=done, cell="")
-            bar.update(bar.tasks[0].id, completed=done, cell=escape(in_words(cell)))
+                bar.add_task(name, total=cells, completed=done, cell="")
+            bar.update(bar.tasks[0].id, completed=done, cell=in_words(cell))
 
         yield move
         for task in bar.tasks:

@@ -11,9 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from jaxalign.cli.progress import Lines, progress_bar
 from jaxalign.runs import History
+from jaxalign.style.names import in_terminal, printable
 
 LINES = 10
 """Lines of a run where there is no terminal, beside the first."""
@@ -37,7 +39,7 @@ class TrainingDisplay:
         self._limit = math.sqrt(monitor_size)
         self._stopping = stopping
         self._lines = Lines(steps, LINES)
-        self._progress = progress_bar(console, TextColumn("{task.fields[speed]}"))
+        self._progress = progress_bar(console, TextColumn("{task.fields[speed]}", markup=False))
         self._task = self._progress.add_task("step", total=steps, speed="compiling …")
         self._last: History | None = None
         self._untrained: dict[str, float] = {}
@@ -74,7 +76,9 @@ class TrainingDisplay:
 
     def _line(self, part: History, step: int) -> str:
         text = f"step {step}/{self._steps}  loss {median(part.loss[-1]):.4f}"
-        measured = "  ".join(f"{name} {area:.2f}" for name, area in areas(part, -1).items())
+        measured = "  ".join(
+            f"{printable(name)} {area:.2f}" for name, area in areas(part, -1).items()
+        )
         return f"{text}  area/‖y‖²: {measured}" if measured else text
 
     def _render(self) -> Group:
@@ -82,7 +86,8 @@ class TrainingDisplay:
         if self._last is not None:
             shown += [self._numbers(self._last), self._areas(self._last)]
         if self._stopping.is_set():
-            shown.append("[yellow]stopping after this chunk (Ctrl-C again to stop at once) …[/]")
+            stopping = "stopping after this chunk (Ctrl-C again to stop at once) …"
+            shown.append(Text(stopping, style="yellow"))
         return Group(*shown)
 
     def _measure_speed(self, step: int) -> None:
@@ -102,14 +107,14 @@ class TrainingDisplay:
             return ""
         return f"{self.steps_per_second:.0f} step/s"
 
-    def _numbers(self, part: History) -> str:
-        metrics = "   ".join(
-            f"{name} [bold]{median(values.mean(axis=0)):.3f}[/]"
-            for name, values in part.metrics.items()
-        )
-        loss = median(part.loss.mean(axis=0))
-        steps = len(part.step)
-        return f"loss [bold]{loss:.4f}[/]   {metrics}   [dim]means of the last {steps} steps[/]"
+    def _numbers(self, part: History) -> Text:
+        numbers = {"loss": f"{median(part.loss.mean(axis=0)):.4f}"}
+        for name, values in part.metrics.items():
+            numbers[name] = f"{median(values.mean(axis=0)):.3f}"
+        text = Text()
+        for name, number in numbers.items():
+            text.append_text(in_terminal(name)).append(f" {number}   ", style="bold")
+        return text.append(f"means of the last {len(part.step)} steps", style="dim")
 
     def _areas(self, part: History) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -121,7 +126,7 @@ class TrainingDisplay:
             # A diverged layer has no bar.
             length = 0.0 if math.isnan(area) else area
             bar = Bar(self._limit, 0, length, color="magenta")
-            table.add_row(name, f"{area:.2f}", bar, f"{self._untrained[name]:.2f}")
+            table.add_row(in_terminal(name), f"{area:.2f}", bar, f"{self._untrained[name]:.2f}")
         return table
 
 

@@ -118,7 +118,7 @@ def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> 
         console.print()
         console.print(summary(summarized, config, read_result(run.folder)))
         for note in config["monitor"]["notes"]:
-            console.print(f"\n[dim]{note}[/]", highlight=False)
+            console.print(f"\n{note}", style="dim", highlight=False)
         summaries[run.variant] = summarized
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP

@@ -19,8 +19,8 @@ from jaxalign.style.figures import (
     colours_by_depth,
     depth_scale,
     line_style,
-    plain_text,
 )
+from jaxalign.style.names import in_figure
 
 TICKS = 26
 """So many names fit under an axis; of more layers every second or third is named."""
@@ -52,9 +52,9 @@ def _curves(axes: Axes, inspection: Inspection, headline: str) -> None:
     grid = inspection.thresholds(256)
     drawn = curves(inspection, grid)
     for name, colour in colours_by_depth(list(drawn)).items():
-        style = {"color": colour, "label": plain_text(name), **line_style(name)}
+        style = {"color": colour, "label": in_figure(name), **line_style(name)}
         axes.plot(grid, drawn[name].curve, drawstyle=STEPS, **style)
-    label = plain_text(f"{headline} by chance")
+    label = in_figure(f"{headline} by chance")
     axes.plot(grid, drawn[headline].null_curve, drawstyle=STEPS, label=label, **CHANCE)
     axes.set(
         title="Targets along directions with σ ≥ τ",
@@ -75,7 +75,7 @@ def _areas(axes: Axes, rows: Rows) -> None:
     axes.plot(place, [row.null_area for row in rows.values()], label="by chance", **CHANCE)
     axes.set(title="Area under the curve  ∫A dτ / ‖y‖²", ylim=(0, None))
     axes.grid(visible=False, axis="x")
-    _name_layers(axes, [plain_text(name) for name in rows])
+    _name_layers(axes, [in_figure(name) for name in rows])
     axes.legend(loc="best", fontsize=9)
 
 

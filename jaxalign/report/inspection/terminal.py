@@ -6,6 +6,7 @@ from rich.text import Text
 
 from jaxalign.inspection import Inspected, numbers
 from jaxalign.report.inspection.headline import Rows, last_layer, most_aligned
+from jaxalign.style.names import in_terminal
 
 
 def inspected_table(inspected: Inspected) -> Group:
@@ -23,15 +24,15 @@ def inspected_table(inspected: Inspected) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in rows.items():
         layer = inspection.layers[name]
-        shares = [f"{share:.3f}" for share in row.alignment]
-        shares[middle] = f"[bold]{shares[middle]}[/]"
+        shares = [Text(f"{share:.3f}") for share in row.alignment]
+        shares[middle].stylize("bold")
         table.add_row(
-            Text(name),
+            in_terminal(name),
             shown_shape(layer.shape),
             f"{layer.width:,}",
-            f"[bold]{row.area:.2f}[/]",
+            Text(f"{row.area:.2f}", style="bold"),
             *shares,
-            f"[dim]{row.null_alignment[middle]:.3f}[/]",
+            Text(f"{row.null_alignment[middle]:.3f}", style="dim"),
             f"{row.aligned_rank:,}",
         )
     meaning = (
@@ -39,11 +40,12 @@ def inspected_table(inspected: Inspected) -> Group:
         "of the targets; rank: directions that hold 90% of what the layer spans of the targets"
     )
     left_out = [
-        Text(f"{name} is left out: {why}", style="dim") for name, why in inspection.left_out.items()
+        in_terminal(f"{name} is left out: {why}", "dim")
+        for name, why in inspection.left_out.items()
     ]
-    title = Text(inspected.config["title"], style="bold")
-    subtitle = Text(inspected.config["subtitle"], style="dim")
-    below = [Text(_headline(rows)), Text(meaning, style="dim"), *left_out]
+    title = in_terminal(inspected.config["title"], "bold")
+    subtitle = in_terminal(inspected.config["subtitle"], "dim")
+    below = [in_terminal(_headline(rows)), Text(meaning, style="dim"), *left_out]
     return Group(title, subtitle, "", table, "", *below)
 
 

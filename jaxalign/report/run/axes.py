@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from jaxalign.report.run.summary import RunSummary
 from jaxalign.runs import History
 from jaxalign.statistics import Estimate
-from jaxalign.style.figures import NAMED, colours_by_depth, depth_scale, line_style, plain_text
+from jaxalign.style.figures import NAMED, colours_by_depth, depth_scale, line_style
+from jaxalign.style.names import in_figure
 
 COLUMNS = 3
 """So many panels are in a row, unless said otherwise."""
@@ -34,13 +35,13 @@ def layer_colours(run: RunSummary) -> dict[str, str]:
 
 def layer_line(run: RunSummary, name: str) -> dict[str, Any]:
     """The style of a layer's line, with its name for the legend."""
-    label = plain_text(run.own_name(name))
+    label = in_figure(run.own_name(name))
     return {"color": layer_colours(run)[name], "label": label, **line_style(name)}
 
 
 def titled(run: RunSummary, layer: str, title: str) -> str:
     """A title that names the layer's monitor, where there are several."""
-    return plain_text(": ".join(filter(None, [run.monitor_of(layer), title])))
+    return in_figure(": ".join(filter(None, [run.monitor_of(layer), title])))
 
 
 def draw(

@@ -22,7 +22,8 @@ from jaxalign.report.run.other_figures import measures_by_coordinate, measures_b
 from jaxalign.report.run.quantities import arrays, scalars
 from jaxalign.report.run.summary import RunSummary
 from jaxalign.runs import is_input
-from jaxalign.style.figures import CHANCE, STEPS, STYLE, line_style, plain_text
+from jaxalign.style.figures import CHANCE, STEPS, STYLE, line_style
+from jaxalign.style.names import in_figure
 
 LONG = 24  # characters of a layer's name, for the title of a small panel
 
@@ -77,7 +78,7 @@ def curve_by_layer(run: RunSummary) -> Figure:
         figure, drawn = panels(len(names), (3.1, 3.1), columns=4, shared=True)
         for axes, name in zip(drawn, names, strict=True):
             _curves(axes, run, name)
-            axes.set_title(plain_text(name), fontsize=8.5 if len(name) > LONG else 11)
+            axes.set_title(in_figure(name), fontsize=8.5 if len(name) > LONG else 11)
         drawn[0].set(xlim=(0, max(run.axis(name, "curve")[-1] for name in names)), ylim=(0, 1.02))
         drawn[0].yaxis.set_major_formatter(PercentFormatter(1))
         figure.supxlabel("threshold τ on the singular values", fontsize=10)
@@ -110,7 +111,7 @@ def threshold_heat_map(run: RunSummary) -> Figure:
         step_axis(axes, run.history)
         axes.grid(visible=False)
         axes.set(
-            title=f"{plain_text(name)}: targets along directions with σ ≥ τ  (white: half of them)",
+            title=f"{in_figure(name)}: targets along directions with σ ≥ τ  (white: half of them)",
             ylabel="threshold τ",
             ylim=(grid[0], grid[-1]),
         )
@@ -141,7 +142,7 @@ def _areas_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
 
 def _draw_chance(axes: Axes, run: RunSummary, layer: str, values: np.ndarray | None) -> None:
     if values is not None:
-        label = plain_text(f"{run.own_name(layer)} by chance")
+        label = in_figure(f"{run.own_name(layer)} by chance")
         axes.plot(run.history.measured, values, label=label, **CHANCE)
 
 

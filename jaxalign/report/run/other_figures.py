@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from jaxalign.report.run.axes import draw, layer_line, name_layers, panels, step_axis, titled
 from jaxalign.report.run.quantities import arrays, scalars
 from jaxalign.report.run.summary import RunSummary
-from jaxalign.style.figures import STYLE, plain_text
+from jaxalign.style.figures import STYLE
+from jaxalign.style.names import in_figure
 
 SIZE = (3.8, 3.2)
 
@@ -54,7 +55,7 @@ def measures_by_coordinate(run: RunSummary) -> Figure:
                 draw(axes, along, values.map(lambda rows: rows[0]), first)
                 draw(axes, along, values.map(lambda rows: rows[-1]), style)
             axes.set_title(titled(run, names[0], measure))
-            axes.set_xlabel(plain_text(axis))
+            axes.set_xlabel(in_figure(axis))
         name_layers(figure, drawn)
     return figure
 

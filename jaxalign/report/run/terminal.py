@@ -16,6 +16,7 @@ from jaxalign.report.run.quantities import (
     with_interval,
 )
 from jaxalign.report.run.summary import RunSummary
+from jaxalign.style.names import in_terminal
 
 DIGITS = {"share": ("{:.3f}", "{:.2f}"), "area": ("{:.2f}", "{:.1f}")}
 """How a value is written, and the ends of its interval."""
@@ -26,15 +27,15 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
     and the user's own measures below.
     """
     parts: list[RenderableType] = [
-        Text(config["title"], style="bold"),
-        Text(config["subtitle"], style="dim"),
+        in_terminal(config["title"], "bold"),
+        in_terminal(config["subtitle"], "dim"),
         Text(_state(run, config, result)),
     ]
     for names in run.monitors.values():
         if alignments := alignment_quantities(run, names):
             parts += ["", _alignment_table(run, alignments, names)]
     if headline := _headline(run):
-        parts += ["", Text(headline, style="dim")]
+        parts += ["", in_terminal(headline, "dim")]
     if others := other_quantities(run, run.history.layers):
         parts += ["", _table_of_others(others)]
     return Group(*parts)
@@ -56,7 +57,7 @@ def _alignment_table(run: RunSummary, quantities: list[Quantity], names: list[st
     for name in names:
         if run.shares[name]:
             cells = (cell for quantity in quantities for cell in _cells(quantity, name))
-            table.add_row(Text(name), *cells)
+            table.add_row(in_terminal(name), *cells)
     return table
 
 
@@ -114,9 +115,8 @@ def _table_of_others(quantities: list[Quantity]) -> Table:
             before, after = (
                 with_interval(end, plain_number) for end in (ends.untrained, ends.trained)
             )
-            table.add_row(
-                Text(heading), Text(layer), Text(before), Text("→"), Text(after, style="bold")
-            )
+            names = in_terminal(heading), in_terminal(layer)
+            table.add_row(*names, Text(before), "→", Text(after, style="bold"))
             heading = ""
     return table
 

@@ -1,0 +1,41 @@
+"""Names of layers, measures, classes and files, as figures and terminals show them unchanged."""
+
+from functools import cache
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties
+from rich.text import Text
+
+
+def printable(name: str) -> str:
+    """A name on one line: control characters are written as escapes."""
+    return "".join(c if c.isprintable() else _escape(c) for c in name)
+
+
+def in_terminal(name: str, style: str = "") -> Text:
+    """A name for rich, in which brackets are no markup."""
+    return Text(printable(name), style=style)
+
+
+def in_figure(name: str) -> str:
+    """A name for matplotlib, in which dollars are no mathematics.
+
+    It may begin with an underscore, which would keep it out of legends. Characters that the font
+    lacks are written as escapes: two boxes could not be told apart.
+    """
+    glyphs = _glyphs(tuple(matplotlib.rcParams["font.family"]))
+    text = "".join(c if ord(c) in glyphs else _escape(c) for c in printable(name))
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+@cache
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+    """The characters that fonts have."""
+    files = [font_manager.findfont(FontProperties(family=[family])) for family in families]
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
