@@ -66,7 +66,7 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
         model = nnx.merge_state(optax.apply_updates(parameters, updates), rest)
         return ja.TrainState(state.step + 1, model, moments), loss
 
-    recipe = Recipe(graph, optimizer, classification, steps=10**6)
+    recipe = Recipe(graph, optimizer, classification)
     starts = [recipe.start(nnx.state(network)) for network in networks]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
     jitted_step = jax.jit(step)
@@ -85,7 +85,7 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
     else:
         chunk = jax.jit(of_one(recipe))
         start = starts[0]
-    data = Data({}, inputs, labels)
+    data = Data({}, inputs, labels, steps=10**6)
 
     def fit() -> np.ndarray:
         _, (logged, _) = chunk(start, rows[:, None], PerModel(None, {}), data)

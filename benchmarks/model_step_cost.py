@@ -98,8 +98,8 @@ def batch_monitor(
 
 def trainer(case: Case, model: nnx.Module, monitor: ja.BatchMonitor | None) -> Callable[[], Any]:
     """A chunk of ``fit``: each call resumes where the last one stopped; returns what is logged."""
-    recipe = Recipe(nnx.graphdef(model), optax.adam(1e-3), classification, steps=10**6)
-    data = Data({} if monitor is None else {"batch": monitor}, *images(256))
+    recipe = Recipe(nnx.graphdef(model), optax.adam(1e-3), classification)
+    data = Data({} if monitor is None else {"batch": monitor}, *images(256), 10**6)
     chunk = jax.jit(of_one(recipe), donate_argnums=(0,))
     rows = np.random.default_rng(1).integers(0, 256, (case.steps, 1, case.batch))
     own = PerModel(None, {})

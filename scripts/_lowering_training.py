@@ -120,13 +120,13 @@ def fail(error: Exception):
 
 def recipe_of(chunk: ModuleType, problem: Problem):
     """How the model is trained."""
-    return _state.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification, steps=10)
+    return _state.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification)
 
 
 def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     state = recipe.start(nnx.state(problem.model))
-    data = _state.Data({"": monitor}, problem.inputs, problem.labels)
+    data = _state.Data({"": monitor}, problem.inputs, problem.labels, steps=10)
     run = partial(four_steps, chunk, chunk.of_one(recipe))
     return Case(name, run, (shapes(state), shapes(data)))
 
@@ -134,7 +134,7 @@ def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
 def two_models_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(nnx.state(problem.model)))
-    data = _state.Data({"": monitor}, problem.inputs, problem.labels)
+    data = _state.Data({"": monitor}, problem.inputs, problem.labels, steps=10)
     program = chunk.of_several(recipe, same_batches=True, hyperparameters=False)
     return Case(name, partial(four_steps, chunk, program), (shapes(state), shapes(data)))
 
@@ -144,7 +144,7 @@ def mesh_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
     recipe = recipe_of(chunk, problem)
     arrays = (recipe.start(nnx.state(problem.model)), problem.inputs, problem.labels)
     state, inputs, labels = jax.device_put(arrays, NamedSharding(mesh, P()))
-    data = _state.Data({"": monitor.over(mesh)}, inputs, labels)
+    data = _state.Data({"": monitor.over(mesh)}, inputs, labels, steps=10)
     program = chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
     arguments = (placed_shapes(state), placed_shapes(data))
     return Case(name, partial(four_steps, chunk, program), arguments)

@@ -1,8 +1,9 @@
 """What a run logged: in memory, in a folder, and in the services that show it."""
 
-from jaxalign.runs._folder import RunWriter, read_config, read_result
+from jaxalign.runs._folder import read_config, read_result
 from jaxalign.runs._history import History, is_input
 from jaxalign.runs._read import read_history
+from jaxalign.runs._run_writer import RunWriter
 from jaxalign.runs._writers import TensorBoardWriter, WandbWriter, Writer
 
 __all__ = [

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxalign.runs._folder import ROWS, measured_in, read_config
+from jaxalign.runs._folder import CONFIG, ROWS, measured_in, read_config
 from jaxalign.runs._history import History
-from jaxalign.runs._layout import Layout, layout_from
-from jaxalign.runs._rows import numbers, read_rows, scalars_of
+from jaxalign.runs._layout import ArrayFile, Layout, layout_from
+from jaxalign.runs._rows import Columns, numbers, read_rows, scalars_of
 
 
 def read_history(path: str | Path) -> History:
@@ -26,8 +26,9 @@ def read_history(path: str | Path) -> History:
 
     Raises:
       FileNotFoundError: the folder holds no run.
-      ValueError: a run of an older layout; a damaged row that is not the last one, or rows that are
-        not 0, 1, 2, ...
+      ValueError: config.json is damaged, of an older layout or no run's; a damaged row that is not
+        the last one, or rows that are not 0, 1, 2, ...; an array that is missing, cut or of another
+        shape.
 
     Example:
       >>> import tempfile
@@ -52,10 +53,16 @@ def read_history(path: str | Path) -> History:
     """
     folder = Path(path)
     measured = measured_in(read_config(folder), folder)
-    layout = layout_from(measured)
-    rows = read_rows(folder / ROWS)
-    measured_rows = [row for row in rows if "layers" in row]
-    models = () if measured["models"] is None else (measured["models"],)
+    try:
+        layout = layout_from(measured)
+        columns = _columns(measured, layout)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder / CONFIG} does not say in full what was measured ({error!r}); restore it"
+        ) from None
+    rows = read_rows(folder / ROWS, columns)
+    measured_rows = _measured_rows(rows, folder)
+    models = () if columns.models is None else (columns.models,)
 
     def column(name: str, dtype: str) -> np.ndarray:
         return numbers([row[name] for row in rows], dtype).reshape(len(rows), *models)
@@ -71,6 +78,28 @@ def read_history(path: str | Path) -> History:
     )
 
 
+def _columns(measured: Mapping[str, Any], layout: Layout) -> Columns:
+    scalars = {
+        layer: {name for name, column in layout.scalars.items() if layer in column.layers}
+        for layer in measured["layers"]
+    }
+    names = {"step", "loss", *measured["metrics"]}
+    dict(measured["totals"])
+    return Columns(names, scalars, measured["models"])
+
+
+def _measured_rows(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """The rows with measures: all, or every k-th."""
+    steps = [row["step"] for row in rows if "layers" in row]
+    every = steps[1] if len(steps) > 1 else len(rows)
+    if steps and steps != list(range(0, len(rows), every)):
+        raise ValueError(
+            f"{folder / ROWS} must have measures at every {every}-th step, found some missing: "
+            "rows were damaged"
+        )
+    return [rows[step] for step in steps]
+
+
 def _layers(
     folder: Path,
     measured: Mapping[str, Any],
@@ -83,9 +112,9 @@ def _layers(
     for name in measured["layers"]:
         layers[name] = scalars_of(rows, name, layout.scalars, models)
     for file, array in layout.arrays.items():
-        if not (folder / file).exists():  # nothing was measured yet
+        if not rows:  # nothing was measured yet
             continue
-        values = np.load(folder / file, mmap_mode="r")[: len(rows)]
+        values = _array(folder / file, array, len(rows))
         for i, name in enumerate(array.layers):
             own = values[:, i] if array.stacked else values
             layers[name][array.measure] = np.array(own, array.dtype)
@@ -94,6 +123,31 @@ def _layers(
         known = [measure for measure in order if measure in logged]
         layers[name] = OrderedDict((measure, logged[measure]) for measure in known or logged)
     return layers
+
+
+def _array(file: Path, array: ArrayFile, count: int) -> np.ndarray:
+    """The first rows of a file.
+
+    Raises:
+      ValueError: it is missing, cut, or not as config.json says.
+    """
+    try:
+        values = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{file} must hold {count} rows, and cannot be read ({error})") from None
+    layers = len(array.layers) if array.stacked else None
+    if (
+        values.ndim != len(array.dimensions)
+        or values.dtype != array.stored
+        or (layers is not None and values.shape[1] != layers)
+    ):
+        raise ValueError(
+            f"{file} must hold {array.dtype} with axes {', '.join(array.dimensions)} as {CONFIG} "
+            f"says, found {values.dtype} of shape {values.shape}"
+        )
+    if len(values) < count:
+        raise ValueError(f"{file} must hold {count} rows, found {len(values)}: it was cut")
+    return values[:count]
 
 
 def _coordinates(layout: Layout) -> dict[str, dict[str, dict[str, np.ndarray]]]:

@@ -26,6 +26,12 @@ class Schedule(NamedTuple):
     every: int
     length: int
 
+    def begins_chunk(self, step: int) -> bool:
+        """Whether a chunk begins at a step: there a longer run can go on, by the same program from
+        the same state.
+        """
+        return step % self.length == 0 and step <= self.steps
+
     def batches(self, seed: int, done: int) -> Iterator[np.ndarray]:
         """(length/every, every, batch_size) row numbers per chunk, from step ``done`` on."""
 
@@ -52,14 +58,16 @@ class Schedule(NamedTuple):
 
 
 def schedule(rows: int, batch_size: int, steps: int, every: int, chunk: int) -> Schedule:
-    """The Schedule whose chunks are at most about ``chunk`` steps long, as equal as possible.
+    """The Schedule whose chunks are at most about ``chunk`` steps long.
+
+    Their length depends on the number of steps only where one chunk holds the whole run: a run that
+    is extended later goes on with the chunks that a longer one would have had.
 
     Example:
       >>> from jaxalign.training._batches import schedule
-      >>> schedule(rows=90, batch_size=16, steps=20, every=1, chunk=8).length
-      7
+      >>> schedule(rows=90, batch_size=16, steps=20, every=3, chunk=8).length
+      6
     """
     every = min(every, steps + 1)
     measured = -(-(steps + 1) // every)
-    chunks = -(-measured // max(chunk // every, 1))
-    return Schedule(rows, batch_size, steps, every, -(-measured // chunks) * every)
+    return Schedule(rows, batch_size, steps, every, min(max(chunk // every, 1), measured) * every)

@@ -11,8 +11,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign._core.checks import require_finite
+from jaxalign._core.kinds import as_count, found, require_function, require_kind
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
+from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer
 from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
@@ -54,9 +56,9 @@ class Models(NamedTuple):
         seed = self.seeds[0] if self.same_batches else self.seeds
         return {"seed": seed, "models": self.number}
 
-    def recipe(self, optimizer: Optimizer, objective: Objective, steps: int) -> Recipe:
+    def recipe(self, optimizer: Optimizer, objective: Objective) -> Recipe:
         """What is trained and how."""
-        return Recipe(self.graph, optimizer, objective, steps)
+        return Recipe(self.graph, optimizer, objective)
 
     def start(self, recipe: Recipe) -> TrainState:
         """The state before the first update, in arrays of its own.
@@ -102,11 +104,14 @@ def checked_models(
     Raises:
       ValueError: none; of different structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them.
+      TypeError: no flax.nnx modules; seeds that are no whole numbers.
     """
-    several = not isinstance(model, nnx.Module)
-    modules = [model] if isinstance(model, nnx.Module) else list(model)
+    several = isinstance(model, list | tuple)
+    modules = list(model) if isinstance(model, list | tuple) else [model]
     if not modules:
         raise ValueError("model must be a module or a list of at least one, found an empty list")
+    for module in modules:
+        _require_module(module)
     split = [without_sown(module) for module in modules]
     graph = split[0][0]
     states = [state for _, state in split]
@@ -116,7 +121,7 @@ def checked_models(
                 f"models must differ in their arrays alone, "
                 f"but model {i} is built otherwise than model 0"
             )
-    seeds = np.atleast_1d(seed).tolist()
+    seeds = _checked_seeds(seed)
     if len(seeds) not in (1, len(modules)):
         raise ValueError(
             f"seed must be one number, or one for each of the {len(modules)} models, "
@@ -124,6 +129,25 @@ def checked_models(
         )
     _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
     return Models(graph, states, several, seeds, hyperparameters)
+
+
+def _require_module(module: Any) -> None:
+    """Raise unless this is a flax.nnx module that can be called."""
+    remedy = "build one, or update parameters in a loop of your own and measure them by observe"
+    if isinstance(module, type):
+        remedy = f"build it, as in {module.__name__}(..., rngs=nnx.Rngs(0))"
+    require_kind(module, nnx.Module, "model", remedy)
+    if not callable(module):
+        raise TypeError(
+            f"model must have a __call__, found {found(module)} without; "
+            "pass several models as a list"
+        )
+
+
+def _checked_seeds(seed: int | Sequence[int]) -> list[int]:
+    is_list = isinstance(seed, list | tuple | range) or getattr(seed, "ndim", 0) == 1
+    each: Any = seed if is_list else [seed]
+    return [as_count(one, "seed", least=0) for one in each]
 
 
 def _require_hyperparameters(
@@ -171,16 +195,34 @@ def checked_data(data: Any, labels: ArrayLike | None) -> tuple[Array, Array]:
     return inputs, answers
 
 
-def require_counts(rows: int, steps: int, every: int, batch_size: int, chunk: int) -> None:
-    """Raise for a count below 1, or a batch larger than the data."""
-    counts = {"steps": steps, "every": every, "batch_size": batch_size, "chunk": chunk}
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, found {value}")
-    if batch_size > rows:
+def checked_counts(
+    rows: int, steps: int, every: int, batch_size: int, chunk: int
+) -> tuple[int, int, int, int]:
+    """The same counts as ints.
+
+    Raises:
+      TypeError: no whole number.
+      ValueError: below 1; a batch larger than the data.
+    """
+    if as_count(batch_size, "batch_size") > rows:
         raise ValueError(
             f"batch_size must be at most the {rows} rows there are, found {batch_size}"
         )
+    return (
+        as_count(steps, "steps"),
+        as_count(every, "every"),
+        as_count(batch_size, "batch_size"),
+        as_count(chunk, "chunk"),
+    )
+
+
+def require_parts(objective: Any, callback: Any, checkpoints: Any) -> None:
+    """Raise for a part of a run that is of another kind."""
+    require_function(objective, "objective", "pass a function of (outputs, labels)")
+    if callback is not None:
+        require_function(callback, "callback", "pass a function of a History, as writer.write")
+    if checkpoints is not None:
+        require_kind(checkpoints, Checkpoints, "checkpoints", "pass Checkpoints(folder)")
 
 
 def checked_monitors(
@@ -202,7 +244,7 @@ def checked_monitors(
                 "monitor must be made by monitor(...) or batch_monitor(...), or be a dict of "
                 f"these, found a {type(one).__name__}"
             )
-        if isinstance(monitor, Mapping) and (not name or "/" in name):
+        if isinstance(monitor, Mapping) and (not name or "/" in str(name)):
             raise ValueError(
                 f"names of monitors must not be empty or hold '/', found {name!r}; "
                 "layers are logged as NAME/LAYER"

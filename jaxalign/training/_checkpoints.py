@@ -1,6 +1,7 @@
 """States from which a later process can resume, by orbax: each is whole on disk, or not there."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxalign._core.kinds import as_count
 from jaxalign._core.mesh import is_key
+from jaxalign.runs._place import local_folder
+from jaxalign.training._fingerprint import COMPUTED, Fingerprint, digest, name_of, named_arrays
 
-FORMAT = "named arrays"
+FORMAT = "named arrays with a fingerprint"
 """What checkpoints hold; one that says otherwise is of an older layout."""
+
+
+class DamagedCheckpointError(Exception):
+    """A checkpoint that cannot be read as it was saved."""
 
 
 class Checkpoints:
@@ -20,14 +28,21 @@ class Checkpoints:
 
     A run that was killed goes on from the newest checkpoint as if it had never stopped: on the same
     device its rows are, bit for bit, those of an unbroken run. Where the folder holds none, it
-    begins at step 0.
+    begins at step 0. If the newest checkpoint is damaged, it warns and goes on from the one before.
+
+    A checkpoint knows its run: ``fit`` refuses one of other data, initial weights, optimizer,
+    objective or settings. Only ``steps`` may grow: a finished run of N steps, called with M, goes
+    on to M, bit for bit as an unbroken run of M. It does so from the last beginning of a chunk up
+    to N, so the rows after that come a second time. A schedule that was made for N steps stays one
+    for N, and one that is made for M is another optimizer.
 
     Args:
-      folder: made when needed; with ``RunWriter`` a folder inside the run's.
+      folder: made when needed; with ``RunWriter`` a folder inside the run's. On a file system of
+        this machine: a bucket has to be mounted.
       every: save after so many steps, at the ends of chunks.
 
     Raises:
-      ValueError: every under 1.
+      ValueError: every under 1; a folder that is an address, as "gs://bucket/run".
 
     Example:
       >>> import tempfile
@@ -39,30 +54,38 @@ class Checkpoints:
       >>> x = np.random.default_rng(0).standard_normal((80, 6)).astype(np.float32)
       >>> labels = (x[:, 0] > 0).astype(int)
       >>> kept = ja.Checkpoints(tempfile.mkdtemp(), every=10)
-      >>> settings = {"steps": 40, "chunk": 10, "checkpoints": kept}
-      >>> _ = ja.fit(MLP(6, (8,), 1, rngs=nnx.Rngs(0)), optax.sgd(0.1), x, labels, **settings)
+      >>> settings = {"chunk": 10, "checkpoints": kept}
+      >>> model = MLP(6, (8,), 1, rngs=nnx.Rngs(0))
+      >>> _ = ja.fit(model, optax.sgd(0.1), x, labels, steps=35, **settings)
       >>> kept.steps()
-      [36, 40]
+      [30, 35]
+      >>> state, history = ja.fit(model, optax.sgd(0.1), x, labels, steps=45, **settings)
+      >>> history.step[0].item(), state.step.item()
+      (30, 45)
 
     Source: ours, on orbax.
     """
 
     def __init__(self, folder: str | Path, *, every: int = 1000):
-        if every < 1:
-            raise ValueError(f"every must be at least 1, found {every}")
-        self.folder, self.every = Path(folder).absolute(), every
+        self.folder = local_folder(folder).absolute()
+        self.every = as_count(every, "every")
+        self._damaged: list[int] = []
 
-    def save(self, step: int, state: Any, settings: Mapping[str, Any]) -> None:
-        """Save a checkpoint with the settings needed to resume; keep the last two."""
-        if step in self.steps():
-            return
+    def save(self, step: int, state: Any, known: Fingerprint) -> None:
+        """Save a checkpoint with what its run is known by; keep the last two."""
         import orbax.checkpoint as ocp  # takes seconds to import
 
-        content = {
-            "state": ocp.args.StandardSave(_as_arrays(state)),
-            "settings": ocp.args.JsonSave({**settings, "format": FORMAT}),
-        }
         with self._manager() as manager:
+            while self._damaged:
+                manager.delete(self._damaged.pop())
+            if step in self.steps():
+                return
+            arrays = _as_arrays(state)
+            settings = {**known._asdict(), "state": digest(arrays), "format": FORMAT}
+            content = {
+                "state": ocp.args.StandardSave(arrays),
+                "settings": ocp.args.JsonSave(settings),
+            }
             manager.save(step, args=ocp.args.Composite(**content), force=True)
 
     def steps(self) -> list[int]:
@@ -73,53 +96,102 @@ class Checkpoints:
             if file.is_dir() and file.name.isdecimal()
         )
 
-    def newest(self, like: Any, settings: Mapping[str, Any]) -> Any:
-        """The newest state, in the structure of ``like``, or None if there is none.
+    def newest(self, like: Any, known: Fingerprint, usable: Callable[[int], bool]) -> Any:
+        """The newest usable state that can be read, in the structure of ``like``, or None if there
+        is none.
 
         Raises:
-          ValueError: it was saved with other settings, or from a model or an optimizer of another
-            structure; it cannot be read.
+          ValueError: it is of another run or an older layout; none can be read.
         """
+        damaged: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            try:
+                saved = self._settings(step)
+                self._require_same(step, saved, known)
+                if not usable(step):
+                    continue
+                state = self._state(step, like, saved)
+            except DamagedCheckpointError as error:
+                damaged[step] = str(error)
+                continue
+            if damaged:
+                warnings.warn(
+                    f"{self._listed(damaged)}; going on from checkpoint {step}", stacklevel=2
+                )
+            # Replaced when the run comes by again.
+            self._damaged = list(damaged)
+            return state
+        if damaged:
+            raise ValueError(
+                f"{self._listed(damaged)}, and there is none before; delete {self.folder} to "
+                "begin again at step 0"
+            )
+        return None
+
+    def _listed(self, damaged: Mapping[int, str]) -> str:
+        names = ", ".join(f"{step} ({reason})" for step, reason in damaged.items())
+        return f"checkpoint {names} in {self.folder} cannot be read"
+
+    def _settings(self, step: int) -> Mapping[str, Any]:
         import orbax.checkpoint as ocp
 
-        if not self.steps():
-            return None
-        step = self.steps()[-1]
-        wanted = _as_arrays(like)
-        try:
-            with self._manager() as manager:
-                saved = manager.restore(
-                    step, args=ocp.args.Composite(settings=ocp.args.JsonRestore())
-                ).settings
-                self._require_same(step, saved, settings)
-                shapes = {
-                    name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in wanted.items()
-                }
-                arrays = manager.restore(
-                    step, args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-                ).state
-        except ValueError as error:
-            raise ValueError(f"checkpoint {step} in {self.folder} does not fit: {error}") from None
-        except (OSError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"checkpoint {step} in {self.folder} cannot be read ({type(error).__name__}); "
-                "delete its folder to go on from the one before"
-            ) from error
+        args = ocp.args.Composite(settings=ocp.args.JsonRestore())
+        settings = self._restored(step, args).settings
+        if not isinstance(settings, Mapping):
+            raise DamagedCheckpointError("its settings are missing")
+        return settings
+
+    def _state(self, step: int, like: Any, saved: Mapping[str, Any]) -> Any:
+        import orbax.checkpoint as ocp
+
+        shapes = {
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _as_arrays(like).items()
+        }
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        arrays = self._restored(step, args).state
+        # A file that is missing may be read as zeros.
+        if digest(dict(arrays)) != saved["state"]:
+            raise DamagedCheckpointError("its arrays are not those that were saved")
         return _as_state(arrays, like)
 
-    def _require_same(
-        self, step: int, saved: Mapping[str, Any], settings: Mapping[str, Any]
-    ) -> None:
+    def _restored(self, step: int, args: Any) -> Any:
+        try:
+            with self._manager() as manager:
+                return manager.restore(step, args=args)
+        # Orbax and its storage raise a dozen kinds for files that are cut, missing or of others.
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise DamagedCheckpointError(f"{type(error).__name__}: {reason:.100}") from error
+
+    def _require_same(self, step: int, saved: Mapping[str, Any], known: Fingerprint) -> None:
+        checkpoint = f"checkpoint {step} in {self.folder}"
         if saved.get("format") != FORMAT:
             raise ValueError(
-                "it is of an older layout, which names no arrays; begin the run again in another "
-                "folder, or go on with the version that wrote it"
+                f"{checkpoint} is of an older layout, which does not know its run; begin the run "
+                "again in another folder, or go on with the version that wrote it"
             )
-        differing = [name for name in settings if saved.get(name) != settings[name]]
+        now = known.settings
+        differing = [
+            f"{name} {saved['settings'].get(name)!r}, now {now[name]!r}"
+            for name in now
+            if saved["settings"].get(name) != now[name]
+        ]
+        digests = dict(known.digests)
+        if saved["environment"] != known.environment:
+            warnings.warn(
+                f"{checkpoint} was saved on {saved['environment']}, now {known.environment}: "
+                f"whether {', '.join(COMPUTED)} are the same cannot be told, and the rows to come "
+                "are not bit for bit those of an unbroken run",
+                stacklevel=2,
+            )
+            for name in COMPUTED:
+                del digests[name]
+        before = saved["digests"]
+        differing += [f"other {name}" for name in digests if before.get(name) != digests[name]]
         if differing:
-            pairs = [f"{name} {saved.get(name)!r}, now {settings[name]!r}" for name in differing]
             raise ValueError(
-                f"it was saved with {', '.join(pairs)}; use the same, or another folder"
+                f"{checkpoint} is of another run: it was saved with {', '.join(differing)}; "
+                "pass what it was saved with, or another folder"
             )
 
     def _manager(self):
@@ -131,24 +203,15 @@ class Checkpoints:
 
 
 def _as_arrays(state: Any) -> dict[str, np.ndarray]:
-    """Leaves by name, on the host, random keys as the numbers they are made of."""
-    arrays = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        numbers = jax.random.key_data(leaf) if is_key(leaf) else leaf
-        arrays[_name(path)] = np.asarray(numbers)
-    return arrays
+    """Leaves by name, on the host."""
+    return {name: np.asarray(leaf) for name, leaf in named_arrays(state)}
 
 
 def _as_state(arrays: Mapping[str, Any], like: Any) -> Any:
     def restored(path: Any, leaf: Any) -> Any:
-        array = jnp.asarray(np.asarray(arrays[_name(path)]))
+        array = jnp.asarray(np.asarray(arrays[name_of(path)]))
         if is_key(leaf):
             return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         return array
 
     return jax.tree_util.tree_map_with_path(restored, like)
-
-
-def _name(path: Any) -> str:
-    """As "model.hidden_1.kernel.value"."""
-    return jax.tree_util.keystr(path, simple=True, separator=".")

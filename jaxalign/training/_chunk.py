@@ -83,7 +83,7 @@ def _step_of(
         parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
 
         def loss_of(parameters: nnx.State, tap: Tap | None = None) -> tuple:
-            return _loss(recipe, tap, parameters, rest, batch, answers)
+            return forward(recipe, tap, parameters, rest, batch, answers)
 
         differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
         (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
@@ -101,7 +101,7 @@ def _step_of(
         moved = TrainState(state.step + 1, model, optimizer_state)
         # Chunks have one length, so that one program serves all: past the last update the state
         # stands still.
-        moved = jax.tree.map(partial(jnp.where, state.step < recipe.steps), moved, state)
+        moved = jax.tree.map(partial(jnp.where, state.step < data.steps), moved, state)
         samples = {} if tap is None else _samples_of_batch(data.monitors, aux, answers)
         return moved, (Rows(state.step, loss, aux.metrics), samples)
 
@@ -117,7 +117,7 @@ class _Aux(NamedTuple):
     activations: OrderedDict[str, Array]
 
 
-def _loss(
+def forward(
     recipe: Recipe,
     tap: Tap | None,
     parameters: nnx.State,
@@ -125,6 +125,7 @@ def _loss(
     batch: Array,
     answers: Array,
 ) -> tuple[Array, _Aux]:
+    """The loss of a batch and what else comes of it, with the activations of a tap."""
     module = nnx.merge(recipe.graph, parameters, rest, copy=True)
     activations: OrderedDict[str, Array] = OrderedDict()
     if tap is None:

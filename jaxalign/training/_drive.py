@@ -11,10 +11,12 @@ from jax.experimental import multihost_utils
 
 from jaxalign.runs import History
 from jaxalign.runs._history import concatenate
+from jaxalign.runs._lock import FolderLock
 from jaxalign.training._batches import Schedule
 from jaxalign.training._check import ONE
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run
+from jaxalign.training._fingerprint import Fingerprint
 from jaxalign.training._layout import Layout
 from jaxalign.training._state import Data, Monitors, PerModel, Rows, TrainState
 
@@ -22,19 +24,66 @@ Callback = Callable[[History], Any]
 
 
 class Saver:
-    """Saves the state from time to time, if there is a folder to save it in."""
+    """Saves the state from time to time, if there is a folder to save it in: ``with Saver(...)``,
+    which has the folder for itself.
 
-    def __init__(self, checkpoints: Checkpoints | None, settings: dict[str, Any], layout: Layout):
+    Args:
+      checkpoints: where to, or None.
+      known: what the run is known by; None without checkpoints.
+      schedule: where chunks begin.
+      layout: where the state lies.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints | None,
+        known: Fingerprint | None,
+        schedule: Schedule,
+        layout: Layout,
+    ):
         self._checkpoints = checkpoints
-        self._settings = settings
+        self._known = known
+        self._schedule = schedule
         self._layout = layout
         self._saved = 0
+        self._lock: FolderLock | None = None
+
+    def __enter__(self) -> "Saver":
+        # A folder that is not there yet is not made before there is something to save.
+        if self._checkpoints is not None and self._checkpoints.folder.exists():
+            self._hold(self._checkpoints)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _hold(self, checkpoints: Checkpoints) -> None:
+        if self._lock is None and self._layout.is_first_process:
+            checkpoints.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(checkpoints.folder)
 
     def resume(self, start: TrainState) -> tuple[TrainState, int]:
-        """The newest saved state and its step; without one, the start and 0."""
-        if self._checkpoints is None:
+        """The newest saved state that this run can go on from and its step; without one, the start
+        and 0.
+
+        Raises:
+          ValueError: the newest is of another run, or past the last step.
+        """
+        if self._checkpoints is None or self._known is None:
             return start, 0
-        saved = self._checkpoints.newest(start, self._settings)
+        steps = self._schedule.steps
+
+        def usable(step: int) -> bool:
+            return step == steps or self._schedule.begins_chunk(step)
+
+        saved_steps = self._checkpoints.steps()
+        saved = self._checkpoints.newest(start, self._known, usable)
+        if saved_steps and saved_steps[-1] > steps:
+            raise ValueError(
+                f"steps must be at least {saved_steps[-1]}, the step of the newest checkpoint in "
+                f"{self._checkpoints.folder}, found {steps}; pass more, or another folder"
+            )
         if saved is None:
             return start, 0
         self._saved = int(np.max(saved.step))
@@ -46,21 +95,32 @@ class Saver:
         return self._saved
 
     def copy_if_due(self, step: int, state: TrainState) -> TrainState | None:
-        """The state of a step, before the next chunk takes over its arrays; None if none is due."""
-        if self._checkpoints is None or step < self._saved + self._checkpoints.every:
+        """The state of a step, before the next chunk takes over its arrays; None if none is due.
+
+        One is due where the last chunk begins, too: from there the run can be extended.
+        """
+        if self._checkpoints is None:
+            return None
+        is_last = step + self._schedule.length > self._schedule.steps
+        if step < self._saved + self._checkpoints.every and not is_last:
             return None
         return jax.tree.map(jnp.copy, self._layout.whole(state))
 
     def save(self, step: int, copy: TrainState | None) -> None:
         """Save a copy, once the rows before it are delivered, so that none will be missing."""
-        if copy is not None and self._checkpoints is not None:
-            self._checkpoints.save(step, copy, self._settings)
-            self._saved = step
+        if copy is not None:
+            self._save(step, copy)
 
     def save_last(self, step: int, state: TrainState) -> None:
         """Save the state that the run ends with."""
         if self._checkpoints is not None:
-            self._checkpoints.save(step, self._layout.whole(state), self._settings)
+            self._save(step, self._layout.whole(state))
+
+    def _save(self, step: int, state: TrainState) -> None:
+        if self._checkpoints is not None and self._known is not None:
+            self._hold(self._checkpoints)
+            self._checkpoints.save(step, state, self._known)
+            self._saved = step
 
 
 def drive(

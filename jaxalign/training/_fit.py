@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
@@ -11,14 +12,16 @@ from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
 from jaxalign.training._batches import schedule
 from jaxalign.training._check import (
+    checked_counts,
     checked_data,
     checked_models,
     checked_monitors,
-    require_counts,
+    require_parts,
 )
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import compiled, of_one, of_several
 from jaxalign.training._drive import Callback, Fetch, Saver, drive
+from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
@@ -95,7 +98,8 @@ def fit(
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a number of devices that does not divide the batch or the
         models.
-      TypeError: a monitor that is none.
+      TypeError: another kind of argument: a function or a linen module for the model, ``steps``
+        that is no whole number, a monitor that is none.
 
     Example:
       >>> import optax
@@ -116,31 +120,37 @@ def fit(
     """
     # 1. Check what is asked for, before anything is computed.
     inputs, answers = checked_data(data, labels)
-    require_counts(len(inputs), steps, every, batch_size, chunk)
+    steps, every, batch_size, chunk = checked_counts(len(inputs), steps, every, batch_size, chunk)
+    require_parts(objective, callback, checkpoints)
     models = checked_models(model, optimizer, seed, hyperparameters)
     monitors = checked_monitors(monitor, batch_size)
     place = layout(mesh, models.number, models.same_batches, batch_size)
     plan = schedule(len(inputs), batch_size, steps, every, chunk)
 
     # 2. Begin at step 0, or where a checkpoint was saved.
-    recipe = models.recipe(optimizer, objective, steps)
+    recipe = models.recipe(optimizer, objective)
     start = models.start(recipe)
     per_model = models.per_model(monitors, start)
     fetch = Fetch(monitors, plan)
-    saver = Saver(checkpoints, {**plan._asdict(), **models.settings}, place)
-    state, step = saver.resume(start)
-    if step == steps:
-        return state, fetch.blank()
+    data_of_run = Data(monitors, inputs, answers, jnp.int32(steps))
+    known = None
+    if checkpoints is not None:
+        settings = {"batch_size": batch_size, "every": every, "chunk": chunk, **models.settings}
+        known = fingerprint(settings, recipe, start, hyperparameters, data_of_run)
+    with Saver(checkpoints, known, plan, place) as saver:
+        state, step = saver.resume(start)
+        if step == steps:
+            return state, fetch.blank()
 
-    # 3. Put all arrays where they belong, and compile a chunk for there.
-    if models.several:
-        has_own = hyperparameters is not None
-        chunk_of = of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
-    else:
-        chunk_of = of_one(recipe, place.rows)
-    state, per_model, placed = place.place(state, per_model, Data(monitors, inputs, answers))
-    run = compiled(chunk_of, place.mesh, place.axes)
+        # 3. Put all arrays where they belong, and compile a chunk for there.
+        if models.several:
+            has_own = hyperparameters is not None
+            chunk_of = of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
+        else:
+            chunk_of = of_one(recipe, place.rows)
+        state, per_model, placed = place.place(state, per_model, data_of_run)
+        run = compiled(chunk_of, place.mesh, place.axes)
 
-    # 4. Run it until all steps are done.
-    batches = plan.batches_of(models.seeds, step)
-    return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch)
+        # 4. Run it until all steps are done.
+        batches = plan.batches_of(models.seeds, step)
+        return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch)

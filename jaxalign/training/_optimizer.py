@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxalign._core.kinds import found
+
 Optimizer: TypeAlias = Any
 """What has ``init`` and ``update``, as optax has it; or a function that makes one of
 hyperparameters.
@@ -31,6 +33,11 @@ def with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArg
         return optimizer.gradient_transformation()
     if isinstance(optimizer, optax.GradientTransformation):
         return optax.with_extra_args_support(optimizer)
+    if not is_optimizer(optimizer):
+        raise TypeError(
+            f"optimizer must have init and update, found {found(optimizer)}; "
+            "pass an optax transformation, or a function of hyperparameters that makes one"
+        )
     parameters = inspect.signature(optimizer.update).parameters.values()
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     taken = {p.name for p in parameters}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import Array
+from jax.typing import ArrayLike
 
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._objective import Objective
@@ -46,13 +47,11 @@ class Recipe(NamedTuple):
       graph: the model without its arrays.
       optimizer: what has init and update, or a function that makes it of hyperparameters.
       objective: (outputs, labels) → loss, or (loss, metrics).
-      steps: updates of the whole run.
     """
 
     graph: nnx.GraphDef
     optimizer: Optimizer
     objective: Objective
-    steps: int
 
     def transformation(self, hyperparameters: Any) -> optax.GradientTransformationExtraArgs:
         """The optimizer with its hyperparameters, if it has any."""
@@ -80,8 +79,17 @@ class PerModel(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What stays the same in all chunks and for all models."""
+    """What stays the same in all chunks and for all models.
+
+    Attributes:
+      monitors: by name.
+      inputs: (n, ...) of the model.
+      labels: (n, ...) of the objective.
+      steps: () updates of the whole run. A number in the program would make another program of a
+        run that goes on for longer.
+    """
 
     monitors: Monitors
     inputs: Array
     labels: Array
+    steps: ArrayLike

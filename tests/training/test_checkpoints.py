@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
@@ -12,6 +13,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign._core.npy import append_rows, keep_rows
+from jaxalign.training._fingerprint import digest_of_program
 
 FILES = ("history.jsonl", "curve.npy", "null_curve.npy", "alignment.npy")
 
@@ -57,6 +59,15 @@ def broken_off(task, tmp_path_factory):
     """The folder of a run that was killed after four chunks; a test takes a copy."""
     folder = tmp_path_factory.mktemp("runs") / "broken_off"
     killed(task, folder, 4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unfinished(task, tmp_path_factory):
+    """The folder of a run that was killed with two checkpoints; a test takes a copy."""
+    folder = tmp_path_factory.mktemp("runs") / "unfinished"
+    killed(task, folder, 5)
+    assert len(ja.Checkpoints(folder / "checkpoints").steps()) == 2
     return folder
 
 
@@ -109,29 +120,161 @@ def test_dropout_goes_on_with_its_own_random_numbers(task, tmp_path):
     assert_same(expected, resumed)
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"batch_size": 8}, "batch_size 16, now 8"),
-        ({"seed": 3}, "seed 0, now 3"),
-        ({"steps": 60}, "steps 20, now 60"),
-        ({"optimizer": optax.sgd(0.1)}, "does not fit"),
-    ],
-)
+def halved(outputs, labels):
+    """Another objective than ``classification``, by one number."""
+    loss, metrics = ja.training.classification(outputs, labels)
+    return 0.5 * loss, metrics
+
+
+def weighted(weights):
+    """Objectives that differ in a constant of theirs alone."""
+    return lambda outputs, labels: jnp.mean(outputs[:, 0] * jax.jit(lambda y: weights[y])(labels))
+
+
+OTHER_RUNS = [
+    ({"batch_size": 8}, "batch_size 16, now 8"),
+    ({"seed": 3}, "seed 0, now 3"),
+    ({"chunk": 9}, "chunk 7, now 9"),
+    ({"every": 2}, "every 4, now 2"),
+    ({"steps": 19}, "steps must be at least 20"),
+    ({"optimizer": optax.sgd(0.1)}, "other arrays of model or optimizer"),
+    ({"optimizer": optax.adam(1e-2 + 1e-8)}, "other optimizer"),
+    ({"optimizer": optax.adam(optax.cosine_decay_schedule(1e-2, 60)), "steps": 60}, "optimizer"),
+    ({"optimizer": optax.adam(1e-2, b1=0.8)}, "other optimizer"),
+    ({"objective": halved}, "other model or objective"),
+    ({"data": "inputs"}, "other training data"),
+    ({"data": "labels"}, "other training data"),
+    ({"model": 1}, "other initial state"),
+    ({"monitored": 1}, "other monitored data"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), OTHER_RUNS, ids=[m for _, m in OTHER_RUNS])
 def test_a_checkpoint_of_another_run_is_refused(task, whole, changed, message):
+    """One number is enough, and nothing of the run is touched."""
+    before = {file: (whole[0] / file).read_bytes() for file in FILES}
+    changed = dict(changed)
+    if "model" in changed:
+        changed["model"] = task.model(changed["model"])
+    if "monitored" in changed:
+        rows = task.inputs[40 - changed.pop("monitored") :][:40]
+        targets = ja.encode_targets(task.labels[:40])
+        changed["monitor"] = ja.monitor(
+            ja.tap(task.model(), "hidden_*"), rows, targets, method="svd"
+        )
+    which = changed.pop("data", None)
+    if which:
+        task = task._replace(**{which: getattr(task, which).copy()})
+        getattr(task, which)[89] = 1 - getattr(task, which)[89]
     with pytest.raises(ValueError, match=message):
         train(task, whole[0], resume=True, **changed)
+    assert before == {file: (whole[0] / file).read_bytes() for file in FILES}
 
 
-def test_a_damaged_checkpoint_is_named(task, broken):
-    newest = ja.Checkpoints(broken / "checkpoints").steps()[-1]
-    for file in (broken / "checkpoints" / str(newest)).rglob("*"):
+def test_a_constant_inside_a_function_tells_programs_apart():
+    arrays = jnp.ones((3, 1)), jnp.zeros(3, int)
+    one, same, other = (
+        digest_of_program(weighted(jnp.array([1.0, x])), *arrays) for x in (2, 2, 2.5)
+    )
+    assert one == same != other
+
+
+def test_other_libraries_are_told_and_what_they_compute_is_not_compared(
+    task, whole, tmp_path, monkeypatch
+):
+    shutil.copytree(whole[0], tmp_path / "run")
+    monkeypatch.setattr("jaxalign.training._fingerprint.version", lambda library: "9.9")
+    other = {"optimizer": optax.adam(2e-2)}
+    with pytest.warns(UserWarning, match=r"jax 9\.9.*cannot be told"):
+        train(task, tmp_path / "run", resume=True, **other)
+    with (
+        pytest.warns(UserWarning, match=r"jax 9\.9"),
+        pytest.raises(ValueError, match="batch_size 16, now 8"),
+    ):
+        train(task, tmp_path / "run", resume=True, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("first", "chunk"), [(9, 7), (12, 7), pytest.param(3, 8, marks=pytest.mark.slow)]
+)
+def test_a_finished_run_is_extended_bit_for_bit(task, tmp_path, whole, first, chunk):
+    """Wherever the first run ends: within a chunk, at its end, or within a first one that is
+    shorter than all others would be.
+    """
+    folder = tmp_path / "run"
+    train(task, folder, steps=first, chunk=chunk)
+    (folder / "result.json").write_text("{}")
+    state = train(task, folder, resume=True, chunk=chunk)
+    assert_same(state, whole[1])
+    for file in FILES:
+        assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
+    # What was written of the shorter run is not said of the longer one.
+    assert not (folder / "result.json").exists()
+
+
+def emptied(folder):
+    for file in folder.rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=rf"checkpoint {newest} in .* (cannot be read|does not fit)"
-    ):
-        train(task, broken, resume=True)
+
+
+def cut(folder):
+    for file in folder.rglob("d/*"):
+        file.write_bytes(file.read_bytes()[:-20])
+
+
+def without_arrays(folder):
+    shutil.rmtree(folder / "state")
+
+
+def without_settings(folder):
+    shutil.rmtree(folder / "settings")
+
+
+def without_data(folder):
+    for data in list(folder.rglob("d")):
+        shutil.rmtree(data)
+
+
+def changed_values(folder):
+    """As if another file system had lost a block: what is read is whole, and not what was saved."""
+    settings = folder / "settings" / "metadata"
+    content = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**content, "state": "0" * 64}))
+
+
+FEW = [cut, without_settings, changed_values]
+DAMAGE = [emptied, without_arrays, without_data]
+
+
+# Threads of the storage go on after a read has failed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "damage", [*FEW, *(pytest.param(damage, marks=pytest.mark.slow) for damage in DAMAGE)]
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
+    task, whole, unfinished, tmp_path, damage
+):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    kept = ja.Checkpoints(folder / "checkpoints")
+    older, newest = kept.steps()
+    damage(kept.folder / str(newest))
+    message = rf"checkpoint {newest} .* going on from checkpoint {older}"
+    with pytest.warns(UserWarning, match=message):
+        state = train(task, folder, resume=True)
+    assert_same(state, whole[1])
+    for file in FILES:
+        assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
+    # The damaged one was replaced.
+    assert_same(train(task, folder, resume=True), whole[1])
+
+
+def test_without_a_whole_checkpoint_the_run_says_what_to_do(task, unfinished, tmp_path):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    for step in ja.Checkpoints(folder / "checkpoints").steps():
+        emptied(folder / "checkpoints" / str(step))
+    with pytest.raises(ValueError, match=r"cannot be read, and there is none before; delete .*run"):
+        train(task, folder, resume=True)
 
 
 def test_a_checkpoint_of_an_older_layout_is_refused_by_name(task, tmp_path):

@@ -158,14 +158,14 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
         ja.encode_targets(labels),
         measures={"mean": of_features(jnp.mean)},
     )
-    recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification, 9)
+    recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification)
     states = [recipe.start(nnx.state(model)) for model in models]
     run = of_one(recipe)
     state = states[0]
     if several:
         run = of_several(recipe, same_batches=True, hyperparameters=False)
         state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    data = Data({"only": monitor}, images, labels)
+    data = Data({"only": monitor}, images, labels, 9)
     lowered = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), PerModel(None, {}), data)
     text = lowered.compile().as_text()
     convolutions = re.findall(r" convolution\(.*", text)

@@ -1,0 +1,41 @@
+"""Where a run can be written."""
+
+import os
+import re
+from pathlib import Path
+
+
+def local_folder(folder: str | Path) -> Path:
+    """A folder as a Path.
+
+    Raises:
+      TypeError: no path.
+      ValueError: an address, as "gs://bucket/run", which would become a folder "gs:" here.
+    """
+    text = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"folder must be a path, found a {type(folder).__name__}")
+    # One letter is a drive.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+        raise ValueError(
+            f"folder must be on a file system of this machine, found the address {text}; mount the "
+            "bucket and pass where it is mounted"
+        )
+    return Path(text)
+
+
+def require_writable(folder: Path) -> None:
+    """Before hours of training, rather than after its first chunk.
+
+    Raises:
+      NotADirectoryError, PermissionError: it cannot be made, or written to.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(
+            f"out folder {folder} cannot be made: {nearest} is a file; name another one"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"out folder {folder} cannot be written: {nearest} is read-only; name another one"
+        )

@@ -1,0 +1,140 @@
+"""What a run is, in a few digests: a checkpoint of another run is told by them."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax.extend import core
+
+from jaxalign._core.jaxprs import equations
+from jaxalign._core.mesh import is_key
+from jaxalign.monitoring import Monitor
+from jaxalign.training._chunk import forward
+from jaxalign.training._state import Data, Recipe, TrainState
+
+COMPUTED = ("initial state", "optimizer", "model or objective")
+"""The digests that may come out otherwise on another device or by another version of a library."""
+
+
+class Fingerprint(NamedTuple):
+    """What a run is known by.
+
+    Attributes:
+      settings: numbers that were passed.
+      environment: what computed the digests.
+      digests: of what was passed, by what a message calls it.
+    """
+
+    settings: dict[str, Any]
+    environment: str
+    digests: dict[str, str]
+
+
+def fingerprint(
+    settings: dict[str, Any],
+    recipe: Recipe,
+    start: TrainState,
+    hyperparameters: Any,
+    data: Data,
+) -> Fingerprint:
+    """What a run is known by.
+
+    Args:
+      settings: numbers that were passed, batch_size among them.
+      recipe: what is trained.
+      start: the state at step 0; of several models with their axis.
+      hyperparameters: of the optimizers, with the same axis, or None.
+      data: what it is trained on and measured with.
+    """
+    axes = int(start.step.ndim)  # of models
+    state, own = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(np.shape(x)[axes:], x.dtype), (start, hyperparameters)
+    )
+    batch = [
+        jax.ShapeDtypeStruct((settings["batch_size"], *x.shape[1:]), x.dtype)
+        for x in (data.inputs, data.labels)
+    ]
+    parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
+
+    def update(parameters: Any, optimizer_state: Any, own: Any) -> Any:
+        # Gradient and loss are of the model and the objective, which have a digest of their own.
+        return recipe.transformation(own).update(
+            parameters,
+            optimizer_state,
+            parameters,
+            value=0.0,
+            grad=parameters,
+            value_fn=optax.tree.sum,
+        )
+
+    def loss(*arrays: Any) -> Any:
+        return forward(recipe, None, *arrays)[0]
+
+    monitored = {
+        name: (m.inputs, m.targets) for name, m in data.monitors.items() if isinstance(m, Monitor)
+    }
+    digests = {
+        "training data": digest((data.inputs, data.labels)),
+        "monitored data": digest(monitored),
+        "hyperparameters": digest(hyperparameters),
+        "arrays of model or optimizer": digest(state),
+        "initial state": digest(start),
+        "optimizer": digest_of_program(update, parameters, state.optimizer, own),
+        "model or objective": digest_of_program(loss, parameters, rest, *batch),
+    }
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
+    environment = f"{jax.devices()[0].device_kind} with {libraries}"
+    return Fingerprint(settings, environment, digests)
+
+
+def named_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
+    """The leaves by name, as "model.hidden_1.kernel.value", random keys as the numbers they are
+    made of.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        yield name_of(path), jax.random.key_data(leaf) if is_key(leaf) else leaf
+
+
+def name_of(path: Any) -> str:
+    """The name of a leaf."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 of the names, shapes, dtypes and values of all arrays; of what has no values here, a
+    specification or an array that lies in several processes, without them.
+    """
+    hashed = hashlib.sha256()
+    for name, leaf in named_arrays(tree):
+        array = leaf if _is_elsewhere(leaf) else np.asarray(leaf)
+        hashed.update(f"{name} {array.shape} {array.dtype}".encode())
+        if isinstance(array, np.ndarray):
+            hashed.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return hashed.hexdigest()
+
+
+def _is_elsewhere(leaf: Any) -> bool:
+    if isinstance(leaf, jax.Array):
+        return not leaf.is_fully_addressable
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def digest_of_program(function: Callable, *arguments: Any) -> str:
+    """SHA-256 of what a function computes: its equations and constants."""
+    closed = jax.make_jaxpr(function)(*arguments)
+    inner = [
+        parameter
+        for equation in equations(closed.jaxpr)
+        for parameter in jax.tree.leaves(equation.params)
+        if isinstance(parameter, core.ClosedJaxpr)
+    ]
+    constants = digest([each.consts for each in (closed, *inner)])
+    # Functions are printed with their addresses, which differ between processes.
+    text = re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr))
+    return hashlib.sha256(f"{text}{constants}".encode()).hexdigest()
