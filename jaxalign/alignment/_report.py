@@ -10,8 +10,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete
 from jaxalign._features import Reduce, encode_targets, prepare
+from jaxalign._features.labels import are_real, as_labels
 from jaxalign._spectrum.routes.table import Method
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import (
@@ -113,7 +114,8 @@ def measure(
       Alignment.
 
     Raises:
-      ValueError, TypeError: as ``prepare``, ``encode_targets`` and ``permutation_null``.
+      ValueError, TypeError: as ``prepare``, ``encode_targets`` and ``permutation_null``;
+        ``centered`` not given for real targets that are traced.
 
     Example:
       >>> import numpy as np
@@ -130,12 +132,13 @@ def measure(
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022); area, rank and null are ours.
     """
     features = prepare(activations, reduce=reduce)
+    values = as_labels(labels)
     targets = encode_targets(labels)
     if centered is None:
-        centered = is_concrete(targets) and not bool((jnp.abs(targets) == 1).all())
-    values = usual_thresholds(len(targets)) if thresholds is None else thresholds
-    tau = jnp.atleast_1d(jnp.asarray(values, features.dtype))
+        centered = are_real(values) and not _are_codes(values)
     spectrum, null = spectrum_and_null(features, targets, method=method, centered=centered)
+    grid = usual_thresholds(len(targets)) if thresholds is None else thresholds
+    tau = jnp.atleast_1d(as_dtype(as_real_floats(grid, "thresholds"), spectrum.total.dtype))
     return Alignment(
         curve=alignment_curve(spectrum, tau),
         area=alignment_area(spectrum),
@@ -145,3 +148,13 @@ def measure(
         thresholds=tau,
         centered=centered,
     )
+
+
+def _are_codes(values: Array | np.ndarray) -> bool:
+    """Whether real targets are the ±1 of classes."""
+    if not is_concrete(values):
+        raise ValueError(
+            "labels are traced, so real targets cannot be told from ±1 codes of classes; "
+            "pass centered=True or centered=False"
+        )
+    return bool((np.abs(np.asarray(values)) == 1).all())

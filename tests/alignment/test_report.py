@@ -46,6 +46,12 @@ def test_real_targets_are_measured_about_the_mean(layer):
     assert (raw.curve[0] > 5 * found.curve[0]).all()
 
 
+def test_traced_real_targets_need_centered(layer):
+    activations, labels = layer
+    with pytest.raises(ValueError, match="pass centered=True or centered=False"):
+        jax.eval_shape(ja.measure, activations, jnp.asarray(labels, jnp.float32))
+
+
 def test_its_repr_is_a_table_in_shares(layer):
     text = repr(ja.measure(*layer, thresholds=[0.5, 1.0]))
     lines = text.splitlines()

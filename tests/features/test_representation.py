@@ -185,60 +185,6 @@ def test_a_huge_map_that_is_flattened_warns_of_its_moments():
     assert flatten(8, 200_704).shape == (8, 200_705)  # nothing is flattened
 
 
-@pytest.mark.parametrize(
-    "labels", [[0, 1, 1], [3, 7, 7], [False, True, True], ["a", "b", "b"], [-1, 1, 1]]
-)
-def test_two_classes_are_one_column_of_signs(labels, x64):
-    found = ja.encode_targets(np.array(labels))
-    assert found.dtype == jnp.float32
-    np.testing.assert_array_equal(found, [[-1], [1], [1]])
-
-
-def test_more_classes_are_one_against_the_rest():
-    labels = np.array([2, 0, 5, 0])
-    found = ja.encode_targets(labels)
-    np.testing.assert_array_equal(found, np.where(labels[:, None] == [0, 2, 5], 1, -1))
-    assert (found.sum(axis=1) == -1).all()
-
-
-def test_given_classes_work_inside_jit_and_for_batches_that_miss_one():
-    encode = jax.jit(lambda labels: ja.encode_targets(labels, classes=(0, 1, 2)))
-    np.testing.assert_array_equal(encode(jnp.array([0, 1])), [[1, -1, -1], [-1, 1, -1]])
-    np.testing.assert_array_equal(ja.encode_targets([4, 4], classes=(2, 4)), [[1], [1]])
-    stacked = jax.vmap(lambda labels: ja.encode_targets(labels, classes=(0, 1)))(
-        jnp.array([[0, 1], [1, 1]])
-    )
-    np.testing.assert_array_equal(stacked[..., 0], [[-1, 1], [1, 1]])
-
-
-def test_real_targets_pass_as_they_are(rng):
-    y = rng.standard_normal((5, 2)).astype(np.float32)
-    np.testing.assert_array_equal(ja.encode_targets(y), y)
-    np.testing.assert_array_equal(jax.jit(ja.encode_targets)(y[:, 0]), y[:, :1])
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([1, 1, 1], r"at least two classes, found only \[1\]"),
-        ([], "must not be empty"),
-        (np.eye(3, dtype=int), "labels.argmax"),
-        ([0.5, np.inf], "labels must be finite"),
-        (np.ones((2, 2, 2)), r"shape \(n,\) or \(n, k\)"),
-    ],
-)
-def test_encode_targets_explains_bad_input(labels, message):
-    with pytest.raises(ValueError, match=message):
-        ja.encode_targets(labels)
-
-
-def test_encode_targets_explains_strangers_and_traced_labels():
-    with pytest.raises(ValueError, match=r"among classes=\[0, 1\], found \[3\]"):
-        ja.encode_targets([0, 1, 3], classes=(0, 1))
-    with pytest.raises(ValueError, match="pass classes="):
-        jax.jit(ja.encode_targets)(jnp.array([0, 1]))
-
-
 @pytest.mark.parametrize("reduce", ["flatten", "mean", "samples", "cls"])
 def test_prepare_is_its_two_halves(rng, x64, reduce):
     x = rng.standard_normal((6, 3, 4)).astype(np.float32)
