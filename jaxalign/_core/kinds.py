@@ -1,6 +1,7 @@
 """Checks of arguments that are no arrays, by what they are: the message names what to pass."""
 
 import operator
+from numbers import Real
 from types import UnionType
 from typing import Any, get_args
 
@@ -78,3 +79,11 @@ def require_key(key: Any) -> None:
     is_old = is_array and key.dtype == np.uint32 and key.ndim == 1
     if not (is_old or (is_typed and key.ndim == 0)):
         raise TypeError(f"key must be one key of jax, found {found(key)}; pass jax.random.key(0)")
+
+
+def require_number(value: Any, name: str) -> None:
+    """Raise unless ``value`` is one real number: a boolean, a text or a list is none."""
+    is_bool = isinstance(value, bool | np.bool_)
+    is_scalar = isinstance(value, Array | np.ndarray) and value.shape == ()
+    if is_bool or not (is_scalar or isinstance(value, Real)):
+        raise TypeError(f"{name} must be a number, found {found(value)}")

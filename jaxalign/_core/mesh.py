@@ -7,12 +7,15 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
+from jaxalign._core.kinds import require_kind
+
 
 def automatic(mesh: Mesh) -> Mesh:
     """The mesh with axes over which the compiler splits work by itself.
 
     Explicit axes make the sharding part of an array's type, which refuses rows placed elsewhere.
     """
+    require_kind(mesh, Mesh, "mesh", "pass jax.make_mesh((jax.device_count(),), ('data',))")
     return Mesh(mesh.devices, mesh.axis_names)
 
 
@@ -22,9 +25,10 @@ def one_axis(mesh: Mesh) -> Mesh:
     Raises:
       ValueError: a mesh of several axes.
     """
+    mesh = automatic(mesh)
     if len(mesh.axis_names) != 1:
         raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
-    return automatic(mesh)
+    return mesh
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:

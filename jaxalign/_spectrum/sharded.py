@@ -71,6 +71,7 @@ def sharded(
             f"name one mesh axis, as rows or as batch, found rows={rows!r} and batch={batch!r}"
         )
     require_method(method)
+    mesh = automatic(mesh)
     if axis not in mesh.shape:
         raise ValueError(
             f"the mesh has no axis {axis!r}; its axes are {', '.join(map(repr, mesh.shape))}"
@@ -80,7 +81,7 @@ def sharded(
             "rows over devices have no plain SVD without gathering them; "
             "pass 'moments', 'refined' or 'triangular'"
         )
-    split = NamedSharding(automatic(mesh), P(axis))
+    split = NamedSharding(mesh, P(axis))
     if batch is not None:
         of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
         return partial(_over_batch, _mapped(of_batch, split, split.spec), split)

@@ -8,11 +8,15 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxalign._core.batches import each_batch, require_stream
+from jaxalign._core.kinds import require_flag, require_function
 from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import triangle
 from jaxalign._spectrum.types import Spectrum
+
+PAIR = "(features, targets)"
 
 
 def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any] = moments) -> Any:
@@ -26,6 +30,7 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
 
     Raises:
       ValueError: the stream yields nothing; batches that do not agree (see ``Moments.__add__``).
+      TypeError: no stream of such tuples; ``each`` that is no function.
 
     Example:
       >>> import numpy as np
@@ -36,7 +41,8 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
 
     Source: ours.
     """
-    parts = (each(*batch) for batch in batches)
+    require_function(each, "each", "pass moments or triangle")
+    parts = (each(*batch) for batch in each_batch(batches, PAIR))
     first = next(parts, None)
     if first is None:
         raise ValueError(
@@ -70,6 +76,7 @@ def stream_spectrum(
     Raises:
       ValueError: as ``accumulate``; an unknown method; "refined" for an iterator, which is used up
         after one pass; a second pass of another number of rows.
+      TypeError: as ``accumulate``.
 
     Example:
       >>> import numpy as np
@@ -81,6 +88,8 @@ def stream_spectrum(
     Source: ours.
     """
     require_method(method, ("moments", "refined", "triangular"))
+    require_flag(centered, "centered")
+    require_stream(batches, PAIR)
     if method == "triangular":
         return spectrum(accumulate(batches, triangle), centered=centered)
     # An iterator is its own iterator, and used up after one pass.

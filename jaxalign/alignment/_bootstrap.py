@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +11,12 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import is_concrete, require_finite
+from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.kinds import as_count, require_flag, require_key, require_kind
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign.alignment._measures import alignment_curve
-from jaxalign.alignment._permutations import require_draws
 
 # Matrices of one batched eigensolver, which need the most memory.
 _DRAWS_AT_ONCE = 32
@@ -62,6 +63,7 @@ def bootstrap_curves(
     Raises:
       ValueError: fewer than two folds; folds that differ in features, targets or precision, or of
         weight 0 (eager calls); moments of a second pass; no draws; as ``alignment_curve``.
+      TypeError: folds that are no Moments; a key, draws or ``centered`` of another kind.
 
     Example:
       >>> import jax
@@ -75,9 +77,11 @@ def bootstrap_curves(
 
     Source: ours; the block bootstrap of Künsch (1989), of blocks that do not overlap.
     """
-    require_draws(draws)
+    draws = as_count(draws, "draws")
+    require_key(key)
+    require_flag(centered, "centered")
     stacked = _stacked(folds)
-    tau = jnp.asarray(thresholds)
+    tau = as_real_floats(thresholds, "thresholds")
     require_finite(tau, "thresholds")
     count = len(stacked.products)
     at_once = min(draws, _DRAWS_AT_ONCE)
@@ -107,8 +111,18 @@ _weighted_sum = float64_inside(
 )
 
 
+def _as_batch(folds: Any) -> Moments:
+    remedy = "pass a list of moments(features, targets), one of each part of the rows"
+    if isinstance(folds, list | tuple):
+        for i, fold in enumerate(folds):
+            require_kind(fold, Moments, f"folds[{i}]", remedy)
+        return Moments.stack(folds)
+    require_kind(folds, Moments, "folds", remedy)
+    return folds
+
+
 def _stacked(folds: Moments | Sequence[Moments]) -> Moments:
-    stacked = folds if isinstance(folds, Moments) else Moments.stack(folds)
+    stacked = _as_batch(folds)
     products = stacked.products
     if products.ndim != 3 or len(products) < 2:
         raise ValueError(

@@ -6,7 +6,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete, require_finite
+from jaxalign._core.kinds import require_kind, require_number
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 
@@ -25,6 +27,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 
     Raises:
       ValueError: thresholds neither () nor (t,), or not finite (eager calls).
+      TypeError: no Spectrum; thresholds that are no numbers.
 
     Example:
       >>> import jaxalign as ja
@@ -36,7 +39,8 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    tau = jnp.asarray(thresholds, spectrum.singular_values.dtype)
+    require_spectrum(spectrum)
+    tau = jnp.asarray(as_numbers(thresholds, "thresholds"), spectrum.singular_values.dtype)
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
     require_finite(tau, "thresholds")
@@ -49,6 +53,9 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: the whole curve in one number, between 0 and σ_1‖y‖².
 
+    Raises:
+      TypeError: no Spectrum.
+
     Example:
       >>> import jaxalign as ja
       >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
@@ -57,6 +64,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
 
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
+    require_spectrum(spectrum)
     return matmul(spectrum.singular_values, spectrum.energy)
 
 
@@ -72,7 +80,8 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
       (k,) int32; 0 where no part of y lies in the column space, −1 where the spectrum holds NaN.
 
     Raises:
-      ValueError: the share is not in (0, 1] (eager values).
+      ValueError: the share is not in (0, 1] (eager values); the spectrum of a quadrature.
+      TypeError: no Spectrum; a share that is no number.
 
     Example:
       >>> import jaxalign as ja
@@ -83,9 +92,10 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     Source: ours; k(ε) of Imani et al. (JMLR 2024), as released, takes shares of norms instead of
       energies: 1 − (1 − ε)².
     """
+    require_counted(spectrum, "aligned_rank")
+    require_number(energy, "energy")
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
-    require_counted(spectrum, "aligned_rank")
     reached = jnp.cumsum(spectrum.energy, axis=0)
     inside = reached[-1]
     # As many directions stay below the share, and one more reaches it.
@@ -93,8 +103,19 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     return jnp.where(jnp.isnan(inside), -1, rank)
 
 
+def require_spectrum(spectrum: Spectrum) -> None:
+    """Raise unless this is a Spectrum."""
+    remedy = "pass spectrum(features, targets)"
+    if isinstance(getattr(spectrum, "spectrum", None), Spectrum):
+        remedy = "pass its spectrum attribute"
+    require_kind(spectrum, Spectrum, "spectrum", remedy)
+
+
 def require_counted(spectrum: Spectrum, what: str) -> None:
-    """Raise for the spectrum of a quadrature, whose nodes are not singular values (eager calls)."""
+    """Raise unless this is a Spectrum of singular values: the nodes of a quadrature are none (eager
+    calls).
+    """
+    require_spectrum(spectrum)
     if is_concrete(spectrum.rank) and bool((np.asarray(spectrum.rank) < 0).any()):
         raise ValueError(
             f"{what} counts directions, which a quadrature does not know; "

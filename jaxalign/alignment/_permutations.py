@@ -8,6 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.kinds import as_count, require_key
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign.alignment._measures import alignment_curve
 from jaxalign.alignment._nulls import permutable
@@ -74,7 +75,8 @@ def permutation_curves(
 
     Source: ours; p-values as in Phipson and Smyth (2010).
     """
-    require_draws(draws)
+    draws = as_count(draws, "draws")
+    require_key(key)
     phi, y = permutable(features, targets)
     n, k = y.shape
     orders = jax.vmap(lambda one: jax.random.permutation(one, n))(jax.random.split(key, draws))
@@ -82,9 +84,3 @@ def permutation_curves(
     permuted = jnp.moveaxis(y[orders], 0, 1).reshape(n, draws * k)
     curves = alignment_curve(spectrum(phi, jnp.concatenate([y, permuted], axis=1)), thresholds)
     return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
-
-
-def require_draws(draws: int) -> None:
-    """Raise for fewer than one draw."""
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, found {draws}")

@@ -2,24 +2,31 @@
 Regularization.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import (
     as_dtype,
     as_matrices,
     as_real_floats,
+    as_target_numbers,
     is_concrete,
     require_finite,
     require_matrix,
 )
-from jaxalign._core.float64 import float64_inside
+from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
+from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment._measures import require_spectrum
 
 
 def smooth_alignment(
@@ -41,6 +48,7 @@ def smooth_alignment(
 
     Raises:
       ValueError: threshold or width not a scalar, or a width that is not positive (eager values).
+      TypeError: no Spectrum; threshold or width no number.
 
     Example:
       >>> import jaxalign as ja
@@ -52,9 +60,10 @@ def smooth_alignment(
 
     Source: ours.
     """
+    require_spectrum(spectrum)
     dtype = spectrum.singular_values.dtype
-    tau = jnp.asarray(threshold, dtype)
-    w = jnp.asarray(width, dtype)
+    tau = jnp.asarray(as_numbers(threshold, "threshold"), dtype)
+    w = jnp.asarray(as_numbers(width, "width"), dtype)
     if tau.ndim != 0 or w.ndim != 0:
         raise ValueError(
             f"threshold and width must be scalars, found shapes {tau.shape} and {w.shape}"
@@ -90,7 +99,7 @@ def label_alignment_loss(
       targets: (n, c) Y; (n,) floats count as one column.
       unlabelled: (ñ, d) Φ̃.
       rank: k, the number of directions along which y lies, for example
-        ``aligned_rank(spectrum(features, targets), 0.99)``.
+        ``aligned_rank(spectrum(features, targets), 0.99).max()``.
       unlabelled_rank: k̃, the same for the other distribution, where it has to be guessed.
       strength: λ ≥ 0.
 
@@ -112,7 +121,16 @@ def label_alignment_loss(
     Source: Imani et al., Label Alignment Regularization for Distribution Shift (JMLR 2024), its
       objective.
     """
-    phi, y, other = _checked(features, targets, unlabelled, rank, unlabelled_rank, strength)
+    arrays = _numbers(features, targets, unlabelled)
+    _require_settings(arrays[0], rank, unlabelled_rank, strength)
+    run = partial(_loss, rank, unlabelled_rank, strength)
+    return of_jax_or_numpy(exactly(run, as_numbers(weights, "weights"), *arrays))
+
+
+def _loss(
+    rank: int, unlabelled_rank: int, strength: float, weights: ArrayLike, *arrays: ArrayLike
+) -> Float[Array, ""]:
+    phi, y, other = _checked(*arrays)
     w = as_dtype(as_real_floats(weights, "weights"), phi.dtype)
     if w.ndim == 1:
         w = w[:, None]
@@ -165,7 +183,15 @@ def label_alignment_weights(
 
     Source: ours, from the objective of Imani et al. (JMLR 2024).
     """
-    phi, y, other = _checked(features, targets, unlabelled, rank, unlabelled_rank, strength)
+    arrays = _numbers(features, targets, unlabelled)
+    _require_settings(arrays[0], rank, unlabelled_rank, strength)
+    return of_jax_or_numpy(exactly(partial(_weights, rank, unlabelled_rank, strength), *arrays))
+
+
+def _weights(
+    rank: int, unlabelled_rank: int, strength: float, *arrays: ArrayLike
+) -> Float[Array, "d c"]:
+    phi, y, other = _checked(*arrays)
     d = phi.shape[1]
 
     def run(phi: Array, y: Array, other: Array) -> Array:
@@ -199,26 +225,35 @@ def _without_largest(gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"
     return matmul(vectors[:, :count] * values[:count], vectors[:, :count].T)
 
 
+def _numbers(
+    features: ArrayLike, targets: ArrayLike, unlabelled: ArrayLike
+) -> tuple[Array | np.ndarray, ...]:
+    phi = as_numbers(features, "features")
+    return phi, as_target_numbers(targets, [phi]), as_numbers(unlabelled, "unlabelled")
+
+
+def _require_settings(
+    features: Array | np.ndarray, rank: int, unlabelled_rank: int, strength: float
+) -> None:
+    d = features.shape[-1] if features.ndim else 1
+    for name, value in (("rank", rank), ("unlabelled_rank", unlabelled_rank)):
+        if as_count(value, name, least=0) > d:
+            raise ValueError(f"{name} must be from 0 to d = {d}, found {value}")
+    require_number(strength, "strength")
+    if is_concrete(strength) and not 0 <= strength < float("inf"):
+        raise ValueError(f"strength must be finite and not negative, found {strength}")
+
+
 def _checked(
-    features: ArrayLike,
-    targets: ArrayLike,
-    unlabelled: ArrayLike,
-    rank: int,
-    unlabelled_rank: int,
-    strength: float,
+    features: ArrayLike, targets: ArrayLike, unlabelled: ArrayLike
 ) -> tuple[Float[Array, "n d"], Float[Array, "n c"], Float[Array, "m d"]]:
     phi, y = as_matrices(features, targets)
     other = as_dtype(as_real_floats(unlabelled, "unlabelled"), phi.dtype)
     require_matrix(other, "unlabelled", "d")
     require_finite(other, "unlabelled")
-    d = phi.shape[1]
-    if other.shape[1] != d:
+    if other.shape[1] != phi.shape[1]:
         raise ValueError(
-            f"features and unlabelled must have as many columns, found {d} and {other.shape[1]}"
+            "features and unlabelled must have as many columns, "
+            f"found {phi.shape[1]} and {other.shape[1]}"
         )
-    for name, value in (("rank", rank), ("unlabelled_rank", unlabelled_rank)):
-        if not 0 <= value <= d:
-            raise ValueError(f"{name} must be from 0 to d = {d}, found {value}")
-    if is_concrete(strength) and strength < 0:
-        raise ValueError(f"strength must not be negative, found {strength}")
-    return phi, y, other
+    return phi, as_dtype(y, phi.dtype), other

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import flax.linen
 from flax import nnx
 
+from jaxalign._core.kinds import found, require_kind
 from jaxalign.capture._filters import Filter, Filters, as_filters
 from jaxalign.capture._linen import linen_forward
 from jaxalign.capture._nnx import nnx_forward
@@ -38,6 +39,11 @@ class Tap:
 
     def __call__(self, state: Any, *args: Any, **kwargs: Any) -> tuple[Any, Activations]:
         return self.forward(state, *args, **kwargs)
+
+
+def require_tap(tap: Any) -> None:
+    """Raise unless this is a Tap."""
+    require_kind(tap, Tap, "tap", "pass tap(model, layers)")
 
 
 def tap(
@@ -104,6 +110,5 @@ def tap(
                 )
             return Tap(filters, at, reap(model, filters))
     raise TypeError(
-        "model must be a flax.nnx or flax.linen module, or a function, "
-        f"found {type(model).__name__}"
+        f"model must be a flax.nnx or flax.linen module, or a function, found {found(model)}"
     )

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.batches import each_batch
 from jaxalign._core.checks import as_target_matrix, require_finite
 from jaxalign.inspection._plan import as_arguments, shape_of
 
@@ -82,7 +83,7 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
     """
     form = None
     # The position goes into the message: a stream of a thousand batches has no other name for one.
-    for position, arrays in enumerate(batches):
+    for position, arrays in enumerate(each_batch(batches, "(inputs, targets)")):
         try:
             batch = _as_batch(*arrays)
         except (ValueError, TypeError) as error:

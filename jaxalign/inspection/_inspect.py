@@ -12,11 +12,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from jaxalign._core.batches import require_stream
+from jaxalign._core.kinds import require_flag, require_function, require_number
 from jaxalign._spectrum.moments import basis
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
+from jaxalign.capture._tap import require_tap
 from jaxalign.inspection._batches import TargetRange, checked
 from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
@@ -105,6 +108,8 @@ def inspect(
         can be measured; sums over the memory limit (before the model runs); a layer that yields NaN
         or Inf; an unknown method; "refined" for an iterator, which is used up after one pass, or
         for a stream whose second pass yields another number of rows.
+      TypeError: another kind of argument: the model where its tap or its state is meant, an array
+        where batches are.
 
     Example:
       >>> import numpy as np
@@ -123,7 +128,14 @@ def inspect(
 
     Source: the measure is that of Imani, Hu, White (TMLR 2022); ours for a stream.
     """
+    require_tap(tap)
+    require_stream(batches, "(inputs, targets)")
     require_method(method, ("moments", "refined"))
+    require_number(memory_limit, "memory_limit")
+    if centered is not None:
+        require_flag(centered, "centered")
+    if callback is not None:
+        require_function(callback, "callback", "pass a function of (stage, number)")
     stream = checked(batches)
     first = next(stream, None)
     if first is None:

@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxalign._core.kinds import require_kind
 from jaxalign._features import INPUT, Reduce, WidthWarning, prepare
 from jaxalign.capture import Tap
+from jaxalign.capture._tap import require_tap
 
 Reductions = Reduce | Mapping[str, Reduce]
 
@@ -93,6 +95,7 @@ def plan(tap: Tap, state: Any, inputs: Any, *, reduce: Reductions = "mean") -> P
       >>> {name: (layer.shape, layer.width) for name, layer in planned.layers.items()}
       {'input': ((8, 8, 3), 193), 'layers.0': ((8, 8, 16), 17)}
     """
+    require_tap(tap)
     _require_reductions(reduce)
     arguments = as_arguments(inputs)
     _, activations = jax.eval_shape(tap, state, *arguments)
@@ -227,6 +230,7 @@ def _require_layers(layers: Layers, left_out: Mapping[str, str]) -> None:
 
 
 def _require_reductions(reduce: Reductions) -> None:
+    require_kind(reduce, str | Mapping, "reduce", "pass one reduction, or {pattern: reduction}")
     ways: Sequence[str] = (reduce,) if isinstance(reduce, str) else tuple(reduce.values())
     wrong = [way for way in ways if way not in get_args(Reduce)]
     if wrong:

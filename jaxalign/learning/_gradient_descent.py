@@ -5,9 +5,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete, require_finite
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment._measures import require_spectrum
 
 
 def predicted_convergence(
@@ -31,6 +33,7 @@ def predicted_convergence(
     Raises:
       ValueError: steps not of shape (t,), negative or not finite; a step size that is not a scalar,
         or not in (0, 2/σ_1²), where descent converges (eager calls).
+      TypeError: no Spectrum; steps or a step size that are no numbers.
 
     Example:
       >>> import jaxalign as ja
@@ -40,8 +43,9 @@ def predicted_convergence(
 
     Source: textbook gradient descent, from the spectrum of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
+    require_spectrum(spectrum)
     sigma = spectrum.singular_values
-    t = jnp.asarray(steps, sigma.dtype)
+    t = jnp.asarray(as_numbers(steps, "steps"), sigma.dtype)
     if t.ndim != 1:
         raise ValueError(
             f"steps must have shape (t,), found {t.shape}; "
@@ -71,7 +75,7 @@ def _speed(sigma: Float[Array, " r"], step_size: ArrayLike | None) -> Float[Arra
     if step_size is None:
         # Divided before it is squared, so that it is exactly 1 for σ_1.
         return (sigma / jnp.where(top > 0, top, 1)) ** 2
-    eta = jnp.asarray(step_size, top.dtype)
+    eta = jnp.asarray(as_numbers(step_size, "step_size"), top.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
     if is_concrete(eta) and is_concrete(top) and not (eta > 0 and eta * top**2 < 2):

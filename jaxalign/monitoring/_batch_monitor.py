@@ -10,8 +10,10 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from jaxalign._core.kinds import as_count, require_flag, require_function
 from jaxalign._core.mesh import one_axis
 from jaxalign.capture import Tap
+from jaxalign.capture._tap import require_tap
 from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
 from jaxalign.monitoring._measures import TargetsAs, alignment_measures
 from jaxalign.monitoring._monitor import coordinates_of
@@ -123,6 +125,8 @@ def batch_monitor(
 
     Raises:
       ValueError: as ``monitor``; num_samples below 1; a pair with a fixed representation.
+      TypeError: as ``monitor``; ``encode`` that is no function; num_samples that is no whole
+        number.
 
     Example:
       >>> import optax
@@ -141,11 +145,14 @@ def batch_monitor(
 
     Source: ours.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+    require_tap(tap)
+    require_function(encode, "encode", "pass lambda labels: encode_targets(labels, classes=...)")
+    num_samples = as_count(num_samples, "num_samples")
+    require_flag(centered, "centered")
     if measures is None:
         measures = alignment_measures(num_samples, null=method != "quadrature")
-    require_settings(method, defer, targets_as, order, reduce)
+    require_settings(method, defer, targets_as, reduce)
+    order = as_count(order, "order")
     checked = checked_measures(measures, method)
     for name, measure in checked:
         if measure.source == "pair" and not measure.is_with_previous:

@@ -12,10 +12,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import require_finite, require_matrix
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
+from jaxalign._core.kinds import as_count, require_flag
 from jaxalign._core.mesh import one_axis, put
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
+from jaxalign.capture._tap import require_tap
 from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
 from jaxalign.monitoring._measures import TargetsAs, alignment_measures
 from jaxalign.monitoring._settings import (
@@ -196,7 +199,8 @@ def monitor(
       ValueError: inputs and targets of different n; values not finite; an unknown method, pooling
         or ``targets_as``; ``defer`` with a method that keeps no moments; a measure that the method
         does not give; an order below 1.
-      TypeError: a measure that is no function.
+      TypeError: another kind of argument: the model where its tap is meant, a measure that is no
+        function.
 
     Example:
       >>> from flax import nnx
@@ -213,8 +217,9 @@ def monitor(
 
     Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
     """
-    x = jnp.asarray(inputs)
-    y = jnp.asarray(targets)
+    require_tap(tap)
+    x = jnp.asarray(as_numbers(inputs, "inputs"))
+    y = as_real_floats(targets, "targets")
     require_matrix(y, "targets", "k")
     if x.ndim == 0 or len(x) != len(y):
         raise ValueError(
@@ -225,7 +230,9 @@ def monitor(
         measures = alignment_measures(len(y), null=method != "quadrature")
     if centered is None:
         centered = not bool((jnp.abs(y) == 1).all())
-    require_settings(method, defer, targets_as, order, reduce)
+    require_flag(centered, "centered")
+    require_settings(method, defer, targets_as, reduce)
+    order = as_count(order, "order")
     checked = checked_measures(measures, method)
     measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)
     constant: OrderedDict[str, Logged] = OrderedDict()

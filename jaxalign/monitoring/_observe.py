@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
 from jax import Array
+
+from jaxalign._core.kinds import as_count, found, require_function
+from jaxalign.capture import Tap
 
 
 class Observed(NamedTuple):
@@ -45,6 +49,7 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
 
     Raises:
       ValueError: every under 1; on the update, no parameters given.
+      TypeError: ``measure`` that is no function; ``every`` that is no whole number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -62,8 +67,13 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
 
     Source: ours.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, found {every}")
+    remedy = "pass a Monitor, or a function of the parameters"
+    if isinstance(measure, Tap | nnx.Module):
+        raise TypeError(
+            f"measure must be a function of parameters, found {found(measure)}; {remedy}"
+        )
+    require_function(measure, "measure", remedy)
+    every = as_count(every, "every")
 
     def init(parameters: optax.Params) -> Observed:
         zero = jnp.zeros((), jnp.int32)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+from jaxalign._core.kinds import found, require_flag, require_kind
 from jaxalign.monitoring._measures import Measure, TargetsAs, as_measure
 
 Method = Literal["auto", "moments", "refined", "triangular", "svd", "quadrature"]
@@ -22,8 +23,9 @@ def checked_measures(measures: Measures, method: Method) -> tuple[tuple[str, Mea
 
     Raises:
       ValueError: a reserved name; a measure that needs what the method does not give.
-      TypeError: a name that is no string, or a measure that is no function.
+      TypeError: no dict; a name that is no string, or a measure that is no function.
     """
+    require_kind(measures, Mapping, "measures", "pass {name: function}")
     if not measures:
         raise ValueError("measures must name at least one measure, found none")
     checked = []
@@ -32,11 +34,9 @@ def checked_measures(measures: Measures, method: Method) -> tuple[tuple[str, Mea
             raise TypeError(f"names of measures must be non-empty strings, found {name!r}")
         if name in RESERVED:
             raise ValueError(f"measure {name!r} has the name of a logged column; choose another")
-        if not (isinstance(function, Measure) or callable(function)):
-            raise TypeError(f"measure {name!r} must be a function, found {function!r}")
         measure = as_measure(function)
         if not callable(measure.function):
-            raise TypeError(f"measure {name!r} must wrap a function, found {measure.function!r}")
+            raise TypeError(f"measure {name!r} must be a function, found {found(measure.function)}")
         _require_given(name, measure, method)
         checked.append((name, measure))
     return tuple(checked)
@@ -59,8 +59,9 @@ def _require_given(name: str, measure: Measure, method: Method) -> None:
         )
 
 
-def require_settings(method: str, defer: bool, targets_as: str, order: int, reduce: str) -> None:
+def require_settings(method: str, defer: bool, targets_as: str, reduce: str) -> None:
     """Raise for a setting that is none, or for two that exclude each other."""
+    require_flag(defer, "defer")
     if method not in METHODS:
         raise ValueError(f"method must be {_listed(METHODS)}, found {method!r}")
     if defer and method not in ("auto", "moments"):
@@ -70,8 +71,6 @@ def require_settings(method: str, defer: bool, targets_as: str, order: int, redu
         )
     if targets_as not in get_args(TargetsAs):
         raise ValueError(f"targets_as must be 'mean' or 'each', found {targets_as!r}")
-    if order < 1:
-        raise ValueError(f"order must be at least 1, found {order}")
     if reduce not in get_args(Pooling):
         remedy = ""
         if reduce == "samples":

@@ -176,7 +176,7 @@ def test_one_program_for_all_batches(net, data, cut):
             shapes.append(x.shape)
             return tap(state, x)
 
-        inspect(forward, nnx.state(net), batches)
+        inspect(replace(tap, forward=forward), nnx.state(net), batches)
         return shapes
 
     # Two of the three are of shapes alone: the plan's and that of the sums' zeros.

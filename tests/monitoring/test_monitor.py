@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_are_refused_by_name(task, settings, message):
     [
         ({"mine": 3}, "measure 'mine' must be a function, found 3"),
         ({"": ja.alignment_area}, "names of measures must be non-empty strings"),
-        ({"mine": of_features("x")}, "measure 'mine' must wrap a function, found 'x'"),
+        ({"mine": of_features("x")}, "measure 'mine' must be a function, found 'x'"),
     ],
 )
 def test_what_is_no_measure_is_refused_by_name(task, measures, message):
