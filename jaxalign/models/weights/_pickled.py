@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from jaxalign.models.weights._opcodes import checked_end
 from jaxalign.models.weights._stored import (
+    BFLOAT16,
     STORAGE_DTYPES,
     Refused,
     Storage,
+    StorageType,
     StoredArray,
     StoredDtype,
     StoredTensor,
@@ -59,6 +61,10 @@ def _same_tensor(data: Any, *_: Any) -> StoredTensor:
     return data
 
 
+def _no_tensor(*_: Any) -> StoredTensor:
+    raise Refused("it builds a tensor whose dtype has no name")
+
+
 _TENSOR = Builder(StoredTensor)
 _DTYPE = Builder(StoredDtype)
 _EMPTY_ARRAY = Builder(lambda *_: StoredArray())
@@ -74,9 +80,13 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor"): _TENSOR,
     ("torch._utils", "_rebuild_tensor_v2"): _TENSOR,
     ("torch._utils", "_rebuild_parameter"): Builder(_same_tensor),
+    # So torch saves dtypes without a storage class, such as float8; each is refused by its name.
+    ("torch._utils", "_rebuild_tensor_v3"): Builder(_no_tensor),
+    ("torch.storage", "UntypedStorage"): StorageType("ByteStorage"),
     **{("torch", kind.name): kind for kind in STORAGE_DTYPES},
     ("numpy", "ndarray"): Named("numpy.ndarray"),
     ("numpy", "dtype"): _DTYPE,
+    ("ml_dtypes", "bfloat16"): BFLOAT16.name,
     # How protocols 0 to 2 write bytes, and empty bytes.
     ("_codecs", "encode"): _BYTES,
     ("__builtin__", "bytes"): Builder(lambda: b""),
@@ -110,9 +120,10 @@ class _Unpickler(pickle.Unpickler):
             return ALLOWED[module, name]
         except KeyError:
             raise Refused(
-                f"it asks for {module}.{name}, which no file of tensors needs; nothing of it was "
-                "run. If you trust the file, load it with what wrote it and save only the "
-                "tensors, as torch.save(model.state_dict(), path)"
+                f"it asks for {module}.{name}, which tensors of bool, uint8, int8 to int64, "
+                "float16 to float64 or bfloat16 do not need; nothing of it was run. If you trust "
+                "the file, load it with what wrote it and save only such tensors, as "
+                "torch.save(model.state_dict(), path)"
             ) from None
 
     def persistent_load(self, pid: Any) -> Storage:

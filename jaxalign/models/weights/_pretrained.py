@@ -16,6 +16,7 @@ from jaxalign.data._images import efficientnet_lite_pixels, squeezenet_pixels
 from jaxalign.models._efficientnet_lite import SCALINGS, efficientnet_lite
 from jaxalign.models._squeezenet import SqueezeNet
 from jaxalign.models.weights._assign import assign
+from jaxalign.models.weights._paths import located
 from jaxalign.models.weights._read import read
 
 Preprocess = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -150,16 +151,19 @@ def pretrained(name: str, path: str | Path | None = None) -> Pretrained:
         file = published_file(name)
         origin = f"{published.package} {published.version}"
     else:
-        file = Path(path)
+        file = located(path)
         origin = str(file)
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     if path is None and sha256 != published.sha256:
         raise ValueError(
             f"{file} has the sha256 {sha256}, not {published.sha256} of the published weights; "
             f"it was not read. Install it again: {_command(published, again=True)}"
         )
+    # Before the model is built, as a file may be damaged.
+    tensors = published.as_torch(read(file))
     model = _without_weights(published.build)
-    assign(model, published.as_torch(read(file)))
+    assign(model, tensors)
     model.eval()
     return Pretrained(model, published.preprocess, None, f"{name}, {origin}, sha256 {sha256}")
 

@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-_NUMPY_CODE = re.compile(r"b1|[iu][1248]|f[248]")
+_NUMPY_CODE = re.compile(r"b1|[iu][1248]|f[248]|bfloat16")
 
 
 class Refused(ValueError):
@@ -88,7 +88,13 @@ class StoredTensor:
                 f"it builds a tensor of {repr_of(self._layout)}, "
                 "which is no storage, offset, shape and strides"
             )
-        storage, offset, shape, strides = self._layout[:4]
+        # Whether it takes a gradient, and its hooks, come before the metadata.
+        storage, offset, shape, strides, *metadata = (*self._layout[:4], *self._layout[6:])
+        if any(metadata):
+            raise Refused(
+                f"it builds a tensor with {repr_of(metadata[0])}, such as one that is negated when "
+                "it is read; save tensor.clone()"
+            )
         described = f"offset {offset!r}, shape {repr_of(shape)}, strides {repr_of(strides)}"
         if not _is_shape(shape) or not _is_shape(strides) or not _is_size(offset):
             raise Refused(f"it describes a tensor with {described}")
@@ -135,7 +141,11 @@ class StoredDtype:
             order = self._state[1]
         if not isinstance(order, str) or order not in ("<", ">", "=", "|"):
             raise Refused(f"it has an array of the byte order {repr_of(order)}")
-        return np.dtype(order + self._code)
+        if self._code != BFLOAT16.name:
+            return np.dtype(order + self._code)
+        if order == ">":
+            raise Refused("it has a bfloat16 array of the byte order '>'; save it as float32")
+        return BFLOAT16
 
 
 class StoredArray:

@@ -104,6 +104,8 @@ def torch_legacy(raw: bytes, start: int) -> Contents:
                 f"found {count} and {max(len(raw) - begin, 0)} bytes to the end of the file"
             )
         storages[storage] = _numbers(memoryview(raw)[begin:position], storage.dtype, swapped=False)
+    if position != len(raw):
+        raise ValueError(f"its last storage ends at byte {position:,} of {len(raw):,}")
     return Contents(program.value, storages.__getitem__)
 
 

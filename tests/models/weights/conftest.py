@@ -3,7 +3,9 @@ torch never writes.
 """
 
 import pickle
+import signal
 import zipfile
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -91,3 +93,23 @@ def wrapped_plain(path, raw):
 def write_program(request):
     """``write_program(path, pickle)``: a file of each of the three formats that hold a pickle."""
     return request.param
+
+
+@contextmanager
+def _within(seconds):
+    def stop(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def within():
+    """A context of so many seconds, after which what hangs raises TimeoutError."""
+    return _within

@@ -1,5 +1,7 @@
 import importlib.util
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 
 import ml_dtypes
@@ -193,7 +195,7 @@ def test_damage_is_an_error_of_the_file_and_never_another(tmp_path, file, rng):
         (b"", "begins with b''"),
         (b"\x89HDF\r\n\x1a\n", "begins with .*HDF.*, which is neither safetensors"),
         (b"version https://git-lfs.github.com/spec/v1", "begins with b'version https://"),
-        (b'{"weight_map": {}}', "begins with"),
+        (b'{"weight_map": {}}', "JSON without a weight_map"),
         (b"PK\5\6" + bytes(18), "a zip file of nothing"),
         (pickle.dumps([np.ones(2)]), "holds list, not tensors by name"),
         (pickle.dumps({"epoch": 3}), "holds int under 'epoch', where a tensor should be"),
@@ -210,8 +212,85 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path, raw, message):
         read(tmp_path / "file")
 
 
-def test_paths_that_are_no_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing"):
-        read(tmp_path / "missing")
-    with pytest.raises(ValueError, match="is a folder; path must be the file"):
-        read(tmp_path)
+W = {"w": np.ones(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "wanted"),
+    [
+        ({"model_state_dict": W, "epoch": 3, "optimizer_state_dict": {"lr": 0.1}}, {"w"}),
+        ({"model_state_dict": W, "loss": np.float32(0.5)}, {"w"}),
+        ({"model": {"name": "resnet", "depth": 50}, "state_dict": W}, {"w"}),
+        ({"model": {"state_dict": W, "version": 1}, "epoch": 3}, {"w"}),
+        ({"net": W, "acc": 91.2}, {"w"}),
+        ({"net": W, "head": {"b": W["w"]}}, {"net.w", "head.b"}),
+        ({"encoder": W}, {"encoder.w"}),
+    ],
+)
+def test_of_a_checkpoint_the_state_dict_is_read(tmp_path, checkpoint, wanted):
+    (tmp_path / "file").write_bytes(pickle.dumps(checkpoint))
+    assert set(read(tmp_path / "file")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [
+        ({"model": W, "state_dict": W | {"v": W["w"]}}, "holds weights under state_dict and model"),
+        ({"state_dict": W | {"n": 3}}, "holds int under 'n', where a tensor should be"),
+        ({"generator": W, "discriminator": W.copy(), "epoch": 3}, "holds int under 'epoch'"),
+        ({"state": {0: W}, "param_groups": [{"lr": 0.1}]}, "float under 'param_groups.0.lr'"),
+    ],
+)
+def test_what_could_be_several_state_dicts_or_none_is_refused(tmp_path, checkpoint, message):
+    (tmp_path / "file").write_bytes(pickle.dumps(checkpoint))
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "file")
+
+
+def test_a_file_is_read_to_its_end(tmp_path):
+    (tmp_path / "file").write_bytes(pickle.dumps(W) + pickle.dumps({"v": W["w"]}))
+    with pytest.raises(ValueError, match=r"its pickle ends at byte \d+ of \d+"):
+        read(tmp_path / "file")
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "file", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for value in (1.0, 2.0):
+            with archive.open("w.npy", "w") as entry:
+                np.save(entry, np.full(2, value))
+    with pytest.raises(ValueError, match="lists 2 entries, found 1 by name"):
+        read(tmp_path / "file")
+
+
+def test_an_npz_with_bytes_of_other_dtypes_is_refused(tmp_path):
+    """Of float8 and int4 nothing but their size is written."""
+    for dtype in (ml_dtypes.float8_e4m3fn, ml_dtypes.int4):
+        np.savez(tmp_path / "file.npz", w=np.ones(2, dtype))
+        with pytest.raises(ValueError, match=r"w.npy is of dtype \|V1, weights are"):
+            read(tmp_path / "file.npz")
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "uint16", "float4_e2m1fn_x2"])
+def test_dtypes_that_torch_saves_without_a_storage_class_are_named(made, tmp_path, dtype):
+    of = made.storage("FloatStorage", "0", 2).replace(
+        b"ctorch\nFloatStorage\n", b"ctorch.storage\nUntypedStorage\n"
+    )
+    sizes = [made.pack(made.number(size)) for size in (2, 1)]
+    settings = [of, made.number(0), *sizes, b"\x89", b"}", f"ctorch\n{dtype}\n".encode()]
+    tensor = b"ctorch._utils\n_rebuild_tensor_v3\n" + made.pack(*settings) + b"R"
+    raw = made.program(made.mapping({"w": tensor}))
+    with pytest.raises(ValueError, match=f"it asks for torch.{dtype}, which"):
+        read(made.write_zip(tmp_path / "file", raw, {"0": bytes(2)}))
+
+
+def test_a_tensor_that_is_negated_when_read_is_refused(made, tmp_path):
+    """Its sign is in the metadata, not in its numbers."""
+    tensor = made.tensor(made.storage("FloatStorage", "0", 2), 0, (2,), (1,))
+    assert tensor.endswith(b"\x89}tR")
+    negated = tensor.removesuffix(b"tR") + made.mapping({"neg": b"\x88"}) + b"tR"
+    path = made.write_zip(
+        tmp_path / "file", made.program(made.mapping({"w": negated})), {"0": bytes(8)}
+    )
+    with pytest.raises(ValueError, match=r"builds a tensor with \{'neg': True\}"):
+        read(path)
