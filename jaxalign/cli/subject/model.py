@@ -79,6 +79,10 @@ def load_model(
     name = options.model
     if is_pretrained(name):
         return _pretrained(name, options.checkpoint)
+    tensors = None
+    if options.checkpoint is not None and not shapes_only:
+        # Before the model is built, which may take minutes.
+        tensors = read(options.checkpoint)
     if is_factory(name):
         made = make(name)
         weights = "as the factory returns them"
@@ -90,8 +94,8 @@ def load_model(
             f"there is no model {name!r}; architectures are {', '.join(SHIPPED)}; pretrained "
             f"models {', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory"
         )
-    if options.checkpoint is not None and not shapes_only:
-        made = _with_weights(made, options.checkpoint)
+    if options.checkpoint is not None and tensors is not None:
+        made = _with_weights(made, tensors)
         weights = f"of {options.checkpoint.name}"
     return Loaded(made.model, made.state, name, weights)
 
@@ -184,15 +188,13 @@ def _jitted(build: Builder, architecture: Architecture) -> Callable[[Array], nnx
     return nnx.jit(lambda key: build(architecture, nnx.Rngs(key)))
 
 
-def _with_weights(made: Made, checkpoint: Path) -> Made:
+def _with_weights(made: Made, tensors: dict[str, np.ndarray]) -> Made:
     if not isinstance(made.model, nnx.Module):
         raise ValueError(
             "--checkpoint is for flax.nnx models; let the factory return linen variables with the "
             "weights in them"
         )
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {checkpoint}")
-    assign(made.model, read(checkpoint))
+    assign(made.model, tensors)
     return Made(made.model, nnx.state(made.model))
 
 

@@ -13,6 +13,7 @@ from jaxalign.cli.subject.data import Examples, load_examples
 from jaxalign.cli.subject.images import of_one_size
 from jaxalign.cli.subject.model import Loaded, adapted, is_pretrained, load_model
 from jaxalign.cli.subject.options import SubjectOptions
+from jaxalign.models.weights._paths import located
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ def load_subject(
       ValueError: what is there is not what it should be; inputs the model does not take; layers it
         does not have.
     """
+    if options.checkpoint is not None:
+        # Before the data are read and the model is built.
+        located(options.checkpoint)
     if examples is None:
         examples = load_examples(options, part)
     rows = examples.rows(0, 2)

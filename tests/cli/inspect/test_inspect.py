@@ -330,7 +330,16 @@ def test_the_title_and_command_tell_what_was_done(undrawn, mine):
             "there is no checkpoint at none.safetensors",
         ),
         (
-            ["mine.py:linen", "--data", "flat.npz", "--checkpoint", "mine.py"],
+            # Before the data are read, or a model is built.
+            ["missing.py:Net", "--data", "nothing", "--checkpoint", "none.safetensors"],
+            "there is no checkpoint at none.safetensors",
+        ),
+        (
+            ["mine.py:Broken", "--data", "flat.npz", "--checkpoint", "mine.py"],
+            "mine.py cannot be read: it begins with",
+        ),
+        (
+            ["mine.py:linen", "--data", "flat.npz", "--checkpoint", "flat.npz"],
             "--checkpoint is for flax.nnx models",
         ),
     ],
