@@ -1,6 +1,7 @@
 """Checks that several commands make of their options."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 
@@ -17,6 +18,17 @@ def require_at_least_one(options: Any, names: Iterable[str]) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, found {value}; change {flag(name)}")
+
+
+def require_defaults(options: Any, names: Iterable[str], reason: str) -> None:
+    """Raise if one of these options was chosen, which would change nothing."""
+    chosen = [
+        flag(field.name)
+        for field in fields(options)
+        if field.name in names and getattr(options, field.name) != field.default
+    ]
+    if chosen:
+        raise ValueError(f"{', '.join(chosen)} {reason}; leave out {', '.join(chosen)}")
 
 
 def require_thresholds(thresholds: Iterable[float]) -> None:

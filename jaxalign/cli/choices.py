@@ -6,7 +6,11 @@ from typing import Literal
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
 At = Literal["output", "input"]
+Categories = Literal["refuse", "one-hot"]
 Centered = Literal["auto", "yes", "no"]
+Decimal = Literal["auto", ".", ","]
+Header = Literal["auto", "yes", "no"]
+Missing = Literal["refuse", "drop"]
 Method = Literal["auto", "moments", "refined", "triangular", "svd", "quadrature"]
 Optimizer = Literal["adam", "adamw", "sgd", "momentum", "rmsprop", "lion"]
 Part = Literal["train", "test"]
@@ -16,6 +20,7 @@ Scaling = Literal["signed", "unit", "imagenet", "none"]
 Size = Literal["small", "paper"]
 StreamMethod = Literal["auto", "moments", "refined"]
 Task = Literal["auto", "classes", "regression"]
+Unreadable = Literal["refuse", "skip"]
 
 CENTERED: dict[Centered, bool | None] = {"auto": None, "yes": True, "no": False}
 """``centered=`` of the library, where None means: by the kind of the targets."""

@@ -5,7 +5,8 @@ from jaxalign.data._csv import read_csv
 from jaxalign.data._dataset import Dataset, Split, balanced_rows
 from jaxalign.data._fashion_mnist import fashion_mnist
 from jaxalign.data._idx import read_idx
-from jaxalign.data._images import ImageFolder, image_folder, read_image
+from jaxalign.data._image_files import read_image
+from jaxalign.data._image_folder import ImageFolder, image_folder
 from jaxalign.data._labelled import Labelled
 from jaxalign.data._npz import read_npz
 from jaxalign.data._synthetic import box_task, hyperplane_task, peaks_distance, peaks_task

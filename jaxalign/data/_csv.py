@@ -1,42 +1,71 @@
 """Tables in text: columns of numbers, one column of labels."""
 
-import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Shaped
 
-from jaxalign.data._labelled import Labelled, is_number, require_pairs
+from jaxalign.data._csv_columns import (
+    Column,
+    Decimal,
+    is_missing,
+    is_number,
+    labels_of,
+    numbers_of,
+    with_points,
+)
+from jaxalign.data._csv_header import has_header
+from jaxalign.data._csv_lines import SAMPLE, Line, read_lines
+from jaxalign.data._labelled import Labelled, labelled
+
+Missing = Literal["refuse", "drop"]
+Categories = Literal["refuse", "one-hot"]
+
+# Names under which pandas and R write the numbers of rows.
+_UNNAMED = re.compile(r"|Unnamed: \d+")
+_INDEX = {"", "id", "index", "row", "rowid", "row_id", "rownames"}
 
 
-class Line(NamedTuple):
-    """A line that is not blank, with its number in the file."""
+def read_csv(
+    path: str | Path,
+    *,
+    label: str | None = None,
+    header: bool | None = None,
+    ignore: Sequence[str] = (),
+    missing: Missing = "refuse",
+    categories: Categories = "refuse",
+    decimal: Decimal | None = None,
+    encoding: str = "utf-8",
+) -> Labelled:
+    r"""The columns of a .csv file as inputs (n, p) float64, and one of them as labels (n,).
 
-    number: int
-    fields: list[str]
-
-
-def read_csv(path: str | Path, *, label: str | None = None) -> Labelled:
-    r"""The columns of a .csv file as inputs (n, p) float32, and one of them as labels (n,).
-
-    The separator is the comma, semicolon or tab, whichever occurs most in the first line. The first
-    line is a header if ``label`` is one of its fields, or if one of its fields is no number while
-    the field below it is one.
+    The separator is the comma, semicolon, tab or |, whichever occurs as often in every line. An
+    index is left out: first columns without a name, and columns named id or index that count rows.
 
     Args:
-      path: the file, UTF-8.
+      path: the file. A byte order mark counts more than ``encoding``.
       label: the column of labels, by name or, without a header, by its number from 1; by default
-        the last one. Labels become integers if all are integers, else floats, else text.
+        the last one. Labels become integers if all are integers, else floats, else text; codes with
+        leading zeros stay text.
+      header: whether the first line names the columns; by default it is found out, and refused
+        where it may be either.
+      ignore: columns to leave out, named as ``label`` is.
+      missing: of rows with an empty field, NA, NaN, null, None, ?, - or a lone point: "drop" them.
+      categories: of columns of text: "one-hot" makes a column of 0 and 1 of each of their values,
+        ascending. True and False are 1 and 0 in any case.
+      decimal: the decimal mark; by default a comma where numbers have no other.
+      encoding: of the text.
 
     Returns:
-      Labelled.
+      Labelled; its source says how many rows were dropped.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: no rows; no column ``label``; a line with more or fewer fields than the first; a
-        field that is missing, no number, or not finite. The message names line and column.
+      ValueError: another encoding; no rows; no such column; a line with more or fewer fields than
+        the first; a field that is missing, no number, or not finite; whatever has two readings. The
+        message names line and column.
 
     Example:
       >>> import tempfile
@@ -48,129 +77,139 @@ def read_csv(path: str | Path, *, label: str | None = None) -> Labelled:
       >>> table.inputs.shape, table.labels.tolist()
       ((2, 2), ['setosa', 'virginica'])
     """
-    lines = _read(Path(path))
-    width = len(lines[0].fields)
-    header = _header(lines, label)
+    path = Path(path)
+    _require_choices(header, ignore, missing, categories, decimal)
+    lines = read_lines(path, encoding)
+    names, rows = _named(lines, label, header, path)
+    if not rows:
+        raise ValueError(f"{path} must hold rows below its header, found none")
+    target = len(names) - 1
+    if label is not None:
+        target = _position(names, label, path)
+    numbers = [line.number for line in rows]
+    fields = zip(*(line.fields for line in rows), strict=True)
+    columns = [Column(name, numbers, texts) for name, texts in zip(names, fields, strict=True)]
+    left_out = {_position(names, name, path) for name in ignore}
+    if target in left_out:
+        raise ValueError(f"ignore must not hold the column of labels, {names[target]!r}")
+    left_out |= _indexes(columns, target, left_out, path)
+    chosen = [i for i in range(len(names)) if i not in left_out]
+    if chosen == [target]:
+        raise ValueError(f"{path} must hold a column of inputs beside the labels, found none")
+    try:
+        kept = _without_missing([columns[i] for i in chosen], missing)
+        kept = with_points(kept, decimal)
+        place = chosen.index(target)
+        inputs = [
+            numbers_of(column, one_hot=categories == "one-hot")
+            for i, column in enumerate(kept)
+            if i != place
+        ]
+        labels = labels_of(kept[place])
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from None
+    return labelled(np.hstack(inputs), labels, _source(path, len(rows), len(labels)))
+
+
+def _require_choices(header: Any, ignore: Any, missing: Any, categories: Any, decimal: Any) -> None:
+    if isinstance(ignore, str):
+        raise TypeError(f"ignore must be a sequence of names, found a text; pass ({ignore!r},)")
+    choices = {
+        "header": (header, (True, False, None)),
+        "missing": (missing, get_args(Missing)),
+        "categories": (categories, get_args(Categories)),
+        "decimal": (decimal, (*get_args(Decimal), None)),
+    }
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}, found {value!r}")
+
+
+def _named(
+    lines: Sequence[Line], label: str | None, header: bool | None, path: Path
+) -> tuple[list[str], Sequence[Line]]:
+    """The names of the columns, their numbers without a header, and the lines of data."""
+    first = lines[0].fields
+    if header is None and label is not None and label in first and not is_number(label):
+        header = True
     if header is None:
-        rows = lines
-        columns = [f"column {i + 1}" for i in range(width)]
-    else:
-        rows = lines[1:]
-        columns = header
-    _require_table(rows, width, path)
-    target = _position(columns, label, header is not None, path)
-    others = [i for i in range(width) if i != target]
-    inputs = _numbers(rows, others, columns, path)
-    labels = _labels(rows, target, columns[target], path)
-    require_pairs(inputs, labels, str(path))
-    return Labelled(inputs, labels, Path(path).name)
+        header = has_header(first, [line.fields for line in lines[1 : SAMPLE + 1]], path)
+    if header:
+        return first, lines[1:]
+    return [str(i + 1) for i in range(len(first))], lines
 
 
-def _read(path: Path) -> list[Line]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file")
-    try:
-        # "sig" skips the byte order mark that spreadsheets write.
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
-            lines = [
-                Line(reader.line_num, fields)
-                for fields in reader
-                if any(field.strip() for field in fields)
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a .csv file in UTF-8: {error}") from None
-    if not lines:
-        raise ValueError(f"{path} is empty; it must hold rows of numbers and a label")
-    return lines
-
-
-def _header(lines: Sequence[Line], label: str | None) -> list[str] | None:
-    """The names of the columns, or None if the first line holds data."""
-    first = [field.strip() for field in lines[0].fields]
-    if label is not None and label in first and not is_number(label):
-        return first
-    for line in lines[1:2]:
-        for name, below in zip(first, line.fields, strict=False):
-            if is_number(below) and not is_number(name):
-                return first
-    return None
-
-
-def _require_table(rows: Sequence[Line], width: int, path: str | Path) -> None:
-    if not rows or width < 2:
+def _position(names: Sequence[str], name: str, path: Path) -> int:
+    if names.count(name) > 1:
         raise ValueError(
-            f"{path} must hold rows of at least one number and a label, "
-            f"found {len(rows)} rows of {width} columns"
+            f"{path} has {names.count(name)} columns named {name!r}; give each a name of its own"
         )
-    for number, fields in rows:
-        if len(fields) != width:
-            raise ValueError(
-                f"line {number} of {path} must have {width} fields, as the first line, "
-                f"found {len(fields)}"
-            )
+    if name not in names:
+        raise ValueError(f"{path} has no column {name!r}; its columns are {', '.join(names)}")
+    return names.index(name)
 
 
-def _position(columns: Sequence[str], label: str | None, named: bool, path: str | Path) -> int:
-    if label is None:
-        return len(columns) - 1
-    if named and columns.count(label) > 1:
+def _indexes(
+    columns: Sequence[Column], target: int, left_out: Container[int], path: Path
+) -> set[int]:
+    """The columns that say which row it is.
+
+    Raises:
+      ValueError: without a header, a first column that counts the rows: it may be one.
+    """
+    found = set()
+    for i, column in enumerate(columns[:target]):
+        if not _UNNAMED.fullmatch(column.name):
+            break
+        found.add(i)
+    found |= {
+        i
+        for i, column in enumerate(columns)
+        if column.name.casefold() in _INDEX and _counts_rows(column)
+    }
+    if target in found:
         raise ValueError(
-            f"{path} has {columns.count(label)} columns named {label!r}; "
-            "give that of the labels a name of its own"
+            f"the column of labels of {path}, {columns[target].name!r}, counts the rows; "
+            "pass label= with the name of another"
         )
-    if named and label in columns:
-        return columns.index(label)
-    if not named and label.isdecimal() and 1 <= int(label) <= len(columns):
-        return int(label) - 1
-    names = f"numbered 1 to {len(columns)}, as there is no header"
-    if named:
-        names = ", ".join(columns)
-    raise ValueError(f"{path} has no column {label!r} for the labels; its columns are {names}")
+    first = columns[0]
+    may_be_one = first.name == "1" and target > 1 and len(first.texts) > 2
+    if may_be_one and 0 not in left_out and _counts_rows(first):
+        raise ValueError(
+            f"column '1' of {path} counts the rows; pass ignore=('1',) to leave it out, or write a "
+            "line of names over the columns to keep it"
+        )
+    return found
 
 
-def _numbers(
-    rows: Sequence[Line], chosen: Sequence[int], columns: Sequence[str], path: str | Path
-) -> Shaped[np.ndarray, "n p"]:
-    numbers = np.array(
-        [[_number(line.fields[i], path, line.number, columns[i]) for i in chosen] for line in rows],
-        np.float32,
-    )
-    if not np.isfinite(numbers).all():
-        row, place = np.argwhere(~np.isfinite(numbers))[0]
-        column = chosen[place]
-        raise _bad(path, rows[row].number, columns[column], rows[row].fields[column])
-    return numbers
+def _counts_rows(column: Column) -> bool:
+    texts = list(column.texts)
+    return any(texts == [str(i + start) for i in range(len(texts))] for start in (0, 1))
 
 
-def _labels(
-    rows: Sequence[Line], target: int, column: str, path: str | Path
-) -> Shaped[np.ndarray, " n"]:
-    texts = [line.fields[target].strip() for line in rows]
-    for line, text in zip(rows, texts, strict=True):
-        if not text:
-            raise _bad(path, line.number, column, text)
-    # The narrowest kind that holds them all: integers before floats before text.
-    for kind in (np.int64, np.float64):
-        try:
-            return np.array(texts).astype(kind)
-        except (ValueError, OverflowError):
+def _without_missing(columns: Sequence[Column], missing: Missing) -> list[Column]:
+    """The columns, without the rows of which a value is not known."""
+    unknown = np.zeros(len(columns[0].texts), bool)
+    for column in columns:
+        marks = {text for text in set(column.texts) if is_missing(text)}
+        if not marks:
             continue
-    return np.array(texts)
+        rows = [text in marks for text in column.texts]
+        if missing == "refuse":
+            raise column.bad(
+                rows.index(True), "the value is missing; fill it, or pass missing='drop'"
+            )
+        unknown |= rows
+    if unknown.all():
+        raise ValueError("every row lacks a value; leave columns out by ignore=")
+    known = np.flatnonzero(~unknown).tolist()
+    return [
+        Column(name, [lines[row] for row in known], [texts[row] for row in known])
+        for name, lines, texts in columns
+    ]
 
 
-def _number(text: str, path: str | Path, line: int, column: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise _bad(path, line, column, text) from None
-
-
-def _bad(path: str | Path, line: int, column: str, text: str) -> ValueError:
-    content = repr(text) if text.strip() else "nothing"
-    return ValueError(
-        f"line {line}, column {column!r} of {path} must be a finite number (or a label), "
-        f"found {content}; fill or drop it"
-    )
+def _source(path: Path, rows: int, kept: int) -> str:
+    if kept == rows:
+        return path.name
+    return f"{path.name} without {rows - kept:,} of {rows:,} rows that lack a value"

@@ -7,14 +7,14 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 from jaxtyping import UInt8
 
 from jaxalign.data._classes import chosen_classes, scaled_classes
 from jaxalign.data._dataset import Dataset, Split
-from jaxalign.data._idx import read_idx
+from jaxalign.data._idx_folder import Part, read_idx_folder
 
 CLASSES = (
     "T-shirt",
@@ -31,8 +31,8 @@ CLASSES = (
 EMBEDDED = Path(__file__).with_name("fashion_mnist.npz")
 EMBEDDED_SHA256 = "1064eff4cef408fe773c6040772d7cb7c114c2d2b60accb705d268cbecb8d44e"
 
-Part = Literal["train", "test"]
-_FILES: dict[Part, str] = {"train": "train", "test": "t10k"}
+SOURCE = "Fashion-MNIST, embedded subset"
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None = None) -> Split:
@@ -63,55 +63,36 @@ def fashion_mnist(path: str | Path | None = None, classes: Sequence[int] | None 
     chosen = chosen_classes(classes, len(CLASSES))
     names = tuple(CLASSES[c] for c in chosen)
     if path is None:
-        source = "Fashion-MNIST, embedded subset"
-        parts = _read_embedded()
+        source = SOURCE
+        parts = read_embedded()
     else:
         source = "Fashion-MNIST"
-        parts = {part: read_folder(path, part) for part in _FILES}
+        parts = {part: _read_folder(path, part) for part in PARTS}
     return Split(
         *(
             Dataset(*scaled_classes(*parts[part], chosen), names, f"{source}, {part}")
-            for part in _FILES
+            for part in PARTS
         )
     )
 
 
-def read_folder(
+def _read_folder(
     folder: str | Path, part: Part
 ) -> tuple[UInt8[np.ndarray, "n 28 28"], UInt8[np.ndarray, " n"]]:
-    """The images and labels of one part of the original distribution."""
-    images = read_idx(_find(Path(folder), f"{_FILES[part]}-images-idx3-ubyte"))
-    labels = read_idx(_find(Path(folder), f"{_FILES[part]}-labels-idx1-ubyte"))
-    if images.ndim != 3 or images.shape[1:] != (28, 28):
+    images, labels = read_idx_folder(folder, part)
+    if images.shape[1:] != (28, 28):
         raise ValueError(
             f"the {part} images in {folder} must have shape (n, 28, 28), found {images.shape}"
         )
-    if labels.shape != images.shape[:1] or labels.size == 0 or labels.max() >= len(CLASSES):
-        largest = ""
-        if labels.size:
-            largest = f" with values up to {labels.max()}"
+    if labels.max() >= len(CLASSES):
         raise ValueError(
-            f"the {part} labels in {folder} must be {len(images)} numbers 0...9, one an image, "
-            f"found shape {labels.shape}{largest}"
+            f"the {part} labels in {folder} must be numbers 0...9, found {labels.max()}"
         )
     return images, labels
 
 
-def _find(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate
-    files = ", ".join(
-        f"{part}-{kind}"
-        for part in _FILES.values()
-        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
-    )
-    raise FileNotFoundError(
-        f"{folder} has no {name} (nor {name}.gz); the folder must hold {files}, gzipped or not"
-    )
-
-
-def _read_embedded() -> dict[Part, tuple[np.ndarray, np.ndarray]]:
+def read_embedded() -> dict[Part, tuple[np.ndarray, np.ndarray]]:
+    """The bytes of the images that come with the package, and their labels."""
     # From one reading: what was hashed is what is loaded.
     raw = EMBEDDED.read_bytes()
     sha256 = hashlib.sha256(raw).hexdigest()
@@ -121,4 +102,4 @@ def _read_embedded() -> dict[Part, tuple[np.ndarray, np.ndarray]]:
             "install jaxalign again"
         )
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        return {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in _FILES}
+        return {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in PARTS}

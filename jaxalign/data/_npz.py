@@ -1,32 +1,49 @@
 """Arrays of inputs and labels in an .npz file, under the names people give them."""
 
-import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
-from jaxalign.data._labelled import Labelled, require_pairs
+from jaxalign.data._labelled import Labelled, labelled
+from jaxalign.data._limit import MAX_BYTES, require_within
 
-INPUTS = ("x", "inputs", "images", "features", "data", "X", "x_train")
-LABELS = ("y", "labels", "targets", "label", "target", "Y", "y_train")
+INPUTS = (
+    *("x", "inputs", "images", "features", "data", "X"),
+    *("x_train", "X_train", "train_images", "train_data"),
+)
+LABELS = (
+    *("y", "labels", "targets", "label", "target", "Y"),
+    *("y_train", "Y_train", "train_labels", "train_targets"),
+)
 
 
-def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None = None) -> Labelled:
+def read_npz(
+    path: str | Path,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Labelled:
     """Inputs (n, ...) and labels (n,) or (n, k) of an .npz file.
 
     Args:
       path: the file. Arrays of objects are refused, since numpy would unpickle them.
       inputs: name of the array of inputs; by default the first that exists among x, inputs, images,
-        features, data, X, x_train.
-      labels: likewise, among y, labels, targets, label, target, Y, y_train.
+        features, data, X, and x_train, X_train, train_images, train_data.
+      labels: likewise, among y, labels, targets, label, target, Y, and y_train, Y_train,
+        train_labels, train_targets.
+      max_bytes: the most that an array may take.
 
     Returns:
       Labelled.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not an .npz file, truncated, no array of such a name, arrays of objects, arrays
-        of different n.
+      ValueError: not an .npz file, truncated, no array of such a name, arrays of objects, complex
+        numbers or dates, or of different n; more than ``max_bytes``.
 
     Example:
       >>> import tempfile
@@ -37,25 +54,38 @@ def read_npz(path: str | Path, *, inputs: str | None = None, labels: str | None 
       ...     read_npz(f"{folder}/some.npz").labels.tolist()
       [0, 1, 1]
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"{path} is no file")
     try:
         # numpy.load(path) would leave a file open that it cannot read.
         with open(path, "rb") as stream:
             arrays = np.load(stream, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
+            if not isinstance(arrays, NpzFile):
                 raise ValueError("it holds a single array")
-            x = arrays[_name(arrays.files, inputs, INPUTS, "inputs")]
-            y = arrays[_name(arrays.files, labels, LABELS, "labels")]
-    except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
+            sizes = {entry.filename: entry.file_size for entry in ZipFile(stream).infolist()}
+            x, y = (
+                _array(arrays, _name(arrays.files, *names), sizes, max_bytes)
+                for names in ((inputs, INPUTS, "inputs"), (labels, LABELS, "labels"))
+            )
+        return labelled(x, y, path.name)
+    except Exception as error:
+        # Anything: zip files, four ways to pack them and numpy's headers each raise their own.
         raise ValueError(
             f"{path} cannot be read as an .npz file of inputs and labels: {error}"
-        ) from None
-    require_pairs(x, y, str(path))
-    return Labelled(x, y, Path(path).name)
+        ) from error
 
 
-def _name(names: list[str], wanted: str | None, usual: tuple[str, ...], what: str) -> str:
+def _array(arrays: NpzFile, name: str, sizes: Mapping[str, int], max_bytes: int) -> np.ndarray:
+    size = sizes.get(f"{name}.npy", 0)
+    require_within(size, max_bytes, f"its array {name!r}")
+    array = arrays[name]
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name!r} is no array of numpy's")
+    return array
+
+
+def _name(names: Sequence[str], wanted: str | None, usual: Sequence[str], what: str) -> str:
     listed = ", ".join(sorted(names))
     if wanted is not None and wanted not in names:
         raise ValueError(f"there is no array {wanted!r} for the {what}; its arrays are {listed}")

@@ -9,7 +9,7 @@ from jaxalign.cli import choices
 from jaxalign.cli.subject.architectures import ACTIVATIONS
 from jaxalign.cli.subject.images import SCALINGS
 from jaxalign.cli.train.recipe import OPTIMIZERS
-from jaxalign.data import _fashion_mnist, _labelled
+from jaxalign.data import _csv, _csv_columns, _idx_folder, _labelled
 from jaxalign.inspection import _inspect
 from jaxalign.monitoring import _settings
 from jaxalign.studies.framework import study
@@ -25,8 +25,11 @@ from jaxalign.studies.framework import study
         (choices.Pooling, get_args(_settings.Pooling)),
         (choices.Reduce, get_args(_features.Reduce)),
         (choices.StreamMethod, get_args(_inspect.Method)),
-        (choices.Part, get_args(_fashion_mnist.Part)),
+        (choices.Part, get_args(_idx_folder.Part)),
         (choices.Task, get_args(_labelled.Task)),
+        (choices.Missing, get_args(_csv.Missing)),
+        (choices.Categories, get_args(_csv.Categories)),
+        (choices.Decimal, ("auto", *get_args(_csv_columns.Decimal))),
         (choices.Size, get_args(study.Size)),
     ],
 )

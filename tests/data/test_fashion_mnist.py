@@ -85,7 +85,7 @@ def test_reads_a_folder_of_idx_files_gzipped_or_not(folder):
 def test_a_missing_file_is_named_with_all_there_should_be(folder):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"no t10k-labels-idx1-ubyte .* must hold train-images-idx3-ubyte"
+        FileNotFoundError, match=r"no labels to test on; it must hold train-images-idx3-ubyte"
     ):
         fashion_mnist(folder)
 
@@ -94,12 +94,13 @@ def test_foreign_contents_are_refused(folder, rng):
     write_idx(folder / "train-labels-idx1-ubyte.gz", np.full(40, 11, np.uint8))
     with pytest.raises(
         ValueError,
-        match=r"40 numbers 0...9, one an image, found shape \(40,\) with values up to 11",
+        match=r"must be numbers 0...9, found 11",
     ):
         fashion_mnist(folder)
     write_idx(folder / "train-labels-idx1-ubyte.gz", np.zeros(39, np.uint8))
-    with pytest.raises(ValueError, match=r"found shape \(39,\)"):
+    with pytest.raises(ValueError, match=r"40 numbers, one an image, found shape \(39,\)"):
         fashion_mnist(folder)
+    write_idx(folder / "train-labels-idx1-ubyte.gz", np.zeros(40, np.uint8))
     write_idx(
         folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (40, 32, 32), dtype=np.uint8)
     )

@@ -30,6 +30,7 @@ def test_classes_and_quantities_are_told_apart(labels, expected):
 def test_told_what_they_are():
     assert classes(np.arange(50), "classes") == tuple(range(50))
     assert classes([0, 1, 0], "regression") is None
+    assert classes(np.eye(3), "regression") is None
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,9 @@ def test_told_what_they_are():
         ([1, 1, 1], "auto", r"at least two classes, found only \[1\]"),
         ([0.5, np.nan], "auto", "NaN or Inf in row 1"),
         ([0.5, 1.5], "classes", "no classes"),
+        (np.eye(3), "auto", r"save labels.argmax\(axis=1\) for one-hot rows, or choose regression"),
+        (np.eye(3, dtype=bool), "classes", "for one-hot rows"),
+        ([[1, 2], [3, 4]], "auto", "int64 of shape"),
         (["a", "b"], "regression", "are text"),
         ([1j, 2j], "auto", "found complex128"),
         (

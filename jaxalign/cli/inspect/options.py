@@ -1,11 +1,11 @@
 """The options of `jaxalign inspect` and `jaxalign layers`. Pure Python, see ``cli.choices``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from jaxalign.cli.checks import require_at_least_one, require_thresholds
+from jaxalign.cli.checks import require_at_least_one, require_defaults, require_thresholds
 from jaxalign.cli.choices import Centered, Part, Reduce, StreamMethod
-from jaxalign.cli.subject.options import SubjectOptions
+from jaxalign.cli.subject.options import DataOptions, SubjectOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Inspect(SubjectOptions):
     """
 
     part: Part = "train"
-    """Which part of fashion-mnist or of IDX files."""
+    """Which part of fashion-mnist, of IDX files, or of image files in folders train and test."""
     reduce: Reduce = "mean"
     """What becomes of the positions of maps and tokens: mean over them, flatten into features,
     samples of their own, or cls, the first one alone. Inputs are flattened."""
@@ -63,3 +63,6 @@ class Layers(SubjectOptions):
         super().__post_init__()
         if any(length < 1 for length in self.shape):
             raise ValueError(f"shape must be positive numbers, found {self.shape}; change --shape")
+        if self.shape:
+            data = [field.name for field in fields(DataOptions)]
+            require_defaults(self, data, "would not be read: --shape stands for the data")

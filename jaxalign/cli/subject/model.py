@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Scaling
 from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
 from jaxalign.cli.subject.factory import Made, is_factory, make, raised
@@ -77,6 +78,7 @@ def load_model(
       ValueError: an unknown name; a factory or a checkpoint that is not what it must be.
     """
     name = options.model
+    _require_used(options)
     if is_pretrained(name):
         return _pretrained(name, options.checkpoint)
     tensors = None
@@ -149,6 +151,16 @@ def _conversions(
     if isinstance(rows, np.ndarray) and rows.ndim == 3:
         return [plain, with_channel]
     return [plain]
+
+
+def _require_used(options: ModelOptions) -> None:
+    """Raise if options were chosen that this model does not have."""
+    known = is_factory(options.model) or options.model in PUBLISHED or options.model in SHIPPED
+    if known and options.model != "mlp":
+        names = ["width", "depth", "activation"]
+        require_defaults(options, names, f"would change nothing of {options.model}")
+    if known and options.model not in SHIPPED:
+        require_defaults(options, ["outputs"], f"would change nothing of {options.model}")
 
 
 def _architecture(options: ModelOptions, shape: tuple[int, ...], outputs: int) -> Architecture:

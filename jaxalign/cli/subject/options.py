@@ -7,20 +7,19 @@ from typing import Annotated
 import tyro
 
 from jaxalign.cli.checks import require_at_least_one
-from jaxalign.cli.choices import Activation, At, Scaling, Task
+from jaxalign.cli.choices import Activation, At, Scaling, Task, Unreadable
+from jaxalign.cli.subject.tables import TableOptions
 
 ModelArgument = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
+class DataOptions(TableOptions):
     """Which data."""
 
     data: str = "fashion-mnist"
     """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, or a
-    folder with a subfolder of images for each class."""
-    label: str | None = None
-    """Column of a .csv that holds the labels; by default the last."""
+    folder with a subfolder of images for each class, perhaps in folders train and test."""
     task: Task = "auto"
     """What labels are; by default text and few different integers are classes, other numbers are
     regressed on."""
@@ -30,15 +29,19 @@ class DataOptions:
     takes 2 and 4 by default; otherwise all are taken."""
     num_samples: int | None = None
     """Take so many rows, classes balanced; by default all."""
-    scaling: Scaling = "signed"
-    """Of images of bytes: to [-1, 1], to [0, 1], or by ImageNet's means. Pretrained models bring
-    their own."""
+    scaling: Scaling | None = None
+    """Of images of bytes: to [-1, 1], which is the default, to [0, 1], or by ImageNet's means.
+    Pretrained models bring their own."""
     size: int | None = None
     """Cut image files to their middle square and scale it to so many pixels."""
+    unreadable: Unreadable = "refuse"
+    """Skip image files that cannot be read; it is said how many."""
+    max_bytes: int | None = None
+    """Bytes that a file may unpack to; by default 2^32 of an array, 2^28 of an image."""
 
     def check_data(self) -> None:
         """Raise if an option cannot be what it is."""
-        require_at_least_one(self, ["num_samples", "size"])
+        require_at_least_one(self, ["num_samples", "size", "max_bytes"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,10 @@ import jax
 import numpy as np
 
 from jaxalign.capture import Tap, tap
+from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Part
-from jaxalign.cli.subject.data import Examples, load_examples
+from jaxalign.cli.subject.data import load_examples
+from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.images import of_one_size
 from jaxalign.cli.subject.model import Loaded, adapted, is_pretrained, load_model
 from jaxalign.cli.subject.options import SubjectOptions
@@ -62,16 +64,27 @@ def load_subject(
     if examples is None:
         examples = load_examples(options, part)
     rows = examples.rows(0, 2)
+    _require_used(options, rows)
     if isinstance(rows, list) and not is_pretrained(options.model):
         # Raises for images of several sizes before a model is built for one of them.
         of_one_size(rows, options.size)
     shape = _shape(rows[0], options.size)
     loaded = load_model(options, shape, examples.targets.shape[1], shapes_only=shapes_only)
-    convert = adapted(loaded, rows, options.scaling, options.size)
+    convert = adapted(loaded, rows, options.scaling or "signed", options.size)
     # The layers that a model names are those whose output is a post-activation.
     usual = loaded.layers if options.at == "output" else ("*",)
     layers = tap(loaded.model, options.layers or usual, at=options.at)
     return Subject(examples, loaded, convert, layers, shape)
+
+
+def _require_used(options: SubjectOptions, rows: Any) -> None:
+    """Raise if the preparation of images was chosen and model or data leave none to do."""
+    if is_pretrained(options.model):
+        reason = f"would change nothing: {options.model} prepares images itself"
+        require_defaults(options, ["scaling", "size"], reason)
+    if isinstance(rows, np.ndarray) and rows.dtype != np.uint8:
+        reason = f"is for images of bytes (uint8); these inputs are {rows.dtype}"
+        require_defaults(options, ["scaling"], reason)
 
 
 def _shape(row: np.ndarray, size: int | None) -> tuple[int, ...]:

@@ -177,7 +177,7 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
       ValueError: settings that this version does not know, or does not find.
     """
     # JSON knows lists only.
-    tuples = ("classes", "layers", "learning_rate", "optimizer", "thresholds")
+    tuples = ("classes", "ignore", "layers", "learning_rate", "optimizer", "thresholds")
     known = {field.name for field in fields(Train)} - set(_OF_A_CALL)
     no_lists = {name for name in tuples if not isinstance(settings.get(name), list)}
     wrong = known ^ set(settings) | no_lists

@@ -12,8 +12,10 @@ from flax import nnx
 from jax import Array
 
 from jaxalign.cli.choices import CENTERED, Optimizer
-from jaxalign.cli.subject.data import EMBEDDED, Examples, has_test_part, load_examples
+from jaxalign.cli.subject.data import load_examples
+from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.model import load_model
+from jaxalign.cli.subject.sources import EMBEDDED, has_test_part
 from jaxalign.cli.subject.subject import Subject, load_subject
 from jaxalign.cli.train.options import Train
 from jaxalign.data import Dataset

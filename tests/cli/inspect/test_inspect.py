@@ -269,7 +269,8 @@ def test_a_pretrained_model_prepares_images_itself(mine, tmp_path, capsys):
     found = read_inspection("run")
     assert found.inspection.num_samples == 6
     assert "squeezenet1.1 on grey.npz" in capsys.readouterr().out
-    assert main(["inspect", "squeezenet1.1", "--num-samples", "20", "--out", "other"]) == 1
+    np.savez("loud.npz", x=np.zeros((6, 40, 30, 3), np.float32), y=np.arange(6) % 2)
+    assert main(["inspect", "squeezenet1.1", "--data", "loud.npz", "--out", "other"]) == 1
     assert "images of bytes (uint8, 0 to 255) itself, found float32" in capsys.readouterr().err
 
 
@@ -305,7 +306,11 @@ def test_the_title_and_command_tell_what_was_done(undrawn, mine):
         (["mine.py:Broken"], "yields NaN or Inf on finite inputs"),
         (["mine.py:Net", "--memory", "0.001"], "over the memory_limit of 1.02 MiB"),
         (["mine.py:Net", "--num-samples", "9999"], "--num-samples: count must be from 1 to 5000"),
-        (["mine.py:Net", "--label", "a"], "--label names a column of a .csv"),
+        (["mine.py:Net", "--seed", "3"], "--seed would change nothing: weights are given"),
+        (
+            ["mine.py:Net", "--label", "a"],
+            "--label would change nothing of fashion-mnist; leave out --label",
+        ),
         (
             ["mine.py:Net", "--data", "nothing"],
             "there is no data at nothing; it can be fashion-mnist",
@@ -320,7 +325,10 @@ def test_the_title_and_command_tell_what_was_done(undrawn, mine):
             "one label per input, found inputs (60, 4) and labels (59,)",
         ),
         (["mine.py:four", "--data", "zero.npz"], "targets of zero.npz are all 0"),
-        (["mine.py:four", "--data", "nan.npz"], "batch 0: inputs must be finite"),
+        (
+            ["mine.py:four", "--data", "nan.npz"],
+            "inputs of nan.npz must be finite, found nan in row 7, column 2",
+        ),
         (
             ["mine.py:four", "--data", "flat.npz", "--task", "regression", "--thresholds", "nan"],
             None,

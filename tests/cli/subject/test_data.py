@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxalign.cli.subject.data import Batches, has_test_part, load_examples
+from jaxalign.cli.subject.data import load_examples
+from jaxalign.cli.subject.examples import Batches
 from jaxalign.cli.subject.options import DataOptions
+from jaxalign.cli.subject.sources import has_test_part
 
 
 @pytest.fixture
@@ -69,7 +71,6 @@ def test_images_of_a_folder_have_the_classes_of_its_subfolders(tmp_path):
 def test_only_fashion_mnist_and_idx_files_have_a_part_to_test_on(table, tmp_path):
     assert has_test_part(DataOptions())
     assert not has_test_part(table([0, 1]))
-    assert not has_test_part(DataOptions(data=str(tmp_path)))
     (tmp_path / "t10k-images-idx3-ubyte").touch()
     assert has_test_part(DataOptions(data=str(tmp_path)))
 
