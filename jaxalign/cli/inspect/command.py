@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from jaxalign.alignment import usual_thresholds
+from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import CENTERED
 from jaxalign.cli.environment import environment
 from jaxalign.cli.folders import next_free_folder
@@ -36,6 +37,8 @@ def inspect_model(config: Inspect, console: Console) -> int:
     folder = config.out or next_free_folder("inspect")
     require_free(folder, overwrite=config.overwrite)
     subject = load_subject(config, config.part)
+    if not subject.loaded.is_initial:
+        require_defaults(config, ["seed"], "would change nothing: weights are given")
     started = time.perf_counter()
     try:
         inspection = _measure(config, subject, console)
