@@ -3,8 +3,17 @@
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._fit import fit
-from jaxalign.training._objective import classification
+from jaxalign.training._objective import classification, logistic, squared_error
 from jaxalign.training._optimizer import one_of
 from jaxalign.training._state import TrainState
 
-__all__ = ["Checkpoints", "TrainState", "classification", "fast_convolutions", "fit", "one_of"]
+__all__ = [
+    "Checkpoints",
+    "TrainState",
+    "classification",
+    "fast_convolutions",
+    "fit",
+    "logistic",
+    "one_of",
+    "squared_error",
+]

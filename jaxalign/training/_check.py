@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array
-from jax.typing import ArrayLike
 
-from jaxalign._core.checks import require_finite
 from jaxalign._core.kinds import as_count, found, require_function, require_kind
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
@@ -107,7 +104,7 @@ def checked_models(
       TypeError: no flax.nnx modules; seeds that are no whole numbers.
     """
     several = isinstance(model, list | tuple)
-    modules = list(model) if isinstance(model, list | tuple) else [model]
+    modules: Sequence[Any] = model if isinstance(model, list | tuple) else [model]
     if not modules:
         raise ValueError("model must be a module or a list of at least one, found an empty list")
     for module in modules:
@@ -173,28 +170,6 @@ def _require_hyperparameters(
         )
 
 
-def checked_data(data: Any, labels: ArrayLike | None) -> tuple[Array, Array]:
-    """Inputs and labels, as two arrays of as many rows.
-
-    Raises:
-      ValueError: labels missing; of different n, or not finite.
-    """
-    if labels is None:
-        if not (isinstance(data, tuple) and len(data) == 2):
-            raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
-        data, labels = data
-    inputs = jnp.asarray(data)
-    answers = jnp.asarray(labels)
-    if inputs.ndim == 0 or answers.ndim == 0 or len(inputs) != len(answers):
-        raise ValueError(
-            "inputs and labels must have as many rows, "
-            f"found shapes {inputs.shape} and {answers.shape}"
-        )
-    require_finite(inputs, "inputs")
-    require_finite(answers, "labels")
-    return inputs, answers
-
-
 def checked_counts(
     rows: int, steps: int, every: int, batch_size: int, chunk: int
 ) -> tuple[int, int, int, int]:
@@ -204,16 +179,17 @@ def checked_counts(
       TypeError: no whole number.
       ValueError: below 1; a batch larger than the data.
     """
-    if as_count(batch_size, "batch_size") > rows:
-        raise ValueError(
-            f"batch_size must be at most the {rows} rows there are, found {batch_size}"
-        )
-    return (
+    counts = (
         as_count(steps, "steps"),
         as_count(every, "every"),
         as_count(batch_size, "batch_size"),
         as_count(chunk, "chunk"),
     )
+    if batch_size > rows:
+        raise ValueError(
+            f"batch_size must be at most the {rows} rows there are, found {batch_size}"
+        )
+    return counts
 
 
 def require_parts(objective: Any, callback: Any, checkpoints: Any) -> None:

@@ -132,11 +132,6 @@ def forward(
         outputs = module(batch)
     else:
         outputs, activations = record(module, tap.layers, tap.at, batch)
-    if not isinstance(outputs, jax.Array):
-        raise ValueError(
-            f"model must return one array of outputs, found a {type(outputs).__name__}; "
-            "wrap it to pick one"
-        )
     loss, metrics = loss_and_metrics(recipe.objective, outputs, answers)
     updated = _known_variables(nnx.state(module, nnx.Not(nnx.Param)), rest)
     return loss, _Aux(metrics, updated, outputs, activations)

@@ -13,13 +13,13 @@ from jaxalign.runs import History
 from jaxalign.training._batches import schedule
 from jaxalign.training._check import (
     checked_counts,
-    checked_data,
     checked_models,
     checked_monitors,
     require_parts,
 )
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import compiled, of_one, of_several
+from jaxalign.training._data import checked_answers, checked_data, require_encodable
 from jaxalign.training._drive import Callback, Fetch, Saver, drive
 from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import layout
@@ -65,7 +65,8 @@ def fit(
         ``grad`` and ``value_fn`` if it takes them. With ``hyperparameters``, a function that makes
         one of them.
       data: (n, ...) training inputs, kept on the device; or the pair (inputs, labels).
-      labels: (n,) or (n, ...), as the objective wants them.
+      labels: as the objective wants them, by default (n,) or (n, 1) class numbers: 0 or 1 for one
+        output, 0...c − 1 for c outputs.
       steps: number of updates.
       monitor: what to measure, on a fixed set (``monitor``) or on the training batches
         (``batch_monitor``); or a dict of them, as {"train": ..., "held_out": ...}, whose layers are
@@ -77,7 +78,8 @@ def fit(
         or one for all.
       hyperparameters: a pytree with a leading axis of models, as in ``optimizer=optax.sgd,
         hyperparameters=rates``.
-      objective: (outputs, labels) → scalar loss, or (scalar loss, {name: scalar metric}).
+      objective: (outputs, labels) → scalar loss, or (scalar loss, {name: scalar metric}); by
+        default ``classification``. ``logistic`` is for labels ±1, ``squared_error`` for regression.
       chunk: steps between two visits to the host, at most.
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
@@ -92,7 +94,8 @@ def fit(
       The final state and the History, in memory.
 
     Raises:
-      ValueError: inputs and labels of different n, or not finite; batch_size larger than n; steps,
+      ValueError: inputs and labels of different n, or not finite; labels that a built-in objective
+        does not take, or that a batch_monitor does not encode; batch_size larger than n; steps,
         every, batch_size or chunk below 1; an objective whose loss is no scalar; a model that
         returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
@@ -119,11 +122,14 @@ def fit(
     Source: ours.
     """
     # 1. Check what is asked for, before anything is computed.
-    inputs, answers = checked_data(data, labels)
+    inputs, given_labels = checked_data(data, labels)
     steps, every, batch_size, chunk = checked_counts(len(inputs), steps, every, batch_size, chunk)
     require_parts(objective, callback, checkpoints)
     models = checked_models(model, optimizer, seed, hyperparameters)
+    model_parts = models.graph, models.states[0]
+    answers = checked_answers(objective, given_labels, model_parts, inputs, batch_size)
     monitors = checked_monitors(monitor, batch_size)
+    require_encodable(monitors, answers)
     place = layout(mesh, models.number, models.same_batches, batch_size)
     plan = schedule(len(inputs), batch_size, steps, every, chunk)
 

@@ -1,17 +1,21 @@
 """What a network is trained for: objectives ``(outputs, labels) -> (loss, {metric: value})``."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
+
+from jaxalign.training._labels import any_numbers, class_numbers, real_numbers, signs
 
 Objective = Callable[[Any, Array], Any]
 """(outputs, labels) → scalar loss, or (scalar loss, {metric: scalar})."""
 
 
-def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
+def classification(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, Array]]:
     """Mean cross-entropy and accuracy: of one logit for two classes (binary), of c logits for c
     classes (softmax).
 
@@ -20,10 +24,11 @@ def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Arra
       labels: (n,) integers, 0 or 1, or 0...c − 1.
 
     Returns:
-      The loss in nats, and ``{"accuracy": share in [0, 1]}``.
+      The loss in nats, and ``{"accuracy": share in [0, 1]}``; NaN where a traced label is no class
+      number.
 
     Raises:
-      ValueError: outputs that are not (n, c) for labels (n,).
+      ValueError: outputs that are not (n, c) for labels (n,); labels of no class (eager calls).
 
     Example:
       >>> import jax.numpy as jnp
@@ -35,20 +40,105 @@ def classification(outputs: Array, labels: Array) -> tuple[Array, dict[str, Arra
     Source: binary cross-entropy with logits as in the authors' demo notebook (Imani, Hu, White,
       TMLR 2022).
     """
-    if outputs.ndim != 2 or labels.shape != outputs.shape[:1]:
-        raise ValueError(
-            "classification needs outputs (n, c) and labels (n,), "
-            f"found {outputs.shape} and {labels.shape}; "
-            "give fit an objective of your own for other shapes"
-        )
+    given = jnp.asarray(class_numbers(labels, outputs.shape))
+    numbers = given.astype(jnp.int32)
+    is_class = (numbers.astype(given.dtype) == given) & (numbers >= 0)
+    is_class &= numbers < max(outputs.shape[1], 2)
     if outputs.shape[1] == 1:
         logits = outputs[:, 0]
-        losses = optax.sigmoid_binary_cross_entropy(logits, labels)
-        hits = (logits > 0) == (labels == 1)
+        losses = optax.sigmoid_binary_cross_entropy(logits, numbers)
+        hits = (logits > 0) == (numbers == 1)
     else:
-        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
-        hits = jnp.argmax(outputs, axis=1) == labels
-    return jnp.mean(losses), {"accuracy": jnp.mean(hits, dtype=losses.dtype)}
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs, numbers)
+        hits = jnp.argmax(outputs, axis=1) == numbers
+    return _means(losses, hits, is_class)
+
+
+def logistic(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, Array]]:
+    """Mean of Σ_k log(1 + exp(−y_k z_k)) and accuracy: of logits z for labels y = ±1, as
+    ``encode_targets`` makes them.
+
+    Args:
+      outputs: (n, k) logits.
+      labels: (n, k), each −1 or 1; (n,) for k = 1.
+
+    Returns:
+      The loss in nats, and ``{"accuracy": share of the signs that are right}``; NaN where a traced
+      label is neither −1 nor 1.
+
+    Raises:
+      ValueError: shapes that do not fit; labels that are not ±1 (eager calls).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxalign.training import logistic
+      >>> loss, metrics = logistic(jnp.array([[2.0], [-1.0]]), jnp.array([1, 1]))
+      >>> loss.round(3).item(), metrics["accuracy"].item()
+      (0.72..., 0.5)
+
+    Source: ours; for one output the binary cross-entropy of ``classification``.
+    """
+    given = jnp.asarray(signs(labels, outputs.shape))
+    losses = optax.sigmoid_binary_cross_entropy(outputs, given > 0)
+    hits = jnp.mean((outputs > 0) == (given > 0), axis=1)
+    return _means(losses.sum(axis=1), hits, (jnp.abs(given) == 1).all(axis=1))
+
+
+def squared_error(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, Array]]:
+    """Mean of Σ_k (z_k − y_k)², for numbers y to regress on, and no metric.
+
+    Args:
+      outputs: (n, k) predictions z.
+      labels: (n, k) numbers y; (n,) for k = 1.
+
+    Returns:
+      The loss, and ``{}``.
+
+    Raises:
+      ValueError: shapes that do not fit; labels that are not finite (eager calls).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxalign.training import squared_error
+      >>> squared_error(jnp.array([[1.0], [3.0]]), jnp.array([1.0, 1.0]))[0].item()
+      2.0
+
+    Source: ours.
+    """
+    given = jnp.asarray(real_numbers(labels, outputs.shape)).astype(outputs.dtype)
+    return jnp.mean(jnp.sum((outputs - given) ** 2, axis=1)), {}
+
+
+# What each built-in objective needs of labels.
+_CHECKS: Mapping[Objective, Callable[[Any, tuple[int, ...]], Any]] = {
+    classification: class_numbers,
+    logistic: signs,
+    squared_error: real_numbers,
+}
+
+
+def checked_labels(objective: Objective, labels: Any, outputs: tuple[int, ...]) -> Any:
+    """The labels of a batch, or of all data, as the objective takes them.
+
+    Args:
+      objective: as ``fit`` takes it, jitted or not. One that is not built in takes any numbers.
+      labels: (n,) or (n, ...), in any container.
+      outputs: the shape of the model's outputs for them, (n, ...).
+
+    Raises:
+      ValueError: values or shapes that a built-in objective does not take; not finite.
+      TypeError: text.
+    """
+    return _CHECKS.get(inspect.unwrap(objective), any_numbers)(labels, outputs)
+
+
+def _means(losses: Array, hits: Array, known: Array) -> tuple[Array, dict[str, Array]]:
+    """The mean loss and the accuracy; NaN with a label that is none, which cannot be refused while
+    it is traced.
+    """
+    loss = jnp.mean(jnp.where(known, losses, jnp.nan))
+    accuracy = jnp.mean(jnp.where(known, hits.astype(losses.dtype), jnp.nan))
+    return loss, {"accuracy": accuracy}
 
 
 def loss_and_metrics(
