@@ -1,6 +1,7 @@
 """Checks of arguments that are no arrays, by what they are: the message names what to pass."""
 
 import operator
+from collections.abc import Sequence
 from numbers import Real
 from types import UnionType
 from typing import Any, get_args
@@ -87,3 +88,16 @@ def require_number(value: Any, name: str) -> None:
     is_scalar = isinstance(value, Array | np.ndarray) and value.shape == ()
     if is_bool or not (is_scalar or isinstance(value, Real)):
         raise TypeError(f"{name} must be a number, found {found(value)}")
+
+
+def require_choice(value: Any, choices: Sequence[str], name: str, remedy: str = "") -> None:
+    """Raise unless ``value`` is one of these names.
+
+    Raises:
+      ValueError: it is none; the message ends with ``remedy``.
+    """
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(map(repr, choices[:-1]))
+        raise ValueError(
+            f"{name} must be {listed} or {choices[-1]!r}, found {found(value)}{remedy}"
+        )

@@ -146,13 +146,13 @@ def batch_monitor(
     Source: ours.
     """
     require_tap(tap)
+    require_settings(method, defer, targets_as, reduce)
+    order = as_count(order, "order")
     require_function(encode, "encode", "pass lambda labels: encode_targets(labels, classes=...)")
     num_samples = as_count(num_samples, "num_samples")
     require_flag(centered, "centered")
     if measures is None:
         measures = alignment_measures(num_samples, null=method != "quadrature")
-    require_settings(method, defer, targets_as, reduce)
-    order = as_count(order, "order")
     checked = checked_measures(measures, method)
     for name, measure in checked:
         if measure.source == "pair" and not measure.is_with_previous:

@@ -218,6 +218,8 @@ def monitor(
     Source: the recipe of the authors' demo notebook (Imani, Hu, White, TMLR 2022), at every step.
     """
     require_tap(tap)
+    require_settings(method, defer, targets_as, reduce)
+    order = as_count(order, "order")
     x = jnp.asarray(as_numbers(inputs, "inputs"))
     y = as_real_floats(targets, "targets")
     require_matrix(y, "targets", "k")
@@ -231,8 +233,6 @@ def monitor(
     if centered is None:
         centered = not bool((jnp.abs(y) == 1).all())
     require_flag(centered, "centered")
-    require_settings(method, defer, targets_as, reduce)
-    order = as_count(order, "order")
     checked = checked_measures(measures, method)
     measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)
     constant: OrderedDict[str, Logged] = OrderedDict()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
-from jaxalign._core.kinds import found, require_flag, require_kind
+from jaxalign._core.kinds import found, require_choice, require_flag, require_kind
 from jaxalign.monitoring._measures import Measure, TargetsAs, as_measure
 
 Method = Literal["auto", "moments", "refined", "triangular", "svd", "quadrature"]
@@ -62,21 +62,14 @@ def _require_given(name: str, measure: Measure, method: Method) -> None:
 def require_settings(method: str, defer: bool, targets_as: str, reduce: str) -> None:
     """Raise for a setting that is none, or for two that exclude each other."""
     require_flag(defer, "defer")
-    if method not in METHODS:
-        raise ValueError(f"method must be {_listed(METHODS)}, found {method!r}")
+    require_choice(method, METHODS, "method")
     if defer and method not in ("auto", "moments"):
         raise ValueError(
             "defer=True keeps moments, which method='auto' and 'moments' solve, "
             f"found method={method!r}; leave out one of the two"
         )
-    if targets_as not in get_args(TargetsAs):
-        raise ValueError(f"targets_as must be 'mean' or 'each', found {targets_as!r}")
-    if reduce not in get_args(Pooling):
-        remedy = ""
-        if reduce == "samples":
-            remedy = "; 'samples' makes several rows of a sample, which have no targets"
-        raise ValueError(f"reduce must be {_listed(get_args(Pooling))}, found {reduce!r}{remedy}")
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names))
+    require_choice(targets_as, get_args(TargetsAs), "targets_as")
+    remedy = ""
+    if isinstance(reduce, str) and reduce == "samples":
+        remedy = "; 'samples' makes several rows of a sample, which have no targets"
+    require_choice(reduce, get_args(Pooling), "reduce", remedy)

@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxalign._core.kinds import require_kind
 from jaxalign.runs._folder import CONFIG, ROWS, measured_in, read_config
 from jaxalign.runs._history import History
 from jaxalign.runs._layout import ArrayFile, Layout, layout_from
@@ -51,6 +53,7 @@ def read_history(path: str | Path) -> History:
 
     Source: ours.
     """
+    require_kind(path, str | PathLike, "path", "pass the run folder")
     folder = Path(path)
     measured = measured_in(read_config(folder), folder)
     try:
