@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    """The message of an error; the kind, too, of one that refuses no input."""
-    if isinstance(error, ValueError | OSError):
+    """The message of an error; its type, too, where nothing says that an input was refused."""
+    if type(error) is ValueError or isinstance(error, OSError):
         return str(error)
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first_line} ({DEBUG} shows where)"
