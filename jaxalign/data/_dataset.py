@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import ArrayLike
 
+from jaxalign._features.labels import as_class_values, as_labels
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -75,20 +77,19 @@ def balanced_rows(labels: ArrayLike, count: int) -> Int[np.ndarray, " count"]:
     The classes differ by one row at most, as long as none of them runs out of rows.
 
     Args:
-      labels: (n,) the class of each row, of any dtype.
+      labels: (n,) the class of each row, in any container that ``encode_targets`` takes.
       count: the number of rows to take.
 
     Raises:
-      ValueError: labels of another rank, or a count outside 1 ... n.
+      ValueError: labels of another shape, or with missing values; a count outside 1 ... n.
+      TypeError: labels of several kinds.
 
     Example:
       >>> from jaxalign.data import balanced_rows
       >>> balanced_rows(["a", "a", "a", "b", "a", "b"], 4).tolist()
       [0, 1, 3, 5]
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError(f"labels must be (n,), one class a row, found shape {labels.shape}")
+    labels = np.asarray(as_class_values(as_labels(labels)))
     if not 1 <= count <= len(labels):
         raise ValueError(
             f"count must be from 1 to {len(labels)} (the rows there are), found {count}"

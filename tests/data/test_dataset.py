@@ -32,6 +32,7 @@ def test_balanced_rows_take_classes_of_any_kind_in_turn():
     assert balanced_rows(labels, 3).tolist() == [0, 1, 4]
     assert balanced_rows(labels, 5).tolist() == [0, 1, 2, 4, 5]
     assert balanced_rows(labels == "a", 7).tolist() == list(range(7))
+    assert balanced_rows(labels[:, None].tolist(), 3).tolist() == [0, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,8 @@ def test_balanced_rows_take_classes_of_any_kind_in_turn():
     [
         ([0, 1], 0, "count must be from 1 to 2 .*, found 0"),
         ([0, 1], 3, "count must be from 1 to 2 .*, found 3"),
-        ([[0, 1]], 1, r"labels must be \(n,\), one class a row, found shape \(1, 2\)"),
+        ([[0, 1]], 1, r"labels must be class labels of shape \(n,\), found .* \(1, 2\)"),
+        (["a", None], 1, "labels must have no missing values"),
     ],
 )
 def test_impossible_balanced_rows_are_explained(labels, count, message):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -20,7 +19,7 @@ from jaxalign.cli.subject.subject import Subject, load_subject
 from jaxalign.cli.train.options import Train
 from jaxalign.data import Dataset
 from jaxalign.monitoring import Monitor, alignment_measures, monitor
-from jaxalign.training import classification, one_of
+from jaxalign.training import classification, one_of, squared_error
 
 OPTIMIZERS: dict[Optimizer, Callable[[Any], optax.GradientTransformation]] = {
     "adam": optax.adam,
@@ -112,16 +111,6 @@ def as_dataset(subject: Subject, examples: Examples) -> Dataset:
     """Rows as the model takes them, in memory."""
     inputs = subject.convert(examples.rows(0, len(examples)))
     return Dataset(inputs, examples.labels, examples.class_names, examples.source)
-
-
-def squared_error(outputs: Array, targets: Array) -> tuple[Array, dict[str, Array]]:
-    """Mean squared error of numbers to regress on, summed over targets."""
-    if outputs.shape != targets.shape:
-        raise ValueError(
-            f"regression needs one output for each target, found outputs {outputs.shape} and "
-            f"targets {targets.shape}; change --outputs"
-        )
-    return jnp.mean(jnp.sum((outputs - targets) ** 2, axis=1)), {}
 
 
 def seeds_of(config: Train) -> list[int]:
