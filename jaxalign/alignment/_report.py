@@ -137,7 +137,7 @@ def measure(
     if centered is None:
         centered = are_real(values) and not _are_codes(values)
     spectrum, null = spectrum_and_null(features, targets, method=method, centered=centered)
-    grid = usual_thresholds(len(targets)) if thresholds is None else thresholds
+    grid = thresholds if thresholds is not None else np.array(usual_thresholds(len(targets)))
     tau = jnp.atleast_1d(as_dtype(as_real_floats(grid, "thresholds"), spectrum.total.dtype))
     return Alignment(
         curve=alignment_curve(spectrum, tau),
