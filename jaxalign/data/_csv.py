@@ -25,7 +25,7 @@ Categories = Literal["refuse", "one-hot"]
 
 # Names under which pandas and R write the numbers of rows.
 _UNNAMED = re.compile(r"|Unnamed: \d+")
-_INDEX = {"", "id", "index", "row", "rowid", "row_id", "rownames"}
+_INDEX = re.compile(r"|Unnamed: \d+|id|index|row([ _.]?(id|names?|numbers?))?", re.IGNORECASE)
 
 
 def read_csv(
@@ -165,7 +165,7 @@ def _indexes(
     found |= {
         i
         for i, column in enumerate(columns)
-        if column.name.casefold() in _INDEX and _counts_rows(column)
+        if _INDEX.fullmatch(column.name) and _counts_rows(column)
     }
     if target in found:
         raise ValueError(

@@ -1,6 +1,7 @@
 """From columns of text to numbers, indicators of categories, and labels."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -166,7 +167,7 @@ def _first_bad(column: Column) -> int:
 
 
 def _require_no_stray_text(column: Column) -> None:
-    counts = {text: column.texts.count(text) for text in set(column.texts) if not is_number(text)}
-    if 2 * sum(counts.values()) <= len(column.texts) and 1 in counts.values():
-        row = next(i for i, text in enumerate(column.texts) if counts.get(text) == 1)
+    counts = Counter(text for text in column.texts if not is_number(text))
+    if 2 * counts.total() <= len(column.texts) and 1 in counts.values():
+        row = next(i for i, text in enumerate(column.texts) if counts[text] == 1)
         raise column.bad(row, "the other labels are numbers; mend it")

@@ -25,6 +25,7 @@ _LEFT_BEHIND = {
     "__pycache__",
     "@eadir",
     "#recycle",
+    "#snapshot",
     "$recycle.bin",
     "lost+found",
     "system volume information",
@@ -143,18 +144,23 @@ def image_folder(
 def image_parts(path: Path) -> dict[str, list[Path]]:
     """The folders above the classes by part; empty where subfolders are the classes themselves.
 
-    A folder is one of a part by its name, and if it holds folders and no images of its own.
+    Names tell: all are those of parts, or two are and hold folders and no images of their own.
     """
     folders = _subfolders(path)
-    parts = {
-        part: [folder for folder in folders if name.fullmatch(folder.name.lower())]
+    part_of = {
+        folder: part
+        for folder in folders
         for part, name in _PART_NAMES.items()
+        if name.fullmatch(folder.name.lower())
     }
-    named = [folder for members in parts.values() for folder in members]
+    above = [folder for folder in part_of if _is_above_classes(folder)]
     # One among classes of other names may be a class, such as trains.
-    if len(named) < min(2, len(folders)) or not all(map(_is_above_classes, named)):
+    if len(part_of) < min(2, len(folders)) or not (above or len(part_of) == len(folders)):
         return {}
-    return {part: members for part, members in parts.items() if members}
+    parts: dict[str, list[Path]] = {}
+    for folder in above or part_of:
+        parts.setdefault(part_of[folder], []).append(folder)
+    return parts
 
 
 def _chosen(parts: dict[str, list[Path]], part: Part | None, path: Path) -> Path:

@@ -1,6 +1,6 @@
 """How much memory a file may ask for: a few bytes can unpack to more than there is."""
 
-MAX_BYTES = 2**32
+MAX_BYTES = 2**31
 """Of the arrays in a file, unless the caller allows more."""
 MAX_IMAGE_BYTES = 2**28
 """Of an image: 89 million pixels."""

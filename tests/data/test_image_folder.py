@@ -119,6 +119,22 @@ def test_classes_may_be_called_as_parts_are(tmp_path, names):
     assert image_folder(tmp_path).class_names == tuple(sorted(names))
 
 
+def test_parts_without_classes_are_neither(tmp_path):
+    for name in ("test/1.png", "train/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="train must hold at least two subfolders, one per class"):
+        image_folder(tmp_path, part="train")
+    # Where only the part to train on has classes, the other one is none.
+    for name in ("train/a/1.png", "train/b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    (tmp_path / "train/2.png").unlink()
+    assert image_folder(tmp_path, part="train").class_names == ("a", "b")
+    with pytest.raises(ValueError, match="one folder to test on, found 0 among train"):
+        image_folder(tmp_path, part="test")
+
+
 def test_a_part_that_is_not_there_or_there_twice(tmp_path):
     for name in ("train/a", "train/b", "train_extra/a"):
         (tmp_path / name).mkdir(parents=True)

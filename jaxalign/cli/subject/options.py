@@ -37,7 +37,7 @@ class DataOptions(TableOptions):
     unreadable: Unreadable = "refuse"
     """Skip image files that cannot be read; it is said how many."""
     max_bytes: int | None = None
-    """Bytes that a file may unpack to; by default 2^32 of an array, 2^28 of an image."""
+    """Bytes that a file may unpack to; by default 2^31 of an array, 2^28 of an image."""
 
     def check_data(self) -> None:
         """Raise if an option cannot be what it is."""
@@ -54,7 +54,7 @@ class ModelOptions:
     or your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module or, where
     nothing is trained, a pair (flax.linen.Module, variables)."""
     checkpoint: Path | None = None
-    """Weights to read into the model: safetensors, torch .pth, .npz."""
+    """Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz."""
     layers: tuple[str, ...] = ()
     """Glob patterns of the layers; by default the post-activations that the model names, else all.
     `jaxalign layers MODEL` lists them."""
