@@ -34,6 +34,7 @@ def train(config: Train, console: Console) -> int:
     folder = config.out or next_free_folder("train")
     runs: list[Run] = []
     if first_process():
+        console.print(f"Data:    {task.train.source}", highlight=False, soft_wrap=True)
         runs = open_runs(config, folder, task, resume=resume)
     else:
         console = Console(quiet=True, force_terminal=False)
