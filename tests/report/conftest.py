@@ -123,6 +123,13 @@ def own(history) -> ja.History:
 
 
 @pytest.fixture(scope="session")
+def oddly_named(history) -> ja.History:
+    """The run with layers whose names mean something to matplotlib, to rich and to terminals."""
+    names = ("input", "w$_{1$", "[/b]\x1b[2J", "_[red]$x$:smile:")
+    return run_of(dict(zip(names, history.layers.values(), strict=True)))
+
+
+@pytest.fixture(scope="session")
 def without_null(history) -> ja.History:
     """The run as quadrature logs it."""
     layers = {

@@ -1,8 +1,10 @@
 import io
+import re
 from collections import OrderedDict
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from rich.console import Console
 
 import jaxalign as ja
@@ -84,6 +86,18 @@ def test_any_number_of_layers_is_drawn(names, tmp_path):
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert ("input" in legend) == ("input" in names)
     assert len(legend) <= 10
+
+
+def test_names_of_layers_are_no_formulas_and_no_markup():
+    names = ("input", "w$_{1$", "[/b]", "_[red]$x$")
+    inspected = made(names)
+    figure = alignment_by_layer(inspected.inspection)
+    texts = [text for text in figure.findobj(Text) if re.search(r"w|b\]|red", text.get_text())]
+    assert len(texts) >= 6
+    assert not any(text._preprocess_math(text.get_text())[1] for text in texts)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(inspected_table(inspected))
+    assert all(name in console.file.getvalue() for name in names)
 
 
 @pytest.mark.parametrize("names", [("one",), FEW, MANY])

@@ -1,5 +1,8 @@
+import re
+
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from jaxalign.report.run.axes import layer_colours
 from jaxalign.report.run.figures import (
@@ -50,6 +53,17 @@ def test_curve_by_layer_sets_untrained_beside_trained_input_and_null(history, ru
         np.testing.assert_allclose(
             drawn["input"].get_ydata(), history.layers["input"]["curve"][0] / 100
         )
+
+
+def test_names_of_layers_are_no_formulas(oddly_named):
+    run = summarize(oddly_named)
+    figures = [*all_figures(run).values(), sweep({("adam", 1e-2): run, ("adam", 1e-3): run})]
+    for figure in figures:
+        texts = [text for text in figure.findobj(Text) if re.search(r"w|b\]|red", text.get_text())]
+        assert texts
+        assert not any(text._preprocess_math(text.get_text())[1] for text in texts)
+    labels = lines(figures[0].axes[0])
+    assert {r"w\$_{1\$", r"[/b]\x1b[2J", r" _[red]\$x\$:smile:"} <= set(labels)
 
 
 def test_curves_are_steps_that_are_continuous_from_the_left(run):

@@ -84,3 +84,9 @@ def test_a_run_prints_what_it_can_of_part_of_the_alignment(
     assert "0.75" in printed(only_areas, config, {})
     for run in (only_curves, without_layers):
         assert printed(run, config, {}).rstrip().endswith("loss 0.0183")
+
+
+def test_names_of_layers_are_no_markup(oddly_named, config):
+    text = printed(oddly_named, config | {"title": "[/i] against [red]dogs"}, {})
+    for name in ("[/i] against [red]dogs", "w$_{1$", r"[/b]\x1b[2J", "_[red]$x$:smile:"):
+        assert name in text
