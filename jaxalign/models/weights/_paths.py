@@ -61,7 +61,7 @@ def _kind(mode: int) -> str:
 
 def _weights_in(folder: Path) -> str:
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
         raise ValueError(f"{folder} cannot be read: {error.strerror}; pass another path") from None
     for ending in (".safetensors", ".bin"):

@@ -27,6 +27,7 @@ def folder(tmp_path):
         weight_map |= dict.fromkeys(part, shard)
     write_index(tmp_path, weight_map)
     (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "._model.safetensors").write_bytes(b"")  # as macOS leaves behind
     return tmp_path
 
 
