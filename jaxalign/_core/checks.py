@@ -91,18 +91,17 @@ def require_matrix(x: Array, name: str, columns: str) -> None:
 
 
 def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
-    """Y (n, k), float32 at least; (n,) floats become one column, (n,) of any other dtype is refused
-    as class labels.
+    """Y (n, k), float32 at least; (n,) floats become one column; (n,) and (n, 1) of any other dtype
+    are refused as class labels.
     """
     y = jnp.asarray(targets)
-    if y.ndim == 1:
-        if not jnp.issubdtype(y.dtype, jnp.floating):
-            raise ValueError(
-                f"targets must be real-valued, found {y.dtype} of shape {y.shape}; "
-                "pass encode_targets(labels)"
-            )
-        y = y[:, None]
-    y = as_real_floats(y, "targets")
+    is_column = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
+    if is_column and not jnp.issubdtype(y.dtype, jnp.floating):
+        raise ValueError(
+            f"targets must be real-valued, found {y.dtype} of shape {y.shape}; "
+            "pass encode_targets(labels), or floats to regress on"
+        )
+    y = as_real_floats(y[:, None] if y.ndim == 1 else y, "targets")
     require_matrix(y, "targets", "k")
     return y
 

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
+from jaxalign._core.checks import as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
 from jaxalign._core.mesh import one_axis, put
 from jaxalign._features import INPUT
@@ -175,7 +175,7 @@ def monitor(
       tap: the layers, from ``tap(model, ...)``.
       inputs: (n, ...) inputs of the model. Floating-point inputs are measured too, once, flattened,
         as the layer "input".
-      targets: (n, k) from ``encode_targets``.
+      targets: (n, k) from ``encode_targets``; (n,) floats count as one column.
       measures: {name: function}; by default ``alignment_measures(n)``. A function gets the layer's
         Spectrum, unless a wrapper of ``jaxalign.monitoring`` (``of_features``, ...) says otherwise.
         ``alignment_area`` and ``aligned_rank``, which give one value a target, are logged as their
@@ -221,8 +221,7 @@ def monitor(
     require_settings(method, defer, targets_as, reduce)
     order = as_count(order, "order")
     x = jnp.asarray(as_numbers(inputs, "inputs"))
-    y = as_real_floats(targets, "targets")
-    require_matrix(y, "targets", "k")
+    y = as_target_matrix(targets)
     if x.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"inputs and targets must have as many rows, found shapes {x.shape} and {y.shape}"

@@ -370,8 +370,9 @@ def test_bad_arguments_are_explained(task):
     tap, targets = ja.tap(model), ja.encode_targets(task.labels)
     with pytest.raises(ValueError, match="as many rows"):
         ja.monitor(tap, task.inputs[:-1], targets)
-    with pytest.raises(ValueError, match="pass encode_targets"):
-        ja.monitor(tap, task.inputs, task.labels)
+    for labels in (task.labels, task.labels[:, None]):
+        with pytest.raises(ValueError, match="pass encode_targets"):
+            ja.monitor(tap, task.inputs, labels)
     with pytest.raises(ValueError, match="thresholds must be finite"):
         alignment_measures(90, thresholds=(1.0, np.nan))
     with pytest.raises(ValueError, match="thresholds must be a non-empty list"):

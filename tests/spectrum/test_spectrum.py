@@ -232,6 +232,7 @@ def test_not_finite_raises_eagerly_and_is_nan_when_traced(rng, bad):
         (np.ones((4, 0)), np.ones((4, 1)), "features must not be empty"),
         (np.ones((4, 3)), np.ones((4, 0)), "targets must not be empty"),
         (np.ones((4, 3)), np.arange(4), "pass encode_targets"),
+        (np.ones((4, 3)), np.arange(4)[:, None], "pass encode_targets"),
     ],
 )
 def test_bad_shapes_are_explained(features, targets, message):
