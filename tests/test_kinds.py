@@ -132,7 +132,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"model": "nnx", "optimizer": "optimizer", "steps": "count", "every": "count"}
         | {"batch_size": "count", "seed": "seed", "objective": "function", "chunk": "count"}
         | {"callback": "function", "checkpoints": "checkpoints", "mesh": "mesh"}
-        | {"monitor": "monitor"},
+        | {"monitor": "monitor", "data": "array", "hyperparameters": "hyperparameters"},
     ),
     "isotropic_null": ({}, {"spectrum": "spectrum"}),
     "label_alignment_loss": (
@@ -204,6 +204,13 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "triangle": (PAIR, SUMS),
     "unit_rows": ({"features": X}, {"features": "array", "bias": "flag"}),
     "Checkpoints": ({"folder": "runs"}, {"folder": "path", "every": "count"}),
+    "alignment.usual_thresholds": ({}, {"num_samples": "number"}),
+    "monitoring.alignment_measures": (
+        {"num_samples": 4},
+        {"num_samples": "count", "thresholds": "values", "grid": "values", "null": "flag"},
+    ),
+    "monitoring.curve": ({"thresholds": [1.0]}, {"thresholds": "values", "null": "flag"}),
+    "monitoring.of_features": ({"function": function}, {"coordinates": "coordinates"}),
     "inspection.inspect": (
         {"tap": TAP, "state": STATE, "batches": BATCHES},
         {"tap": "tap", "state": "state", "memory_limit": "number", "callback": "function"} | STREAM,
@@ -214,8 +221,11 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     ),
 }
 WRONG["name"] = [5, None, X]
+WRONG["values"] = [*WRONG["array"][1:], [], [[1.0]], [np.nan]]
 WRONG["size"] = ["half", {}, True, X]
 WRONG["labels"] = [None, {"a": X}, function, object(), X.astype(complex)]
+WRONG["hyperparameters"] = ["abc", 3, X, function]
+WRONG["coordinates"] = ["tau", [1.0], X, {"tau": X}]
 WRONG["weights"] = WRONG["array"][1:]
 WRONG["layer arrays"] = [None, "words", {"a": None}, [function], function, 3, [["b"]]]
 PLACES = [(name, argument) for name, (_, kinds) in CALLS.items() for argument in kinds]
@@ -243,7 +253,8 @@ def test_a_wrong_kind_is_refused_by_the_name_of_its_argument(name, argument):
     for wrong in WRONG[kinds[argument]]:
         error = refusal(partial(function, **{**arguments, argument: wrong}))
         assert error is not None, f"{wrong!r} passed"
-        stem = argument.removesuffix("s")  # measures: "measure 'mine' must be ..."
+        # Of measures one is named, and of data inputs.
+        stem = "inputs" if argument == "data" else argument.removesuffix("s")
         assert re.search(rf"\b{stem}", str(error)), f"{wrong!r}: {error!r}"
 
 

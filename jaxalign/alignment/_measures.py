@@ -132,6 +132,10 @@ def usual_thresholds(num_samples: float) -> tuple[float, ...]:
     Returns:
       The thresholds to one digit, without repetitions.
 
+    Raises:
+      ValueError: no samples.
+      TypeError: no number.
+
     Example:
       >>> from jaxalign.alignment import usual_thresholds
       >>> usual_thresholds(1000)
@@ -139,5 +143,8 @@ def usual_thresholds(num_samples: float) -> tuple[float, ...]:
 
     Source: ours.
     """
+    require_number(num_samples, "num_samples")
+    if not num_samples > 0:
+        raise ValueError(f"num_samples must be positive, found {num_samples}")
     shares = (0.05, 0.15, 0.3)
     return tuple(dict.fromkeys(float(f"{share * num_samples**0.5:.0e}") for share in shares))

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxalign._core.checks import as_thresholds
+from jaxalign._core.kinds import as_count, require_flag, require_kind
 from jaxalign.alignment import (
     aligned_rank,
     alignment_area,
@@ -177,6 +178,7 @@ def curve(thresholds: ArrayLike, *, null: bool = False) -> Measure:
       >>> curve([1.0, 2.0]).coordinates["tau"].tolist()
       [1.0, 2.0]
     """
+    require_flag(null, "null")
     tau = as_thresholds(thresholds)
     return Measure(
         partial(alignment_curve, thresholds=tau),
@@ -215,8 +217,14 @@ def alignment_measures(
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022); the null is ours.
     """
-    tau = np.asarray(usual_thresholds(num_samples) if thresholds is None else thresholds)
-    values = np.linspace(0, num_samples**0.5, GRID) if grid is None else grid
+    num_samples = as_count(num_samples, "num_samples")
+    require_flag(null, "null")
+    tau: Any = thresholds
+    if thresholds is None:
+        tau = usual_thresholds(num_samples)
+    if grid is None:
+        grid = np.linspace(0, num_samples**0.5, GRID)
+    values = as_thresholds(grid, "grid")
     measures = {
         "area": as_measure(alignment_area),
         "alignment": curve(tau),
@@ -247,6 +255,8 @@ def _is_one_of(function: Callable[..., Any], functions: frozenset[Callable[..., 
 
 
 def _axes(coordinates: Coordinates) -> dict[str, np.ndarray]:
+    if coordinates is not None:
+        require_kind(coordinates, Mapping, "coordinates", "pass {axis name: its values}")
     axes = {name: np.asarray(values) for name, values in (coordinates or {}).items()}
     for name, values in axes.items():
         if values.ndim != 1:
