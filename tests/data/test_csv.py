@@ -58,6 +58,37 @@ def test_what_pandas_writes_comes_back(
     assert (found.inputs.dtype, found.labels.dtype.kind) == (np.float64, kinds[labels].dtype.kind)
 
 
+@given(
+    rows=st.integers(4, 12),
+    unknown=st.sampled_from(["", "NA", "nan", "?", "NULL"]),
+    colours=st.booleans(),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=25, deadline=None)
+def test_missing_values_and_categories_as_pandas_has_them(
+    tmp_path_factory, rows, unknown, colours, seed
+):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"a": rng.standard_normal(rows), "b": rng.standard_normal(rows)})
+    if colours:
+        table.insert(1, "c", rng.choice(["red", "blue", "green"], rows))
+    table["y"] = rng.integers(0, 3, rows).astype(str)
+    gaps = rng.random(table.shape) < 0.1
+    gaps[0] = False
+    table = table.astype(object).mask(gaps)
+    file = tmp_path_factory.mktemp("csv") / "some.csv"
+    table.to_csv(file, index=False, na_rep=unknown)
+    known = table.dropna()
+    expected = known.drop(columns="y")
+    if colours:
+        dummies = pd.get_dummies(known["c"], dtype=float)
+        expected = pd.concat([known[["a"]], dummies, known[["b"]]], axis=1)
+    found = read_csv(file, missing="drop", categories="one-hot", header=True)
+    np.testing.assert_array_equal(found.inputs, expected.to_numpy(float))
+    np.testing.assert_array_equal(found.labels, known["y"].to_numpy(int))
+    assert ("that lack a value" in found.source) == (len(known) < rows)
+
+
 IRIS = "5.1,3.5,setosa\n6.2,2.9,virginica\n6.3,3.3,virginica\n"
 IRIS_INPUTS = [[5.1, 3.5], [6.2, 2.9], [6.3, 3.3]]
 IRIS_LABELS = ["setosa", "virginica", "virginica"]

@@ -8,7 +8,7 @@ from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.options import DataOptions
 from jaxalign.cli.subject.precision import require_float32, require_square_in_float32
 from jaxalign.cli.subject.sources import class_name, read_source
-from jaxalign.data import Labelled
+from jaxalign.data import ImageFolder, Labelled
 
 
 def load_examples(options: DataOptions, part: Part = "train") -> Examples:
@@ -20,7 +20,11 @@ def load_examples(options: DataOptions, part: Part = "train") -> Examples:
         numbers that float32, in which networks compute, does not hold.
     """
     source = read_source(options, part)
-    classes = source.classes(options.task)
+    task = options.task
+    if isinstance(source.inputs, ImageFolder) and task == "auto":
+        # Folders are classes however few images they hold.
+        task = "classes"
+    classes = source.classes(task)
     if classes is None:
         examples = _regression(source, options)
     else:

@@ -60,7 +60,7 @@ def test_images_of_a_folder_have_the_classes_of_its_subfolders(tmp_path):
         (tmp_path / name).mkdir(exist_ok=True)
         pixels = np.full((4, 5, 3), i, np.uint8)
         Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
-    options = DataOptions(data=str(tmp_path), classes=("dog", "cat"), task="classes")
+    options = DataOptions(data=str(tmp_path), classes=("dog", "cat"))
     examples = load_examples(options)
     assert examples.class_names == ("dog", "cat")
     assert sorted(image[0, 0, 0] for image in examples.rows(0, 3)) == [0, 1, 2]
