@@ -1,4 +1,5 @@
-"""The entry point: subcommands from dataclasses, every error as one line, Ctrl-C as exit code 130.
+"""The entry point: subcommands from dataclasses, every error as one line, Ctrl-C and SIGTERM as
+exit code 130.
 
 Only the options are imported here. A command's work, and jax with it, is imported when it runs, so
 that ``--help`` and ``--version`` are quick.
@@ -14,6 +15,7 @@ from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
 from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
 from jaxalign.cli.inspect.options import Inspect, Layers
+from jaxalign.cli.interrupts import on_interrupt
 from jaxalign.cli.show import Show, show
 from jaxalign.cli.study.options import Study
 from jaxalign.cli.train.options import Train
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spell_what_cannot_be_shown()
     try:
         try:
-            return _run([argument for argument in arguments if argument != DEBUG])
+            with on_interrupt():
+                return _run([argument for argument in arguments if argument != DEBUG])
         finally:
             # Here a reader that has gone is an error like others; at the exit it would be Python's.
             sys.stdout.flush()

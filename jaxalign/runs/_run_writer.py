@@ -93,10 +93,10 @@ class RunWriter:
         if holds_a_run(self.folder):
             self._lock = FolderLock(self.folder)
         if self._resume:
+            self.rows = len(read_history(self.folder).step)
             saved = read_config(self.folder)
             _require_same_config(saved, self._config)
             self._layout = layout_from(measured_in(saved, self.folder))
-            self.rows = len(read_history(self.folder).step)
 
     def write(self, part: History) -> None:
         """Append the rows of one chunk.
@@ -145,6 +145,11 @@ class RunWriter:
             self._lock.release()
 
     def _begin(self, part: History) -> None:
+        if part.step[0] != 0:
+            raise ValueError(
+                f"{self.folder} must hold the {part.step[0]} rows before step {part.step[0]} to go "
+                "on from it, found no run; begin with other checkpoints, or resume the run's folder"
+            )
         # Of two runs that begin at once, the second one stops here.
         self._require_free()
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -33,4 +33,4 @@ def trained(tmp_path_factory) -> Trained:
 @pytest.fixture
 def undrawn(monkeypatch):
     """No pictures and no page of a run, which take longer than the run itself."""
-    monkeypatch.setattr("jaxalign.cli.train.runs._write_report", lambda folder, run: folder)
+    monkeypatch.setattr("jaxalign.cli.train.runs._write_report", lambda folder, *_: folder)

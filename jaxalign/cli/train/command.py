@@ -14,13 +14,15 @@ from jaxalign.cli.folders import next_free_folder
 from jaxalign.cli.train.devices import first_process, join_processes, mesh_of
 from jaxalign.cli.train.options import WHERE, Train
 from jaxalign.cli.train.recipe import Task, accuracies, load_task
-from jaxalign.cli.train.runs import Run, finish, open_runs, saved_config
+from jaxalign.cli.train.resume import require_rows, saved_config, where_it_goes_on
+from jaxalign.cli.train.runs import Run, finish, open_runs
 from jaxalign.cli.train.session import Outcome, train_task
 from jaxalign.runs._folder import PAGE
+from jaxalign.runs._place import local_folder
 
 
 def train(config: Train, console: Console) -> int:
-    """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C."""
+    """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C or SIGTERM."""
     join_processes(config)
     resume = config.resume is not None
     if config.resume is not None:
@@ -29,19 +31,20 @@ def train(config: Train, console: Console) -> int:
             console.print(f"{config.resume} is finished: there is nothing to go on with.")
             return 0
         config = replace(saved, **{name: getattr(config, name) for name in WHERE})
+    folder = local_folder(config.out or next_free_folder("train"))
     task = load_task(config)
     mesh = mesh_of(config)
-    folder = config.out or next_free_folder("train")
     runs: list[Run] = []
     if first_process():
         console.print(f"Data:    {task.train.source}", highlight=False, soft_wrap=True)
         runs = open_runs(config, folder, task, resume=resume)
+        require_rows(config, folder, runs)
     else:
         console = Console(quiet=True, force_terminal=False)
     outcome = train_task(config, task, mesh, folder, runs, console)
     result = _result(config, task, mesh, outcome)
     if runs:
-        _report(config, runs, result, console)
+        _report(config, folder, runs, result, console)
     return 0 if outcome.state is not None else 130
 
 
@@ -60,7 +63,9 @@ def _result(config: Train, task: Task, mesh: Mesh | None, outcome: Outcome) -> d
     return result
 
 
-def _report(config: Train, runs: Sequence[Run], result: dict[str, Any], console: Console) -> None:
+def _report(
+    config: Train, folder: Path, runs: Sequence[Run], result: dict[str, Any], console: Console
+) -> None:
     """Write every run's result, pictures and page, and print what came out."""
     interrupted = result["status"] == "interrupted"
     # A run writes nothing before its first chunk, so there may be no folder to report in.
@@ -71,7 +76,9 @@ def _report(config: Train, runs: Sequence[Run], result: dict[str, Any], console:
     if interrupted:
         console.print(
             f"\nInterrupted at step {result['steps_done']:,} of {config.steps:,}; "
-            "the rows up to there are kept and readable, and --resume goes on from there."
+            f"the rows up to there are kept and readable, and {where_it_goes_on(folder)}.",
+            highlight=False,
+            soft_wrap=True,
         )
     _print_paths(picture, [run.folder / PAGE for run in runs], console)
 

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxalign.cli.environment import environment
-from jaxalign.cli.train.options import Train, Variant, as_settings, from_settings
+from jaxalign.cli.train.options import Train, Variant, as_settings
 from jaxalign.cli.train.recipe import Task
 from jaxalign.data import Dataset
 from jaxalign.report.run.figures import all_figures
@@ -87,42 +87,29 @@ def folders(folder: Path) -> Sequence[Path]:
     return sorted(file.parent for file in folder.glob("*learning-rate-*/config.json")) or [folder]
 
 
-def saved_config(folder: Path) -> tuple[Train, bool]:
-    """The configuration of the runs in a folder, and whether all of them are finished.
+def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> Path:
+    """Write every run's pictures, page and, last, its result, and print its summary; returns the
+    picture to look at first.
 
     Raises:
-      FileNotFoundError: the folder holds no run.
-      ValueError: a run that another version made, or not this command.
-    """
-    saved = folders(folder)
-    content = read_config(saved[0])
-    if "train" not in content:
-        raise ValueError(f"{folder} holds a run that `jaxalign train` did not make")
-    config = from_settings(content["train"], folder)
-    complete = len(saved) == len(config.variants)
-    finished = all(read_result(run).get("status") == "finished" for run in saved)
-    return config, complete and finished
-
-
-def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> Path:
-    """Write every run's result, pictures and page, and print its summary; returns the picture to
-    look at first.
+      ValueError: the rows on disk are not those that were written.
     """
     summaries: dict[tuple[str, float], RunSummary] = {}
     picture = Path()
     for run in runs:
-        run.writer.finish(run.result(result))
         summarized = summarize(read_history(run.folder))
-        picture = _write_report(run.folder, summarized)
+        picture = _write_report(run.folder, summarized, run.result(result))
         config = read_config(run.folder)
         console.print()
-        console.print(summary(summarized, config, read_result(run.folder)))
+        console.print(summary(summarized, config, run.result(result)))
         for note in config["monitor"]["notes"]:
             console.print(f"\n{note}", style="dim", highlight=False)
         summaries[run.variant] = summarized
     if len(runs) > 1:
         picture = runs[0].folder.parent / SWEEP
         sweep(summaries).savefig(picture, dpi=160)
+    for run in runs:
+        run.writer.finish(run.result(result))
     return picture
 
 
@@ -141,7 +128,7 @@ def show_run(folder: Path, console: Console) -> None:
         console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
 
 
-def _write_report(folder: Path, run: RunSummary) -> Path:
+def _write_report(folder: Path, run: RunSummary, result: Mapping[str, Any]) -> Path:
     """Draw a run's figures and write its page into its folder; returns the path of the first
     picture.
     """
@@ -149,7 +136,7 @@ def _write_report(folder: Path, run: RunSummary) -> Path:
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    content = page(run, figures, read_config(folder), read_result(folder))
+    content = page(run, figures, read_config(folder), result)
     (folder / PAGE).write_text(content, encoding="utf-8")
     return folder / FIGURES / f"{next(iter(figures))}.png"
 

@@ -1,6 +1,7 @@
-"""Trains a task: rows go to the run folders and to the display, Ctrl-C ends it between chunks."""
+"""Trains a task: rows go to the run folders and to the display, Ctrl-C and SIGTERM end it between
+chunks.
+"""
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,11 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
+from jaxalign.cli.interrupts import on_interrupt
 from jaxalign.cli.train.options import Train
 from jaxalign.cli.train.progress import TrainingDisplay
 from jaxalign.cli.train.recipe import Task, optimizer_of, seeds_of
+from jaxalign.cli.train.resume import where_it_goes_on
 from jaxalign.cli.train.runs import CHECKPOINTS, Run
 from jaxalign.runs import History
 from jaxalign.training import Checkpoints, TrainState, fit
@@ -47,7 +50,7 @@ def train_task(
     """Train, and write every chunk's rows into the runs; without runs nothing is written or shown.
 
     Raises:
-      OSError: rows could not be written; says how to go on.
+      OSError: rows could not be written; says how to go on, where that is possible.
     """
     started = time.perf_counter()
     last_step = 0
@@ -72,8 +75,10 @@ def train_task(
             # A second Ctrl-C, which does not wait for a checkpoint: whole chunks are written.
             pass
         except OSError as error:
+            if not any(run.writer.begun for run in runs):
+                raise
             raise OSError(
-                f"{error}; the rows before are kept: mend it and go on with --resume {folder}"
+                f"{error}; the rows before are kept: mend it, and {where_it_goes_on(folder)}"
             ) from None
     seconds = time.perf_counter() - started
     if state is not None and int(np.max(state.step)) < config.steps:
@@ -118,11 +123,11 @@ def _fit(
 
 @contextmanager
 def _interrupt_between_chunks(writes: bool) -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Main thread
-    only, and only where rows are written: a process that writes none stops at once.
+    """Ctrl-C sets the event, so that no row is cut in two; a second one stops at once. Only where
+    rows are written: a process that writes none stops at once.
     """
     interrupted = threading.Event()
-    if not writes or threading.current_thread() is not threading.main_thread():
+    if not writes:
         yield interrupted
         return
 
@@ -131,8 +136,5 @@ def _interrupt_between_chunks(writes: bool) -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         interrupted.set()
 
-    previous = signal.signal(signal.SIGINT, handler)
-    try:
+    with on_interrupt(handler):
         yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, previous)

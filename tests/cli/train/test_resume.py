@@ -14,6 +14,8 @@ import jaxalign as ja
 from jaxalign.cli.main import main
 from jaxalign.cli.train.options import Train, as_settings, from_settings
 from jaxalign.cli.train.progress import TrainingDisplay
+from jaxalign.cli.train.recipe import load_task
+from jaxalign.cli.train.resume import saved_config
 
 FILES = ("history.jsonl", "curve.npy", "null_curve.npy")
 
@@ -85,41 +87,198 @@ def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(small, tmp_path):
     assert "did not finish" in (folder / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="session")
+def cut(small, tmp_path_factory):
+    """The folder of a run with two checkpoints that was stopped twice; a test takes a copy."""
+    folder = tmp_path_factory.mktemp("cut") / "run"
+    settings = [*small, "--steps", "400", "--every", "8", "--checkpoint-every", "64"]
+
+    def stopped(display, part):
+        if part.step[-1] > 150:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingDisplay, "update", stopped)
+        patch.setattr("jaxalign.cli.train.runs._write_report", lambda folder, *_: folder)
+        assert main(["train", *settings, "--out", str(folder)]) == 130
+    assert len(ja.Checkpoints(folder / "checkpoints").steps()) == 2
+    return folder
+
+
+def emptied(name):
+    def damage(folder):
+        (folder / name).write_bytes(b"")
+
+    return damage
+
+
+def deleted(name):
+    def damage(folder):
+        (folder / name).unlink()
+
+    return damage
+
+
+def cut_rows(folder):
+    file = folder / "history.jsonl"
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:50]))
+
+
+def damaged_row(folder):
+    file = folder / "history.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:30], lines[30][:40] + b"\n", *lines[31:]]))
+
+
+def no_checkpoint_left(folder):
+    for file in (folder / "checkpoints").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+
+
+def another_runs_checkpoint(folder):
+    """As if the folder of another run had been copied here."""
+    for step in ja.Checkpoints(folder / "checkpoints").steps():
+        file = folder / "checkpoints" / str(step) / "settings" / "metadata"
+        content = json.loads(file.read_text())
+        content["digests"]["training data"] = "of other data"
+        file.write_text(json.dumps(content))
+
+
+def of_another_command(folder):
+    (folder / "config.json").write_text(json.dumps({"note": "a run of mine"}))
+
+
+def of_no_train(folder):
+    content = json.loads((folder / "config.json").read_text())
+    content["train"]["steps"] = "many"
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+DAMAGE = [
+    (emptied("config.json"), "config.json is damaged or empty"),
+    (of_another_command, "config.json is of a run that `jaxalign train` did not make"),
+    (of_no_train, "config.json holds settings that no run can have"),
+    (deleted("config.json"), "there is no config.json in it"),
+    (deleted("curve.npy"), "curve.npy must hold"),
+    (emptied("null_curve.npy"), "null_curve.npy must hold"),
+    (damaged_row, "line 31 of .*history.jsonl is damaged"),
+    (cut_rows, "must hold the 128 rows of its checkpoint at step 128, found 50; delete .*128 to"),
+    (deleted("history.jsonl"), "must hold the 128 rows of its checkpoint at step 128, found 0"),
+    (no_checkpoint_left, "cannot be read, and there is none before; delete"),
+    (another_runs_checkpoint, "is of another run: .* other training data"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_a_damaged_run_is_told_before_it_trains(
+    cut, task_of_cut, tmp_path, capsys, monkeypatch, damage, message
+):
+    folder = shutil.copytree(cut, tmp_path / "run")
+    damage(folder)
+    before = {file: file.read_bytes() for file in folder.rglob("*.*") if file.is_file()}
+    monkeypatch.setattr("jaxalign.cli.train.command.load_task", lambda config: task_of_cut)
+    assert main(["train", "--resume", str(folder)]) == 1
+    told = capsys.readouterr()
+    assert re.search(message, told.err), told.err
+    assert "step 1" not in told.out
+    after = {file: file.read_bytes() for file in folder.rglob("*.*") if file.is_file()}
+    assert before == after
+
+
+@pytest.fixture(scope="session")
+def task_of_cut(cut):
+    """What the run trains, loaded once."""
+    return load_task(saved_config(cut)[0])
+
+
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(small, tmp_path):
-    """SIGKILL at random moments, also within writes, until the run ends by itself."""
-    settings = [*small, "--steps", "300", "--checkpoint-every", "30", "--every", "3"]
-    assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
-    folder = tmp_path / "killed"
-    rows = folder / "history.jsonl"
-    rng = np.random.default_rng(0)
-
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "jaxalign", "train", *arguments], stdout=subprocess.DEVNULL
-        )
-
-    def written():
-        return rows.stat().st_size if rows.exists() else 0
-
-    running = start(*settings, "--out", str(folder))
-    kills = 0
-    while kills < 3:
-        size = written()
-        while running.poll() is None and written() <= size:
+@pytest.mark.filterwarnings("ignore:checkpoint")
+def test_two_that_go_on_with_one_run_leave_it_whole(cut, small, tmp_path, undrawn):
+    """The second one is refused while the first one trains. It begins at the checkpoint before the
+    newest, which is damaged.
+    """
+    folder = shutil.copytree(cut, tmp_path / "run")
+    newest = ja.Checkpoints(folder / "checkpoints").steps()[-1]
+    shutil.rmtree(folder / "checkpoints" / str(newest) / "settings")
+    settings = [*small, "--steps", "400", "--every", "8", "--checkpoint-every", "64"]
+    command = [sys.executable, "-m", "jaxalign", "train", "--resume", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as first:
+        deadline = time.monotonic() + 120
+        while not (folder / ".lock").exists():
+            assert time.monotonic() < deadline
+            assert first.poll() is None
             time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
-        if running.poll() is not None:
-            break
-        running.kill()
-        running.wait()
-        kills += 1
-        running = start("--resume", str(folder))
-    assert running.wait(120) == 0
-    assert kills > 0
+        first.send_signal(signal.SIGSTOP)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        first.send_signal(signal.SIGCONT)
+        printed = first.communicate(timeout=300)[0]
+    assert (second.returncode, first.returncode) == (1, 0), printed
+    assert f"is in use by process {first.pid} on" in second.stderr
+    assert main(["train", *settings, "--out", str(tmp_path / "whole")]) == 0
     for file in FILES:
         assert (folder / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+
+
+def test_a_run_that_is_replaced_may_not_be_running(trained, tmp_path, capsys, monkeypatch):
+    """Neither its files nor its checkpoints are deleted."""
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+
+    def in_use(folder):
+        raise BlockingIOError(f"{folder} is in use by process 7")
+
+    monkeypatch.setattr("jaxalign.runs._run_writer.FolderLock", in_use)
+    before = sorted(folder.rglob("*"))
+    options = ["--num-samples", "200", "--width", "16", "--depth", "2", "--monitor-size", "100"]
+    assert main(["train", *options, "--out", str(folder), "--overwrite"]) == 1
+    assert "is in use by process 7" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_an_address_is_no_run_folder(capsys):
+    assert main(["train", "--out", "gs://bucket/run"]) == 1
+    assert "mount the bucket" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        (signal.SIGTERM, r"goes on from step (\d+)\."),
+        (signal.SIGINT, r"goes on from step (\d+)\."),
+        (None, r"goes on from step (0), since no checkpoint was saved yet\."),
+    ],
+)
+def test_what_is_said_of_resuming_is_true(
+    small, tmp_path, monkeypatch, capsys, undrawn, ends, message
+):
+    """After a signal from the end; after a second one, from the newest checkpoint."""
+
+    def ended(display, part):
+        if ends is None:
+            raise KeyboardInterrupt
+        if part.step[0] == 0:
+            signal.raise_signal(ends)
+
+    folder = tmp_path / "a run"
+    monkeypatch.setattr(TrainingDisplay, "update", ended)
+    assert main(["train", *small, "--steps", "400", "--every", "8", "--out", str(folder)]) == 130
+    printed = capsys.readouterr().out
+    step = int(re.search(message, printed)[1])
+    assert f"jaxalign train --resume '{folder}' goes on" in printed
+    assert max(ja.Checkpoints(folder / "checkpoints").steps(), default=0) == step
+    rows = len(ja.read_history(folder).step)
+    assert step in (0, rows)
+
+
+def test_a_signal_before_training_ends_the_command(small, tmp_path, monkeypatch, capsys):
+    def ended(config):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("jaxalign.cli.train.command.load_task", ended)
+    assert main(["train", *small, "--out", str(tmp_path / "run")]) == 130
+    assert not (tmp_path / "run").exists()
+    assert "--resume" not in "".join(capsys.readouterr())
 
 
 def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(trained, tmp_path, capsys):
@@ -145,12 +304,6 @@ def test_a_run_that_was_killed_while_it_was_reported_is_reported(trained, tmp_pa
     result = json.loads((folder / "result.json").read_text())
     assert (result["status"], result["steps_done"]) == ("finished", 30)
     assert (folder / "history.jsonl").read_bytes() == before
-
-
-def test_a_run_that_train_did_not_make_is_not_resumed(tmp_path, capsys):
-    (tmp_path / "config.json").write_text(json.dumps({"note": "a run of mine"}))
-    assert main(["train", "--resume", str(tmp_path)]) == 1
-    assert "`jaxalign train` did not make" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adam"}, {"rate": 1e-3}, {"measure": "exact"}])
