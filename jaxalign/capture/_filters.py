@@ -1,32 +1,35 @@
 """Filters for layers: glob patterns over dotted names, types, or predicates of name and layer."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
+
+from jaxalign._core.kinds import found
 
 Filter = str | type | Callable[[str, Any], bool]
 Filters = tuple[Filter, ...]
 
 
-def as_filters(layers: Filter | Sequence[Filter]) -> Filters:
-    """One filter or several, as a tuple."""
+def as_filters(layers: Filter | Sequence[Filter], name: str = "layers") -> Filters:
+    """One filter or several, as a tuple; ``name`` is that of the argument, for messages."""
     filters = tuple(layers) if isinstance(layers, list | tuple) else (layers,)
     if not filters:
         raise ValueError(
-            "layers must name at least one layer or glob pattern, found none; '*' means every layer"
+            f"{name} must hold at least one name or glob pattern, found none; '*' means all"
         )
     for one in filters:
         if not callable(one) and not isinstance(one, str):
             raise TypeError(
-                f"layers must be glob patterns, types or predicates of (name, layer), found {one!r}"
+                f"{name} must be glob patterns, types or predicates of (name, layer), "
+                f"found {found(one)}"
             )
     return filters
 
 
-def matches(name: str, layer: Any, filters: Filters) -> bool:
-    """Whether a layer fits one of the filters; in patterns ``*`` also matches dots."""
-    return any(_fits(one, name, layer) for one in filters)
+def fitting(name: str, layer: Any, filters: Filters) -> tuple[bool, ...]:
+    """Whether a layer fits each of the filters; in patterns ``*`` also matches dots."""
+    return tuple(_fits(one, name, layer) for one in filters)
 
 
 def _fits(one: Filter, name: str, layer: Any) -> bool:
@@ -38,47 +41,30 @@ def _fits(one: Filter, name: str, layer: Any) -> bool:
 
 
 def require_all_found(
-    filters: Filters, layers: Mapping[str, Any], reason: str, names: Iterable[str] = ()
+    filters: Filters, fits: Mapping[str, tuple[bool, ...]], reason: str, names: Iterable[str] = ()
 ) -> None:
     """Raise for filters that fit none of the layers.
 
     Args:
       filters: what was asked for.
-      layers: name → layer, of those that can be captured.
+      fits: name → which filters fit, of the layers that can be captured.
       reason: the likely cause, for the message.
       names: for the message, the names that could have been asked for; by default those of the
         layers.
     """
-    missing = [
-        one for one in filters if not any(_fits(one, name, layer) for name, layer in layers.items())
-    ]
+    missing = [one for i, one in enumerate(filters) if not any(fit[i] for fit in fits.values())]
     if missing:
         # Strings have no __name__, types and functions do.
         described = [getattr(one, "__name__", one) for one in missing]
-        listed = ", ".join(names or layers) or "none"
+        listed = ", ".join(names or fits) or "none"
         raise ValueError(f"layers {described} {reason}; the names there are: {listed}")
 
 
-def captured(at: str, output: Any, arguments: Sequence[Any], settings: Mapping[str, Any]) -> Any:
-    """What is captured of a layer's call: its output, or its first argument (None without any)."""
-    if at == "output":
-        return output
-    return next(iter((*arguments, *settings.values())), None)
-
-
-def in_order(calls: Sequence[str], values: Mapping[str, Sequence[Any]]) -> OrderedDict[str, Any]:
-    """Values by name, in the order of the calls; a layer's later calls are named #2, #3, ...
-
-    Calls are names recorded while tracing. There are more calls than values if a body was traced
-    twice, and fewer if a program that was traced before is used again. Values without a recorded
-    call come last.
-    """
-    unrecorded = [name for name, results in values.items() for _ in results]
-    ordered: OrderedDict[str, Any] = OrderedDict()
-    taken: Counter[str] = Counter()
-    for name in (*calls, *unrecorded):
-        number = taken[name]
-        if number < len(values.get(name, ())):
-            taken[name] += 1
-            ordered[name if number == 0 else f"{name}#{number + 1}"] = values[name][number]
-    return ordered
+def names_of_calls(names: Iterable[str]) -> list[str]:
+    """Names in the order of the calls, with those of a layer's later calls as name#2, name#3."""
+    calls: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        calls[name] += 1
+        numbered.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
+    return numbered

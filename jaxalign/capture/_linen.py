@@ -1,76 +1,87 @@
-"""The flax.linen adapter: an interceptor sows activations into the collection "intermediates".
-
-Models with scan or remat carry that collection along.
-"""
+"""The flax.linen adapter: an interceptor marks the value of each layer."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import flax.linen as nn
 import jax
-from flax.traverse_util import flatten_dict
+from flax.core import freeze
+from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxalign.capture._filters import Filters, captured, in_order, matches, require_all_found
+from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._layers import run_layers
+from jaxalign.capture._marks import call_marked
+from jaxalign.capture._program import program
+from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import missing_variables, require_variables
 
-_COLLECTION = "intermediates"
-_SOWN = "jaxalign_activation"
+_FORWARDS = count()
+_NAMES = "jaxalign_names"
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Name:
+    """The name of a layer, as a part of the structure of its variables."""
+
+    text: str
 
 
 def linen_forward(
     module: nn.Module, filters: Filters, at: str
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(variables, *args) -> (output, activations)`` for the layers that fit the filters."""
+    number = next(_FORWARDS)
+    # By name. It outlives a call, since nn.jit does not run a layer again that it has traced.
+    fits: dict[str, tuple[bool, ...]] = {}
+
+    def intercept(call, inputs, settings, context):
+        layer = context.module
+        if layer.scope is None:
+            return call(*inputs, **settings)
+        name = ".".join(layer.path)
+        # nn.jit knows its programs by these.
+        layer.scope.flags = freeze({**layer.scope.flags, _NAMES: number})
+        if context.method_name != "__call__" or not name:
+            return call(*inputs, **settings)
+        fits[name] = fitting(name, layer, filters)
+        parameters = layer.variables.get("params", {})
+        return call_marked(call, inputs, settings, at, name, parameters)
+
+    def function(variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # BatchNorm and others may update their variables in training mode. The updates are dropped:
+        # tap is pure. A collection that is missing is not mutable: flax would fill it with initial
+        # values, and say nothing.
+        mutable = [collection for collection in variables if collection != "params"]
+        named = {**variables, _NAMES: _names(variables)}
+        with nn.intercept_methods(intercept), missing_variables(variables):
+            return module.apply(named, *args, mutable=mutable, **kwargs)[0]
 
     def forward(
         variables: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[Any, OrderedDict[str, Any]]:
         require_variables(variables)
-        # Names only: a traced value kept here would leak out of scan and remat.
-        calls: list[str] = []
-        layers: dict[str, nn.Module] = {}
-
-        def record(call, inputs, settings, context):
-            output = call(*inputs, **settings)
-            layer = context.module
-            name = ".".join(layer.path)
-            if context.method_name == "__call__" and name:
-                layers[name] = layer
-                value = captured(at, output, inputs, settings)
-                if isinstance(value, jax.Array) and matches(name, layer, filters):
-                    calls.append(name)
-                    layer.sow(_COLLECTION, _SOWN, value)
-            return output
-
-        # The model's own intermediates would be mixed with the activations.
-        without_intermediates = {
-            name: collection for name, collection in variables.items() if name != _COLLECTION
-        }
-        # Collections other than params are mutable, since BatchNorm and others may update them in
-        # training mode. The updates are dropped: tap is pure. One that is missing is not: flax
-        # would fill it with initial values, and say nothing.
-        mutable = [name for name in without_intermediates if name != "params"] + [_COLLECTION]
-        with nn.intercept_methods(record), missing_variables(variables):
-            output, updated = module.apply(without_intermediates, *args, mutable=mutable, **kwargs)
-        sown = flatten_dict(updated.get(_COLLECTION, {}))
-        values = {".".join(path[:-1]): sown[path] for path in sown if path[-1] == _SOWN}
-        _require_sown(calls, values)
+        # What the model has sown before would only grow.
+        own = {name: variables[name] for name in variables if name != "intermediates"}
+        call = program(function, (own, *args), kwargs)
+        computed = {site.name: fits[site.name] for site in call.sites(MARKS)}
         require_all_found(
-            filters,
-            {name: layers.get(name) for name in values},
-            f"were asked for and their {at} was never computed, or is no array",
-            layers,
+            filters, computed, f"were asked for and their {at} was never computed, or is no array"
         )
-        return output, in_order(calls, values)
+        return run_layers(call, MARKS, fits, function, (own, *args), kwargs)
 
     return forward
 
 
-def _require_sown(calls: Sequence[str], values: Mapping[str, Any]) -> None:
-    lost = [name for name in dict.fromkeys(calls) if name not in values]
-    if lost:
-        raise ValueError(
-            f"layers {lost} ran inside a flax.linen scan or vmap that drops what its layers sow; "
-            f"give it variable_axes={{'{_COLLECTION}': 0}}, or leave these layers out"
-        )
+def _names(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """A collection without arrays that has the name of each layer with variables.
+
+    nn.jit runs the program of one layer for all that look alike. The marks in it have the name of
+    that layer, so those with another name have to look different.
+    """
+    paths = {path[:-1] for collection in variables.values() for path in flatten_dict(collection)}
+    prefixes = {path[:length] for path in paths for length in range(len(path) + 1)}
+    return unflatten_dict({(*path, _NAMES): _Name(".".join(path)) for path in prefixes})

@@ -1,39 +1,46 @@
-"""The flax.nnx adapter: each layer of a temporary copy gets a subclass that sows its activation.
+"""The flax.nnx adapter: each layer of a temporary copy gets a subclass that marks its value.
 
 Only instances in the copy change their class, never the user's classes, so several threads may
-trace at once. Sown values are module state: unlike a Python list, they pass through nnx.jit and
-nnx.remat inside the model.
+trace at once. A subclass adds no attribute, so containers keep their length and structure, and it
+passes through nnx.jit, nnx.scan and others inside the model.
 """
 
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from typing import Any
 
 import jax
 from flax import nnx
 
-from jaxalign.capture._filters import Filters, captured, in_order, matches, require_all_found
+from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._layers import run_layers
+from jaxalign.capture._marks import call_marked
+from jaxalign.capture._program import program
+from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import names_of, nnx_state
 
+Fits = dict[str, tuple[bool, ...]]
 
-class Activation(nnx.Intermediate):
-    """The variable type of sown activations, separate from the model's own Intermediates."""
-
-
-_SOWN = "activation"
+Orders = dict[tuple, list[str]]
+"""The names of the attributes of each module of a model, in order."""
 
 
 def nnx_forward(
     model: nnx.Module, filters: Filters, at: str
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
-    require_all_found(filters, _layers(model), "are not layers of the model")
+    fits = _fits(model, filters)
+    require_all_found(filters, fits, "are not layers of the model")
     graph, variables = without_sown(model)
     expected = names_of(variables)
+    orders = _orders(model)
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
         arrays = nnx_state(state, expected)
-        return record(nnx.merge(graph, arrays, copy=True), filters, at, *args, **kwargs)
+        (output, _), activations = _run(graph, orders, fits, filters, at, (arrays, *args), kwargs)
+        return output, activations
 
     return forward
 
@@ -54,41 +61,88 @@ def record(
 
     The copy is changed: afterwards, its state is that after the call.
     """
-    # Names only: a traced value kept here would leak out of nnx.jit.
-    calls: list[str] = []
-    tapped = {name: layer for name, layer in _layers(copy).items() if matches(name, layer, filters)}
-    for name, layer in tapped.items():
-        layer.__class__ = _recording(type(layer), name, at, calls)
-    output, sown = nnx.capture(copy, Activation)(*args, **kwargs)
-    values = {
-        _dotted(path[:-1]): variable.get_value() for path, variable in nnx.to_flat_state(sown)
-    }
-    computed = {name: layer for name, layer in tapped.items() if name in values}
+    graph, state = nnx.split(copy)
+    orders = _orders(copy)
+    fits = _fits(copy, filters)
+    (output, after), activations = _run(graph, orders, fits, filters, at, (state, *args), kwargs)
+    nnx.update(copy, after)
+    return output, activations
+
+
+def _run(
+    graph: nnx.GraphDef,
+    orders: Orders,
+    fits: Fits,
+    filters: Filters,
+    at: str,
+    arguments: Sequence[Any],
+    settings: dict[str, Any],
+) -> tuple[tuple[Any, nnx.State], OrderedDict[str, Any]]:
+    """((output, state after the call), activations) of a model called with (state, ...)."""
+
+    def function(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
+        copy = nnx.merge(graph, state, copy=True)
+        _restore(copy, orders)
+        for name, layer in _layers(copy).items():
+            layer.__class__ = _marking(type(layer), name, at)
+        output = copy(*args, **kwargs)
+        return output, nnx.state(copy)
+
+    call = program(function, arguments, settings)
+    names = [site.name for site in call.sites(MARKS)]
+    computed = {name: fits[name] for name in names if any(fits[name])}
     require_all_found(
         filters, computed, f"were asked for and their {at} was never computed, or is no array"
     )
-    return output, in_order(calls, values)
+    return run_layers(call, MARKS, fits, function, arguments, settings)
+
+
+def _fits(model: nnx.Module, filters: Filters) -> Fits:
+    return {name: fitting(name, layer, filters) for name, layer in _layers(model).items()}
 
 
 def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
     return {
-        _dotted(path): layer for path, layer in nnx.iter_modules(model) if path and callable(layer)
+        ".".join(map(str, path)): layer
+        for path, layer in nnx.iter_modules(model)
+        if path and callable(layer)
     }
 
 
-def _recording(layer: type, name: str, at: str, calls: list[str]) -> type:
-    """A subclass of ``layer`` that sows the output of its ``__call__``, or the first argument."""
+def _orders(model: nnx.Module) -> Orders:
+    return {path: list(vars(module)) for path, module in nnx.iter_modules(model)}
 
+
+def _restore(copy: nnx.Module, orders: Orders) -> None:
+    """Give attributes the order of the model: nnx.merge sorts them, and nnx.Dict runs over them."""
+    for path, module in nnx.iter_modules(copy):
+        attributes = vars(module)
+        for name in orders[path]:
+            # What the model has sown is not in the copy.
+            if name in attributes:
+                attributes[name] = attributes.pop(name)
+
+
+@cache
+def _marking(layer: Any, name: str, at: str) -> type:
+    """A subclass of ``layer`` that marks the output of its ``__call__``, or the first argument.
+
+    The same for each call, so that what nnx.jit has compiled inside a model is used again.
+    """
+
+    # Containers look at the signature.
+    @wraps(layer.__call__)
     def __call__(self, *args, **kwargs):
-        output = layer.__call__(self, *args, **kwargs)
-        value = captured(at, output, args, kwargs)
-        if isinstance(value, jax.Array):
-            calls.append(name)
-            self.sow(Activation, _SOWN, value)
-        return output
+        parameters = jax.tree.leaves(nnx.state(self, nnx.Param))
 
-    return type(layer.__name__, (layer,), {"__call__": __call__, "__module__": layer.__module__})
+        def call(*args, **kwargs):
+            return layer.__call__(self, *args, **kwargs)
 
+        return call_marked(call, args, kwargs, at, name, parameters)
 
-def _dotted(path: Sequence[Any]) -> str:
-    return ".".join(map(str, path))
+    body = {"__call__": __call__, "__module__": layer.__module__}
+    settings = {}
+    # Which nnx does not inherit.
+    if not layer._pytree__is_pytree:
+        settings["pytree"] = False
+    return types.new_class(layer.__name__, (layer,), settings, lambda names: names.update(body))

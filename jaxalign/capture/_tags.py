@@ -6,21 +6,24 @@ function's jaxpr and returns the named values, also from inside jit, remat and s
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
-from jax.extend import core
-from jax.extend.core import primitives
 
-from jaxalign._core.jaxprs import bind, enter, equations, evaluate, traced
-from jaxalign.capture._filters import Filter, as_filters, in_order, matches, require_all_found
-
-Wanted = Callable[[str], bool]
-"""Whether the values of a name are to be returned."""
+from jaxalign._core.kinds import require_function, require_kind
+from jaxalign.capture._filters import (
+    Filter,
+    Filters,
+    as_filters,
+    fitting,
+    names_of_calls,
+    require_all_found,
+)
+from jaxalign.capture._layers import run_layers
+from jaxalign.capture._program import Program, program
+from jaxalign.capture._sites import TAGS
 
 
 def tag(x: Array, name: str) -> Array:
@@ -37,6 +40,7 @@ def tag(x: Array, name: str) -> Array:
 
     Source: jax.ad_checkpoint.checkpoint_name.
     """
+    require_kind(name, str, "name", 'pass a name, as in tag(x, "hidden")')
     return checkpoint_name(x, name)
 
 
@@ -71,75 +75,33 @@ def reap(
 
     Source: the idea of sowing and reaping is that of the Oryx library.
     """
-    filters = as_filters(names)
+    require_function(function, "function", "pass the function that tags values")
+    filters = as_filters(names, "names")
 
     def reaped(*args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Array]]:
-        closed, arrays, tree = traced(function, args, kwargs)
-        every_name = dict.fromkeys(_tags(closed.jaxpr, lambda name: True))
-        require_all_found(filters, every_name, "were asked for and are not among the tags")
-
-        def wanted(name):
-            return matches(name, None, filters)
-
-        outputs, tagged = _evaluate(closed.jaxpr, closed.consts, arrays, wanted)
-        names = list(_tags(closed.jaxpr, wanted))
-        values: dict[str, list[Array]] = {}
-        for name, value in zip(names, tagged, strict=True):
-            values.setdefault(name, []).append(value)
-        return jax.tree.unflatten(tree, outputs), in_order(names, values)
+        call = program(function, args, kwargs)
+        fits = _fitting_tags(call, filters)
+        output, values = call.run(TAGS, lambda name: any(fits[name]))
+        found = [site.name for site in call.sites(TAGS) if any(fits[site.name])]
+        return output, OrderedDict(zip(names_of_calls(found), values, strict=True))
 
     return reaped
 
 
-def _tags(jaxpr: core.Jaxpr, wanted: Wanted) -> Iterator[str]:
-    """The wanted names in the order in which ``_evaluate`` finds their values."""
-    for equation in equations(jaxpr):
-        if equation.primitive is primitives.name_p and wanted(equation.params["name"]):
-            yield equation.params["name"]
+def function_forward(
+    function: Callable[..., Any], filters: Filters
+) -> Callable[..., tuple[Any, OrderedDict[str, Array]]]:
+    """``(parameters, *args) -> (output, activations)`` of a function's tags, as of layers."""
+
+    def forward(*args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Array]]:
+        call = program(function, args, kwargs)
+        fits = _fitting_tags(call, filters)
+        return run_layers(call, TAGS, fits, function, args, kwargs)
+
+    return forward
 
 
-def _evaluate(
-    jaxpr: core.Jaxpr, consts: Sequence[Any], arguments: Sequence[Any], wanted: Wanted
-) -> tuple[list, list]:
-    """The outputs of a jaxpr, and the values of its wanted tags."""
-    tagged: list[Any] = []
-
-    def rule(equation: core.JaxprEqn, inputs: Sequence[Any]) -> list:
-        inner = _inner_tag(equation, wanted)
-        if inner is not None:
-            outputs, values = _evaluate_inside(equation, inputs, wanted, inner)
-            tagged.extend(values)
-            return outputs
-        outputs = bind(equation, inputs)
-        if equation.primitive is primitives.name_p and wanted(equation.params["name"]):
-            tagged.extend(outputs)
-        return outputs
-
-    return evaluate(jaxpr, consts, arguments, rule), tagged
-
-
-def _inner_tag(equation: core.JaxprEqn, wanted: Wanted) -> str | None:
-    """A wanted tag in the body of an equation, or None without any."""
-    for body in core.jaxprs_in_params(equation.params):
-        for name in _tags(body, wanted):
-            return name
-    return None
-
-
-def _evaluate_inside(
-    equation: core.JaxprEqn, inputs: Sequence[Any], wanted: Wanted, inner: str
-) -> tuple[list, list]:
-    """The outputs of an equation, and the values of the wanted tags in its body."""
-    inside = partial(_evaluate, wanted=wanted)
-    if equation.primitive in (primitives.custom_jvp_call_p, primitives.custom_vjp_call_p):
-        # Bound as it is, so that the outputs keep their own derivative. The body is evaluated a
-        # second time for its tags; the compiler merges both.
-        body = equation.params["call_jaxpr"]
-        return bind(equation, inputs), inside(body.jaxpr, body.consts, inputs)[1]
-    results = enter(equation, inputs, inside)
-    if results is None:
-        raise ValueError(
-            f"tag {inner!r} is inside {equation.primitive.name}, out of which no value can be "
-            "handed; tag its result instead"
-        )
-    return results
+def _fitting_tags(call: Program, filters: Filters) -> dict[str, tuple[bool, ...]]:
+    fits = {site.name: fitting(site.name, None, filters) for site in call.sites(TAGS)}
+    require_all_found(filters, fits, "were asked for and are not among the tags")
+    return fits

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import flax.linen
 from flax import nnx
 
-from jaxalign._core.kinds import found, require_kind
+from jaxalign._core.kinds import found, require_choice, require_kind
 from jaxalign.capture._filters import Filter, Filters, as_filters
 from jaxalign.capture._linen import linen_forward
 from jaxalign.capture._nnx import nnx_forward
-from jaxalign.capture._tags import reap
+from jaxalign.capture._tags import function_forward
 
 Activations = OrderedDict[str, Any]
 Forward = Callable[..., tuple[Any, Activations]]
@@ -90,8 +90,7 @@ def tap(
 
     Source: flax.nnx.capture, flax.linen.intercept_methods and jax.ad_checkpoint.checkpoint_name.
     """
-    if at not in ("output", "input"):
-        raise ValueError(f"at must be 'output' or 'input', found {at!r}")
+    require_choice(at, ("output", "input"), "at")
     filters = as_filters(layers)
     match model:
         case nnx.Module():
@@ -102,13 +101,19 @@ def tap(
             raise TypeError(
                 f"model must be an instance, found the class {model.__name__}; build it first"
             )
-        case _ if callable(model):
+        case _ if callable(model) and not _is_of_another_framework(model):
             if at == "input":
                 raise ValueError(
                     "at='input' is for the layers of a module; "
                     "of a function tag the value that is meant"
                 )
-            return Tap(filters, at, reap(model, filters))
+            return Tap(filters, at, function_forward(model, filters))
     raise TypeError(
         f"model must be a flax.nnx or flax.linen module, or a function, found {found(model)}"
     )
+
+
+def _is_of_another_framework(model: Any) -> bool:
+    """Whether its layers are no functions of jax, though it can be called."""
+    packages = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    return bool(packages & {"torch", "keras", "tensorflow"})

@@ -115,27 +115,69 @@ def scanned(axes):
     return Scanned()
 
 
-def test_a_scan_stacks_what_its_layers_give(x):
-    model, variables = started(scanned({"intermediates": 0}), x)
+@pytest.mark.parametrize("axes", [{}, {"intermediates": 0}])
+def test_the_layers_of_a_scan_are_numbered_whatever_it_lets_out(x, axes):
+    model, variables = started(scanned(axes), x)
     _, activations = jax.jit(ja.tap(model))(variables, x)
-    assert {name: a.shape for name, a in activations.items()} == {
-        "stack.Dense_0": (3, 6, 4),
-        "Dense_0": (6, 1),
-    }
-    kernel, bias = (variables["params"]["stack"]["Dense_0"][part][0] for part in ("kernel", "bias"))
-    np.testing.assert_allclose(
-        activations["stack.Dense_0"][0], x @ kernel + bias, rtol=1e-5, atol=1e-6
-    )
-
-
-def test_a_scan_that_drops_what_is_sown_raises_with_the_remedy(x):
-    model, variables = started(scanned({}), x)
-    with pytest.raises(
-        ValueError,
-        match=r"'stack.Dense_0'.* inside a flax.linen scan .*variable_axes=\{'intermediates': 0\}",
-    ):
-        ja.tap(model)(variables, x)
+    layers = [f"stack.Dense_0[{i}]" for i in range(3)]
+    assert list(activations) == [*layers, "Dense_0"]
+    hidden = x
+    for i, name in enumerate(layers):
+        stack = variables["params"]["stack"]["Dense_0"]
+        expected = hidden @ stack["kernel"][i] + stack["bias"][i]
+        np.testing.assert_allclose(activations[name], expected, rtol=1e-4, atol=1e-5)
+        hidden = nn.tanh(expected)
     assert list(ja.tap(model, "Dense_0")(variables, x)[1]) == ["Dense_0"]
+
+
+@pytest.mark.parametrize("wrap", [nn.WeightNorm, nn.SpectralNorm])
+def test_a_layer_inside_a_wrapper_of_its_weights(x, wrap):
+    class Wrapped(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            layer = wrap(nn.Dense(3, name="layer"))
+            if wrap is nn.WeightNorm:
+                return layer(x)
+            return layer(x, update_stats=False)
+
+    model, variables = started(Wrapped(), x)
+    output, activations = ja.tap(model)(variables, x)
+    np.testing.assert_allclose(output, model.apply(variables, x), rtol=1e-6)
+    np.testing.assert_allclose(activations["layer"], output, rtol=1e-6)
+
+
+def test_two_taps_of_a_jitted_layer_do_not_share_their_programs(x):
+    class Lifted(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.jit(Block)(name="second")(nn.jit(Block)(name="first")(x))
+
+    model, variables = started(Lifted(), x)
+    model.apply(variables, x)
+    outputs = ja.tap(model, nn.Dense)(variables, x)[1]
+    inputs = ja.tap(model, nn.Dense, at="input")(variables, x)[1]
+    assert list(inputs) == list(outputs) == ["first.Dense_0", "second.Dense_0"]
+    np.testing.assert_array_equal(inputs["first.Dense_0"], x)
+
+
+def test_what_is_sown_under_a_plain_transformation_is_left_alone(x):
+    class Sowing(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            self.sow("intermediates", "own", x)
+            return nn.Dense(3, name="dense")(x)
+
+    class Mapped(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            layer = Sowing(name="layer")
+            if self.is_initializing():
+                return layer(x)
+            return jax.vmap(lambda row: layer(row))(x)
+
+    model, variables = started(Mapped(), x)
+    output, activations = ja.tap(model)(variables, x)
+    assert activations["layer.dense"].shape == output.shape == (6, 3)
 
 
 @pytest.mark.parametrize("lift", [nn.remat, nn.jit])

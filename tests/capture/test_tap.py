@@ -163,7 +163,7 @@ def test_other_bad_arguments_are_explained(net):
     with pytest.raises(ValueError, match="at must be 'output' or 'input', found 'middle'"):
         ja.tap(net, at="middle")
     with pytest.raises(
-        TypeError, match=r"model must be a flax.nnx or flax.linen module, or a function, found int"
+        TypeError, match=r"model must be a flax.nnx or flax.linen module, or a function, found "
     ):
         ja.tap(3)
     with pytest.raises(TypeError, match=r"model must be an instance, found the class Net"):
@@ -172,7 +172,7 @@ def test_other_bad_arguments_are_explained(net):
         TypeError, match=r"glob patterns, types or predicates of \(name, layer\), found 3"
     ):
         ja.tap(net, ["head", 3])
-    with pytest.raises(ValueError, match="at least one layer"):
+    with pytest.raises(ValueError, match="at least one"):
         ja.tap(net, [])
 
 
@@ -257,19 +257,73 @@ class Stacked(nnx.Module):
         return self.head(step(x, self.layers))
 
 
-def test_a_scan_stacks_what_its_layers_give(x):
+def test_the_layers_of_a_scan_are_numbered(x):
     model = Stacked(nnx.Rngs(0))
     state = nnx.state(model)
     output, activations = jax.jit(ja.tap(model))(state, x)
     np.testing.assert_allclose(output, model(x), rtol=1e-6)
-    assert {name: a.shape for name, a in activations.items()} == {
-        "layers": (3, 6, 4),
-        "head": (6, 1),
-    }
-    kernel, bias = model.layers.kernel[...], model.layers.bias[...]
-    np.testing.assert_allclose(
-        activations["layers"][0], x @ kernel[0] + bias[0], rtol=1e-5, atol=1e-6
-    )
+    assert list(activations) == ["layers[0]", "layers[1]", "layers[2]", "head"]
+    hidden = x
+    for i in range(3):
+        hidden = hidden @ model.layers.kernel[...][i] + model.layers.bias[...][i]
+        np.testing.assert_allclose(activations[f"layers[{i}]"], hidden, rtol=1e-4, atol=1e-5)
+        hidden = nnx.tanh(hidden)
+
+
+class Called(nnx.Module):
+    """A layer that a function calls."""
+
+    def __init__(self, call):
+        self.layer = nnx.Linear(4, 4, rngs=nnx.Rngs(0))
+        self.call = call
+
+    def __call__(self, x):
+        return self.call(self.layer, x)
+
+
+def of_six_samples(layer, x):
+    return jax.vmap(layer)(x.reshape(6, 4))
+
+
+def scan_of_six_samples(layer, x):
+    return jax.lax.map(lambda row: layer(row), x.reshape(6, 4))
+
+
+def test_a_model_of_one_number_of_samples(x):
+    model = Called(of_six_samples)
+    _, activations = ja.tap(model)(nnx.state(model), x)
+    np.testing.assert_allclose(activations["layer"], model(x), rtol=1e-5)
+    model = Called(scan_of_six_samples)
+    with pytest.raises(
+        ValueError, match=r"layer 'layer' is inside scan, .* \[6\] .* 6 samples.*tell them apart"
+    ):
+        ja.tap(model)(nnx.state(model), x)
+
+
+def test_samples_that_are_not_the_first_axis_of_a_scanned_value(x):
+    """A model that has time first, with as many layers as samples."""
+    layers = nnx.vmap(lambda rngs: nnx.Linear(4, 4, rngs=rngs))(nnx.Rngs(0).split(6))
+
+    class TimeFirst(nnx.Module):
+        def __init__(self):
+            self.layers = layers
+
+        def __call__(self, x):
+            first = jnp.stack([x, 2 * x])
+            step = nnx.scan(lambda x, f: f(x), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+            return step(first, self.layers)
+
+    model = TimeFirst()
+    output, activations = ja.tap(model)(nnx.state(model), x)
+    assert [a.shape for a in activations.values()] == [(2, 6, 4)] * 6
+    np.testing.assert_array_equal(activations["layers[5]"], output)
+
+
+def test_results_that_are_no_arrays_are_returned_as_they_are(x):
+    model = Called(lambda layer, x: {"array": layer(x), "text": "a", "number": 3, "none": None})
+    output, _ = ja.tap(model)(nnx.state(model), x)
+    np.testing.assert_array_equal(output.pop("array"), model.layer(x))
+    assert output == {"text": "a", "number": 3, "none": None}
 
 
 def test_rows_over_devices(net, x):

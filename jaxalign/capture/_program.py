@@ -1,0 +1,58 @@
+"""A call of a function, traced: what it names can be looked at before anything is computed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import core
+
+from jaxalign._core.jaxprs import traced
+from jaxalign.capture._sites import Naming, Site, Wanted, run, sites
+
+
+class Program(NamedTuple):
+    """A traced call.
+
+    Attributes:
+      closed: its jaxpr.
+      arrays: the arguments that are arrays.
+      leaves: the leaves of its result: None where the jaxpr has an output, else the leaf itself.
+      tree: the tree of its result.
+    """
+
+    closed: core.ClosedJaxpr
+    arrays: list
+    leaves: list
+    tree: Any
+
+    def sites(self, naming: Naming) -> list[Site]:
+        """All values that it names."""
+        return list(sites(self.closed.jaxpr, naming))
+
+    def run(self, naming: Naming, wanted: Wanted) -> tuple[Any, list]:
+        """The result of the call, and the wanted values in the order of the sites."""
+        outputs, values = run(self.closed.jaxpr, self.closed.consts, self.arrays, naming, wanted)
+        computed = iter(outputs)
+        leaves = [next(computed) if leaf is _COMPUTED else leaf for leaf in self.leaves]
+        return jax.tree.unflatten(self.tree, leaves), values
+
+
+_COMPUTED = object()
+"""Stands for an array in a result."""
+
+
+def program(
+    function: Callable[..., Any], arguments: Sequence[Any], settings: Mapping[str, Any]
+) -> Program:
+    """Trace a call; what its result holds beside arrays stays what it is."""
+    leaves: list[Any] = []
+    tree: Any = None
+
+    def arrays_of(*args: Any, **kwargs: Any) -> list:
+        nonlocal leaves, tree
+        result, tree = jax.tree.flatten(function(*args, **kwargs))
+        leaves = [_COMPUTED if isinstance(leaf, jax.Array) else leaf for leaf in result]
+        return [leaf for leaf in result if isinstance(leaf, jax.Array)]
+
+    closed, arrays, _ = traced(arrays_of, arguments, dict(settings))
+    return Program(closed, arrays, leaves, tree)
