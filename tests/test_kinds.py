@@ -49,6 +49,15 @@ def function(x):
     return x
 
 
+class OfTorch:
+    """What a module of torch looks like: it can be called."""
+
+    __module__ = "torch.nn.modules.linear"
+
+    def __call__(self, x):
+        return x
+
+
 OTHERS = [None, "words", {"a": X}, function, object(), MLP]
 WRONG: dict[str, list[Any]] = {
     "array": [None, "words", {"a": X}, function, object(), X.astype(complex), [[1.0], [1.0, 2.0]]],
@@ -67,6 +76,7 @@ WRONG: dict[str, list[Any]] = {
     "stream": [*OTHERS, X, (X, Y), [X], [{"inputs": X}], [(X,)], iter([X]), 3],
     "nnx": [
         None,
+        OfTorch(),
         "mlp",
         function,
         LINEN,
@@ -78,7 +88,7 @@ WRONG: dict[str, list[Any]] = {
         [MODEL, LINEN],
         {"a": MODEL},
     ],
-    "model": [None, "mlp", MLP, STATE, X, 3],
+    "model": [None, "mlp", MLP, STATE, X, 3, OfTorch()],
     "layers": [3, None, [], [3], X],
     "optimizer": [None, "adam", 0.1, optax.adam, X],
     "seed": [1.5, "a", None, True, -1, [0, 1], KEY],
