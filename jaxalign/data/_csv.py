@@ -1,7 +1,8 @@
 """Tables in text: columns of numbers, one column of labels."""
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -78,42 +79,37 @@ def read_csv(
       ((2, 2), ['setosa', 'virginica'])
     """
     path = Path(path)
-    _require_choices(header, ignore, missing, categories, decimal)
+    _require_names(label, ignore)
+    _require_choices(header, missing, categories, decimal)
     lines = read_lines(path, encoding)
     names, rows = _named(lines, label, header, path)
     if not rows:
         raise ValueError(f"{path} must hold rows below its header, found none")
-    target = len(names) - 1
-    if label is not None:
-        target = _position(names, label, path)
     numbers = [line.number for line in rows]
     fields = zip(*(line.fields for line in rows), strict=True)
     columns = [Column(name, numbers, texts) for name, texts in zip(names, fields, strict=True)]
-    left_out = {_position(names, name, path) for name in ignore}
-    if target in left_out:
-        raise ValueError(f"ignore must not hold the column of labels, {names[target]!r}")
-    left_out |= _indexes(columns, target, left_out, path)
-    chosen = [i for i in range(len(names)) if i not in left_out]
-    if chosen == [target]:
-        raise ValueError(f"{path} must hold a column of inputs beside the labels, found none")
+    target = len(names) - 1
+    if label is not None:
+        target = _position(names, label, path)
+    chosen = [columns[i] for i in _inputs(columns, target, ignore, path)]
     try:
-        kept = _without_missing([columns[i] for i in chosen], missing)
-        kept = with_points(kept, decimal)
-        place = chosen.index(target)
-        inputs = [
-            numbers_of(column, one_hot=categories == "one-hot")
-            for i, column in enumerate(kept)
-            if i != place
-        ]
-        labels = labels_of(kept[place])
+        known = _without_missing([*chosen, columns[target]], missing)
+        *features, kinds = with_points(known, decimal)
+        inputs = [numbers_of(column, one_hot=categories == "one-hot") for column in features]
+        labels = labels_of(kinds)
     except ValueError as error:
         raise ValueError(f"{path}, {error}") from None
     return labelled(np.hstack(inputs), labels, _source(path, len(rows), len(labels)))
 
 
-def _require_choices(header: Any, ignore: Any, missing: Any, categories: Any, decimal: Any) -> None:
-    if isinstance(ignore, str):
-        raise TypeError(f"ignore must be a sequence of names, found a text; pass ({ignore!r},)")
+def _require_names(label: Any, ignore: Any) -> None:
+    if not (label is None or isinstance(label, str)):
+        raise TypeError(f"label must be a text, found {label!r}; pass {str(label)!r}")
+    if isinstance(ignore, str) or not isinstance(ignore, Collection):
+        raise TypeError(f"ignore must be a sequence of names, found {ignore!r}; pass ('name',)")
+
+
+def _require_choices(header: Any, missing: Any, categories: Any, decimal: Any) -> None:
     choices = {
         "header": (header, (True, False, None)),
         "missing": (missing, get_args(Missing)),
@@ -149,37 +145,47 @@ def _position(names: Sequence[str], name: str, path: Path) -> int:
     return names.index(name)
 
 
-def _indexes(
-    columns: Sequence[Column], target: int, left_out: Container[int], path: Path
-) -> set[int]:
-    """The columns that say which row it is.
+def _inputs(
+    columns: Sequence[Column], target: int, ignore: Collection[str], path: Path
+) -> list[int]:
+    """The columns of inputs: neither ignored nor an index.
 
     Raises:
-      ValueError: without a header, a first column that counts the rows: it may be one.
+      ValueError: none is left; the labels are ignored or an index; without a header, a first column
+        that counts the rows: it may be an index.
     """
-    found = set()
-    for i, column in enumerate(columns[:target]):
-        if not _UNNAMED.fullmatch(column.name):
-            break
-        found.add(i)
-    found |= {
-        i
-        for i, column in enumerate(columns)
-        if _INDEX.fullmatch(column.name) and _counts_rows(column)
-    }
-    if target in found:
+    names = [column.name for column in columns]
+    ignored = {_position(names, name, path) for name in ignore}
+    if target in ignored:
+        raise ValueError(f"ignore must not hold the column of labels, {names[target]!r}")
+    indexes = _indexes(columns)
+    if target in indexes:
         raise ValueError(
-            f"the column of labels of {path}, {columns[target].name!r}, counts the rows; "
+            f"the column of labels of {path}, {names[target]!r}, counts the rows; "
             "pass label= with the name of another"
         )
     first = columns[0]
-    may_be_one = first.name == "1" and target > 1 and len(first.texts) > 2
-    if may_be_one and 0 not in left_out and _counts_rows(first):
+    may_be_index = first.name == "1" and target > 1 and len(first.texts) > 2
+    if may_be_index and 0 not in ignored and _counts_rows(first):
         raise ValueError(
             f"column '1' of {path} counts the rows; pass ignore=('1',) to leave it out, or write a "
             "line of names over the columns to keep it"
         )
-    return found
+    inputs = [i for i in range(len(columns)) if i not in ignored | indexes | {target}]
+    if not inputs:
+        raise ValueError(f"{path} must hold a column of inputs beside the labels, found none")
+    return inputs
+
+
+def _indexes(columns: Sequence[Column]) -> set[int]:
+    """The columns that say which row it is: by their place without a name, or by name and count."""
+    unnamed = list(takewhile(lambda column: _UNNAMED.fullmatch(column.name), columns[:-1]))
+    named = {
+        i
+        for i, column in enumerate(columns)
+        if _INDEX.fullmatch(column.name) and _counts_rows(column)
+    }
+    return set(range(len(unnamed))) | named
 
 
 def _counts_rows(column: Column) -> bool:

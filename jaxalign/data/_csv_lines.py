@@ -64,7 +64,7 @@ def _decoded(path: Path, encoding: str) -> str:
         encoding = "utf-8-sig"
     try:
         text = raw.decode(encoding)
-    except (UnicodeError, LookupError) as error:
+    except (UnicodeError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path} cannot be read as text in {encoding}: {error}; pass the encoding it was saved "
             "in, such as encoding='latin-1' or 'cp1252'"

@@ -12,8 +12,8 @@ def require_within(size: int, max_bytes: int, what: str) -> None:
     Raises:
       ValueError: it is; a limit that is not positive.
     """
-    if max_bytes < 1:
-        raise ValueError(f"max_bytes must be at least 1, found {max_bytes}")
+    if not isinstance(max_bytes, int | float) or max_bytes < 1:
+        raise ValueError(f"max_bytes must be a number of at least 1, found {max_bytes!r}")
     if size > max_bytes:
         raise ValueError(
             f"{what} unpacks to {size:,} bytes, more than max_bytes={max_bytes:,}; "

@@ -213,5 +213,11 @@ def test_what_is_wrong_or_has_two_readings_is_refused(tmp_path, text, options, m
 def test_no_file_and_one_name_for_several(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no file"):
         read_csv(tmp_path / "none.csv")
-    with pytest.raises(TypeError, match="ignore must be a sequence of names"):
-        read_csv(written(tmp_path, "a,b\n1,2\n"), ignore="a")
+    file = written(tmp_path, "a,b\n1,2\n")
+    for ignore in ("a", None, 1):
+        with pytest.raises(TypeError, match=r"ignore must be a sequence of names, found .*; pass"):
+            read_csv(file, ignore=ignore)
+    with pytest.raises(TypeError, match="label must be a text, found 2; pass '2'"):
+        read_csv(file, label=2)
+    with pytest.raises(ValueError, match=r"cannot be read as text in None.*pass the encoding"):
+        read_csv(file, encoding=None)

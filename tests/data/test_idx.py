@@ -66,6 +66,9 @@ def test_a_limit_that_can_be_raised(tmp_path, pack):
     with pytest.raises(ValueError, match="unpacks to 24 bytes, more than max_bytes=23; raise"):
         read_idx(tmp_path / "file", max_bytes=23)
     assert read_idx(tmp_path / "file", max_bytes=24).size == 24
+    for limit in (0, -1, "1 GB", None):
+        with pytest.raises(ValueError, match="max_bytes must be a number of at least 1"):
+            read_idx(tmp_path / "file", max_bytes=limit)
 
 
 @pytest.mark.parametrize("pack", [lambda raw: raw, gzip.compress])
