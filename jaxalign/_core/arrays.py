@@ -106,7 +106,7 @@ def _as_numpy_numbers(values: np.ndarray | Array, x: Any, name: str) -> np.ndarr
         return _of_objects(values, x, name)
     _require_real(values.dtype, x, name)
     if values.dtype == np.longdouble and values.dtype.itemsize > 8:
-        return _narrowed(values, np.float64, name)
+        return narrowed(values, np.float64, name)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
@@ -147,11 +147,11 @@ def _require_real(dtype: Any, x: Any, name: str) -> None:
     )
 
 
-def _narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+def narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:
     """``values`` in a smaller dtype; finite values that become infinite are refused."""
     with np.errstate(over="ignore"):
         result = values.astype(dtype)
-    if bool((np.isinf(result) & np.isfinite(values)).any()):
+    if bool((~np.isfinite(result) & np.isfinite(values)).any()):
         largest = np.max(np.abs(values[np.isfinite(values)]))
         raise ValueError(
             f"{name} must fit in {np.dtype(dtype).name}, found values up to "

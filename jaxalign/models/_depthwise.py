@@ -38,6 +38,7 @@ class DepthwiseConv(nnx.Module):
 
     def __init__(self, channels: int, size: int, *, stride: int = 1, rngs: nnx.Rngs):
         self.kernel = nnx.Param(HE(rngs.params(), (size, size, 1, channels), jnp.float32))
+        self.kernel_size = (size, size)
         self.stride = stride
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+
+from jaxalign._core.arrays import as_numbers, narrowed
+from jaxalign._core.kinds import found, require_kind
+from jaxalign.models.weights._layouts import Layout, as_it_is, kernel_layout
 
 # torch's names for variables of nnx; other variables have the same name in both.
 _TORCH_NAMES = {
@@ -31,8 +35,10 @@ def assign(
 
     The tensor "layer1.0.conv1.weight" belongs to ``model.layer1[0].conv1.kernel``: kernel, scale
     and embedding are a "weight" in torch, mean and var are "running_mean" and "running_var", other
-    names are the same. Kernels are transposed: (out, in, k, l) → (k, l, in, out), also depthwise
-    ones, and (out, in) → (in, out). ``num_batches_tracked`` and ``position_ids`` are left out.
+    names are the same. The type of a layer says how its kernel lies in torch: nnx.Linear (out, in)
+    → (in, out), nnx.Conv (out, in, k, l) → (k, l, in, out), also depthwise, nnx.ConvTranspose
+    (in, out, k, l) → (k, l, in, out) and flipped, as torch defines it. ``num_batches_tracked`` and
+    ``position_ids`` are left out.
 
     Args:
       model: any nnx model; its arrays keep their dtypes and devices. Nothing changes unless all
@@ -42,10 +48,10 @@ def assign(
         order; a tensor whose name becomes empty is left out.
 
     Raises:
-      TypeError: not an nnx model.
+      TypeError: not an nnx model, no mapping from names to arrays, or no pairs in ``rename``.
       ValueError: names or shapes differ, or two tensors get the same name; lists the first ten
-        names that are missing, unused and of another shape.
-      re.error: an invalid expression in ``rename``.
+        names that are missing, unused and of another shape. A kernel of another kind of layer. A
+        number that the model's dtype cannot hold. An invalid expression in ``rename``.
 
     Example:
       >>> import numpy as np
@@ -58,65 +64,68 @@ def assign(
       ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype('float32'))
     """
     if not isinstance(model, nnx.Module):
-        raise TypeError(f"model must be a flax.nnx module, found {type(model).__name__}")
-    variables = _variables(model)
+        raise TypeError(f"model must be a flax.nnx module, found {found(model)}")
+    targets = _targets(model)
     by_name = _renamed(tensors, rename)
-    shapes = {name: _torch_shape(path, variable) for name, (path, variable) in variables.items()}
-    _require_fit(shapes, by_name, type(model).__name__)
+    _require_fit(targets, by_name, type(model).__name__)
     values = [
-        (path, _in_layout(path, variable, by_name[name]))
-        for name, (path, variable) in variables.items()
+        (target.path, _value(name, target, by_name[name])) for name, target in targets.items()
     ]
     nnx.update(model, nnx.from_flat_state(values))
 
 
-def _variables(model: nnx.Module) -> dict[str, tuple[Path, nnx.Variable]]:
-    """The parameters and batch statistics of a model with their paths, by torch's names."""
-    variables: dict[str, tuple[Path, nnx.Variable]] = {}
+class _Target(NamedTuple):
+    """A variable of the model: where it is, and how its values lie in torch's tensor."""
+
+    path: Path
+    variable: nnx.Variable
+    layout: Layout
+
+    @property
+    def torch_shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        return self.layout.torch_shape(self.variable.shape)
+
+
+def _targets(model: nnx.Module) -> dict[str, _Target]:
+    """The parameters and batch statistics of a model by torch's names."""
+    layers = dict(nnx.iter_modules(model))
+    targets: dict[str, _Target] = {}
     for path, variable in nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat))):
         name = _torch_name(path)
-        if name in variables:
+        if name in targets:
             raise ValueError(
                 f"two variables of the model are called {name!r} by torch; "
                 "such a model cannot be filled by name"
             )
-        variables[name] = (path, variable)
-    return variables
+        layout = as_it_is(len(variable.shape))
+        if path[-1] == "kernel" and len(variable.shape) > 1:
+            layout = kernel_layout(layers.get(path[:-1]), len(variable.shape), name)
+        targets[name] = _Target(path, variable, layout)
+    return targets
 
 
 def _torch_name(path: Path) -> str:
     return ".".join(map(str, (*path[:-1], _TORCH_NAMES.get(path[-1], path[-1]))))
 
 
-def _torch_shape(path: Path, variable: nnx.Variable) -> tuple[int, ...]:
-    """The shape of the variable's tensor: (out, in, ...) for a kernel (..., in, out)."""
-    shape = tuple(variable.shape)
-    if _is_transposed(path, shape):
-        return (shape[-1], shape[-2], *shape[:-2])
-    return shape
-
-
-def _in_layout(path: Path, variable: nnx.Variable, tensor: np.ndarray) -> jax.Array:
-    if _is_transposed(path, tensor.shape):
-        tensor = np.transpose(tensor, (*range(2, tensor.ndim), 1, 0))
+def _value(name: str, target: _Target, tensor: np.ndarray) -> jax.Array:
+    """The tensor in the layout, the dtype and on the devices of the variable."""
     # A copy: tensors of a file may share memory, and jax may share memory with numpy.
-    value = np.array(tensor, dtype=variable.dtype, order="C")
-    return jax.device_put(value, getattr(variable.get_value(), "sharding", None))
-
-
-def _is_transposed(path: Path, shape: tuple[int, ...]) -> bool:
-    return path[-1] == "kernel" and len(shape) >= 2
+    value = narrowed(target.layout.from_torch(tensor), target.variable.dtype, _shown(name))
+    return jax.device_put(value, getattr(target.variable.get_value(), "sharding", None))
 
 
 def _renamed(
     tensors: Mapping[str, np.ndarray], rename: Sequence[tuple[str, str]]
 ) -> dict[str, np.ndarray]:
+    require_kind(tensors, Mapping, "tensors", "pass names and arrays, as read(path) returns them")
+    require_kind(rename, Sequence, "rename", "pass a list of pairs (expression, replacement)")
     by_name: dict[str, np.ndarray] = {}
     origin: dict[str, str] = {}
     for name, tensor in tensors.items():
-        new = name
-        for pattern, replacement in rename:
-            new = re.sub(pattern, replacement, new)
+        require_kind(name, str, "each name of tensors", "pass names as text")
+        new = _new_name(name, rename)
         if not new:
             continue
         if new in by_name:
@@ -124,32 +133,34 @@ def _renamed(
                 f"rename gives the tensors {origin[new]!r} and {name!r} the same name {new!r}"
             )
         if not _COUNTERS.search(new):
-            by_name[new] = np.asarray(tensor)
+            by_name[new] = np.asarray(as_numbers(tensor, _shown(name)))
             origin[new] = name
     return by_name
 
 
-def _require_fit(
-    shapes: dict[str, tuple[int, ...]], tensors: dict[str, np.ndarray], model: str
-) -> None:
-    problems: dict[str, list[str]] = {
-        "missing": [f"{name} {shape}" for name, shape in shapes.items() if name not in tensors],
-        "unused": [],
-        "of another shape": [],
-        "not floating point": [],
-    }
-    for name, tensor in tensors.items():
-        if name not in shapes:
-            problems["unused"].append(f"{name} {tensor.shape}")
-            continue
-        if tensor.shape != shapes[name]:
-            problems["of another shape"].append(f"{name} {tensor.shape} instead of {shapes[name]}")
-        if not jnp.issubdtype(tensor.dtype, jnp.floating):
-            problems["not floating point"].append(f"{name} {tensor.dtype}")
+def _new_name(name: str, rename: Sequence[tuple[str, str]]) -> str:
+    for pair in rename:
+        try:
+            pattern, replacement = pair
+            name = re.sub(pattern, replacement, name)
+        except (TypeError, ValueError, re.error) as error:
+            raise ValueError(
+                "rename must be pairs of a regular expression and a replacement, "
+                f"found {pair!r} ({error})"
+            ) from None
+    return name
+
+
+def _shown(name: str) -> str:
+    return f"tensors[{name!r}]"
+
+
+def _require_fit(targets: dict[str, _Target], tensors: dict[str, np.ndarray], model: str) -> None:
+    problems = _problems(targets, tensors)
     if not any(problems.values()):
         return
     message = [
-        f"the tensors do not fit {model}, which needs {len(shapes)}, found {len(tensors)}; "
+        f"the tensors do not fit {model}, which needs {len(targets)}, found {len(tensors)}; "
         "nothing was assigned"
     ]
     for problem, names in problems.items():
@@ -159,3 +170,29 @@ def _require_fit(
             message.append(f"  {len(names)} {problem}: {listed}")
     message.append("Pass the weights of this architecture, or translate their names by rename")
     raise ValueError("\n".join(message))
+
+
+def _problems(targets: dict[str, _Target], tensors: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """What does not fit, by the kind of problem."""
+    shapes = {name: target.torch_shape for name, target in targets.items()}
+    problems: dict[str, list[str]] = {
+        "missing": [f"{name} {shape}" for name, shape in shapes.items() if name not in tensors],
+        "unused": [],
+        "of another shape": [],
+        "not floating point": [],
+        "of another dtype": [],
+    }
+    for name, tensor in tensors.items():
+        if name not in shapes:
+            problems["unused"].append(f"{name} {tensor.shape}")
+            continue
+        if tensor.shape != shapes[name]:
+            problems["of another shape"].append(f"{name} {tensor.shape} instead of {shapes[name]}")
+        dtype = targets[name].variable.dtype
+        # Floats are rounded to the model's; other numbers have to be the model's own.
+        if not jnp.issubdtype(dtype, jnp.floating):
+            if tensor.dtype != dtype:
+                problems["of another dtype"].append(f"{name} {tensor.dtype} instead of {dtype}")
+        elif not jnp.issubdtype(tensor.dtype, jnp.floating):
+            problems["not floating point"].append(f"{name} {tensor.dtype}")
+    return problems

@@ -94,6 +94,153 @@ def test_convolutions_of_every_rank_are_torch_s(rng, convolution, rank):
     )
 
 
+TRANSPOSED = [
+    (rank, turned, channels)
+    for rank in (1, 2, 3)
+    for turned in (False, True)
+    for channels in ((2, 2), (2, 3))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rank", "turned", "channels"), TRANSPOSED)
+def test_transposed_convolutions_are_torch_s(rng, rank, turned, channels):
+    """Also where as many channels come out as go in, so that no shape tells."""
+    torch = pytest.importorskip("torch", reason="layouts are compared with torch's own functions")
+    window = (3, 2, 4)[:rank]
+    layer = nnx.ConvTranspose(
+        *channels, window, 2, padding="VALID", transpose_kernel=turned, rngs=nnx.Rngs(0)
+    )
+    weight = rng.standard_normal((*channels, *window))
+    bias = rng.standard_normal(channels[1])
+    assign(layer, {"weight": weight, "bias": bias})
+    x = rng.standard_normal((2, channels[0], *(6, 5, 4)[:rank]))
+    transposed = getattr(torch.nn.functional, f"conv_transpose{rank}d")
+    wanted = transposed(*map(torch.from_numpy, (x, weight, bias)), stride=2).numpy()
+    np.testing.assert_allclose(
+        layer(jnp.asarray(np.moveaxis(x, 1, -1), jnp.float32)),
+        np.moveaxis(wanted, 1, -1),
+        atol=1e-5,
+    )
+
+
+class Upsampling(nnx.ConvTranspose):
+    """A user's own."""
+
+
+def shapes_of(layer, *arguments, **settings):
+    """The layer without initial weights, which would be compiled."""
+    return nnx.eval_shape(lambda: layer(*arguments, rngs=nnx.Rngs(0), use_bias=False, **settings))
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments", "settings", "axes", "flipped"),
+    [
+        (nnx.Linear, (3, 3), {}, (1, 0), ()),
+        (nnx.Conv, (3, 3, 3), {}, (2, 1, 0), ()),
+        (nnx.Conv, (4, 4, (3, 3)), {"feature_group_count": 2}, (2, 3, 1, 0), ()),
+        (nnx.ConvTranspose, (3, 3, 3), {}, (2, 0, 1), (0,)),
+        (Upsampling, (3, 3, (3, 3)), {}, (2, 3, 0, 1), (0, 1)),
+        (nnx.ConvTranspose, (3, 3, (3, 3)), {"transpose_kernel": True}, (2, 3, 1, 0), ()),
+    ],
+)
+def test_the_type_of_a_layer_says_how_its_kernel_lies(
+    rng, layer, arguments, settings, axes, flipped
+):
+    made = shapes_of(layer, *arguments, **settings)
+    shape = np.array(made.kernel.shape)
+    weight = rng.standard_normal(shape[np.argsort(axes)]).astype(np.float32)
+    assign(made, {"weight": weight})
+    np.testing.assert_array_equal(made.kernel[...], np.flip(weight.transpose(axes), flipped))
+
+
+class Own(nnx.Module):
+    """A layer whose kernel could lie in any way."""
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jnp.ones((3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments", "message"),
+    [
+        (Own, (), "weight in torch is not known: the kernel belongs to a Own"),
+        (nnx.LinearGeneral, (3, (2, 2)), "the kernel belongs to a LinearGeneral"),
+        (nnx.Einsum, ("ab,bc->ac", (3, 3)), "the kernel belongs to a Einsum"),
+    ],
+)
+def test_kernels_of_other_layers_are_refused(layer, arguments, message):
+    made = nnx.eval_shape(lambda: layer(*arguments, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=message):
+        assign(made, {"weight": np.ones(made.kernel.shape)})
+
+
+def test_stacked_layers_are_refused():
+    keys = jax.random.split(jax.random.key(0), 3)
+    stacked = nnx.eval_shape(
+        lambda: nnx.vmap(lambda key: nnx.Linear(3, 3, rngs=nnx.Rngs(key)))(keys)
+    )
+    with pytest.raises(ValueError, match="weight must have 2 axes in a Linear, found 3"):
+        assign(stacked, {"weight": np.ones((3, 3, 3)), "bias": np.ones((3, 3))})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32])
+def test_numbers_that_the_model_cannot_hold_are_refused(dtype):
+    model = nnx.eval_shape(lambda: nnx.Linear(2, 2, param_dtype=dtype, rngs=nnx.Rngs(0)))
+    tensors = {"weight": np.eye(2), "bias": np.array([1, 1e300])}
+    with pytest.raises(ValueError, match=r"tensors\['bias'\] must fit in .*float.*1.e\+300"):
+        assign(model, tensors)
+    tensors["bias"] = np.array([np.inf, np.nan])
+    assign(model, tensors)
+    assert np.asarray(model.bias[...], np.float64).tolist()[0] == np.inf
+    assert np.isnan(model.bias[1])
+
+
+class Counter(nnx.Module):
+    """With a parameter that is no float."""
+
+    def __init__(self):
+        self.count = nnx.BatchStat(jnp.zeros(2, jnp.int32))
+
+
+def test_no_number_becomes_an_integer():
+    model = Counter()
+    with pytest.raises(ValueError, match="1 of another dtype: count float64 instead of int32"):
+        assign(model, {"count": np.array([0.5, 1.5])})
+    assign(model, {"count": np.array([3, 4], np.int32)})
+    assert model.count[...].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error", "message"),
+    [
+        (None, TypeError, "tensors must be a Mapping, found None"),
+        ([np.ones(2)], TypeError, "tensors must be a Mapping, found a list of 1"),
+        ({3: np.ones(2)}, TypeError, "each name of tensors must be a str, found 3"),
+        ({"bias": None}, TypeError, r"tensors\['bias'\] must be an array of numbers"),
+        (
+            {"bias": np.array(["a", "b"])},
+            TypeError,
+            r"tensors\['bias'\] must be an array of numbers",
+        ),
+        ({"bias": np.ones(2, complex)}, TypeError, r"tensors\['bias'\] must be real"),
+        ({"bias": np.ma.array([1.0, 2.0], mask=[0, 1])}, ValueError, "1 masked values"),
+        ({"bias": [[1.0], [1.0, 2.0]]}, ValueError, "must be rectangular"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(built, tensors, error, message):
+    with pytest.raises(error, match=message):
+        assign(built, tensors)
+
+
+@pytest.mark.parametrize(
+    "rename", [[("(", "")], [("a", r"\9")], [("a",)], ["abc"], [(None, "a")], [3]]
+)
+def test_what_is_no_renaming_is_refused(built, rename):
+    with pytest.raises(ValueError, match="rename must be pairs of a regular expression and a repl"):
+        assign(built, {"a": np.ones(2)}, rename=rename)
+
+
 def test_dtype_and_device_stay_the_model_s(rng):
     model = nnx.Linear(2, 3, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     device = jax.devices()[1]
@@ -158,5 +305,5 @@ def test_of_many_names_the_first_ten_are_shown(net, tensors):
 
 
 def test_only_nnx_models_are_filled(tensors):
-    with pytest.raises(TypeError, match=r"must be a flax\.nnx module, found dict"):
+    with pytest.raises(TypeError, match=r"must be a flax\.nnx module, found a dict"):
         assign({}, tensors)
