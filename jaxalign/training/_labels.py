@@ -75,7 +75,7 @@ def real_numbers(labels: Any, outputs: Shape) -> Labels:
     return as_real_floats(_as_columns("squared_error", values, outputs, remedy), "labels")
 
 
-def any_numbers(labels: Any, outputs: Shape) -> Labels:
+def any_numbers(labels: Any) -> Labels:
     """Labels of a user's objective: finite numbers of any shape."""
     return _numbers(labels, "pass np.unique(labels, return_inverse=True)[1]")
 

@@ -1,6 +1,5 @@
 """What a network is trained for: objectives ``(outputs, labels) -> (loss, {metric: value})``."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -109,14 +108,6 @@ def squared_error(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, A
     return jnp.mean(jnp.sum((outputs - given) ** 2, axis=1)), {}
 
 
-# What each built-in objective needs of labels.
-_CHECKS: Mapping[Objective, Callable[[Any, tuple[int, ...]], Any]] = {
-    classification: class_numbers,
-    logistic: signs,
-    squared_error: real_numbers,
-}
-
-
 def checked_labels(objective: Objective, labels: Any, outputs: tuple[int, ...]) -> Any:
     """The labels of a batch, or of all data, as the objective takes them.
 
@@ -129,7 +120,14 @@ def checked_labels(objective: Objective, labels: Any, outputs: tuple[int, ...]) 
       ValueError: values or shapes that a built-in objective does not take; not finite.
       TypeError: text.
     """
-    return _CHECKS.get(inspect.unwrap(objective), any_numbers)(labels, outputs)
+    built_in = getattr(objective, "__wrapped__", objective)  # a jitted one wraps it
+    if built_in is classification:
+        return class_numbers(labels, outputs)
+    if built_in is logistic:
+        return signs(labels, outputs)
+    if built_in is squared_error:
+        return real_numbers(labels, outputs)
+    return any_numbers(labels)
 
 
 def _means(losses: Array, hits: Array, known: Array) -> tuple[Array, dict[str, Array]]:

@@ -142,6 +142,16 @@ def test_what_was_meant_is_said(objective, outputs, labels, message):
         checked_labels(objective, labels, (4, outputs))
 
 
+def test_an_objective_need_not_be_hashable():
+    class Mine:
+        __hash__ = None
+
+        def __call__(self, outputs, labels):
+            return jnp.mean(outputs) + jnp.mean(labels)
+
+    assert checked_labels(Mine(), [3, 4], (2, 1)).tolist() == [3, 4]
+
+
 def test_other_labels_keep_their_values():
     found = checked_labels(squared_error, [2**24 + 2, 3, 5, 7], (4, 1))
     np.testing.assert_array_equal(found[:, 0], [2**24 + 2, 3, 5, 7])
