@@ -84,8 +84,9 @@ def fit(
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
         the last started chunk was delivered.
-      checkpoints: save the state from time to time, and resume from the newest one there; the rows
-        before it are then not in the History, and not delivered again.
+      checkpoints: save the state from time to time, and resume from the newest one there, which has
+        to be of the same run but for ``steps``, which may be more; the rows before it are then not
+        in the History, and not delivered again.
       mesh: a jax mesh of one axis. Of one model the batches are split over its devices, and the
         rows of the monitor; several models are themselves split over them. Over several processes,
         which all have to call ``fit`` with the same arguments, the first one alone calls back.
