@@ -33,9 +33,9 @@ def require_writable(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(
-            f"out folder {folder} cannot be made: {nearest} is a file; name another one"
+            f"folder {folder} cannot be made: {nearest} is a file; name another one"
         )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise PermissionError(
-            f"out folder {folder} cannot be written: {nearest} is read-only; name another one"
+            f"folder {folder} cannot be written: {nearest} is read-only; name another one"
         )

@@ -139,6 +139,8 @@ class Checkpoints:
         settings = self._restored(step, args).settings
         if not isinstance(settings, Mapping):
             raise DamagedCheckpointError("its settings are missing")
+        if settings.get("format") == FORMAT and not {"state", *Fingerprint._fields} <= {*settings}:
+            raise DamagedCheckpointError("its settings are damaged")
         return settings
 
     def _state(self, step: int, like: Any, saved: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jaxalign.runs import History
 from jaxalign.runs._history import concatenate
 from jaxalign.runs._lock import FolderLock
+from jaxalign.runs._place import require_writable
 from jaxalign.training._batches import Schedule
 from jaxalign.training._check import ONE
 from jaxalign.training._checkpoints import Checkpoints
@@ -50,8 +51,10 @@ class Saver:
 
     def __enter__(self) -> "Saver":
         # A folder that is not there yet is not made before there is something to save.
-        if self._checkpoints is not None and self._checkpoints.folder.exists():
-            self._hold(self._checkpoints)
+        if self._checkpoints is not None:
+            require_writable(self._checkpoints.folder)
+            if self._checkpoints.folder.exists():
+                self._hold(self._checkpoints)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -72,22 +75,20 @@ class Saver:
         """
         if self._checkpoints is None or self._known is None:
             return start, 0
-        steps = self._schedule.steps
-
-        def usable(step: int) -> bool:
-            return step == steps or self._schedule.begins_chunk(step)
-
-        saved_steps = self._checkpoints.steps()
-        saved = self._checkpoints.newest(start, self._known, usable)
-        if saved_steps and saved_steps[-1] > steps:
-            raise ValueError(
-                f"steps must be at least {saved_steps[-1]}, the step of the newest checkpoint in "
-                f"{self._checkpoints.folder}, found {steps}; pass more, or another folder"
-            )
+        saved = self._checkpoints.newest(start, self._known, self._is_usable)
         if saved is None:
             return start, 0
         self._saved = int(np.max(saved.step))
         return saved, self._saved
+
+    def _is_usable(self, step: int) -> bool:
+        steps = self._schedule.steps
+        if step > steps:
+            raise ValueError(
+                f"steps must be at least {step}, where the newest checkpoint was saved, found "
+                f"{steps}; pass more, or another folder for checkpoints"
+            )
+        return step == steps or self._schedule.begins_chunk(step)
 
     @property
     def step(self) -> int:

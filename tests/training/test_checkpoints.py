@@ -269,6 +269,28 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
     assert_same(train(task, folder, resume=True), whole[1])
 
 
+def test_what_cannot_be_a_checkpoint_is_passed_over(task, whole, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    (folder / "checkpoints" / "999").mkdir()
+    (folder / "checkpoints" / "30").write_text("a file")
+    (folder / "checkpoints" / "20 copy").mkdir()
+    with pytest.warns(UserWarning, match=r"checkpoint 999 .*going on from checkpoint 20"):
+        assert_same(train(task, folder, resume=True), whole[1])
+
+
+def test_a_place_that_cannot_hold_checkpoints_is_refused_before_anything_is_trained(task, tmp_path):
+    (tmp_path / "file").write_text("")
+    called = []
+    with pytest.raises(NotADirectoryError, match="file is a file"):
+        task.fit(
+            task.model(),
+            monitor=None,
+            callback=called.append,
+            checkpoints=ja.Checkpoints(tmp_path / "file" / "checkpoints"),
+        )
+    assert not called
+
+
 def test_without_a_whole_checkpoint_the_run_says_what_to_do(task, unfinished, tmp_path):
     folder = shutil.copytree(unfinished, tmp_path / "run")
     for step in ja.Checkpoints(folder / "checkpoints").steps():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxalign.cli.train.options import Train, from_settings
 from jaxalign.cli.train.runs import CHECKPOINTS, Run, folders
-from jaxalign.runs import read_config, read_result
+from jaxalign.runs import read_config, read_history, read_result
 from jaxalign.runs._folder import CONFIG
 from jaxalign.training import Checkpoints
 
@@ -16,7 +16,8 @@ def saved_config(folder: Path) -> tuple[Train, bool]:
 
     Raises:
       FileNotFoundError: the folder holds no run.
-      ValueError: a run that another version made, or not this command.
+      ValueError: a run that another version made, or not this command; a finished one that is
+        damaged.
     """
     saved = folders(folder)
     content = read_config(saved[0])
@@ -28,14 +29,15 @@ def saved_config(folder: Path) -> tuple[Train, bool]:
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} holds settings that no run can have ({error})") from None
     complete = len(saved) == len(config.variants)
-    return config, complete and all(map(_is_finished, saved))
+    return config, complete and all(_is_finished(run, config.steps) for run in saved)
 
 
-def _is_finished(folder: Path) -> bool:
+def _is_finished(folder: Path, steps: int) -> bool:
     try:
-        return read_result(folder).get("status") == "finished"
+        status = read_result(folder).get("status")
     except ValueError:  # damaged: it is written again
         return False
+    return status == "finished" and len(read_history(folder).step) == steps + 1
 
 
 def require_rows(config: Train, folder: Path, runs: Sequence[Run]) -> None:

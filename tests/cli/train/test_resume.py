@@ -295,6 +295,13 @@ def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(trained, t
     assert "holds no run" in capsys.readouterr().err
 
 
+def test_a_finished_run_that_is_damaged_is_not_called_finished(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+    (folder / "curve.npy").unlink()
+    assert main(["train", "--resume", str(folder)]) == 1
+    assert "curve.npy must hold 31 rows" in capsys.readouterr().err
+
+
 def test_a_run_that_was_killed_while_it_was_reported_is_reported(trained, tmp_path, undrawn):
     folder = tmp_path / "run"
     shutil.copytree(trained.folder, folder)
