@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 _NUMBERS = (Real, Decimal, np.bool_)
+# All integers up to here are exact in float32.
+_FLOAT32_INTEGERS = 2**24
 
 
-def as_numbers(x: ArrayLike, name: str) -> Array | np.ndarray:
+def as_numbers(x: Any, name: str) -> Array | np.ndarray:
     """``x`` as an array of real numbers in its own dtype: one of jax as it is, traced or not,
     anything else as an array of numpy.
 
@@ -120,7 +121,8 @@ def _of_objects(values: np.ndarray, x: Any, name: str) -> np.ndarray:
         where = f", with a {type(value).__name__} at index {place}" if values.ndim else ""
         raise TypeError(f"{name} must be an array of numbers, found a {type(x).__name__}{where}")
     try:
-        return values.astype(np.float64)
+        natural = np.asarray(values.tolist())  # integers stay integers
+        return natural if natural.dtype != object else values.astype(np.float64)
     except OverflowError as error:
         raise ValueError(
             f"{name} must fit in float64, found a number beyond it; divide {name} by a constant"
@@ -145,6 +147,20 @@ def _require_real(dtype: Any, x: Any, name: str) -> None:
     raise TypeError(
         f"{name} must be an array of numbers, found a {type(x).__name__} of dtype {dtype}"
     )
+
+
+def needs_float64(x: Array | np.ndarray) -> bool:
+    """Whether values that can be read now would lose digits in float32, of which it has 24 binary
+    ones: those of float64, and integers beyond 2²⁴.
+    """
+    if isinstance(x, jax.core.Tracer) or x.size == 0:
+        return False
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        return x.dtype == np.float64
+    if x.dtype.itemsize < 4:
+        return False
+    values = np.asarray(x)
+    return int(values.max()) > _FLOAT32_INTEGERS or int(values.min()) < -_FLOAT32_INTEGERS
 
 
 def narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:

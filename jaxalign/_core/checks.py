@@ -1,5 +1,7 @@
 """Checks of array arguments: shapes always, values where they can be read (eager calls)."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,18 +9,63 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers, narrowed, needs_float64
+
 
 def as_real_floats(x: ArrayLike, name: str) -> Array:
-    """``x`` as a float32 or float64 array: integers, booleans and 16-bit floats are widened to
-    float32.
+    """``x`` as a float32 or float64 array: float64 and integers beyond 2²⁴ become float64 where x64
+    is on, everything else float32.
     """
-    x = jnp.asarray(x)
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
-        raise TypeError(
-            f"{name} must be real, found dtype {x.dtype}; "
-            "pass its real and imaginary parts as columns"
-        )
+    x = as_numbers(x, name)
+    if needs_float64(x):
+        wide = np.asarray(x, np.float64)
+        return jnp.asarray(narrowed(wide, jax.dtypes.canonicalize_dtype(np.float64), name))
+    if isinstance(x, np.ndarray):
+        return jnp.asarray(x.astype(np.float32, copy=False))
     return as_dtype(x, jnp.promote_types(x.dtype, jnp.float32))
+
+
+def as_program_array(x: ArrayLike, name: str) -> Array:
+    """``x`` in the dtype that it has inside a program: with x64 off, int32 for int64 and float32
+    for float64.
+
+    Raises:
+      ValueError: numbers outside that dtype; a column of float64 that varies by less than its
+        rounding in float32.
+    """
+    x = as_numbers(x, name)
+    if isinstance(x, jax.Array):
+        return x
+    dtype = jax.dtypes.canonicalize_dtype(x.dtype)
+    if dtype == x.dtype or x.size == 0:
+        return jnp.asarray(x)
+    if jnp.issubdtype(dtype, jnp.integer):
+        held = jnp.iinfo(dtype)
+        worst = max(int(x.max()), -int(x.min()))
+        if worst > held.max:
+            raise ValueError(
+                f"{name} must fit in {dtype}, found integers up to {worst}; "
+                "number the classes from 0, or pass floats"
+            )
+        return jnp.asarray(x.astype(dtype))
+    result = narrowed(x, dtype, name)
+    _require_spread(x, result, name)
+    return jnp.asarray(result)
+
+
+def _require_spread(x: np.ndarray, rounded: np.ndarray, name: str) -> None:
+    """Raise for a column of which rounding changes a hundredth of the spread about its mean."""
+    if x.ndim == 0 or not np.isfinite(x).all():
+        return
+    error = np.abs(x - rounded).max(axis=0)
+    spread = np.std(x, axis=0)
+    lost = (error > 0.01 * spread) & (spread > 0)
+    if lost.any():
+        mean = float(np.mean(x, axis=0)[lost].flat[0])
+        raise ValueError(
+            f"{name} must vary by more than their rounding in {rounded.dtype}, found a column "
+            f"that varies by {float(spread[lost].flat[0]):.1e} about {mean:.1e}; subtract the mean"
+        )
 
 
 def as_dtype(x: Array, dtype: jnp.dtype) -> Array:
@@ -49,8 +96,13 @@ def require_finite(x: Array, name: str) -> None:
     if not is_concrete(x):
         return
     # The two fast tests may fail for large finite values, never pass for NaN or Inf.
-    if is_on_host(x) and _has_finite_square(np.asarray(x).ravel(order="K")):
-        return
+    if is_on_host(x):
+        flat = np.asarray(x).ravel(order="K")
+        square = _square_of(flat)
+        if square < _SMALL_SQUARE:
+            _require_ordinary(flat, name)
+        if np.isfinite(square):
+            return
     with jax.ensure_compile_time_eval():
         if bool(_has_finite_sum(x)) or bool(_all_finite(x)):
             return
@@ -62,9 +114,31 @@ def require_finite(x: Array, name: str) -> None:
     )
 
 
-def _has_finite_square(flat: np.ndarray) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.dot(flat, flat)))  # at the speed of memory
+# Below, all numbers may be so small that XLA takes them for 0.
+_SMALL_SQUARE = 1e-30
+
+
+def _square_of(flat: np.ndarray) -> float:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return float(np.dot(flat, flat))  # at the speed of memory
+
+
+def power_of_ten(size: float) -> float:
+    """The nearest one, by which numbers of this size are divided to be ordinary."""
+    return 10.0 ** round(np.log10(size))
+
+
+def _require_ordinary(flat: np.ndarray, name: str) -> None:
+    """Raise where numbers that XLA takes for 0 are more than rounding next to the largest."""
+    info = jnp.finfo(flat.dtype)
+    sizes = np.abs(flat)
+    largest = float(np.max(sizes, initial=0))
+    is_lost = (sizes > 0) & (sizes < info.tiny)
+    if is_lost.any() and largest < float(info.tiny) / float(info.eps):
+        raise ValueError(
+            f"{name} must be larger than the {float(info.tiny):.1e} that programs take for 0, "
+            f"found {name} up to {largest:.1e}; divide {name} by {power_of_ten(largest):.0e}"
+        )
 
 
 @jax.jit
@@ -90,11 +164,43 @@ def require_matrix(x: Array, name: str, columns: str) -> None:
         )
 
 
+def as_target_numbers(
+    targets: ArrayLike, features: Sequence[Array | np.ndarray]
+) -> Array | np.ndarray:
+    """Y (n, k) or (n,) as ``as_numbers`` reads it. Beside features of float32, float64 becomes
+    float32 where that changes no result, centred or not, by more than float32's rounding.
+    """
+    y = as_numbers(targets, "targets")
+    if not isinstance(y, np.ndarray) or any(map(needs_float64, features)):
+        return y
+    if y.dtype == np.float64 and _may_be_rounded(y):
+        return y.astype(np.float32)
+    return y
+
+
+# Up to this share of a column's spread, its size costs float32 no more than two binary digits.
+_SIZE_OF_SPREAD = 8
+# Squares of numbers in this range, and their sums, are ordinary in float32.
+_SQUARES = (1e-15, 1e15)
+
+
+def _may_be_rounded(y: Float[np.ndarray, "*shape"]) -> bool:
+    """Whether rounding to float32 is small next to the spread of each column about its mean."""
+    if y.size == 0 or not np.isfinite(y).all():
+        return True  # refused later
+    size = np.abs(y).max(axis=0)
+    with np.errstate(over="ignore"):
+        spread = np.std(y, axis=0)
+        is_exact = (y == y.astype(np.float32)).all(axis=0)
+    is_ordinary = (size > _SQUARES[0]) & (size < _SQUARES[1]) & (size <= _SIZE_OF_SPREAD * spread)
+    return bool((is_ordinary | is_exact).all())
+
+
 def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
     """Y (n, k), float32 at least; (n,) floats become one column; (n,) and (n, 1) of any other dtype
     are refused as class labels.
     """
-    y = jnp.asarray(targets)
+    y = as_numbers(targets, "targets")
     is_column = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
     if is_column and not jnp.issubdtype(y.dtype, jnp.floating):
         raise ValueError(
@@ -109,8 +215,8 @@ def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
 def as_matrices(
     features: ArrayLike, targets: ArrayLike
 ) -> tuple[Float[Array, "n d"], Float[Array, "n k"]]:
-    """Φ (n, d) and Y (n, k), finite, in the features' dtype, float32 at least; anything else is
-    refused.
+    """Φ (n, d) and Y (n, k), finite, float32 at least, Y in the features' dtype or a wider one;
+    anything else is refused.
     """
     features = as_real_floats(features, "features")
     require_matrix(features, "features", "d")
@@ -124,7 +230,16 @@ def as_matrices(
         )
     require_finite(features, "features")
     require_finite(targets, "targets")
-    return features, as_dtype(targets, features.dtype)
+    return features, as_dtype(targets, jnp.promote_types(targets.dtype, features.dtype))
+
+
+def as_row_numbers(
+    features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
+) -> tuple[Array | np.ndarray, Array | np.ndarray, Array | np.ndarray | None]:
+    """Φ, Y and w as ``as_numbers`` reads them."""
+    phi = as_numbers(features, "features")
+    w = None if weights is None else as_numbers(weights, "weights")
+    return phi, as_target_numbers(targets, [phi]), w
 
 
 def as_weighted_rows(
@@ -135,10 +250,12 @@ def as_weighted_rows(
     """
     if weights is None:
         return *as_matrices(features, targets), None
+    features = as_real_floats(features, "features")
+    targets = as_target_matrix(targets)
     w = as_real_floats(weights, "weights")
-    if w.shape != jnp.shape(features)[:1]:
+    if w.shape != features.shape[:1]:
         raise ValueError(
-            f"weights must have shape (n,) = {jnp.shape(features)[:1]}, "
+            f"weights must have shape (n,) = {features.shape[:1]}, "
             f"one per row of features, found {w.shape}"
         )
     require_finite(w, "weights")
@@ -147,15 +264,14 @@ def as_weighted_rows(
     return *as_matrices(_without(w == 0, features), _without(w == 0, targets)), w
 
 
-def _without(masked: Array, rows: ArrayLike) -> Array:
+def _without(masked: Array, rows: Array) -> Array:
     """``rows``, the masked ones replaced by 0, also where they hold NaN."""
-    rows = jnp.asarray(rows)
     return jnp.where(masked.reshape(-1, *(1,) * (rows.ndim - 1)), jnp.zeros((), rows.dtype), rows)
 
 
 def as_thresholds(values: ArrayLike, name: str = "thresholds") -> np.ndarray:
     """τ as a non-empty float32 vector (t,), read now."""
-    tau = np.asarray(values, np.float32)
+    tau = np.asarray(as_real_floats(values, name), np.float32)
     if tau.ndim != 1 or tau.size == 0:
         raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
     if not np.isfinite(tau).all():

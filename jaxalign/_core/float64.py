@@ -6,9 +6,55 @@ equations outside the context, where jax cuts float64 down to float32. The batch
 enters the context again, at any depth of ``vmap``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import jax
+import numpy as np
+from jax import Array
+
+from jaxalign._core.arrays import needs_float64
+
+Result = TypeVar("Result")
+
+
+def exactly(function: Callable[..., Result], *arrays: Array | np.ndarray | None) -> Result:
+    """``function(*arrays)`` of arrays that ``as_numbers`` gave, as if x64 were on where one of them
+    would lose digits in float32. Where one of them is traced, this is just the call.
+
+    Results may then hold float64; pass them on through ``finished`` or as arrays of numpy.
+    """
+    given = [x for x in arrays if x is not None]
+    is_traced = any(isinstance(x, jax.core.Tracer) for x in given)
+    if jax_has_float64() or is_traced or not any(map(needs_float64, given)):
+        return function(*arrays)
+    with jax.enable_x64(True), _host_for(given):
+        return function(*arrays)
+
+
+def jax_has_float64() -> bool:
+    """Whether x64 is on."""
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+
+def of_jax_or_numpy(x: Array) -> Array | np.ndarray:
+    """``x``, as an array of numpy where it is of float64 and jax, with x64 off, has no float64."""
+    if x.dtype == np.float64 and not jax_has_float64():
+        return np.asarray(x)
+    return x
+
+
+@contextmanager
+def _host_for(arrays: list[Any]) -> Iterator[None]:
+    """The CPU as the default device for arrays of numpy; those of jax are computed where they
+    are.
+    """
+    if any(isinstance(x, jax.Array) for x in arrays):
+        yield
+        return
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
 
 
 def float64_inside(function: Callable) -> Callable:

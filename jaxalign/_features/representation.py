@@ -1,7 +1,7 @@
 """From the activations of a layer to the representation matrix Φ (n, d)."""
 
 import warnings
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.float64 import exactly, of_jax_or_numpy
+from jaxalign._core.kinds import require_choice, require_flag
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]
 
@@ -33,7 +36,7 @@ def prepare(
     normalize: bool = True,
     reduce: Reduce = "flatten",
     mask: ArrayLike | None = None,
-) -> Float[Array, "n d"]:
+) -> Float[Array | np.ndarray, "n d"]:
     """The representation matrix Φ of a layer: pooled, a 1 appended to each row, unit rows.
 
     That is ``unit_rows(pool(activations))``: φ_i ← (φ_i, 1) / ‖(φ_i, 1)‖₂.
@@ -43,8 +46,8 @@ def prepare(
     ``bias=False``) stays zero.
 
     Args:
-      activations: (n, ...) real values of one layer on n samples. float64 stays, everything else
-        becomes float32.
+      activations: (n, ...) real values of one layer on n samples. float64 and integers beyond 2²⁴
+        become float64 (an array of numpy where x64 is off), everything else float32.
       bias: append the column of ones.
       normalize: divide every row, its 1 included, by its L2 norm.
       reduce: what becomes of axes between the first and the last. "flatten" makes them features.
@@ -78,17 +81,23 @@ def prepare(
 
     Source: Imani, Hu, White (TMLR 2022), the order of steps as in the authors' demo notebook.
     """
-    features = _pooled(activations, reduce, mask)
-    if normalize:
-        return unit_rows(features, bias=bias)
-    if bias:
-        return _with_ones(features)
-    return features
+    require_flag(bias, "bias")
+    require_flag(normalize, "normalize")
+
+    def run(x: Array | np.ndarray) -> Array:
+        pooled = _pooled(x, reduce, mask)
+        if normalize:
+            return _unit_rows(pooled, bias)
+        if bias:
+            return _with_ones(pooled)
+        return pooled
+
+    return of_jax_or_numpy(exactly(run, as_numbers(activations, "activations")))
 
 
 def pool(
     activations: ArrayLike, *, reduce: Reduce = "flatten", mask: ArrayLike | None = None
-) -> Float[Array, "n d"]:
+) -> Float[Array | np.ndarray, "n d"]:
     """The first half of ``prepare``: the activations of a layer as a matrix, one row per sample.
 
     Comparisons of two representations start here: without a bias column and without unit rows.
@@ -113,10 +122,14 @@ def pool(
 
     Source: ours.
     """
-    return _pooled(activations, reduce, mask)
+
+    def run(x: Array | np.ndarray) -> Array:
+        return _pooled(x, reduce, mask)
+
+    return of_jax_or_numpy(exactly(run, as_numbers(activations, "activations")))
 
 
-def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array, "n d"]:
+def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array | np.ndarray, "n d"]:
     """The second half of ``prepare``: a column of ones, then φ_i ← φ_i / ‖φ_i‖₂.
 
     Args:
@@ -137,16 +150,27 @@ def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array, "n d"]:
 
     Source: Imani, Hu, White (TMLR 2022), as in the authors' demo notebook.
     """
-    x = as_real_floats(features, "features")
-    require_matrix(x, "features", "d")
-    require_finite(x, "features")
+    require_flag(bias, "bias")
+
+    def run(x: Array | np.ndarray) -> Array:
+        x = as_real_floats(x, "features")
+        require_matrix(x, "features", "d")
+        require_finite(x, "features")
+        return _unit_rows(x, bias)
+
+    return of_jax_or_numpy(exactly(run, as_numbers(features, "features")))
+
+
+def _unit_rows(x: Float[Array, "n d"], bias: bool) -> Float[Array, "n width"]:
     if bias:
         x = _with_ones(x)
     # Divided by the largest entry first, so that squares neither overflow nor vanish. The result
     # does not depend on that divisor, hence neither does the derivative.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=1, keepdims=True))
     is_zero = largest == 0
-    x = x / jnp.where(is_zero, 1, largest)
+    # XLA multiplies by the reciprocal, which has to be an ordinary number too.
+    factor = jnp.where(largest < 1, 4.0, 0.25).astype(x.dtype)
+    x = (x * factor) / jnp.where(is_zero, 1, largest * factor)
     squares = jnp.sum(x * x, axis=1, keepdims=True)
     return x / jnp.sqrt(jnp.where(is_zero, 1, squares))
 
@@ -155,7 +179,8 @@ def _with_ones(x: Array) -> Array:
     return jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
 
 
-def _pooled(activations: ArrayLike, reduce: Reduce, mask: ArrayLike | None) -> Array:
+def _pooled(activations: Array | np.ndarray, reduce: Reduce, mask: ArrayLike | None) -> Array:
+    require_choice(reduce, get_args(Reduce), "reduce")
     x = as_real_floats(activations, "activations")
     if x.ndim < 2:
         raise ValueError(
@@ -169,7 +194,7 @@ def _pooled(activations: ArrayLike, reduce: Reduce, mask: ArrayLike | None) -> A
         )
     counted = None
     if mask is not None:
-        counted = _counted_positions(mask, x.shape, reduce)[..., None]
+        counted = jnp.asarray(_counted_positions(mask, x.shape, reduce))[..., None]
         x = jnp.where(counted, x, 0)
     require_finite(x, "activations")
     if reduce == "flatten" and x.ndim > 2:
@@ -182,17 +207,26 @@ def _to_matrix(x: Array, reduce: Reduce, counted: Array | None) -> Array:
         case "flatten":
             return x.reshape(x.shape[0], -1)
         case "mean":
-            return x.mean(axis=tuple(range(1, x.ndim - 1)), where=counted)
+            return _mean_over_positions(x, counted)
         case "samples":
             return x.reshape(-1, x.shape[-1])
-        case "cls":
-            return x[(slice(None), *(0,) * (x.ndim - 2))]
-    raise ValueError(f"reduce must be 'flatten', 'mean', 'samples' or 'cls', found {reduce!r}")
+    return x[(slice(None), *(0,) * (x.ndim - 2))]  # "cls", the first position
 
 
-def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> Array:
+def _mean_over_positions(x: Array, counted: Array | None) -> Float[Array, "n d"]:
+    axes = tuple(range(1, x.ndim - 1))
+    positions = int(np.prod(x.shape[1:-1]))
+    # Divided by a power of two, which rounds nothing, so that no sum of large values overflows.
+    share = 2.0 ** -positions.bit_length()
+    total = jnp.sum(x * share, axis=axes)
+    if counted is None:
+        return total / (share * positions)
+    return total / (share * jnp.sum(counted, axis=axes, dtype=x.dtype))
+
+
+def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> Array | np.ndarray:
     """The mask (n, ...) as booleans; what is no such mask is refused."""
-    counted = jnp.asarray(mask)
+    counted = as_numbers(mask, "mask")
     if reduce != "mean":
         remedy = ""
         if reduce == "samples":
@@ -240,4 +274,4 @@ def _warn_of_width(shape: tuple[int, ...]) -> None:
     )
     if n < d:
         message += f", and spectrum(features, targets) of all n = {n} < d rows at once needs n × n"
-    warnings.warn(message, WidthWarning, stacklevel=4)
+    warnings.warn(message, WidthWarning, stacklevel=6)

@@ -13,12 +13,13 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.float64 import exactly, of_jax_or_numpy
 from jaxalign._features.labels import are_real, as_class_values, as_labels
 
 
 def encode_targets(
     labels: ArrayLike, *, classes: Sequence | None = None
-) -> Float[Array, "n k"]:
+) -> Float[Array | np.ndarray, "n k"]:
     """The target matrix Y: one ±1 column for two classes, else one ±1 column per class (one against
     the rest).
 
@@ -138,7 +139,11 @@ def _as_floats(order: list, dtype: Any) -> list:
     return rounded
 
 
-def _real_targets(labels: Array | np.ndarray) -> Float[Array, "n k"]:
+def _real_targets(labels: Array | np.ndarray) -> Float[Array | np.ndarray, "n k"]:
+    return of_jax_or_numpy(exactly(_as_columns, labels))
+
+
+def _as_columns(labels: Array | np.ndarray) -> Float[Array, "n k"]:
     y = as_real_floats(labels, "labels")
     if y.ndim not in (1, 2):
         raise ValueError(f"real-valued labels must have shape (n,) or (n, k), found {y.shape}")

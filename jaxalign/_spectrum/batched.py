@@ -14,17 +14,22 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
     as_target_matrix,
+    as_target_numbers,
     is_on_host,
     require_finite,
 )
+from jaxalign._core.float64 import exactly
+from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import CORES
+from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.routes import host
 from jaxalign._spectrum.routes.table import Method, device_of, platform_of, route_for
-from jaxalign._spectrum.solve import converged, leading, solve, solve_on_host, spectrum_of
+from jaxalign._spectrum.solve import leading, solve, solve_on_host, spectrum_of
 from jaxalign._spectrum.types import Spectrum
 
 WORTH_A_CALL = 1 << 23
@@ -66,18 +71,23 @@ def spectra(
 
     Source: ours.
     """
+    require_flag(centered, "centered")
     if isinstance(features, Mapping):
-        each = [(f"features[{name!r}]", x, targets) for name, x in features.items()]
-        return dict(zip(features, _solve(each, method, centered), strict=True))
+        named = {f"features[{name!r}]": x for name, x in features.items()}
+        return dict(zip(features, _solve(named, targets, method, centered), strict=True))
     if isinstance(features, list | tuple):
-        return _solve(
-            [(f"features[{i}]", x, targets) for i, x in enumerate(features)], method, centered
-        )
-    return _solve_stack(jnp.asarray(features), jnp.asarray(targets), method, centered)
+        named = {f"features[{i}]": x for i, x in enumerate(features)}
+        return _solve(named, targets, method, centered)
+    stack = as_numbers(features, "features")
+    goal = as_target_numbers(targets, [stack])
+    result = exactly(partial(_solve_stack, method, centered), stack, goal)
+    return finished(result, partial(sizes_of, stack, goal), device_of(stack))
 
 
-def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum:
-    """``spectra`` of (b, n, d) features."""
+def _solve_stack(
+    method: Method, centered: bool, x: Array | np.ndarray, y: Array | np.ndarray
+) -> Spectrum:
+    """``spectra`` of (b, n, d) features, before it is finished."""
     if x.ndim != 3:
         raise ValueError(
             "features must be (b, n, d), a list or a mapping of (n, d), "
@@ -99,15 +109,14 @@ def _solve_stack(x: Array, y: Array, method: Method, centered: bool) -> Spectrum
     y = as_real_floats(y, "targets")
     require_finite(x, "features")
     require_finite(y, "targets")
-    y = y.astype(x.dtype)
     route = route_for(method, x)
     _, n, d = x.shape
     can_be_on_host = route in host.ROUTES and is_on_host(x, y)
     if not can_be_on_host or n * d * min(n, d) < WORTH_A_CALL:
-        return converged(_in_one_program(x, y, route, centered))
+        return _in_one_program(x, y, route, centered)
     pairs = zip(np.asarray(x), np.asarray(y), strict=True)
     each = _on_all_cores([partial(solve_on_host, *pair, route, centered) for pair in pairs])
-    return converged(jax.tree.map(lambda *parts: np.stack(parts), *each), device_of(x))
+    return jax.tree.map(lambda *parts: np.stack(parts), *each)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -128,21 +137,35 @@ def _on_all_cores(calls: Sequence[Callable[[], Spectrum]]) -> list[Spectrum]:
 
 
 def _solve(
-    each: list[tuple[str, ArrayLike, ArrayLike]], method: Method, centered: bool
+    features: Mapping[str, ArrayLike], targets: ArrayLike, method: Method, centered: bool
 ) -> list[Spectrum]:
-    pairs = [_checked(*one) for one in each]
+    arrays = {name: as_numbers(x, name) for name, x in features.items()}
+    goal = as_target_numbers(targets, list(arrays.values()))
+    results = exactly(partial(_solve_each, method, centered, list(arrays)), goal, *arrays.values())
+    return [
+        finished(result, partial(sizes_of, x, goal), device_of(x))
+        for x, result in zip(arrays.values(), results, strict=True)
+    ]
+
+
+def _solve_each(
+    method: Method,
+    centered: bool,
+    names: list[str],
+    goal: Array | np.ndarray,
+    *features: Array | np.ndarray,
+) -> list[Spectrum]:
+    pairs = [_checked(name, x, goal) for name, x in zip(names, features, strict=True)]
     routes = [route_for(method, x) for x, _ in pairs]
     if not all(is_on_host(*pair) for pair in pairs):
-        return converged(_in_classes(pairs, method, centered))
+        return _in_classes(pairs, method, centered)
     if not set(routes) <= set(host.ROUTES):
-        return converged(
-            [solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)]
-        )
+        return [solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)]
     calls = [
         partial(solve_on_host, np.asarray(x), np.asarray(y), route, centered)
         for (x, y), route in zip(pairs, routes, strict=True)
     ]
-    return converged(_on_all_cores(calls), device_of(pairs[0][0]) if pairs else None)
+    return _on_all_cores(calls)
 
 
 def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:

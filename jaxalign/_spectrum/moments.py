@@ -15,9 +15,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_weighted_rows
-from jaxalign._core.float64 import float64_inside
+from jaxalign._core.checks import as_row_numbers, as_weighted_rows, is_concrete
+from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._spectrum.basis import Basis
+from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.routes.refined import preconditioner
 from jaxalign._spectrum.row_products import row_products
 
@@ -148,6 +150,41 @@ class Moments:
             return Moments(_as_float64(arrays["products"]), **meta)
 
 
+def sizes_of_moments(moments: Moments) -> Sizes:
+    """The largest norm of a column of Φ, and the norm of each target."""
+    products = np.asarray(moments.products)
+    d = moments.width
+    squares = np.diagonal(products[..., :d, :d], axis1=-2, axis2=-1)
+    return Sizes(float(squares.max()) ** 0.5, np.sqrt(products[..., -1, d + 1 :]))
+
+
+# With squares about the mean of at least this share of those about 0, rounding in float64 costs
+# σ no more digits than float32 has.
+_SMALLEST_SHARE = 2.0**-30
+
+
+def require_digits_about_mean(moments: Moments) -> None:
+    """Raise where the spread about the mean is lost to rounding in sums about 0 (eager calls)."""
+    if not is_concrete(moments.products):
+        return
+    products = np.asarray(moments.products)
+    d = moments.width
+    squares = np.concatenate([np.diagonal(products)[:d], products[-1, d + 1 :]])
+    spread = squares - np.delete(products[d], d) ** 2 / products[d, d]
+    _require_digits("features", squares[:d].max(), spread[:d].max())
+    for square, own in zip(squares[d:], spread[d:], strict=True):
+        _require_digits("targets", square, own)
+
+
+def _require_digits(name: str, square: float, spread: float) -> None:
+    if spread != 0 and abs(spread) < square * _SMALLEST_SHARE:
+        raise ValueError(
+            f"{name} are {(square / abs(spread)) ** 0.5:.0e} times as far from 0 as from their "
+            f"mean, and sums about 0 keep no digits; subtract a constant from {name} first, "
+            "or use triangle"
+        )
+
+
 def basis(moments: Moments, *, centered: bool = False) -> Basis:
     """The basis for a second pass over the same rows, which gives the accuracy of a float64 SVD.
 
@@ -178,6 +215,8 @@ def basis(moments: Moments, *, centered: bool = False) -> Basis:
 
     Source: ours.
     """
+    require_kind(moments, Moments, "moments", "pass moments(features, targets)")
+    require_flag(centered, "centered")
     if moments.passes != 1:
         raise ValueError(
             "a basis is made from the moments of a first pass, found those of a second"
@@ -227,9 +266,8 @@ def moments(
       Moments; ``a + b`` merges them in any order, ``spectrum(m)`` gives the spectrum.
 
     Raises:
-      ValueError: as ``spectrum``; weights not of shape (n,), negative or not finite (eager calls);
-        a basis of another d.
-      OverflowError: float64 features so large that their squares are infinite (eager calls).
+      ValueError: as ``spectrum``; weights not of shape (n,), negative or not finite, or squares
+        beyond float64 (eager calls); a basis of another d.
       TypeError: when differentiated.
 
     Example:
@@ -242,11 +280,21 @@ def moments(
 
     Source: ours.
     """
-    features, targets, weights = as_weighted_rows(features, targets, weights)
-    d = features.shape[1]
+    phi, y, w = as_row_numbers(features, targets, weights)
+    return exactly(partial(_of_arrays, basis), phi, y, w)
+
+
+def _of_arrays(
+    basis: Basis | None,
+    features: Array | np.ndarray,
+    targets: Array | np.ndarray,
+    weights: Array | np.ndarray | None,
+) -> Moments:
+    phi, y, w = as_weighted_rows(features, targets, weights)
+    d = phi.shape[1]
     if basis is not None and basis.scale.shape != (d,):
         raise ValueError(f"basis must be of d = {d} features, found one of {basis.scale.shape[0]}")
-    return moments_of(features, targets, weights, basis)
+    return moments_of(phi, y, w, basis)
 
 
 def moments_of(

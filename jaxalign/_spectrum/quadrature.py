@@ -8,14 +8,24 @@ from typing import Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_matrices, as_real_floats, as_target_matrix, require_finite
-from jaxalign._core.float64 import float64_inside
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import (
+    as_matrices,
+    as_real_floats,
+    as_target_matrix,
+    as_target_numbers,
+    require_finite,
+)
+from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.kinds import as_count, require_choice, require_kind
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
+from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.radau import curve_bounds
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
@@ -79,13 +89,22 @@ def quadrature(
 
     Source: ours, on Golub, Kahan (1965), Golub (1973), Simon, Zha (2000) and Golub, Meurant (2010).
     """
-    if dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype must be 'float64' or 'float32', found {dtype!r}")
+    require_choice(dtype, ("float64", "float32"), "dtype")
+    order = as_count(order, "order")
     if isinstance(features, tuple) and len(features) == 2 and all(map(callable, features)):
         return _matrix_free(*features, targets, order)
-    matrix, targets = as_matrices(cast(ArrayLike, features), targets)
-    _require_order(order, *matrix.shape)
-    return _of_matrix(matrix, targets, order, dtype)
+    phi = as_numbers(cast(ArrayLike, features), "features")
+    y = as_target_numbers(targets, [phi])
+    result = exactly(partial(_of_arrays, order, dtype), phi, y)
+    return result._replace(spectrum=finished(result.spectrum, partial(sizes_of, phi, y)))
+
+
+def _of_arrays(
+    order: int, dtype: str, features: Array | np.ndarray, targets: Array | np.ndarray
+) -> Quadrature:
+    phi, y = as_matrices(features, targets)
+    _require_order(order, *phi.shape)
+    return _of_matrix(phi, y, order, dtype)
 
 
 def quadrature_bounds(
@@ -118,6 +137,8 @@ def quadrature_bounds(
 
     Source: ours, on Golub (1973), Golub, Meurant (2010) and Davis, Kahan (1970).
     """
+    remedy = "pass quadrature(features, targets)"
+    require_kind(quadrature, Quadrature, "quadrature", remedy)
     tau = as_real_floats(thresholds, "thresholds")
     if tau.ndim != 1:
         raise ValueError(f"thresholds must have shape (t,), found {tau.shape}")
@@ -257,5 +278,5 @@ def _bounds(
 
 
 def _require_order(order: int, n: int, d: int) -> None:
-    if not 1 <= order <= min(n, d):
+    if order > min(n, d):
         raise ValueError(f"order must be from 1 to min(n, d) = {min(n, d)}, found {order}")

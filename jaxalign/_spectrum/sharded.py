@@ -14,8 +14,12 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_matrices
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_matrices, as_real_floats, as_target_numbers, require_finite
+from jaxalign._core.float64 import exactly
+from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._core.mesh import automatic
+from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Moments, basis, moments
 from jaxalign._spectrum.routes.table import Method, require_method, route_for
 from jaxalign._spectrum.solve import leading
@@ -71,6 +75,7 @@ def sharded(
             f"name one mesh axis, as rows or as batch, found rows={rows!r} and batch={batch!r}"
         )
     require_method(method)
+    require_flag(centered, "centered")
     mesh = automatic(mesh)
     if axis not in mesh.shape:
         raise ValueError(
@@ -108,6 +113,7 @@ def sum_over_processes(local: Sum) -> Sum:
 
     Source: ours.
     """
+    require_kind(local, Moments | Triangle, "local", "pass accumulate(batches)")
     if jax.process_count() == 1:
         return local
     # A mesh of the first device of each process.
@@ -160,6 +166,18 @@ def _of_rows(
 def _over_rows(
     solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
 ) -> Spectrum:
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    result = exactly(partial(_of_placed_rows, solve, split), phi, y)
+    return finished(result, partial(sizes_of, phi, y))
+
+
+def _of_placed_rows(
+    solve: Callable,
+    split: NamedSharding,
+    features: Array | np.ndarray,
+    targets: Array | np.ndarray,
+) -> Spectrum:
     phi, y = as_matrices(features, targets)
     n, d = phi.shape
     weights = None
@@ -172,12 +190,30 @@ def _over_rows(
 def _over_batch(
     solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
 ) -> Spectrum:
-    phi = jnp.asarray(features)
-    y = jnp.asarray(targets)
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    result = exactly(partial(_of_placed_batch, solve, split), phi, y)
+    return finished(result, partial(sizes_of, phi, y))
+
+
+def _of_placed_batch(
+    solve: Callable,
+    split: NamedSharding,
+    features: Array | np.ndarray,
+    targets: Array | np.ndarray,
+) -> Spectrum:
+    phi = as_real_floats(features, "features")
+    y = as_real_floats(targets, "targets")
     if phi.ndim != 3 or y.ndim != 3 or len(phi) != len(y):
         raise ValueError(
             f"features must be (b, n, d) and targets (b, n, k), found {phi.shape} and {y.shape}"
         )
+    if 0 in (*phi.shape, *y.shape):
+        raise ValueError(
+            f"features and targets must not be empty, found shapes {phi.shape} and {y.shape}"
+        )
+    require_finite(phi, "features")
+    require_finite(y, "targets")
     padded = solve(_placed(phi, split), _placed(y, split))
     if _missing_rows(len(phi), split) == 0:
         return padded

@@ -5,7 +5,7 @@ derivative.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete, is_on_host
+from jaxalign._core.checks import is_on_host
 from jaxalign._core.float64 import float64_inside
 from jaxalign._spectrum.decomposition import Cotangents, Decomposition, pullback
 from jaxalign._spectrum.routes import host
@@ -25,7 +25,7 @@ from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 def solve(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], route: str, centered: bool
 ) -> Spectrum:
-    """``spectrum`` of checked arrays by a route; pass the result through ``converged``."""
+    """``spectrum`` of checked arrays by a route; pass the result through ``finished``."""
     if route in host.ROUTES and is_on_host(features, targets):
         return solve_on_host(np.asarray(features), np.asarray(targets), route, centered)
     return spectrum_of(features, targets, max(features.shape), route, centered)
@@ -74,10 +74,15 @@ def label_spectrum(
     """
     xp = sigma.__array_namespace__()
     energy = xp.where(in_span[:, None], coordinates**2, 0)
+    # What the dtype does not hold, ``finished`` refuses.
+    with np.errstate(over="ignore", under="ignore"):
+        sigma = sigma.astype(dtype)
+        energy = energy.astype(dtype)
+        total = total.astype(dtype)
     return Spectrum(
-        singular_values=sigma.astype(dtype),
-        energy=energy.astype(dtype),
-        total=total.astype(dtype),
+        singular_values=sigma,
+        energy=energy,
+        total=total,
         num_samples=xp.asarray(num_samples).astype(np.int32),
         rank=xp.sum(in_span, dtype=np.int32),
         route=xp.asarray(ROUTE_NAMES.index(route), dtype=np.int32),
@@ -91,42 +96,6 @@ def leading(spectrum: Spectrum, count: int) -> Spectrum:
         spectrum,
         singular_values=spectrum.singular_values[:count],
         energy=spectrum.energy[:count],
-    )
-
-
-Result = TypeVar("Result", Spectrum, list[Spectrum])
-
-
-def converged(result: Result, device: jax.Device | None = None) -> Result:
-    """``result``; numpy arrays in it are placed on the device.
-
-    Raises:
-      FloatingPointError: the result can be read now and is not finite. The input was finite, so a
-        LAPACK or cuSOLVER routine failed.
-    """
-    leaves = jax.tree.leaves(result)
-    if not all(map(is_concrete, leaves)):
-        return result
-    on_host = all(isinstance(x, np.ndarray | np.generic) for x in leaves)
-    if on_host:
-        finite = all(np.isfinite(x).all() for x in leaves)
-    else:
-        with jax.ensure_compile_time_eval():
-            finite = bool(_all_finite(result))
-    if not finite:
-        raise FloatingPointError(
-            "the eigensolver failed on finite input; pass method='svd', or scale the features"
-        )
-    if not on_host:
-        return result
-    with jax.enable_x64(True):
-        return jax.device_put(result, device)
-
-
-@jax.jit
-def _all_finite(result: Spectrum | list[Spectrum]) -> Array:
-    return jax.tree.reduce(
-        lambda so_far, x: so_far & jnp.isfinite(x).all(), result, jnp.array(True)
     )
 
 
@@ -184,7 +153,7 @@ def _pulled_back(
             # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
             feature_bar = feature_bar - feature_bar.mean(axis=0)
             target_bar = target_bar - target_bar.mean(axis=0)
-        return feature_bar.astype(features.dtype), target_bar.astype(features.dtype)
+        return feature_bar.astype(features.dtype), target_bar.astype(targets.dtype)
 
     return _scope(route, centered)(run)(*arguments, *bars)
 

@@ -4,18 +4,28 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
-from jaxalign._core.checks import as_matrices
-from jaxalign._core.float64 import float64_inside
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_matrices, as_target_numbers
+from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul, svd
-from jaxalign._spectrum.moments import Basis, Moments
+from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.moments import (
+    Basis,
+    Moments,
+    require_digits_about_mean,
+    sizes_of_moments,
+)
 from jaxalign._spectrum.routes import refined
 from jaxalign._spectrum.routes.moments import over, singular_vectors
 from jaxalign._spectrum.routes.table import Method, device_of, route_for, significant
-from jaxalign._spectrum.solve import converged, label_spectrum, solve
-from jaxalign._spectrum.triangle import Triangle
+from jaxalign._spectrum.solve import label_spectrum, solve
+from jaxalign._spectrum.triangle import Triangle, num_samples_of, sizes_of_triangle
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -69,21 +79,28 @@ def spectrum(
     Source: the measure's ingredients are Eq. 1 of Imani, Hu, White (TMLR 2022); routes and
       derivative are ours.
     """
+    require_flag(centered, "centered")
     if isinstance(features, Moments | Triangle):
         _require_alone(features, targets, method, centered, basis)
-        if isinstance(features, Triangle):
-            return converged(_of_triangle(features, centered))
+    if isinstance(features, Triangle):
+        run = partial(_of_factor, features.width, centered)
+        return finished(exactly(run, features.factor), partial(sizes_of_triangle, features))
+    if isinstance(features, Moments):
         is_centered = centered or (basis is not None and basis.centered)
-        return converged(_of_moments(features, basis, is_centered))
+        if centered and basis is None:
+            require_digits_about_mean(features)
+        result = _of_moments(features, basis, is_centered)
+        return finished(result, partial(sizes_of_moments, features))
     if basis is not None:
         raise ValueError(
             "basis is for spectrum(moments, basis=...); for arrays pass method='refined'"
         )
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
-    features, targets = as_matrices(features, targets)
-    result = solve(features, targets, route_for(method, features), centered)
-    return converged(result, device_of(features))
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    result = exactly(partial(_of_arrays, method, centered), phi, y)
+    return finished(result, partial(sizes_of, phi, y), device_of(phi))
 
 
 def _require_alone(
@@ -103,6 +120,13 @@ def _require_alone(
         raise ValueError(f"a basis goes with Moments of a second pass, found {count} with a {name}")
     if basis is not None and centered and not basis.centered:
         raise ValueError("the basis is not centred; make it by basis(first, centered=True)")
+
+
+def _of_arrays(
+    method: Method, centered: bool, features: Array | np.ndarray, targets: Array | np.ndarray
+) -> Spectrum:
+    phi, y = as_matrices(features, targets)
+    return solve(phi, y, route_for(method, phi), centered)
 
 
 @partial(jax.jit, static_argnames="centered")
@@ -136,10 +160,8 @@ def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectr
     return float64_inside(run)(moments.products, basis)
 
 
-@partial(jax.jit, static_argnames="centered")
-def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
-    d = triangle.width
-    factor = triangle.factor
+@partial(jax.jit, static_argnums=(0, 1))
+def _of_factor(d: int, centered: bool, factor: Float[Array, "rows columns"]) -> Spectrum:
     # [1 Φ] = QR, and the first column of Q is the ones, normalized: without the first row of R,
     # the rest is about the mean. The last row holds the norms of Y outside the column space, and
     # zeros in the columns of Φ.
@@ -147,7 +169,7 @@ def _of_triangle(triangle: Triangle, centered: bool) -> Spectrum:
     left, sigma, _ = svd(rows[:-1, 1 : d + 1])
     coordinates = matmul(left.T, rows[:-1, d + 1 :])
     total = jnp.sum(rows[:, d + 1 :] ** 2, axis=0)
-    num_samples = triangle.num_samples
+    num_samples = num_samples_of(factor)
     in_span = significant(sigma, factor.dtype, jnp.maximum(num_samples, d), "triangular")
     return label_spectrum(
         sigma,

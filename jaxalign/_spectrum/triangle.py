@@ -7,11 +7,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_weighted_rows
+from jaxalign._core.checks import as_dtype, as_row_numbers, as_weighted_rows
+from jaxalign._core.float64 import exactly
+from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.routes import triangular
 
 
@@ -50,11 +53,13 @@ class Triangle:
                 raise ValueError(
                     f"triangles that are added must agree in {name}, found {own} and {others}"
                 )
-        return replace(self, factor=jnp.stack([self.factor, other.factor])).sum()
+        both = exactly(_stacked, self.factor, other.factor)
+        return replace(self, factor=both).sum()
 
     def sum(self) -> "Triangle":
         """A batch of factors (a leading axis, as vmap makes it) merged into one."""
-        return replace(self, factor=_merged(self.factor, self.width))
+        merged = exactly(partial(_merged, width=self.width), self.factor)
+        return replace(self, factor=merged)
 
     def over(self, axis: str) -> "Triangle":
         """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange their
@@ -65,13 +70,12 @@ class Triangle:
     @property
     def weight(self) -> Float[Array, "*batch"]:
         """() Σ_i w_i: the number of rows, if none has a weight."""
-        # The first column of [1 Φ] has the norm √(Σ w), which is its only entry in R.
-        return self.factor[..., 0, 0] ** 2
+        return exactly(_weight_of, self.factor)
 
     @property
     def num_samples(self) -> Int[Array, "*batch"]:
         """() int32 n, the number of rows; a row of weight w counts as w equal rows."""
-        return jnp.round(self.weight).astype(jnp.int32)
+        return exactly(num_samples_of, self.factor)
 
     def __radd__(self, other: object) -> "Triangle":
         """0 + t, with which ``sum([a, b])`` begins."""
@@ -111,8 +115,36 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
 
     Source: ours, on the tall-skinny QR of Demmel, Grigori, Hoemmen, Langou (2012).
     """
-    features, targets, weights = as_weighted_rows(features, targets, weights)
-    return Triangle(_of_rows(features, targets, weights), features.shape[1])
+    phi, y, w = as_row_numbers(features, targets, weights)
+    return exactly(_of_arrays, phi, y, w)
+
+
+def _of_arrays(
+    features: Array | np.ndarray, targets: Array | np.ndarray, weights: Array | np.ndarray | None
+) -> Triangle:
+    phi, y, w = as_weighted_rows(features, targets, weights)
+    return Triangle(_of_rows(phi, as_dtype(y, phi.dtype), w), phi.shape[1])
+
+
+def sizes_of_triangle(triangle: Triangle) -> Sizes:
+    """The largest norm of a column of Φ, and the norm of each target."""
+    norms = np.linalg.norm(np.asarray(triangle.factor, np.float64), axis=-2)
+    own = triangle.width + 1
+    return Sizes(float(norms[..., 1:own].max()), norms[..., own:])
+
+
+def num_samples_of(factor: Float[Array, "*batch rows columns"]) -> Int[Array, "*batch"]:
+    """() int32 n, the number of rows that a factor is of."""
+    return jnp.round(_weight_of(factor)).astype(jnp.int32)
+
+
+def _weight_of(factor: Float[Array, "*batch rows columns"]) -> Float[Array, "*batch"]:
+    # The first column of [1 Φ] has the norm √(Σ w), which is its only entry in R.
+    return factor[..., 0, 0] ** 2
+
+
+def _stacked(*factors: Float[Array, "rows columns"]) -> Float[Array, "b rows columns"]:
+    return jnp.stack(factors)
 
 
 @jax.jit

@@ -4,14 +4,19 @@ permuted rows.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_matrices, is_concrete
-from jaxalign._core.float64 import float64_inside
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_matrices, as_target_numbers, is_concrete
+from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.kinds import require_flag
+from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
 from jaxalign._spectrum.routes.table import Method
 from jaxalign._spectrum.spectrum import spectrum
@@ -113,6 +118,7 @@ def spectrum_and_null(
 
     Source: ours.
     """
+    require_flag(centered, "centered")
     if isinstance(features, Moments):
         _require_rows(features.weight)
         joint = spectrum(
@@ -135,11 +141,20 @@ def spectrum_and_null(
     if basis is not None:
         raise ValueError("basis is for moments of a second pass; for arrays pass method='refined'")
 
+    if targets is None:
+        raise ValueError("targets are missing; pass permutation_null(features, targets)")
+
     def solve(phi: Array, y: Array) -> Spectrum:
         return spectrum(phi, y, method=method, centered=centered)
 
-    phi, y = permutable(features, targets)
-    return with_null(solve, phi, y, centered)
+    def run(phi: Array | np.ndarray, y: Array | np.ndarray) -> tuple[Spectrum, Spectrum]:
+        return with_null(solve, *permutable(phi, y), centered)
+
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    observed, null = exactly(run, phi, y)
+    sizes = partial(sizes_of, phi, y)
+    return finished(observed, sizes), finished(null, sizes)
 
 
 def with_null(
@@ -225,11 +240,9 @@ def _triangle_with_ones(triangle: Triangle) -> Triangle:
 
 
 def permutable(
-    features: ArrayLike, targets: ArrayLike | None
+    features: ArrayLike, targets: ArrayLike
 ) -> tuple[Float[Array, "n d"], Float[Array, "n k"]]:
     """Φ and Y of at least two rows, checked."""
-    if targets is None:
-        raise ValueError("targets are missing; pass permutation_null(features, targets)")
     phi, y = as_matrices(features, targets)
     if len(phi) < 2:
         raise ValueError("features and targets must have at least 2 rows to be permuted, found 1")

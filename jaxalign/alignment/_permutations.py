@@ -1,15 +1,22 @@
 """The curve of targets whose rows are permuted at random: p-values and quantiles."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_target_numbers
+from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import as_count, require_key
+from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import alignment_curve
 from jaxalign.alignment._nulls import permutable
 
@@ -63,6 +70,7 @@ def permutation_curves(
 
     Raises:
       ValueError: no draws; fewer than two rows; as ``spectrum`` and ``alignment_curve``.
+      TypeError: a key or draws of another kind.
 
     Example:
       >>> import jax
@@ -77,10 +85,20 @@ def permutation_curves(
     """
     draws = as_count(draws, "draws")
     require_key(key)
-    phi, y = permutable(features, targets)
-    n, k = y.shape
-    orders = jax.vmap(lambda one: jax.random.permutation(one, n))(jax.random.split(key, draws))
-    # The permuted targets are more columns of Y: (n, draws·k).
-    permuted = jnp.moveaxis(y[orders], 0, 1).reshape(n, draws * k)
-    curves = alignment_curve(spectrum(phi, jnp.concatenate([y, permuted], axis=1)), thresholds)
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    run = partial(_permuted_spectrum, jax.random.split(key, draws))
+    joint = finished(exactly(run, phi, y), partial(sizes_of, phi, y))
+    k = joint.total.shape[0] // (1 + draws)
+    curves = alignment_curve(joint, thresholds)
     return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
+
+
+def _permuted_spectrum(
+    keys: Array, features: Array | np.ndarray, targets: Array | np.ndarray
+) -> Spectrum:
+    """The spectrum of the targets and, as more columns of Y, of all their permutations."""
+    phi, y = permutable(features, targets)
+    orders = jax.vmap(lambda one: jax.random.permutation(one, len(y)))(keys)
+    permuted = jnp.moveaxis(y[orders], 0, 1).reshape(len(y), -1)
+    return spectrum(phi, jnp.concatenate([y, permuted], axis=1))

@@ -84,7 +84,7 @@ def label_alignment_loss(
     rank: int,
     unlabelled_rank: int,
     strength: float = 1.0,
-) -> Float[Array, ""]:
+) -> Float[Array | np.ndarray, ""]:
     """‖Φw − y‖² − Σ_{i>k} σ_i²(v_iᵀw)² + λ Σ_{i>k̃} σ̃_i²(ṽ_iᵀw)²: the loss of a linear head for
     unlabelled data Φ̃ of another distribution, whose labels align as those of Φ do.
 
@@ -153,7 +153,7 @@ def label_alignment_weights(
     rank: int,
     unlabelled_rank: int,
     strength: float = 1.0,
-) -> Float[Array, "d c"]:
+) -> Float[Array | np.ndarray, "d c"]:
     """The minimizer of ``label_alignment_loss``:
 
         w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ)⁻¹ Φᵀy.

@@ -295,4 +295,5 @@ def embed(model: BERT, tokens: ArrayLike, mask: ArrayLike) -> Float[Array, "n d"
 
     Source: Reimers, Gurevych, Sentence-BERT (EMNLP 2019).
     """
-    return prepare(model(tokens, mask).tokens, bias=False, reduce="mean", mask=mask)
+    embeddings = prepare(model(tokens, mask).tokens, bias=False, reduce="mean", mask=mask)
+    return jnp.asarray(embeddings)

@@ -47,12 +47,12 @@ class Layer:
     @cached_property
     def features(self) -> Array:
         """(n, d), pooled; without bias column and unit rows."""
-        return pool(self.activations, reduce=self.measurement.reduce)
+        return jnp.asarray(pool(self.activations, reduce=self.measurement.reduce))
 
     @cached_property
     def phi(self) -> Array:
         """Φ (n, d + 1), as ``prepare`` makes it."""
-        return unit_rows(self.features)
+        return jnp.asarray(unit_rows(self.features))
 
     @cached_property
     def solved(self) -> tuple[Spectrum, Spectrum | None]:

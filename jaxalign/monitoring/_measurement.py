@@ -160,4 +160,7 @@ class Measurement:
 
     def pooled(self, activations: Mapping[str, Array]) -> dict[str, Array]:
         """{layer: (n, d)}: what a pair with the start needs of step 0."""
-        return {name: pool(values, reduce=self.reduce) for name, values in activations.items()}
+        return {
+            name: jnp.asarray(pool(values, reduce=self.reduce))
+            for name, values in activations.items()
+        }

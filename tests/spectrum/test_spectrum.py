@@ -195,7 +195,7 @@ def test_vmap_over_targets_alone(rng):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.int32, bool])
 def test_other_dtypes_are_widened_to_float32(rng, dtype):
     features = jnp.asarray(rng.standard_normal((20, 4)) > 0).astype(dtype)
-    found = ja.spectrum(features, jnp.ones((20, 1), dtype))
+    found = ja.spectrum(features, jnp.ones((20, 2), dtype))
     assert found.singular_values.dtype == jnp.float32
     np.testing.assert_allclose(
         found.singular_values, np.linalg.svd(np.asarray(features, float))[1], rtol=1e-5, atol=1e-6
@@ -243,7 +243,7 @@ def test_bad_shapes_are_explained(features, targets, message):
 def test_other_bad_arguments_are_explained():
     with pytest.raises(
         ValueError,
-        match="method must be 'auto', 'moments', 'refined', 'triangular', 'svd', found 'qr'",
+        match="method must be 'auto', 'moments', 'refined', 'triangular' or 'svd', found 'qr'",
     ):
         ja.spectrum(np.ones((4, 3)), np.ones((4, 1)), method="qr")
     with pytest.raises(TypeError, match="features must be real"):

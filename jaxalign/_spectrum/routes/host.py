@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
 from jaxalign._core import lapack
+from jaxalign._core.checks import power_of_ten
 from jaxalign._spectrum.routes import moments, refined
 
 ROUTES = ("moments", "refined")
@@ -49,7 +50,7 @@ def products(
     Of ΦᵀΦ only the upper triangle is computed, the rest is 0.
 
     Raises:
-      OverflowError: squares exceed float64.
+      ValueError: squares exceed float64.
     """
     n, d = features.shape
     k = targets.shape[1]
@@ -75,11 +76,17 @@ def products(
             squares += np.sum(block[:, d + 1 :] ** 2, axis=0)
     result = np.vstack([total[: d + 1], np.pad(squares, (d + 1, 0))])
     if not np.isfinite(result).all():
-        raise OverflowError(
-            "moments are infinite: the squares of features or targets exceed float64; "
-            "scale them down"
+        sizes = {"features": _largest(features), "targets": _largest(targets)}
+        name = max(sizes, key=sizes.__getitem__)
+        raise ValueError(
+            f"{name} must have squares within float64, found {name} up to {sizes[name]:.1e}; "
+            f"divide {name} by {power_of_ten(sizes[name]):.0e}"
         )
     return result
+
+
+def _largest(x: np.ndarray) -> float:
+    return float(np.max(np.abs(x), initial=0))
 
 
 def _read_features(rows: np.ndarray, coordinates: Coordinates, out: np.ndarray) -> None:

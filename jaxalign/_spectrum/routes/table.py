@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from jaxalign._core.kinds import require_choice
 from jaxalign._spectrum.routes import moments, refined, svd, triangular
 
 Method = Literal["auto", "moments", "refined", "triangular", "svd"]
@@ -23,11 +25,10 @@ ROUTES = {
 
 def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
     """Raise for a method that is neither "auto" nor allowed."""
-    if method == "quadrature":
-        raise ValueError("method 'quadrature' gives no whole spectrum; call quadrature instead")
-    if method not in ("auto", *allowed):
-        listed = ", ".join(map(repr, allowed))
-        raise ValueError(f"method must be 'auto', {listed}, found {method!r}")
+    remedy = ""
+    if isinstance(method, str) and method == "quadrature":
+        remedy = ", which gives no whole spectrum; call quadrature instead"
+    require_choice(method, ("auto", *allowed), "method", remedy)
 
 
 def route_for(method: str, features: Array) -> str:
@@ -53,9 +54,9 @@ def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     return ~(sigma <= sigma[0] * tolerance)
 
 
-def device_of(x: Array) -> jax.Device | None:
-    """The first device that ``x`` is on; None for a traced ``x``."""
-    if isinstance(x, jax.core.Tracer):
+def device_of(x: Array | np.ndarray) -> jax.Device | None:
+    """The first device that ``x`` is on; None for a traced ``x`` and for one of numpy."""
+    if isinstance(x, jax.core.Tracer | np.ndarray):
         return None
     return next(iter(x.devices()))
 

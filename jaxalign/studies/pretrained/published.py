@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -118,13 +119,13 @@ def _compiled_layers(model: Any) -> Callable[..., Layers]:
         arguments = (x,) if mask is None else (x, mask)
         _, activations = tapped(state, *arguments)
         pooled = OrderedDict(
-            (name, prepare(activation, reduce="mean", mask=mask))
+            (name, jnp.asarray(prepare(activation, reduce="mean", mask=mask)))
             for name, activation in activations.items()
         )
         if mask is None:
             # All positions as features are what is asked for here, so no warning of their number.
             last = next(reversed(activations.values()))
-            pooled[UNPOOLED] = prepare(last.reshape(len(last), -1))
+            pooled[UNPOOLED] = jnp.asarray(prepare(last.reshape(len(last), -1)))
         return pooled
 
     compiled = jax.jit(layers)

@@ -73,7 +73,7 @@ def train_head(
 
 @jax.jit
 def _prepare(activations: Array) -> Array:
-    return jax.vmap(partial(prepare, reduce="flatten"))(activations)
+    return jnp.asarray(jax.vmap(partial(prepare, reduce="flatten"))(activations))
 
 
 @partial(jax.jit, static_argnames="steps")

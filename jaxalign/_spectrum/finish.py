@@ -1,0 +1,121 @@
+"""The border where the spectrum of an eager call goes out: in a dtype that jax has, in that dtype's
+range, on the device.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from jaxalign._core.checks import is_concrete, power_of_ten
+from jaxalign._core.float64 import jax_has_float64
+from jaxalign._spectrum.types import Spectrum
+
+
+class Sizes(NamedTuple):
+    """The largest |φ|, and the largest |y_j| of each target."""
+
+    features: float
+    targets: Float[np.ndarray, "*batch k"]
+
+
+def sizes_of(features: Any, targets: Any) -> Sizes:
+    """The Sizes of Φ (..., n, d) and Y (..., n, k), or (n,)."""
+    y = np.abs(np.asarray(targets, np.float64))
+    columns = y[:, None] if y.ndim == 1 else y
+    return Sizes(float(np.abs(np.asarray(features, np.float64)).max()), columns.max(axis=-2))
+
+
+def finished(
+    result: Spectrum, sizes: Callable[[], Sizes], device: jax.Device | None = None
+) -> Spectrum:
+    """``result``, of numpy or jax arrays; those of numpy are placed on the device. A traced one is
+    returned as it is.
+
+    Args:
+      result: of one representation or of a batch. float64 becomes float32 where x64 is off.
+      sizes: of the arrays it was computed from; called where the result is out of range.
+      device: for arrays of numpy; the default one if None.
+
+    Raises:
+      ValueError: σ_1 or ‖y‖² is out of the range of the dtype.
+      FloatingPointError: the result is not finite, though all arrays are in range: a LAPACK or
+        cuSOLVER routine failed.
+    """
+    leaves = jax.tree.leaves(result)
+    if not all(map(is_concrete, leaves)):
+        return result
+    result = jax.tree.map(_in_dtype_of_jax, result)
+    are_of_numpy = [not isinstance(x, jax.Array) for x in jax.tree.leaves(result)]
+    if all(are_of_numpy):
+        ordinary = bool(_is_ordinary(np, result))
+    else:
+        with jax.ensure_compile_time_eval():
+            ordinary = bool(_is_ordinary_on_device(result))
+    if not ordinary:
+        _require_range(jax.tree.map(np.asarray, result), sizes())
+    if any(are_of_numpy):
+        return jax.device_put(result, device)
+    return result
+
+
+def _in_dtype_of_jax(x: Array | np.ndarray) -> Array | np.ndarray:
+    if x.dtype != np.float64 or jax_has_float64():
+        return x
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(x).astype(np.float32)
+
+
+def _is_ordinary(xp: Any, result: Spectrum) -> Any:
+    """Whether all is finite, and every σ_1 and ‖y‖² so large that shares of it keep digits."""
+    is_finite = [xp.isfinite(x).all() for x in (result.singular_values, result.energy)]
+    least = _least(result.singular_values.dtype)
+    largest = result.singular_values[..., 0]
+    is_held = [
+        (largest >= least).all(),
+        ((result.total >= least) & xp.isfinite(result.total)).all(),
+    ]
+    return xp.stack(xp.asarray(is_finite + is_held)).all()
+
+
+_is_ordinary_on_device = jax.jit(partial(_is_ordinary, jnp))
+
+
+def _least(dtype: Any) -> float:
+    """The smallest number of which every share down to eps is an ordinary number of the dtype."""
+    return float(jnp.finfo(dtype).tiny) / float(jnp.finfo(dtype).eps)
+
+
+def _require_range(result: Spectrum, sizes: Sizes) -> None:
+    dtype = result.singular_values.dtype
+    least = _least(dtype)
+    largest = result.singular_values[..., 0]
+    # Rounding leaves less than this of constant columns about their mean.
+    is_small = 0 < sizes.features < least
+    if not np.isfinite(largest).all() or (is_small and (largest < least).any()):
+        _raise_for("singular values", "features", sizes.features, dtype)
+    if not np.isfinite(result.total).all():
+        _raise_for("‖y‖²", "targets", float(sizes.targets.max()), dtype)
+    are_small = (sizes.targets > 0) & (sizes.targets**2 < least)
+    if are_small.any() and (result.total < least).any():
+        _raise_for("‖y‖²", "targets", float(sizes.targets[are_small].min()), dtype)
+    if not np.isfinite(result.energy).all():
+        _raise_for("energies", "features", 1.0, dtype)
+
+
+def _raise_for(what: str, name: str, size: float, dtype: np.dtype) -> None:
+    # With squares this far from the largest number the range is not the reason.
+    enough = float(jnp.finfo(dtype).max) ** 0.5 / 1e6
+    if 1 / enough < size < enough:
+        raise FloatingPointError(
+            "the eigensolver failed on finite input; pass method='svd', or scale the features"
+        )
+    raise ValueError(
+        f"{what} are outside the range of {dtype}, found {name} up to {size:.1e}; "
+        f"divide {name} by {power_of_ten(size):.0e}"
+    )
