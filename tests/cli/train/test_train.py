@@ -279,6 +279,7 @@ def test_a_linen_model_is_not_trained(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_shipped_convolutional_network_is_trained(undrawn, small, tmp_path):
-    assert main(["train", "cnn", *small, "--steps", "5", "--out", str(tmp_path / "run")]) == 0
+def test_a_shipped_convolutional_network_is_trained(undrawn, tmp_path):
+    rows = ["--num-samples", "200", "--monitor-size", "100"]
+    assert main(["train", "cnn", *rows, "--steps", "5", "--out", str(tmp_path / "run")]) == 0
     assert list(ja.read_history(tmp_path / "run").layers) == ["input", "conv_1", "conv_2", "hidden"]
