@@ -44,8 +44,8 @@ def as_program_array(x: ArrayLike, name: str) -> Array:
         worst = max(int(x.max()), -int(x.min()))
         if worst > held.max:
             raise ValueError(
-                f"{name} must fit in {dtype}, found integers up to {worst}; "
-                "number the classes from 0, or pass floats"
+                f"{name} must fit in {dtype}, found {worst}; "
+                "set jax_enable_x64, or divide or renumber them"
             )
         return jnp.asarray(x.astype(dtype))
     result = narrowed(x, dtype, name)
@@ -201,15 +201,20 @@ def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
     are refused as class labels.
     """
     y = as_numbers(targets, "targets")
-    is_column = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
-    if is_column and not jnp.issubdtype(y.dtype, jnp.floating):
-        raise ValueError(
-            f"targets must be real-valued, found {y.dtype} of shape {y.shape}; "
-            "pass encode_targets(labels), or floats to regress on"
-        )
+    require_no_labels(y)
     y = as_real_floats(y[:, None] if y.ndim == 1 else y, "targets")
     require_matrix(y, "targets", "k")
     return y
+
+
+def require_no_labels(targets: Array | np.ndarray) -> None:
+    """Raise for one column (..., n, 1), or (n,), of other numbers than floats: class labels."""
+    is_column = targets.ndim == 1 or targets.shape[-1:] == (1,)
+    if is_column and not jnp.issubdtype(targets.dtype, jnp.floating):
+        raise ValueError(
+            f"targets must be real-valued, found {targets.dtype} of shape {targets.shape}; "
+            "pass encode_targets(labels), or floats to regress on"
+        )
 
 
 def as_matrices(

@@ -22,6 +22,7 @@ from jaxalign._core.checks import (
     as_target_numbers,
     is_on_host,
     require_finite,
+    require_no_labels,
 )
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag
@@ -105,6 +106,7 @@ def _solve_stack(
         raise ValueError(
             f"features and targets must not be empty, found shapes {x.shape} and {y.shape}"
         )
+    require_no_labels(y)
     x = as_real_floats(x, "features")
     y = as_real_floats(y, "targets")
     require_finite(x, "features")

@@ -15,7 +15,13 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_matrices, as_real_floats, as_target_numbers, require_finite
+from jaxalign._core.checks import (
+    as_matrices,
+    as_real_floats,
+    as_target_numbers,
+    require_finite,
+    require_no_labels,
+)
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._core.mesh import automatic
@@ -202,6 +208,7 @@ def _of_placed_batch(
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
 ) -> Spectrum:
+    require_no_labels(targets)
     phi = as_real_floats(features, "features")
     y = as_real_floats(targets, "targets")
     if phi.ndim != 3 or y.ndim != 3 or len(phi) != len(y):

@@ -54,6 +54,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: the whole curve in one number, between 0 and σ_1‖y‖².
 
     Raises:
+      ValueError: an area that the dtype does not hold (eager calls).
       TypeError: no Spectrum.
 
     Example:
@@ -65,7 +66,14 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_spectrum(spectrum)
-    return matmul(spectrum.singular_values, spectrum.energy)
+    area = matmul(spectrum.singular_values, spectrum.energy)
+    if is_concrete(area) and bool(jnp.isinf(area).any()):
+        raise ValueError(
+            f"the area is outside the range of {area.dtype}, found singular values up to "
+            f"{float(jnp.max(spectrum.singular_values)):.1e} and ‖y‖² up to "
+            f"{float(jnp.max(spectrum.total)):.1e}; divide features or targets by a constant"
+        )
+    return area
 
 
 def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:

@@ -10,7 +10,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.batches import each_batch
-from jaxalign._core.checks import as_target_matrix, require_finite
+from jaxalign._core.checks import (
+    as_program_array,
+    as_real_floats,
+    as_target_matrix,
+    require_finite,
+)
 from jaxalign.inspection._plan import as_arguments, shape_of
 
 
@@ -99,7 +104,7 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
 
 def _as_batch(inputs: Any, targets: ArrayLike, weights: ArrayLike | None = None) -> Batch:
     arguments = tuple(x if hasattr(x, "shape") else np.asarray(x) for x in as_arguments(inputs))
-    y = as_target_matrix(targets)
+    y = as_target_matrix(as_program_array(targets, "targets"))
     num_rows = shape_of(arguments[0])[0]
     w = _as_weights(weights, num_rows)
     if len(y) != num_rows or w.shape != (num_rows,):
@@ -120,7 +125,7 @@ def _as_batch(inputs: Any, targets: ArrayLike, weights: ArrayLike | None = None)
 def _as_weights(weights: ArrayLike | None, num_rows: int) -> np.ndarray:
     if weights is None:
         return np.ones(num_rows, np.float32)
-    return np.asarray(weights, np.float32)
+    return np.asarray(as_real_floats(weights, "weights"), np.float32)
 
 
 def _require_finite_rows(x: ArrayLike, counted: np.ndarray, name: str) -> None:

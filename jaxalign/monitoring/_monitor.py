@@ -12,8 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_target_matrix, require_finite
+from jaxalign._core.checks import as_program_array, as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
 from jaxalign._core.mesh import one_axis, put
 from jaxalign._features import INPUT
@@ -220,8 +219,8 @@ def monitor(
     require_tap(tap)
     require_settings(method, defer, targets_as, reduce)
     order = as_count(order, "order")
-    x = jnp.asarray(as_numbers(inputs, "inputs"))
-    y = as_target_matrix(targets)
+    x = as_program_array(inputs, "inputs")
+    y = as_target_matrix(as_program_array(targets, "targets"))
     if x.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"inputs and targets must have as many rows, found shapes {x.shape} and {y.shape}"

@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import require_finite
+from jaxalign._core.checks import as_program_array, require_finite
 from jaxalign._features.labels import as_labels
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._objective import Objective, checked_labels
@@ -34,7 +34,7 @@ def checked_data(data: Any, labels: Any) -> tuple[Array, Array | np.ndarray]:
             "inputs and labels must have as many rows, "
             f"found shapes {inputs.shape} and {answers.shape}"
         )
-    inputs = _in_jax(inputs, "inputs")
+    inputs = as_program_array(inputs, "inputs")
     require_finite(inputs, "inputs")
     return inputs, answers
 
@@ -72,7 +72,7 @@ def checked_answers(
     shape = outputs.shape
     if shape[:1] == (rows,):
         shape = (len(labels), *shape[1:])
-    return _in_jax(checked_labels(objective, labels, shape), "labels")
+    return as_program_array(checked_labels(objective, labels, shape), "labels")
 
 
 def require_encodable(monitors: Mapping[str, Monitor | BatchMonitor], labels: Array) -> None:
@@ -85,21 +85,3 @@ def require_encodable(monitors: Mapping[str, Monitor | BatchMonitor], labels: Ar
         if isinstance(monitor, BatchMonitor):
             known = np.unique(np.asarray(labels))
             monitor.encode(jnp.asarray(np.resize(known, max(len(known), monitor.num_samples))))
-
-
-def _in_jax(values: Array | np.ndarray, name: str) -> Array:
-    """``values`` in the dtype that jax has for them; numbers that it cannot hold are refused."""
-    if isinstance(values, jax.Array):
-        return values
-    dtype = jax.dtypes.canonicalize_dtype(values.dtype)
-    with np.errstate(over="ignore"):
-        narrow = values.astype(dtype)
-    is_lost = np.isinf(narrow) & np.isfinite(values)
-    if jnp.issubdtype(dtype, jnp.integer):
-        is_lost = narrow.astype(values.dtype) != values
-    if bool(is_lost.any()):
-        raise ValueError(
-            f"{name} must fit in {dtype}, found {values[is_lost][0]}; "
-            "set jax_enable_x64, or divide or renumber them"
-        )
-    return jnp.asarray(narrow)

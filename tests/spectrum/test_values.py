@@ -198,3 +198,18 @@ def test_traced_values_keep_the_dtype_of_the_program():
     found = jax.jit(lambda x: ja.spectrum(x, TARGETS))(jnp.asarray(FEATURES))
     assert found.singular_values.dtype == jnp.float32
     assert found.dtype == "float32"
+
+
+def test_an_area_that_float32_does_not_hold_is_refused():
+    spectrum = ja.spectrum(FEATURES * 1e30, TARGETS * 1e10)
+    with pytest.raises(ValueError, match="area .* divide features or targets by a constant"):
+        ja.alignment_area(spectrum)
+
+
+def test_columns_of_integers_are_labels_in_batches_too():
+    stack = np.zeros((2, ROWS, 3), np.float32)
+    labels = np.ones((2, ROWS, 1), int)
+    solve = ja.sharded(jax.make_mesh((2,), ("data",)), batch="data")
+    for call in (ja.spectra, solve):
+        with pytest.raises(ValueError, match="targets must be real-valued, found int64"):
+            call(stack, labels)
