@@ -109,7 +109,7 @@ def test_bad_input_is_explained(data):
 
     with pytest.raises(ValueError, match="rank must be from 0 to d = 6, found 7"):
         call(features, targets, unlabelled, rank=7)
-    with pytest.raises(ValueError, match="unlabelled_rank must be from 0 to d = 6, found -1"):
+    with pytest.raises(ValueError, match="unlabelled_rank must be at least 0, found -1"):
         call(features, targets, unlabelled, unlabelled_rank=-1)
     with pytest.raises(ValueError, match="as many columns, found 6 and 3"):
         call(features, targets, unlabelled[:, :3])

@@ -113,11 +113,11 @@ def test_real_targets_are_about_the_mean_and_codes_are_not(task):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "fast"}, "method must be 'auto', 'moments', .*, 'quadrature', found 'fast'"),
+        ({"method": "fast"}, "method must be 'auto', 'moments', .* or 'quadrature', found 'fast'"),
         ({"method": "quadrature", "order": 0}, "order must be at least 1, found 0"),
         ({"defer": True, "method": "svd"}, "defer=True keeps moments, .* found method='svd'"),
         ({"targets_as": "sum"}, "targets_as must be 'mean' or 'each', found 'sum'"),
-        ({"reduce": "samples"}, "reduce must be 'mean', 'flatten', 'cls', found 'samples'; 'samp"),
+        ({"reduce": "samples"}, "reduce must be 'mean', 'flatten' or 'cls', found 'samples'; 'samp"),
         ({"measures": {}}, "measures must name at least one measure"),
         ({"measures": {"loss": ja.alignment_area}}, "'loss' has the name of a logged column"),
         (
@@ -375,7 +375,7 @@ def test_bad_arguments_are_explained(task):
             ja.monitor(tap, task.inputs, labels)
     with pytest.raises(ValueError, match="thresholds must be finite"):
         alignment_measures(90, thresholds=(1.0, np.nan))
-    with pytest.raises(ValueError, match="thresholds must be a non-empty list"):
+    with pytest.raises(ValueError, match="grid must be a non-empty list"):
         alignment_measures(90, grid=())
     with pytest.raises(ValueError, match="inputs must be finite"):
         ja.monitor(tap, np.where(task.inputs > 2, np.nan, task.inputs), targets)
