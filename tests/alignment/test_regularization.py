@@ -115,7 +115,7 @@ def test_bad_input_is_explained(data):
         call(features, targets, unlabelled[:, :3])
     with pytest.raises(ValueError, match="unlabelled must be finite"):
         call(features, targets, np.full((3, 6), np.nan))
-    with pytest.raises(ValueError, match="strength must not be negative, found -1"):
+    with pytest.raises(ValueError, match="strength must be finite and not negative, found -1"):
         call(features, targets, unlabelled, strength=-1.0)
     with pytest.raises(
         ValueError, match=r"weights must have shape \(d, c\) = \(6, 2\), found \(2, 6\)"
