@@ -117,7 +117,10 @@ def test_real_targets_are_about_the_mean_and_codes_are_not(task):
         ({"method": "quadrature", "order": 0}, "order must be at least 1, found 0"),
         ({"defer": True, "method": "svd"}, "defer=True keeps moments, .* found method='svd'"),
         ({"targets_as": "sum"}, "targets_as must be 'mean' or 'each', found 'sum'"),
-        ({"reduce": "samples"}, "reduce must be 'mean', 'flatten' or 'cls', found 'samples'; 'samp"),
+        (
+            {"reduce": "samples"},
+            "reduce must be 'mean', 'flatten' or 'cls', found 'samples'; 'samp",
+        ),
         ({"measures": {}}, "measures must name at least one measure"),
         ({"measures": {"loss": ja.alignment_area}}, "'loss' has the name of a logged column"),
         (
