@@ -3,14 +3,16 @@
 import contextlib
 import errno
 import json
+import logging
 import os
 import socket
 import sys
-import warnings
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
 UNKNOWN = {"host": "an unknown host", "pid": "(unknown)", "since": "an unknown time"}
@@ -48,10 +50,11 @@ class FolderLock:
             stream.close()
             raise BlockingIOError(_in_use(folder, holder or UNKNOWN, free))
         if holder is not None:
-            warnings.warn(
-                f"the lock of {folder} is stale, and taken over: process {holder['pid']} of "
-                f"{holder['since']} ended without letting go",
-                stacklevel=3,
+            logger.warning(
+                "the lock of %s is stale, and taken over: process %s of %s did not let go",
+                folder,
+                holder["pid"],
+                holder["since"],
             )
         stream.truncate(0)
         now = datetime.now(UTC).isoformat(timespec="seconds")

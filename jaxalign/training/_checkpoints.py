@@ -1,6 +1,8 @@
 """States from which a later process can resume, by orbax: each is whole on disk, or not there."""
 
-import warnings
+import hashlib
+import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,16 @@ import numpy as np
 
 from jaxalign._core.kinds import as_count
 from jaxalign._core.mesh import is_key
+from jaxalign.runs._folder import write_json
 from jaxalign.runs._place import local_folder
-from jaxalign.training._fingerprint import COMPUTED, Fingerprint, digest, name_of, named_arrays
+from jaxalign.training._fingerprint import COMPUTED, Fingerprint, name_of, named_arrays
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "named arrays with a fingerprint"
 """What checkpoints hold; one that says otherwise is of an older layout."""
+FILES = "files.json"
+"""The digests of the other files of a checkpoint."""
 
 
 class DamagedCheckpointError(Exception):
@@ -28,7 +35,8 @@ class Checkpoints:
 
     A run that was killed goes on from the newest checkpoint as if it had never stopped: on the same
     device its rows are, bit for bit, those of an unbroken run. Where the folder holds none, it
-    begins at step 0. If the newest checkpoint is damaged, it warns and goes on from the one before.
+    begins at step 0. If the newest checkpoint is damaged, it logs a warning and goes on from the
+    one before.
 
     A checkpoint knows its run: ``fit`` refuses one of other data, initial weights, optimizer,
     objective or settings. Only ``steps`` may grow: a finished run of N steps, called with M, goes
@@ -80,13 +88,14 @@ class Checkpoints:
                 manager.delete(self._damaged.pop())
             if step in self.steps():
                 return
-            arrays = _as_arrays(state)
-            settings = {**known._asdict(), "state": digest(arrays), "format": FORMAT}
             content = {
-                "state": ocp.args.StandardSave(arrays),
-                "settings": ocp.args.JsonSave(settings),
+                "state": ocp.args.StandardSave(_as_arrays(state)),
+                "settings": ocp.args.JsonSave({**known._asdict(), "format": FORMAT}),
             }
             manager.save(step, args=ocp.args.Composite(**content), force=True)
+        if jax.process_index() == 0:
+            folder = self.folder / str(step)
+            write_json(folder / FILES, _files(folder))
 
     def steps(self) -> list[int]:
         """The steps of the states that are kept, ascending."""
@@ -106,18 +115,16 @@ class Checkpoints:
         damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
-                saved = self._settings(step)
-                self._require_same(step, saved, known)
+                self._require_whole(step)
+                self._require_same(step, self._settings(step), known)
                 if not usable(step):
                     continue
-                state = self._state(step, like, saved)
+                state = self._state(step, like)
             except DamagedCheckpointError as error:
                 damaged[step] = str(error)
                 continue
             if damaged:
-                warnings.warn(
-                    f"{self._listed(damaged)}; going on from checkpoint {step}", stacklevel=2
-                )
+                logger.warning("%s; going on from checkpoint %d", self._listed(damaged), step)
             # Replaced when the run comes by again.
             self._damaged = list(damaged)
             return state
@@ -132,6 +139,20 @@ class Checkpoints:
         names = ", ".join(f"{step} ({reason})" for step, reason in damaged.items())
         return f"checkpoint {names} in {self.folder} cannot be read"
 
+    def _require_whole(self, step: int) -> None:
+        """Raise if a file is missing or changed. Orbax would read some of them as zeros."""
+        folder = self.folder / str(step)
+        if not (folder / FILES).exists():  # killed before it was written, after the others
+            return
+        try:
+            saved = json.loads((folder / FILES).read_bytes())
+        except ValueError:
+            raise DamagedCheckpointError(f"{FILES} is damaged") from None
+        found = _files(folder)
+        changed = sorted(name for name in {*saved, *found} if saved.get(name) != found.get(name))
+        if changed:
+            raise DamagedCheckpointError(f"{changed[0]} is not as it was saved")
+
     def _settings(self, step: int) -> Mapping[str, Any]:
         import orbax.checkpoint as ocp
 
@@ -139,22 +160,18 @@ class Checkpoints:
         settings = self._restored(step, args).settings
         if not isinstance(settings, Mapping):
             raise DamagedCheckpointError("its settings are missing")
-        if settings.get("format") == FORMAT and not {"state", *Fingerprint._fields} <= {*settings}:
+        if settings.get("format") == FORMAT and not {*Fingerprint._fields} <= {*settings}:
             raise DamagedCheckpointError("its settings are damaged")
         return settings
 
-    def _state(self, step: int, like: Any, saved: Mapping[str, Any]) -> Any:
+    def _state(self, step: int, like: Any) -> Any:
         import orbax.checkpoint as ocp
 
         shapes = {
             name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _as_arrays(like).items()
         }
         args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        arrays = self._restored(step, args).state
-        # A file that is missing may be read as zeros.
-        if digest(dict(arrays)) != saved["state"]:
-            raise DamagedCheckpointError("its arrays are not those that were saved")
-        return _as_state(arrays, like)
+        return _as_state(self._restored(step, args).state, like)
 
     def _restored(self, step: int, args: Any) -> Any:
         try:
@@ -180,11 +197,13 @@ class Checkpoints:
         ]
         digests = dict(known.digests)
         if saved["environment"] != known.environment:
-            warnings.warn(
-                f"{checkpoint} was saved on {saved['environment']}, now {known.environment}: "
-                f"whether {', '.join(COMPUTED)} are the same cannot be told, and the rows to come "
-                "are not bit for bit those of an unbroken run",
-                stacklevel=2,
+            logger.warning(
+                "%s was saved on %s, now %s: whether %s are the same cannot be told, and the rows "
+                "to come are not bit for bit those of an unbroken run",
+                checkpoint,
+                saved["environment"],
+                known.environment,
+                ", ".join(COMPUTED),
             )
             for name in COMPUTED:
                 del digests[name]
@@ -202,6 +221,15 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         return ocp.CheckpointManager(self.folder, options=options)
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """{name: SHA-256} of the files of a checkpoint."""
+    names = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != FILES)
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in names
+    }
 
 
 def _as_arrays(state: Any) -> dict[str, np.ndarray]:
