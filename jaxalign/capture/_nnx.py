@@ -17,7 +17,7 @@ from flax import nnx
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
 from jaxalign.capture._marks import call_marked
-from jaxalign.capture._program import program
+from jaxalign.capture._program import Program, program, same_equations
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import names_of, nnx_state
 
@@ -36,10 +36,16 @@ def nnx_forward(
     graph, variables = without_sown(model)
     expected = names_of(variables)
     orders = _orders(model)
+    compare = True
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        nonlocal compare
         arrays = nnx_state(state, expected)
-        (output, _), activations = _run(graph, orders, fits, filters, at, (arrays, *args), kwargs)
+        (output, _), activations = _run(
+            graph, orders, fits, filters, at, (arrays, *args), kwargs, compare
+        )
+        # The model is the same at each call.
+        compare = False
         return output, activations
 
     return forward
@@ -64,7 +70,9 @@ def record(
     graph, state = nnx.split(copy)
     orders = _orders(copy)
     fits = _fits(copy, filters)
-    (output, after), activations = _run(graph, orders, fits, filters, at, (state, *args), kwargs)
+    (output, after), activations = _run(
+        graph, orders, fits, filters, at, (state, *args), kwargs, False
+    )
     nnx.update(copy, after)
     return output, activations
 
@@ -77,24 +85,50 @@ def _run(
     at: str,
     arguments: Sequence[Any],
     settings: dict[str, Any],
+    compare: bool,
 ) -> tuple[tuple[Any, nnx.State], OrderedDict[str, Any]]:
     """((output, state after the call), activations) of a model called with (state, ...)."""
-
-    def function(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
-        copy = nnx.merge(graph, state, copy=True)
-        _restore(copy, orders)
-        for name, layer in _layers(copy).items():
-            layer.__class__ = _marking(type(layer), name, at)
-        output = copy(*args, **kwargs)
-        return output, nnx.state(copy)
-
+    function = _function(graph, orders, at)
     call = program(function, arguments, settings)
+    if compare:
+        _require_same(program(_function(graph, orders, None), arguments, settings), call)
     names = [site.name for site in call.sites(MARKS)]
     computed = {name: fits[name] for name in names if any(fits[name])}
     require_all_found(
         filters, computed, f"were asked for and their {at} was never computed, or is no array"
     )
     return run_layers(call, MARKS, fits, function, arguments, settings)
+
+
+def _function(
+    graph: nnx.GraphDef, orders: Orders, at: str | None
+) -> Callable[..., tuple[Any, nnx.State]]:
+    """``(state, *args) -> (output, state after the call)`` of a model, with marks if ``at``."""
+
+    def function(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
+        copy = nnx.merge(graph, state, copy=True)
+        _restore(copy, orders)
+        if at is not None:
+            for name, layer in _layers(copy).items():
+                layer.__class__ = _marking(type(layer), name, at)
+        output = copy(*args, **kwargs)
+        return output, nnx.state(copy)
+
+    return function
+
+
+def _require_same(plain: Program, marked: Program) -> None:
+    """Raise if the model tells a layer from an instance of its subclass.
+
+    Marks under vmap move axes, so there the programs cannot be compared.
+    """
+    if any(site.axes for site in marked.sites(MARKS)):
+        return
+    if not same_equations(plain, marked):
+        raise ValueError(
+            "model computes something else when its layers are instances of subclasses, as those "
+            "of a tap are; use isinstance(layer, kind) in place of type(layer) is kind"
+        )
 
 
 def _fits(model: nnx.Module, filters: Filters) -> Fits:

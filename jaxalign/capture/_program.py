@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core
 
-from jaxalign._core.jaxprs import traced
+from jaxalign._core.jaxprs import equations, traced
+from jaxalign.capture._marks import mark_p
 from jaxalign.capture._sites import Naming, Site, Wanted, run, sites
 
 
@@ -44,7 +45,11 @@ _COMPUTED = object()
 def program(
     function: Callable[..., Any], arguments: Sequence[Any], settings: Mapping[str, Any]
 ) -> Program:
-    """Trace a call; what its result holds beside arrays stays what it is."""
+    """Trace a call; what its result holds beside arrays stays what it is.
+
+    Raises:
+      TypeError: Python that depends on the values of arrays.
+    """
     leaves: list[Any] = []
     tree: Any = None
 
@@ -54,5 +59,29 @@ def program(
         leaves = [_COMPUTED if isinstance(leaf, jax.Array) else leaf for leaf in result]
         return [leaf for leaf in result if isinstance(leaf, jax.Array)]
 
-    closed, arrays, _ = traced(arrays_of, arguments, dict(settings))
+    try:
+        closed, arrays, _ = traced(arrays_of, arguments, dict(settings))
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+        message = str(error).partition("\n")[0]
+        raise TypeError(
+            "model must be one that jax.jit takes, found Python or numpy that depends on the "
+            f"values of arrays; use jnp.where, jax.lax.cond or jax.numpy. jax says: {message}"
+        ) from error
     return Program(closed, arrays, leaves, tree)
+
+
+def same_equations(one: Program, other: Program) -> bool:
+    """Whether two programs compute the same, except for marks."""
+
+    def computed(call: Program) -> list:
+        return [
+            (
+                equation.primitive,
+                [str(x) for x in equation.invars if isinstance(x, core.Literal)],
+                [x.aval for x in equation.outvars],
+            )
+            for equation in equations(call.closed.jaxpr)
+            if equation.primitive is not mark_p
+        ]
+
+    return computed(one) == computed(other)

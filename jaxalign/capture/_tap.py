@@ -25,7 +25,7 @@ class Tap:
     It is pure: it works under jit, vmap, grad and scan, and does not change state or model (updates
     of a forward pass, such as BatchNorm's averages, are dropped). The mapping is an ``OrderedDict``
     in the order in which layers run, which jit keeps. The second call of a shared layer is named
-    ``name#2``.
+    ``name#2``; layers of a scan, or of a vmap over layers, are ``name[0]``, ``name[1]``, ...
 
     Attributes:
       layers: the filters.
@@ -69,13 +69,16 @@ def tap(
       at: capture the output of the layers, or their first argument.
 
     Returns:
-      Tap. Layers whose value is no array (a tuple, say) are left out.
+      Tap. Layers whose value is no array (a tuple, say) are left out. Each activation has the
+      samples first, whatever vmap, scan, jit or checkpoint the layer is in. The model is traced, as
+      by ``jax.jit``.
 
     Raises:
-      TypeError: another kind of model or filter.
+      TypeError: another kind of model or filter; when called, a model that branches in Python on
+        the values of arrays.
       ValueError: a filter that fits no layer (for linen modules and functions, when called), or
-        only layers that are never called (when called); the message lists the names. A linen layer
-        in a scan that drops what it sows. An unknown ``at``, or "input" for a function.
+        only layers that are never called (when called); the message lists the names. A layer
+        inside ``cond`` or ``while_loop``. An unknown ``at``, or "input" for a function.
 
     Example:
       >>> from flax import nnx
@@ -88,7 +91,7 @@ def tap(
       >>> {name: a.shape for name, a in activations.items()}
       {'layers.0': (5, 4), 'layers.2': (5, 3)}
 
-    Source: flax.nnx.capture, flax.linen.intercept_methods and jax.ad_checkpoint.checkpoint_name.
+    Source: flax.linen.intercept_methods and jax.ad_checkpoint.checkpoint_name.
     """
     require_choice(at, ("output", "input"), "at")
     filters = as_filters(layers)

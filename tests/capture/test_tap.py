@@ -319,6 +319,27 @@ def test_samples_that_are_not_the_first_axis_of_a_scanned_value(x):
     np.testing.assert_array_equal(activations["layers[5]"], output)
 
 
+def by_type(layer, x):
+    return layer(x) if type(layer) is nnx.Linear else x
+
+
+def by_type_of_one(layer, x):
+    return layer(x) * (2 if type(layer) is nnx.Linear else 1) + layer(x)
+
+
+@pytest.mark.parametrize("call", [by_type, by_type_of_one])
+def test_a_model_that_tells_subclasses_apart_is_refused(call, x):
+    model = Called(call)
+    with pytest.raises(ValueError, match=r"use isinstance\(layer, kind\)"):
+        ja.tap(model)(nnx.state(model), x)
+
+
+def test_a_model_that_branches_on_values_is_refused(x):
+    model = Called(lambda layer, x: layer(x) if x.sum() > 0 else x)
+    with pytest.raises(TypeError, match=r"one that jax.jit takes.*jax.lax.cond"):
+        ja.tap(model)(nnx.state(model), x)
+
+
 def test_results_that_are_no_arrays_are_returned_as_they_are(x):
     model = Called(lambda layer, x: {"array": layer(x), "text": "a", "number": 3, "none": None})
     output, _ = ja.tap(model)(nnx.state(model), x)
