@@ -9,7 +9,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
@@ -21,30 +21,22 @@ from jaxalign.capture._program import Program, program, same_equations
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import names_of, nnx_state
 
-Fits = dict[str, tuple[bool, ...]]
-
-Orders = dict[tuple, list[str]]
-"""The names of the attributes of each module of a model, in order."""
-
 
 def nnx_forward(
     model: nnx.Module, filters: Filters, at: str
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
-    fits = _fits(model, filters)
-    require_all_found(filters, fits, "are not layers of the model")
     graph, variables = without_sown(model)
     expected = names_of(variables)
-    orders = _orders(model)
+    tapped = _tapped(model, graph, filters, at)
+    require_all_found(filters, tapped.fits, "are not layers of the model")
     compare = True
 
     def forward(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
         nonlocal compare
         arrays = nnx_state(state, expected)
-        (output, _), activations = _run(
-            graph, orders, fits, filters, at, (arrays, *args), kwargs, compare
-        )
-        # The model is the same at each call.
+        (output, _), activations = tapped.run((arrays, *args), kwargs, compare=compare)
+        # Once is enough: the model is the same at each call.
         compare = False
         return output, activations
 
@@ -68,53 +60,72 @@ def record(
     The copy is changed: afterwards, its state is that after the call.
     """
     graph, state = nnx.split(copy)
-    orders = _orders(copy)
-    fits = _fits(copy, filters)
-    (output, after), activations = _run(
-        graph, orders, fits, filters, at, (state, *args), kwargs, False
-    )
+    tapped = _tapped(copy, graph, filters, at)
+    (output, after), activations = tapped.run((state, *args), kwargs, compare=False)
     nnx.update(copy, after)
     return output, activations
 
 
-def _run(
-    graph: nnx.GraphDef,
-    orders: Orders,
-    fits: Fits,
-    filters: Filters,
-    at: str,
-    arguments: Sequence[Any],
-    settings: dict[str, Any],
-    compare: bool,
-) -> tuple[tuple[Any, nnx.State], OrderedDict[str, Any]]:
-    """((output, state after the call), activations) of a model called with (state, ...)."""
-    function = _function(graph, orders, at)
-    call = program(function, arguments, settings)
-    if compare:
-        _require_same(program(_function(graph, orders, None), arguments, settings), call)
-    names = [site.name for site in call.sites(MARKS)]
-    computed = {name: fits[name] for name in names if any(fits[name])}
-    require_all_found(
-        filters, computed, f"were asked for and their {at} was never computed, or is no array"
-    )
-    return run_layers(call, MARKS, fits, function, arguments, settings)
+class _Tapped(NamedTuple):
+    """A model as it is tapped.
+
+    Attributes:
+      graph: its structure.
+      orders: the names of each module's attributes, in order.
+      fits: layer → which filters fit.
+      filters: the filters.
+      at: "output" or "input" of the layers.
+    """
+
+    graph: nnx.GraphDef
+    orders: dict[tuple, list[str]]
+    fits: dict[str, tuple[bool, ...]]
+    filters: Filters
+    at: str
+
+    def plain(self, state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
+        """(output, state after the call)."""
+        model = self.model(state)
+        return model(*args, **kwargs), nnx.state(model)
+
+    def marked(self, state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
+        """The same, with the values of layers marked."""
+        model = self.model(state)
+        for name, layer in _layers(model).items():
+            layer.__class__ = _marking(type(layer), name, self.at)
+        return model(*args, **kwargs), nnx.state(model)
+
+    def model(self, state: nnx.State) -> nnx.Module:
+        """A copy. Its attributes have the order of the model: nnx.merge sorts them, and nnx.Dict
+        runs over them.
+        """
+        copy = nnx.merge(self.graph, state, copy=True)
+        for path, module in nnx.iter_modules(copy):
+            attributes = vars(module)
+            for name in self.orders[path]:
+                # What the model has sown is not in the copy.
+                if name in attributes:
+                    attributes[name] = attributes.pop(name)
+        return copy
+
+    def run(
+        self, arguments: Sequence[Any], settings: dict[str, Any], *, compare: bool
+    ) -> tuple[tuple[Any, nnx.State], OrderedDict[str, Any]]:
+        """((output, state after the call), activations) of a call with (state, ...)."""
+        call = program(self.marked, arguments, settings)
+        if compare:
+            _require_same(program(self.plain, arguments, settings), call)
+        names = [site.name for site in call.sites(MARKS)]
+        computed = {name: self.fits[name] for name in names if any(self.fits[name])}
+        reason = f"were asked for and their {self.at} was never computed, or is no array"
+        require_all_found(self.filters, computed, reason)
+        return run_layers(call, MARKS, self.fits, self.marked, arguments, settings)
 
 
-def _function(
-    graph: nnx.GraphDef, orders: Orders, at: str | None
-) -> Callable[..., tuple[Any, nnx.State]]:
-    """``(state, *args) -> (output, state after the call)`` of a model, with marks if ``at``."""
-
-    def function(state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
-        copy = nnx.merge(graph, state, copy=True)
-        _restore(copy, orders)
-        if at is not None:
-            for name, layer in _layers(copy).items():
-                layer.__class__ = _marking(type(layer), name, at)
-        output = copy(*args, **kwargs)
-        return output, nnx.state(copy)
-
-    return function
+def _tapped(model: nnx.Module, graph: nnx.GraphDef, filters: Filters, at: str) -> _Tapped:
+    orders = {path: list(vars(module)) for path, module in nnx.iter_modules(model)}
+    fits = {name: fitting(name, layer, filters) for name, layer in _layers(model).items()}
+    return _Tapped(graph, orders, fits, filters, at)
 
 
 def _require_same(plain: Program, marked: Program) -> None:
@@ -131,30 +142,12 @@ def _require_same(plain: Program, marked: Program) -> None:
         )
 
 
-def _fits(model: nnx.Module, filters: Filters) -> Fits:
-    return {name: fitting(name, layer, filters) for name, layer in _layers(model).items()}
-
-
 def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
     return {
         ".".join(map(str, path)): layer
         for path, layer in nnx.iter_modules(model)
         if path and callable(layer)
     }
-
-
-def _orders(model: nnx.Module) -> Orders:
-    return {path: list(vars(module)) for path, module in nnx.iter_modules(model)}
-
-
-def _restore(copy: nnx.Module, orders: Orders) -> None:
-    """Give attributes the order of the model: nnx.merge sorts them, and nnx.Dict runs over them."""
-    for path, module in nnx.iter_modules(copy):
-        attributes = vars(module)
-        for name in orders[path]:
-            # What the model has sown is not in the copy.
-            if name in attributes:
-                attributes[name] = attributes.pop(name)
 
 
 @cache

@@ -63,6 +63,7 @@ def reap(
         where a value may be computed any number of times.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja
       >>> def layer(x, w):

@@ -11,8 +11,7 @@ from flax import nnx
 
 import jaxalign as ja
 
-# The axes of layers, features and (in one case) samples are equally long, so that nothing but their
-# meaning can tell them apart.
+# Layers, features and in one case samples are as many, so that only their meaning differs.
 LENGTH = 4
 WIDTH = 4
 
@@ -27,9 +26,7 @@ class Layer(nnx.Module):
 
 
 class Transform(NamedTuple):
-    """How a model calls a layer, and what kind of layer it is then."""
-
-    kind: str
+    kind: str  # of conftest
     call: Callable
 
 
@@ -209,8 +206,6 @@ class Sequential(nnx.Module):
 
 
 class Nested(nnx.Module):
-    """A module with a list of dictionaries of lists of dictionaries."""
-
     def __init__(self, layers):
         half = len(layers) // 2
         parts = {"z": layers[:half], "a": layers[half:]}
