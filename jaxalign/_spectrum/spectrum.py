@@ -15,16 +15,12 @@ from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.finish import finished, sizes_of
-from jaxalign._spectrum.moments import (
-    Basis,
-    Moments,
-    require_digits_about_mean,
-    sizes_of_moments,
-)
+from jaxalign._spectrum.moments import Basis, Moments, sizes_of_moments
 from jaxalign._spectrum.routes import refined
 from jaxalign._spectrum.routes.moments import over, singular_vectors
 from jaxalign._spectrum.routes.table import Method, device_of, route_for, significant
 from jaxalign._spectrum.solve import label_spectrum, solve
+from jaxalign._spectrum.spread import require_digits_about_mean
 from jaxalign._spectrum.triangle import Triangle, num_samples_of, sizes_of_triangle
 from jaxalign._spectrum.types import Spectrum
 

@@ -202,7 +202,7 @@ def test_traced_values_keep_the_dtype_of_the_program():
 
 def test_an_area_that_float32_does_not_hold_is_refused():
     spectrum = ja.spectrum(FEATURES * 1e30, TARGETS * 1e10)
-    with pytest.raises(ValueError, match="area .* divide features or targets by a constant"):
+    with pytest.raises(ValueError, match=r"area .* divide features or targets by a constant"):
         ja.alignment_area(spectrum)
 
 
