@@ -30,7 +30,7 @@ class Saver:
 
     Args:
       checkpoints: where to, or None.
-      known: what the run is known by; None without checkpoints.
+      identify: makes what the run is known by; called where there are checkpoints.
       schedule: where chunks begin.
       layout: where the state lies.
     """
@@ -38,12 +38,12 @@ class Saver:
     def __init__(
         self,
         checkpoints: Checkpoints | None,
-        known: Fingerprint | None,
+        identify: Callable[[], Fingerprint],
         schedule: Schedule,
         layout: Layout,
     ):
         self._checkpoints = checkpoints
-        self._known = known
+        self._known = identify() if checkpoints is not None else None
         self._schedule = schedule
         self._layout = layout
         self._saved = 0

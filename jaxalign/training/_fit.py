@@ -1,6 +1,7 @@
 """``fit``: an optax training loop in jitted chunks that measures every layer at every step."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,20 +13,21 @@ from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
 from jaxalign.training._batches import schedule
 from jaxalign.training._check import (
+    Models,
     checked_counts,
     checked_models,
     checked_monitors,
     require_parts,
 )
 from jaxalign.training._checkpoints import Checkpoints
-from jaxalign.training._chunk import compiled, of_one, of_several
+from jaxalign.training._chunk import Run, compiled, of_one, of_several
 from jaxalign.training._data import checked_answers, checked_data, require_encodable
 from jaxalign.training._drive import Callback, Fetch, Saver, drive
 from jaxalign.training._fingerprint import fingerprint
-from jaxalign.training._layout import layout
+from jaxalign.training._layout import Layout, layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
-from jaxalign.training._state import Data, TrainState
+from jaxalign.training._state import Data, Recipe, TrainState
 
 
 def fit(
@@ -127,8 +129,8 @@ def fit(
     steps, every, batch_size, chunk = checked_counts(len(inputs), steps, every, batch_size, chunk)
     require_parts(objective, callback, checkpoints)
     models = checked_models(model, optimizer, seed, hyperparameters)
-    model_parts = models.graph, models.states[0]
-    answers = checked_answers(objective, given_labels, model_parts, inputs, batch_size)
+    first = models.graph, models.states[0]
+    answers = checked_answers(objective, given_labels, first, inputs, batch_size)
     monitors = checked_monitors(monitor, batch_size)
     require_encodable(monitors, answers)
     place = layout(mesh, models.number, models.same_batches, batch_size)
@@ -140,24 +142,25 @@ def fit(
     per_model = models.per_model(monitors, start)
     fetch = Fetch(monitors, plan)
     data_of_run = Data(monitors, inputs, answers, jnp.int32(steps))
-    known = None
-    if checkpoints is not None:
-        settings = {"batch_size": batch_size, "every": every, "chunk": chunk, **models.settings}
-        known = fingerprint(settings, recipe, start, hyperparameters, data_of_run)
-    with Saver(checkpoints, known, plan, place) as saver:
+    settings = {"batch_size": batch_size, "every": every, "chunk": chunk, **models.settings}
+    identify = partial(fingerprint, settings, recipe, start, hyperparameters, data_of_run)
+    with Saver(checkpoints, identify, plan, place) as saver:
         state, step = saver.resume(start)
         if step == steps:
             return state, fetch.blank()
 
         # 3. Put all arrays where they belong, and compile a chunk for there.
-        if models.several:
-            has_own = hyperparameters is not None
-            chunk_of = of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
-        else:
-            chunk_of = of_one(recipe, place.rows)
         state, per_model, placed = place.place(state, per_model, data_of_run)
-        run = compiled(chunk_of, place.mesh, place.axes)
+        run = compiled(_chunk_of(recipe, models, place), place.mesh, place.axes)
 
         # 4. Run it until all steps are done.
         batches = plan.batches_of(models.seeds, step)
         return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch)
+
+
+def _chunk_of(recipe: Recipe, models: Models, place: Layout) -> Run:
+    """The program of a chunk, of one model or of several."""
+    if models.several:
+        has_own = models.hyperparameters is not None
+        return of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
+    return of_one(recipe, place.rows)
