@@ -40,9 +40,11 @@ def jax_has_float64() -> bool:
 
 def of_jax_or_numpy(x: Array) -> Array | np.ndarray:
     """``x``, as an array of numpy where it is of float64 and jax, with x64 off, has no float64."""
-    if x.dtype == np.float64 and not jax_has_float64():
-        return np.asarray(x)
-    return x
+    if x.dtype != np.float64 or jax_has_float64():
+        return x
+    if isinstance(x, jax.core.Tracer):
+        return x.astype(np.float32)
+    return np.asarray(x)
 
 
 @contextmanager

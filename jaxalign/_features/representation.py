@@ -1,6 +1,7 @@
 """From the activations of a layer to the representation matrix Φ (n, d)."""
 
 import warnings
+from functools import partial
 from typing import Literal, get_args
 
 import jax
@@ -84,15 +85,15 @@ def prepare(
     require_flag(bias, "bias")
     require_flag(normalize, "normalize")
 
-    def run(x: Array | np.ndarray) -> Array:
-        pooled = _pooled(x, reduce, mask)
+    def run(x: Array | np.ndarray, counted: Array | np.ndarray | None) -> Array:
+        pooled = _pooled(x, reduce, counted)
         if normalize:
             return _unit_rows(pooled, bias)
         if bias:
             return _with_ones(pooled)
         return pooled
 
-    return of_jax_or_numpy(exactly(run, as_numbers(activations, "activations")))
+    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask)))
 
 
 def pool(
@@ -123,10 +124,10 @@ def pool(
     Source: ours.
     """
 
-    def run(x: Array | np.ndarray) -> Array:
-        return _pooled(x, reduce, mask)
+    def run(x: Array | np.ndarray, counted: Array | np.ndarray | None) -> Array:
+        return _pooled(x, reduce, counted)
 
-    return of_jax_or_numpy(exactly(run, as_numbers(activations, "activations")))
+    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask)))
 
 
 def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array | np.ndarray, "n d"]:
@@ -161,6 +162,14 @@ def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array | np.nda
     return of_jax_or_numpy(exactly(run, as_numbers(features, "features")))
 
 
+def _numbers(
+    activations: ArrayLike, mask: ArrayLike | None
+) -> tuple[Array | np.ndarray, Array | np.ndarray | None]:
+    counted = None if mask is None else as_numbers(mask, "mask")
+    return as_numbers(activations, "activations"), counted
+
+
+@partial(jax.jit, static_argnums=(1,))
 def _unit_rows(x: Float[Array, "n d"], bias: bool) -> Float[Array, "n width"]:
     if bias:
         x = _with_ones(x)
@@ -179,7 +188,9 @@ def _with_ones(x: Array) -> Array:
     return jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
 
 
-def _pooled(activations: Array | np.ndarray, reduce: Reduce, mask: ArrayLike | None) -> Array:
+def _pooled(
+    activations: Array | np.ndarray, reduce: Reduce, mask: Array | np.ndarray | None
+) -> Array:
     require_choice(reduce, get_args(Reduce), "reduce")
     x = as_real_floats(activations, "activations")
     if x.ndim < 2:
@@ -224,9 +235,10 @@ def _mean_over_positions(x: Array, counted: Array | None) -> Float[Array, "n d"]
     return total / (share * jnp.sum(counted, axis=axes, dtype=x.dtype))
 
 
-def _counted_positions(mask: ArrayLike, shape: tuple[int, ...], reduce: str) -> Array | np.ndarray:
-    """The mask (n, ...) as booleans; what is no such mask is refused."""
-    counted = as_numbers(mask, "mask")
+def _counted_positions(
+    counted: Array | np.ndarray, shape: tuple[int, ...], reduce: str
+) -> Array | np.ndarray:
+    """A mask (n, ...) as booleans; what is no such mask is refused."""
     if reduce != "mean":
         remedy = ""
         if reduce == "samples":

@@ -35,14 +35,16 @@ def spectrum(
 ) -> Spectrum:
     """The label spectrum σ_i, (u_iᵀ y_j)², ‖y_j‖² of Φ = U diag(σ) Vᵀ and Y.
 
-    Computed in float64 whatever the dtype outside and the global x64 flag, returned in the
-    features' dtype. Works under jit, vmap, grad, scan and shard_map. Gradients are right also at
-    repeated singular values and for rank-deficient Φ, for every function of the spectral measure
-    (areas, curves, sums over σ_i); there is reverse mode only, and only once.
+    Computed in float64 whatever the dtype outside and the global x64 flag, and rounded once, to
+    float32 unless x64 is on and the features are float64. Works under jit, vmap, grad, scan and
+    shard_map. Gradients are right also at repeated singular values and for rank-deficient Φ, for
+    every function of the spectral measure (areas, curves, sums over σ_i); there is reverse mode
+    only, and only once.
 
     Args:
-      features: (n, d) Φ, any real dtype; tall or wide. ``prepare`` makes it from activations. Or
-        Moments or a Triangle, alone.
+      features: (n, d) Φ of any real dtype and container; tall or wide. The digits of float64 and of
+        large integers count in eager calls, also where x64 is off. ``prepare`` makes it from
+        activations. Or Moments or a Triangle, alone.
       targets: (n, k) Y; (n,) floats count as one column. ``encode_targets`` makes it from labels.
       method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide); directions with σ below 6e-8·σ_1 are
         treated as zero. "refined": a second pass over Φ in their coordinates, with the accuracy of
@@ -60,8 +62,9 @@ def spectrum(
     Raises:
       ValueError: features or targets empty, not matrices, of different n (says so when features
         look transposed), or not finite (eager calls; traced, NaN in gives NaN out); integer targets
-        (n,); targets missing; an unknown method; Moments with targets, with a method, or with a
-        basis that is missing or not theirs.
+        (n,) or (n, 1); targets missing; σ_1 or ‖y‖² outside the range of the result's dtype (eager
+        calls), with the factor to divide by; an unknown method; Moments with targets, with a
+        method, or with a basis that is missing or not theirs.
       TypeError: complex features or targets.
       FloatingPointError: the eigensolver failed on finite input (eager calls; traced, the result is
         NaN).
