@@ -29,8 +29,11 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign._core import linalg
 from jaxalign.models import MLP
 
+# The body of a loop over a batch is unrolled that often, and compiled as often.
+linalg.AT_ONCE = 2
 jax.config.update("jax_num_cpu_devices", 4)
 # Tracing makes many small objects that live on: looking through them often takes a seventh of the
 # time.
@@ -42,9 +45,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.fixture(params=[False, True], ids=["x32", "x64"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"])
 def x64(request):
-    """Runs the test under both settings of jax's x64 flag."""
+    """Runs the test under both settings of jax's x64 flag. Each compiles programs of its own, so
+    the second one is slow.
+    """
     with jax.enable_x64(request.param):
         yield request.param
 

@@ -9,10 +9,6 @@ import pytest
 
 import jaxalign as ja
 
-X64_IS_SLOW = pytest.mark.parametrize(
-    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"], indirect=True
-)
-
 
 @pytest.fixture
 def data(rng):
@@ -58,7 +54,6 @@ def test_training_on_the_smooth_curve_raises_alignment(rng):
 
 
 @pytest.mark.parametrize(("rank", "unlabelled_rank"), [(6, 0), (3, 2), (4, 4)])
-@X64_IS_SLOW
 def test_the_closed_form_is_where_gradient_descent_ends(data, rank, unlabelled_rank, x64):
     features, targets, unlabelled = data
     settings = {"rank": rank, "unlabelled_rank": unlabelled_rank, "strength": 0.7}

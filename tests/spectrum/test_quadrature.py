@@ -7,10 +7,6 @@ from hypothesis import strategies as st
 
 import jaxalign as ja
 
-X64_IS_SLOW = pytest.mark.parametrize(
-    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"], indirect=True
-)
-
 SPECTRA = {
     "random": lambda rng, r: np.abs(rng.standard_normal(r)) * 5,
     "clustered": lambda rng, r: rng.choice([9.0, 5.0, 1.0], r),
@@ -62,16 +58,16 @@ def test_bounds_always_hold(kind, shape, order, inside, dtype, seed):
     assert (exact <= upper).all()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SPECTRA)
 def test_bounds_close_as_the_order_grows(rng, kind, dtype):
-    features = make(rng, 200, 40, SPECTRA[kind](rng, 40))
-    targets = rng.standard_normal((200, 3)).astype(np.float32)
+    features = make(rng, 400, 40, SPECTRA[kind](rng, 40))
+    targets = rng.standard_normal((400, 3)).astype(np.float32)
     top = np.linalg.svd(features, compute_uv=False)[0]
     thresholds = np.linspace(top / 50, top, 60)
     total = (targets**2).sum(axis=0)
     widths = []
-    for order in (2, 8, 32):
+    for order in (2, 16, 32):
         lower, upper = ja.quadrature_bounds(
             ja.quadrature(features, targets, order=order, dtype=dtype), thresholds
         )
@@ -183,7 +179,6 @@ def test_matrix_free_products_give_the_same(rng):
     assert (exact <= upper).all()
 
 
-@X64_IS_SLOW
 def test_through_every_transformation(rng, x64):
     batch = jnp.asarray(rng.standard_normal((3, 30, 8)), jnp.float32)
     targets = jnp.asarray(rng.standard_normal((30, 2)), jnp.float32)
