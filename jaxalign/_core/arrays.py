@@ -29,8 +29,17 @@ def as_numbers(x: Any, name: str) -> Array | np.ndarray:
         x = x.__jax_array__()
     if isinstance(x, jax.Array):
         _require_real(x.dtype, x, name)
+        _require_kept(x, name)
         return x
     return _as_numpy_numbers(_as_numpy(x, name), x, name)
+
+
+def _require_kept(x: Array, name: str) -> None:
+    if not isinstance(x, jax.core.Tracer) and x.is_deleted():
+        raise ValueError(
+            f"{name} was deleted, or donated to a program, found an array of shape {x.shape} "
+            "without values; pass a copy that is kept"
+        )
 
 
 def _as_numpy(x: Any, name: str) -> np.ndarray | Array:

@@ -6,8 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.kinds import require_kind, require_number
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
@@ -40,7 +39,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_spectrum(spectrum)
-    tau = jnp.asarray(as_numbers(thresholds, "thresholds"), spectrum.singular_values.dtype)
+    tau = as_dtype(as_real_floats(thresholds, "thresholds"), spectrum.singular_values.dtype)
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
     require_finite(tau, "thresholds")

@@ -50,6 +50,10 @@ def isotropic_null(spectrum: Spectrum) -> Spectrum:
     Source: ours; an identity of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_counted(spectrum, "isotropic_null")
+    if is_concrete(spectrum.num_samples) and bool((spectrum.num_samples < 1).any()):
+        raise ValueError(
+            f"num_samples of a spectrum must be at least 1, found {spectrum.num_samples}"
+        )
     share = spectrum.total / spectrum.num_samples[..., None]
     return replace(spectrum, energy=_in_span(spectrum, share[..., None, :]))
 

@@ -62,12 +62,13 @@ def smooth_alignment(
     """
     require_spectrum(spectrum)
     dtype = spectrum.singular_values.dtype
-    tau = jnp.asarray(as_numbers(threshold, "threshold"), dtype)
-    w = jnp.asarray(as_numbers(width, "width"), dtype)
+    tau = as_dtype(as_real_floats(threshold, "threshold"), dtype)
+    w = as_dtype(as_real_floats(width, "width"), dtype)
     if tau.ndim != 0 or w.ndim != 0:
         raise ValueError(
             f"threshold and width must be scalars, found shapes {tau.shape} and {w.shape}"
         )
+    require_finite(tau, "threshold")
     if is_concrete(w) and not w > 0:
         raise ValueError(
             f"width must be positive, found {float(w)}; for a hard threshold call alignment_curve"

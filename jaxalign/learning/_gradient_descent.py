@@ -5,8 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_spectrum
@@ -45,7 +44,7 @@ def predicted_convergence(
     """
     require_spectrum(spectrum)
     sigma = spectrum.singular_values
-    t = jnp.asarray(as_numbers(steps, "steps"), sigma.dtype)
+    t = as_dtype(as_real_floats(steps, "steps"), sigma.dtype)
     if t.ndim != 1:
         raise ValueError(
             f"steps must have shape (t,), found {t.shape}; "
@@ -75,7 +74,7 @@ def _speed(sigma: Float[Array, " r"], step_size: ArrayLike | None) -> Float[Arra
     if step_size is None:
         # Divided before it is squared, so that it is exactly 1 for σ_1.
         return (sigma / jnp.where(top > 0, top, 1)) ** 2
-    eta = jnp.asarray(as_numbers(step_size, "step_size"), top.dtype)
+    eta = as_dtype(as_real_floats(step_size, "step_size"), top.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
     if is_concrete(eta) and is_concrete(top) and not (eta > 0 and eta * top**2 < 2):

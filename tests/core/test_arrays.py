@@ -171,3 +171,10 @@ def test_programs_are_given_the_values_they_can_hold():
             as_program_array(x, "x")
         with jax.enable_x64(True):
             np.testing.assert_array_equal(as_program_array(x, "x"), x)
+
+
+def test_arrays_that_are_gone_are_refused():
+    x = jnp.ones((2, 3))
+    x.delete()
+    with pytest.raises(ValueError, match="features was deleted, or donated"):
+        as_numbers(x, "features")
