@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import CORES
-from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.finish import finished, sizes_of, solved
 from jaxalign._spectrum.routes import host
 from jaxalign._spectrum.routes.table import Method, device_of, platform_of, route_for
 from jaxalign._spectrum.solve import leading, solve, solve_on_host, spectrum_of
@@ -79,10 +79,8 @@ def spectra(
     if isinstance(features, list | tuple):
         named = {f"features[{i}]": x for i, x in enumerate(features)}
         return _solve(named, targets, method, centered)
-    stack = as_numbers(features, "features")
-    goal = as_target_numbers(targets, [stack])
-    result = exactly(partial(_solve_stack, method, centered), stack, goal)
-    return finished(result, partial(sizes_of, stack, goal), device_of(stack))
+    stack = cast(ArrayLike, features)
+    return solved(partial(_solve_stack, method, centered), stack, targets)
 
 
 def _solve_stack(

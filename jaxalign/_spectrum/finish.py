@@ -1,5 +1,5 @@
-"""The border where the spectrum of an eager call goes out: in a dtype that jax has, in that dtype's
-range, on the device.
+"""The borders of an eager call: Φ and Y come in as they are, and their spectrum goes out in a dtype
+that jax has, in that dtype's range, on the device.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete, power_of_ten
-from jaxalign._core.float64 import jax_has_float64
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_target_numbers, is_concrete, power_of_ten
+from jaxalign._core.float64 import exactly, jax_has_float64
+from jaxalign._spectrum.routes.table import device_of
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -29,6 +32,19 @@ def sizes_of(features: Any, targets: Any) -> Sizes:
     y = np.abs(np.asarray(targets, np.float64))
     columns = y[:, None] if y.ndim == 1 else y
     return Sizes(float(np.abs(np.asarray(features, np.float64)).max()), columns.max(axis=-2))
+
+
+def solved(
+    solve: Callable[[Array | np.ndarray, Array | np.ndarray], Spectrum],
+    features: ArrayLike,
+    targets: ArrayLike,
+) -> Spectrum:
+    """The Spectrum that ``solve`` computes from Φ and Y as ``as_numbers`` reads them, in float64
+    where they need it, ``finished``.
+    """
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+    return finished(exactly(solve, phi, y), partial(sizes_of, phi, y), device_of(phi))
 
 
 def finished(

@@ -14,18 +14,15 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
-from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
-    as_target_numbers,
     require_finite,
     require_no_labels,
 )
-from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._core.mesh import automatic
-from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.moments import Moments, basis, moments
 from jaxalign._spectrum.routes.table import Method, require_method, route_for
 from jaxalign._spectrum.solve import leading
@@ -95,9 +92,10 @@ def sharded(
     split = NamedSharding(mesh, P(axis))
     if batch is not None:
         of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
-        return partial(_over_batch, _mapped(of_batch, split, split.spec), split)
+        run = partial(_of_placed_batch, _mapped(of_batch, split, split.spec), split)
+        return partial(solved, run)
     whole = partial(_of_rows, axis=axis, method=method, centered=centered)
-    return partial(_over_rows, _mapped(whole, split, P()), split)
+    return partial(solved, partial(_of_placed_rows, _mapped(whole, split, P()), split))
 
 
 Sum = TypeVar("Sum", Moments, Triangle)
@@ -169,15 +167,6 @@ def _of_rows(
     return spectrum(second, basis=coordinates)
 
 
-def _over_rows(
-    solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
-) -> Spectrum:
-    phi = as_numbers(features, "features")
-    y = as_target_numbers(targets, [phi])
-    result = exactly(partial(_of_placed_rows, solve, split), phi, y)
-    return finished(result, partial(sizes_of, phi, y))
-
-
 def _of_placed_rows(
     solve: Callable,
     split: NamedSharding,
@@ -191,15 +180,6 @@ def _of_placed_rows(
         # The rows of zeros that are added get the weight 0.
         weights = _placed(jnp.ones(n, phi.dtype), split)
     return leading(solve(_placed(phi, split), _placed(y, split), weights), min(n, d))
-
-
-def _over_batch(
-    solve: Callable, split: NamedSharding, features: ArrayLike, targets: ArrayLike
-) -> Spectrum:
-    phi = as_numbers(features, "features")
-    y = as_target_numbers(targets, [phi])
-    result = exactly(partial(_of_placed_batch, solve, split), phi, y)
-    return finished(result, partial(sizes_of, phi, y))
 
 
 def _of_placed_batch(

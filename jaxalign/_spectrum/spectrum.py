@@ -9,16 +9,15 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_matrices, as_target_numbers
+from jaxalign._core.checks import as_matrices
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul, svd
-from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.finish import finished, solved
 from jaxalign._spectrum.moments import Basis, Moments, sizes_of_moments
 from jaxalign._spectrum.routes import refined
 from jaxalign._spectrum.routes.moments import over, singular_vectors
-from jaxalign._spectrum.routes.table import Method, device_of, route_for, significant
+from jaxalign._spectrum.routes.table import Method, route_for, significant
 from jaxalign._spectrum.solve import label_spectrum, solve
 from jaxalign._spectrum.spread import require_digits_about_mean
 from jaxalign._spectrum.triangle import Triangle, num_samples_of, sizes_of_triangle
@@ -96,10 +95,7 @@ def spectrum(
         )
     if targets is None:
         raise ValueError("targets are missing; pass spectrum(features, targets)")
-    phi = as_numbers(features, "features")
-    y = as_target_numbers(targets, [phi])
-    result = exactly(partial(_of_arrays, method, centered), phi, y)
-    return finished(result, partial(sizes_of, phi, y), device_of(phi))
+    return solved(partial(_of_arrays, method, centered), features, targets)
 
 
 def _require_alone(

@@ -10,11 +10,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_target_numbers
-from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import as_count, require_key
-from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import alignment_curve
@@ -40,7 +37,7 @@ class Permuted(NamedTuple):
         """
         # Values within rounding count as equal: p is 1 where no permutation changes A (τ ≤ 0).
         slack = 100 * jnp.finfo(self.null.dtype).eps * jnp.abs(self.observed)
-        reached = jnp.sum(self.null >= self.observed - slack, axis=0)
+        reached = jnp.sum(self.null >= (self.observed - slack)[None], axis=0)
         return (1 + reached).astype(self.null.dtype) / (1 + self.null.shape[0])
 
     def quantiles(self, q: ArrayLike) -> Float[Array, "*q t k"]:
@@ -85,10 +82,8 @@ def permutation_curves(
     """
     draws = as_count(draws, "draws")
     require_key(key)
-    phi = as_numbers(features, "features")
-    y = as_target_numbers(targets, [phi])
     run = partial(_permuted_spectrum, jax.random.split(key, draws))
-    joint = finished(exactly(run, phi, y), partial(sizes_of, phi, y))
+    joint = solved(run, features, targets)
     k = joint.total.shape[0] // (1 + draws)
     curves = alignment_curve(joint, thresholds)
     return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
