@@ -95,7 +95,8 @@ def sharded(
         run = partial(_of_placed_batch, _mapped(of_batch, split, split.spec), split)
         return partial(solved, run)
     whole = partial(_of_rows, axis=axis, method=method, centered=centered)
-    return partial(solved, partial(_of_placed_rows, _mapped(whole, split, P()), split))
+    run = partial(_of_placed_rows, _mapped(whole, split, P()), split, centered)
+    return partial(solved, run)
 
 
 Sum = TypeVar("Sum", Moments, Triangle)
@@ -170,10 +171,15 @@ def _of_rows(
 def _of_placed_rows(
     solve: Callable,
     split: NamedSharding,
+    centered: bool,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
 ) -> Spectrum:
     phi, y = as_matrices(features, targets)
+    if centered:
+        # Sums about 0 lose the spread of rows far from it; about a row of their own they keep it.
+        phi = phi - phi[:1]
+        y = y - y[:1]
     n, d = phi.shape
     weights = None
     if _missing_rows(n, split) > 0:

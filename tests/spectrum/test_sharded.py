@@ -147,3 +147,15 @@ def test_bad_arguments_are_explained(data, mesh):
         ja.sharded(mesh, rows="data")(data[0], data[1][:47])
     with pytest.raises(ValueError, match=r"features must be \(b, n, d\) and targets \(b, n, k\)"):
         ja.sharded(mesh, batch="data")(*data)
+
+
+@pytest.mark.parametrize("method", ["moments", "refined"])
+def test_rows_far_from_0_keep_their_spread(rng, method):
+    features = (rng.standard_normal((16, 3)) + 1e6).astype(np.float32)
+    targets = (rng.standard_normal((16, 2)) - 1e6).astype(np.float32)
+    solve = ja.sharded(jax.make_mesh((2,), ("data",)), rows="data", method=method, centered=True)
+    found = solve(features, targets)
+    expected = ja.spectrum(features, targets, centered=True)
+    np.testing.assert_allclose(found.singular_values, expected.singular_values, rtol=1e-6)
+    np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-4)
+    np.testing.assert_allclose(found.total, expected.total, rtol=1e-6)
