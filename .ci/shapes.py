@@ -1,5 +1,5 @@
-"""The type checker of CI's run of shapes: what functions of the implementation take and return, and
-what public functions return.
+"""The type checker of CI's run of all tests: what functions of the implementation take and return,
+and what public functions return.
 
     PYTHONPATH=.ci pytest --jaxtyping-packages=jaxalign._core,...,shapes.checked
 
