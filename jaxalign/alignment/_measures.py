@@ -1,5 +1,6 @@
 """The measures of a label spectrum: the alignment curve, its area, and the aligned rank."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -43,6 +44,11 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
     require_finite(tau, "thresholds")
+    return _curve(spectrum, tau)
+
+
+@jax.jit  # one program of an eager call, not one per operation
+def _curve(spectrum: Spectrum, tau: Float[Array, "*t"]) -> Float[Array, "*t k"]:
     above = (spectrum.singular_values >= tau[..., None]).astype(spectrum.energy.dtype)
     inside = matmul(above, spectrum.energy)
     # Without a threshold the part of y outside the column space counts too.
@@ -103,6 +109,11 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     require_number(energy, "energy")
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
+    return _rank(spectrum, energy)
+
+
+@jax.jit
+def _rank(spectrum: Spectrum, energy: Float[ArrayLike, ""]) -> Int[Array, " k"]:
     reached = jnp.cumsum(spectrum.energy, axis=0)
     inside = reached[-1]
     # As many directions stay below the share, and one more reaches it.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -54,6 +55,11 @@ def isotropic_null(spectrum: Spectrum) -> Spectrum:
         raise ValueError(
             f"num_samples of a spectrum must be at least 1, found {spectrum.num_samples}"
         )
+    return _isotropic(spectrum)
+
+
+@jax.jit  # one program of an eager call, not one per operation
+def _isotropic(spectrum: Spectrum) -> Spectrum:
     share = spectrum.total / spectrum.num_samples[..., None]
     return replace(spectrum, energy=_in_span(spectrum, share[..., None, :]))
 
@@ -168,13 +174,20 @@ def with_null(
     centered: bool,
 ) -> tuple[Spectrum, Spectrum]:
     """The spectrum of checked arrays and its permutation null; ``solve`` computes a spectrum."""
-    n = len(targets)
-    joint = solve(features, jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1))
+    with_ones, mean, spread, n = _with_ones_and_moments(targets)
+    return _split(solve(features, with_ones), mean, spread, n, centered)
+
+
+@jax.jit
+def _with_ones_and_moments(targets: Float[Array, "n k"]) -> tuple[Array, Array, Array, Array]:
+    """[1 Y], the mean of Y, ‖y − mean(y)‖², and n."""
+    with_ones = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1)
     mean = targets.mean(axis=0)
     spread = jnp.sum((targets - mean) ** 2, axis=0)
-    return _split(joint, mean, spread, jnp.asarray(n, targets.dtype), centered)
+    return with_ones, mean, spread, jnp.asarray(len(targets), targets.dtype)
 
 
+@partial(jax.jit, static_argnames="centered")
 def _split(
     joint: Spectrum,
     mean: Float[Array, " k"],
@@ -206,6 +219,7 @@ def _in_span(spectrum: Spectrum, energy: Float[Array, "*batch #r k"]) -> Float[A
     return jnp.where(counts[..., None], energy, 0) + unknown
 
 
+@jax.jit
 def _moments_with_ones(moments: Moments) -> Moments:
     """The same with the ones as one more target, before all others: all its products are there."""
 
@@ -220,6 +234,7 @@ def _moments_with_ones(moments: Moments) -> Moments:
     return replace(moments, products=float64_inside(insert)(moments.products))
 
 
+@jax.jit
 def _mean_and_spread(moments: Moments) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
     """mean(y) and ‖y − mean(y)‖², weighted."""
     dtype = jnp.dtype(moments.precision)
@@ -234,6 +249,7 @@ def _mean_and_spread(moments: Moments) -> tuple[Float[Array, " k"], Float[Array,
     return float64_inside(read)(moments.products)
 
 
+@jax.jit
 def _triangle_with_ones(triangle: Triangle) -> Triangle:
     """The same with the ones as one more target, before all others."""
     own = triangle.width + 1

@@ -1,5 +1,6 @@
 """How fast gradient descent on a linear head learns, from the label spectrum alone."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -53,7 +54,15 @@ def predicted_convergence(
     require_finite(t, "steps")
     if is_concrete(t) and bool((t < 0).any()):
         raise ValueError(f"steps must not be negative, found {float(t.min())}")
-    return matmul(_left_after(_speed(sigma, step_size), t), spectrum.energy)
+    eta = None if step_size is None else _checked(step_size, sigma[0])
+    return _excess(spectrum, t, eta)
+
+
+@jax.jit  # one program of an eager call, not one per operation
+def _excess(
+    spectrum: Spectrum, t: Float[Array, " t"], eta: Float[Array, ""] | None
+) -> Float[Array, "t k"]:
+    return matmul(_left_after(_speed(spectrum.singular_values, eta), t), spectrum.energy)
 
 
 def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array, "t r"]:
@@ -68,12 +77,17 @@ def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array
     return jnp.where(remains, jnp.exp(2 * t[:, None] * rate), at_once)
 
 
-def _speed(sigma: Float[Array, " r"], step_size: ArrayLike | None) -> Float[Array, " r"]:
+def _speed(sigma: Float[Array, " r"], eta: Float[Array, ""] | None) -> Float[Array, " r"]:
     """The speed ησ² of each direction."""
+    if eta is not None:
+        return eta * sigma**2
     top = sigma[0]
-    if step_size is None:
-        # Divided before it is squared, so that it is exactly 1 for σ_1.
-        return (sigma / jnp.where(top > 0, top, 1)) ** 2
+    # Divided before it is squared, so that it is exactly 1 for σ_1.
+    return (sigma / jnp.where(top > 0, top, 1)) ** 2
+
+
+def _checked(step_size: ArrayLike, top: Float[Array, ""]) -> Float[Array, ""]:
+    """The step size η, in the range where descent converges."""
     eta = as_dtype(as_real_floats(step_size, "step_size"), top.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
@@ -82,4 +96,4 @@ def _speed(sigma: Float[Array, " r"], step_size: ArrayLike | None) -> Float[Arra
             f"step_size must lie between 0 and 2/σ_1² = {float(2 / top**2):.6g}, "
             f"found {float(eta):.6g}"
         )
-    return eta * sigma**2
+    return eta
