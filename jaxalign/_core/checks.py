@@ -22,7 +22,9 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
         return jnp.asarray(narrowed(wide, jax.dtypes.canonicalize_dtype(np.float64), name))
     if isinstance(x, np.ndarray):
         return jnp.asarray(x.astype(np.float32, copy=False))
-    return as_dtype(x, jnp.promote_types(x.dtype, jnp.float32))
+    if x.dtype == np.float64:
+        return x
+    return as_dtype(x, np.dtype(np.float32))
 
 
 def as_program_array(x: ArrayLike, name: str) -> Array:
@@ -237,7 +239,7 @@ def as_matrices(
         )
     require_finite(features, "features")
     require_finite(targets, "targets")
-    return features, as_dtype(targets, jnp.promote_types(targets.dtype, features.dtype))
+    return features, as_dtype(targets, np.promote_types(targets.dtype, features.dtype))
 
 
 def as_row_numbers(

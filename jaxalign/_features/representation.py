@@ -259,7 +259,7 @@ def _counted_positions(
         )
     if is_concrete(counted):
         _require_mask_values(np.asarray(counted).reshape(shape[0], -1))
-    return counted != 0
+    return counted.astype(bool)
 
 
 def _require_mask_values(mask: np.ndarray) -> None:

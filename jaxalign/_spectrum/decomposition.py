@@ -90,7 +90,7 @@ def pullback(
     features_bar = matmul(matmul(left, inside) + 2 * beyond, right.T)
 
     # de_i = 2 ŷ_i u_iᵀdy and dt = 2 yᵀdy.
-    targets_bar = 2 * matmul(left, weighted) + 2 * targets * cotangents.total
+    targets_bar = 2 * matmul(left, weighted) + 2 * targets * cotangents.total[None, :]
     return features_bar, targets_bar
 
 
@@ -98,9 +98,10 @@ def _equal_pairs(
     sigma: Float[Array, " r"], significant: Bool[Array, " r"], rounding: float
 ) -> Bool[Array, "r r"]:
     """Which pairs of significant σ are equal up to ``rounding``; each σ equals itself."""
-    difference = jnp.abs(sigma[:, None] - sigma)
-    near = difference <= rounding * (sigma[:, None] + sigma)
-    return near & significant[:, None] & significant | jnp.eye(len(sigma), dtype=bool)
+    difference = jnp.abs(sigma[:, None] - sigma[None, :])
+    near = difference <= rounding * _pair_sums(sigma)
+    in_span = significant[:, None] & significant[None, :]
+    return near & in_span | jnp.eye(len(sigma), dtype=bool)
 
 
 def _within_span(
@@ -124,8 +125,8 @@ def _within_span(
 
     # (i, j): Σ_c h_ic ŷ_ic ŷ_jc.
     products = matmul(weighted, coordinates.T)
-    pair_sum = sigma[:, None] + sigma
-    difference = sigma[:, None] - sigma
+    pair_sum = _pair_sums(sigma)
+    difference = sigma[:, None] - sigma[None, :]
     is_close = jnp.abs(difference) <= closeness * pair_sum
     quotient = jnp.where(
         is_close,
@@ -143,7 +144,8 @@ def _within_span(
     by_slope = own * jnp.diagonal(slope)
     of_space = jnp.where(jnp.diagonal(is_known), by_slope, mean_bar)
     diagonal = jnp.where(has_equals, of_space, sigma_bar)
-    return jnp.where(jnp.eye(len(sigma), dtype=bool), jnp.diag(diagonal), 2 * quotient * sigma)
+    off_diagonal = 2 * quotient * sigma[None, :]
+    return jnp.where(jnp.eye(len(sigma), dtype=bool), jnp.diag(diagonal), off_diagonal)
 
 
 def _logarithmic_slopes(
@@ -170,8 +172,9 @@ def _logarithmic_slopes(
 
 
 def _mean_over_equals(equal: Bool[Array, "r r"], x: Float[Array, " r"]) -> Float[Array, " r"]:
-    return matmul(equal / jnp.sum(equal, axis=1, keepdims=True), x)
+    share = equal.astype(x.dtype)
+    return matmul(share / jnp.sum(share, axis=1, keepdims=True), x)
 
 
 def _pair_sums(x: Float[Array, " r"]) -> Float[Array, "r r"]:
-    return x[:, None] + x
+    return x[:, None] + x[None, :]

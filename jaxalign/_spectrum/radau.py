@@ -37,8 +37,9 @@ def curve_bounds(
     # of [L; β] is no longer than σ_1; twice the longest takes the place of σ_1.
     norm = jnp.max(jnp.sqrt(diagonal + beta**2), axis=0)
     root = jnp.sqrt(rounding)
-    above, _ = _shares(diagonal, coupling, tau[:, None] + 2 * root * norm)
-    _, from_here = _shares(diagonal, coupling, tau[:, None] - 2 * root * norm)
+    above, _ = _shares(diagonal, coupling, tau[:, None] + 2 * root * norm[None, :])
+    _, from_here = _shares(diagonal, coupling, tau[:, None] - 2 * root * norm[None, :])
+    total = total[None, :]
     lower = (jnp.maximum(jnp.sqrt(above) - root, 0) ** 2 - slack) * total
     upper = ((jnp.sqrt(from_here) + root) ** 2 + slack) * total
 

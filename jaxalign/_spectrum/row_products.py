@@ -50,8 +50,8 @@ def _traced(features: Array, targets: Array, weights: Array | None, basis: Basis
     def run(features: Array, targets: Array, weights: Array | None, basis: Basis | None) -> Array:
         columns = [features, jnp.ones((n, 1), features.dtype), targets]
         if basis is not None:
-            shifted = features.astype(jnp.float64) - basis.center
-            columns[0] = matmul(shifted, basis.directions / basis.scale)
+            shifted = features.astype(jnp.float64) - basis.center[None, :]
+            columns[0] = matmul(shifted, basis.directions / basis.scale[None, :])
         if weights is not None:
             root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
             columns = [c.astype(jnp.float64) * root for c in columns]

@@ -151,8 +151,8 @@ def _pulled_back(
         feature_bar, target_bar = pullback(parts, goal, in_span, closeness, wide)
         if centered:
             # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
-            feature_bar = feature_bar - feature_bar.mean(axis=0)
-            target_bar = target_bar - target_bar.mean(axis=0)
+            feature_bar = feature_bar - feature_bar.mean(axis=0, keepdims=True)
+            target_bar = target_bar - target_bar.mean(axis=0, keepdims=True)
         return feature_bar.astype(features.dtype), target_bar.astype(targets.dtype)
 
     return _scope(route, centered)(run)(*arguments, *bars)
@@ -192,4 +192,4 @@ def _decompose(
 
 def _about_mean(rows: Float[Array, "n w"]) -> Float[Array, "n w"]:
     wide = rows.astype(jnp.float64)
-    return wide - wide.mean(axis=0)
+    return wide - wide.mean(axis=0, keepdims=True)

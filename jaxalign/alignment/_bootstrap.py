@@ -86,7 +86,7 @@ def bootstrap_curves(
     count = len(stacked.products)
     at_once = min(draws, _DRAWS_AT_ONCE)
     turns = -(-draws // at_once)  # rounded up; the surplus of the last one is cut off
-    chosen = jax.random.randint(key, (turns, at_once, count), 0, count)
+    chosen = jax.random.randint(key, (turns, at_once, count), 0, count, jnp.int32)
     return _resampled(stacked, chosen, tau, centered)[:draws]
 
 

@@ -49,7 +49,8 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 
 @jax.jit  # one program of an eager call, not one per operation
 def _curve(spectrum: Spectrum, tau: Float[Array, "*t"]) -> Float[Array, "*t k"]:
-    above = (spectrum.singular_values >= tau[..., None]).astype(spectrum.energy.dtype)
+    sigma = jnp.expand_dims(spectrum.singular_values, range(tau.ndim))
+    above = (sigma >= tau[..., None]).astype(spectrum.energy.dtype)
     inside = matmul(above, spectrum.energy)
     # Without a threshold the part of y outside the column space counts too.
     return jnp.where(tau[..., None] <= 0, spectrum.total, inside)
@@ -117,7 +118,8 @@ def _rank(spectrum: Spectrum, energy: Float[ArrayLike, ""]) -> Int[Array, " k"]:
     reached = jnp.cumsum(spectrum.energy, axis=0)
     inside = reached[-1]
     # As many directions stay below the share, and one more reaches it.
-    rank = jnp.sum(reached < energy * inside, axis=0, dtype=jnp.int32) + (inside > 0)
+    below = reached < jnp.asarray(energy, inside.dtype) * inside[None, :]
+    rank = jnp.sum(below, axis=0, dtype=jnp.int32) + (inside > 0).astype(jnp.int32)
     return jnp.where(jnp.isnan(inside), -1, rank)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
@@ -60,7 +60,7 @@ def isotropic_null(spectrum: Spectrum) -> Spectrum:
 
 @jax.jit  # one program of an eager call, not one per operation
 def _isotropic(spectrum: Spectrum) -> Spectrum:
-    share = spectrum.total / spectrum.num_samples[..., None]
+    share = spectrum.total / spectrum.num_samples[..., None].astype(spectrum.total.dtype)
     return replace(spectrum, energy=_in_span(spectrum, share[..., None, :]))
 
 
@@ -183,7 +183,7 @@ def _with_ones_and_moments(targets: Float[Array, "n k"]) -> tuple[Array, Array, 
     """[1 Y], the mean of Y, ‖y − mean(y)‖², and n."""
     with_ones = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1)
     mean = targets.mean(axis=0)
-    spread = jnp.sum((targets - mean) ** 2, axis=0)
+    spread = jnp.sum((targets - mean[None, :]) ** 2, axis=0)
     return with_ones, mean, spread, jnp.asarray(len(targets), targets.dtype)
 
 
@@ -199,20 +199,22 @@ def _split(
     observed = replace(joint, energy=joint.energy[:, 1:], total=joint.total[1:])
     dtype = joint.energy.dtype
     # Rounding may leave the spread of a constant target below 0.
-    variance = jnp.maximum(spread, 0).astype(dtype) / (weight - 1).astype(dtype)
+    variance = jnp.maximum(spread, 0).astype(dtype)[None, :] / (weight - 1).astype(dtype)
     if centered:
         # The u_i are orthogonal to the ones, and the mean is 0.
         energy = jnp.broadcast_to(variance, observed.energy.shape)
     else:
         # E(u_iᵀPy)² = m²(u_iᵀ1)² + ‖c‖²/(n − 1)·(1 − (u_iᵀ1)²/n).
         ones = joint.energy[:, :1]
-        energy = mean.astype(dtype) ** 2 * ones + variance * (1 - ones / weight.astype(dtype))
+        along = mean.astype(dtype)[None, :] ** 2 * ones
+        energy = along + variance * (1 - ones / weight.astype(dtype))
     return observed, replace(observed, energy=_in_span(observed, energy))
 
 
 def _in_span(spectrum: Spectrum, energy: Float[Array, "*batch #r k"]) -> Float[Array, "*batch r k"]:
     """Energies of the directions in the column space, and 0 for the others."""
-    position = jnp.arange(spectrum.singular_values.shape[-1])
+    shape = spectrum.singular_values.shape
+    position = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
     counts = position < spectrum.rank[..., None]
     # The null of a spectrum that holds NaN holds NaN.
     unknown = 0 * spectrum.singular_values[..., None]

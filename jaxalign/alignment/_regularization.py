@@ -143,7 +143,8 @@ def _loss(
     # Σ_{i>k} σ_i²(v_iᵀw)² = wᵀMw with M = Σ_{i>k} σ_i² v_i v_iᵀ.
     removed = jax.lax.stop_gradient(_tail(phi, rank))
     added = jax.lax.stop_gradient(_tail(other, unlabelled_rank))
-    return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * added - removed, w))
+    moved = jnp.asarray(strength, added.dtype) * added - removed
+    return jnp.sum(residual**2) + jnp.sum(w * matmul(moved, w))
 
 
 def label_alignment_weights(
@@ -201,7 +202,8 @@ def _weights(
         # Setting the loss's gradient to 0 gives M w = Φᵀy with
         # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
         added = _without_largest(products([other]), unlabelled_rank)
-        vectors, values = eigh(gram - _without_largest(gram, rank) + strength * added)
+        added = jnp.asarray(strength, added.dtype) * added
+        vectors, values = eigh(gram - _without_largest(gram, rank) + added)
         # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
         is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
         along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
@@ -223,7 +225,7 @@ def _without_largest(gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"
     """A Gram matrix without its ``rank`` largest eigenvalues."""
     vectors, values = eigh(gram)  # ascending
     count = len(gram) - rank
-    return matmul(vectors[:, :count] * values[:count], vectors[:, :count].T)
+    return matmul(vectors[:, :count] * values[None, :count], vectors[:, :count].T)
 
 
 def _numbers(

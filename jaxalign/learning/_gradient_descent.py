@@ -74,7 +74,7 @@ def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array
     argument = jnp.where(speed < 1, -speed, speed - 2)
     rate = jnp.log1p(jnp.where(remains, argument, -0.5))
     at_once = (t == 0).astype(speed.dtype)[:, None]
-    return jnp.where(remains, jnp.exp(2 * t[:, None] * rate), at_once)
+    return jnp.where(remains, jnp.exp(2 * t[:, None] * rate[None, :]), at_once)
 
 
 def _speed(sigma: Float[Array, " r"], eta: Float[Array, ""] | None) -> Float[Array, " r"]:

@@ -159,7 +159,7 @@ class Embeddings(nnx.Module):
     def __call__(
         self, tokens: Int[Array, "n t"], segments: Int[Array, "n t"]
     ) -> Float[Array, "n t d"]:
-        positions = jnp.arange(tokens.shape[1])
+        positions = jnp.arange(tokens.shape[1])[None, :]
         x = (
             self.word_embeddings(tokens)
             + self.token_type_embeddings(segments)

@@ -86,8 +86,8 @@ class Decoder(nnx.Module):
     def __call__(self, tokens: ArrayLike) -> Float[Array, "n t v"]:
         tokens = jnp.asarray(tokens)
         check_tokens(tokens, self.vocabulary, self.positions)
-        x = self.token_embedding(tokens) + self.position_embedding(jnp.arange(tokens.shape[1]))
-        x = self.dropout(x)
+        positions = jnp.arange(tokens.shape[1])[None, :]
+        x = self.dropout(self.token_embedding(tokens) + self.position_embedding(positions))
         for block in self.blocks:
             x = block(x)
         return self.token_embedding.attend(self.ln(x))

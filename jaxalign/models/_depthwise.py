@@ -8,6 +8,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array, lax
 from jaxtyping import Float
@@ -86,7 +87,7 @@ def shifted_sum(
     """``depthwise_convolution`` as k·l multiply-adds of strided slices."""
     rows, columns = kernel.shape[:2]
     pads = lax.padtype_to_pads(images.shape[1:3], (rows, columns), (stride, stride), padding)
-    dtype = jnp.promote_types(images.dtype, jnp.float32)
+    dtype = np.promote_types(images.dtype, np.float32)
     padded = jnp.pad(images, ((0, 0), *pads, (0, 0))).astype(dtype)
     n, height, width, channels = padded.shape
 
@@ -99,7 +100,7 @@ def shifted_sum(
     total = jnp.zeros((), dtype)
     for i in range(rows):
         for j in range(columns):
-            total = total + window(i, j) * kernel[i, j, 0].astype(dtype)
+            total = total + window(i, j) * kernel[i : i + 1, j : j + 1].astype(dtype)
     return total.astype(images.dtype)
 
 

@@ -54,7 +54,7 @@ class Encoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.pos_embedding = nnx.Param(
-            nnx.initializers.normal(0.02)(rngs.params(), (1, length, width))
+            nnx.initializers.normal(0.02)(rngs.params(), (1, length, width), jnp.float32)
         )
         self.depth = depth
         self.dropout = dropout_layer(dropout, rngs=rngs)
@@ -131,7 +131,7 @@ class ViT(nnx.Module):
         self.conv_proj = nnx.Conv(
             channels, width, (patch, patch), strides=patch, padding="VALID", rngs=rngs
         )
-        self.class_token = nnx.Param(jnp.zeros((1, 1, width)))
+        self.class_token = nnx.Param(jnp.zeros((1, 1, width), jnp.float32))
         length = (image // patch) ** 2 + 1
         self.encoder = Encoder(
             length, width, depth, heads, hidden or 4 * width, dropout=dropout, rngs=rngs

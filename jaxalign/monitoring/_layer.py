@@ -78,8 +78,8 @@ class Layer:
         phi = self.phi
         targets = self.targets
         if self.measurement.centered:
-            phi = phi - phi.mean(axis=0)
-            targets = targets - targets.mean(axis=0)
+            phi = phi - phi.mean(axis=0, keepdims=True)
+            targets = targets - targets.mean(axis=0, keepdims=True)
         order = min(self.measurement.order, *phi.shape)
         precision: Literal["float64", "float32"] = "float32"
         if phi.dtype == jnp.float64:

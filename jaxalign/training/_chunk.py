@@ -53,8 +53,10 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
                 return state, (rows, samples)
             # The first step is measured on the way, the others are not.
             state, (first, of_batch) = step(state, indices[0], batch_tap)
-            state, (others, _) = jax.lax.scan(step, state, indices[1:])
-            rows = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, others)
+            rows = jax.tree.map(lambda x: x[None], first)
+            if len(indices) > 1:  # without jit, jax refuses a scan of length 0
+                state, (others, _) = jax.lax.scan(step, state, indices[1:])
+                rows = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, others)
             return state, (rows, samples | of_batch)
 
         state, (rows, samples) = jax.lax.scan(measured_steps, state, indices)

@@ -49,7 +49,7 @@ def classification(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, 
         hits = (logits > 0) == (numbers == 1)
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(outputs, numbers)
-        hits = jnp.argmax(outputs, axis=1) == numbers
+        hits = jnp.argmax(outputs, axis=1).astype(jnp.int32) == numbers
     return _means(losses, hits, is_class)
 
 

@@ -120,7 +120,8 @@ def over(columns: Any, sigma: Any) -> Any:
     """Columns divided by their σ, of jax or numpy arrays. Columns with σ = 0 stay as they are: they
     are noise, which the rank tolerance drops.
     """
-    return columns / sigma.__array_namespace__().where(sigma == 0, 1, sigma)
+    divisor = sigma.__array_namespace__().where(sigma == 0, 1, sigma)
+    return columns / divisor[None, :]
 
 
 ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)

@@ -66,7 +66,7 @@ def finish(
     # WᵀW = RᵀR by Cholesky, so W = QR.
     lower = cholesky(definite(gram))
     # Φ = QR diag(s) Vᵀ has the singular values of R diag(s) = L diag(σ) Nᵀ.
-    left, sigma, right = svd(lower.T * scale)
+    left, sigma, right = svd(lower.T * scale[None, :])
     # QᵀY = R⁻ᵀWᵀY, then LᵀQᵀY.
     coordinates = matmul(left.T, solve_triangular(lower, cross, lower=True))
     to_left = solve_triangular(lower, left, lower=True, trans=1)
@@ -91,7 +91,7 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     # First pass: ΦᵀΦ = V diag(s²) Vᵀ to half the digits.
     directions, scale = preconditioner(products([features]))
     # Second pass: W = ΦV diag(1/s).
-    rows = matmul(features.astype(jnp.float64), directions / scale)
+    rows = matmul(features.astype(jnp.float64), directions / scale[None, :])
     both = products([rows], [targets])
     small = finish(both[:, :d], both[:, d:], scale)
     left = matmul(rows, small.to_left)

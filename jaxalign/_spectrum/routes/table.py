@@ -50,6 +50,7 @@ def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     """
     # `not <=` instead of `>`: NaN counts as significant, and stays NaN in what follows.
     xp = sigma.__array_namespace__()
+    size = xp.asarray(size, dtype=sigma.dtype)
     tolerance = xp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].resolution)
     return ~(sigma <= sigma[0] * tolerance)
 
