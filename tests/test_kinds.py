@@ -273,8 +273,12 @@ def test_every_public_function_is_in_the_table():
     assert functions <= set(CALLS)
 
 
+def kind_of(wrong) -> str:
+    return type(wrong).__name__
+
+
 @pytest.mark.parametrize("call", ["tap", "monitor", "inspect", "plan"])
-@pytest.mark.parametrize("wrong", WRONG["state"], ids=str)
+@pytest.mark.parametrize("wrong", WRONG["state"], ids=kind_of)
 def test_what_is_no_state_of_the_model_is_refused(call, wrong):
     calls = {
         "tap": lambda: TAP(wrong, X),
