@@ -80,7 +80,7 @@ def finished(
     return result
 
 
-def _in_dtype_of_jax(x: Array | np.ndarray) -> Array | np.ndarray:
+def _in_dtype_of_jax(x: Array | np.ndarray | np.generic) -> Array | np.ndarray | np.generic:
     if x.dtype != np.float64 or jax_has_float64():
         return x
     with np.errstate(over="ignore", under="ignore"):
