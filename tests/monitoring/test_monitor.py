@@ -53,10 +53,12 @@ def test_logged_are_the_measures_of_each_layer(task, x64):
 def test_sample_and_finish_are_the_monitor_in_two_parts(task, settings):
     monitor = task.monitor(task.model(), **settings)
     states = [nnx.state(task.model(seed)) for seed in range(3)]
-    samples = [monitor.sample(state) for state in states]
-    together = jax.vmap(monitor.finish)(jax.tree.map(lambda *x: jnp.stack(x), *samples))
+    samples = list(map(jax.jit(monitor.sample), states))
+    stacked = jax.tree.map(lambda *x: np.stack(x), *samples)
+    together = jax.tree.map(np.asarray, jax.jit(jax.vmap(monitor.finish))(stacked))
+    whole = jax.jit(monitor.__call__)
     for i, state in enumerate(states):
-        alone = monitor(state)
+        alone = whole(state)
         assert list(alone) == list(together)
         for measure, value in alone["hidden_2"].items():
             other = together["hidden_2"][measure][i]
