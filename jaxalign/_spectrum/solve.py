@@ -124,7 +124,7 @@ def spectrum_of(
 
 
 def _forward(
-    features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
+    features: ArrayLike, targets: ArrayLike, size: ArrayLike, route: str, centered: bool
 ) -> tuple[Spectrum, tuple]:
     # Only the arguments are residuals: the derivative decomposes them again, so that float64 never
     # leaves its scope.

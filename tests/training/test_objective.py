@@ -183,7 +183,7 @@ def test_integers_that_jax_would_wrap_are_refused(task):
         return jnp.mean((outputs[:, 0] - labels) ** 2)
 
     large = task.labels.astype(np.int64) + 2**40
-    with pytest.raises(ValueError, match="labels must fit in int32, found 1099511627776"):
+    with pytest.raises(ValueError, match="labels must fit in int32, found 1099511627777"):
         ja.fit(task.model(), optax.sgd(0.1), task.inputs, large, steps=1, objective=mine)
     inputs = np.full((90, 6), 2**40)
     with pytest.raises(ValueError, match="inputs must fit in int32, found 1099511627776"):
