@@ -13,7 +13,14 @@ from jaxalign._core import lapack
 from jaxalign._spectrum import batched
 from jaxalign._spectrum.routes import host
 
-SHAPES = [(1, 1), (3, 1), (1, 4), (40, 40), (300, 24), (24, 300), (2100, 33)]
+SHAPES = [
+    (1, 1),
+    (1, 4),
+    (300, 24),
+    (24, 300),
+    (2100, 33),
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(3, 1), (40, 40)]),
+]
 
 
 def arrays_of(spectrum: ja.Spectrum) -> tuple:

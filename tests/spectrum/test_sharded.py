@@ -40,8 +40,18 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * float(np.abs(y).max()))
 
 
-@pytest.mark.parametrize("centered", [False, True])
-@pytest.mark.parametrize("method", ["moments", "refined", "triangular"])
+@pytest.mark.parametrize(
+    ("method", "centered"),
+    [
+        ("moments", False),
+        ("refined", True),
+        ("triangular", False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("moments", True), ("refined", False), ("triangular", True)]
+        ),
+    ],
+)
 def test_rows_over_devices_equal_one_device(data, mesh, method, centered):
     features, targets = data
     solve = ja.sharded(mesh, rows="data", method=method, centered=centered)
