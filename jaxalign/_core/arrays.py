@@ -168,12 +168,15 @@ def needs_float64(x: Array | np.ndarray) -> bool:
         return x.dtype == np.float64
     if x.dtype.itemsize < 4:
         return False
-    values = np.asarray(x)
+    is_of_others = isinstance(x, jax.Array) and not x.is_fully_addressable
+    values = x if is_of_others else np.asarray(x)  # a global array is reduced where it lies
     return int(values.max()) > _FLOAT32_INTEGERS or int(values.min()) < -_FLOAT32_INTEGERS
 
 
 def narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:
-    """``values`` in a smaller dtype; finite values that become infinite are refused."""
+    """``values`` in another dtype; finite values that become infinite are refused."""
+    if np.can_cast(values.dtype, dtype):
+        return values.astype(dtype, copy=False)
     with np.errstate(over="ignore"):
         result = values.astype(dtype)
     if bool((~np.isfinite(result) & np.isfinite(values)).any()):

@@ -17,14 +17,14 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
     is on, everything else float32.
     """
     x = as_numbers(x, name)
+    dtype = np.dtype(np.float32)
     if needs_float64(x):
-        wide = np.asarray(x, np.float64)
-        return jnp.asarray(narrowed(wide, jax.dtypes.canonicalize_dtype(np.float64), name))
+        dtype = jax.dtypes.canonicalize_dtype(np.float64)
     if isinstance(x, np.ndarray):
-        return jnp.asarray(x.astype(np.float32, copy=False))
+        return jnp.asarray(narrowed(x, dtype, name))
     if x.dtype == np.float64:
         return x
-    return as_dtype(x, np.dtype(np.float32))
+    return as_dtype(x, dtype)
 
 
 def as_program_array(x: ArrayLike, name: str) -> Array:
