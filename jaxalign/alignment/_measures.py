@@ -39,7 +39,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    require_spectrum(spectrum)
+    require_one_spectrum(spectrum, "alignment_curve")
     tau = as_dtype(as_real_floats(thresholds, "thresholds"), spectrum.singular_values.dtype)
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
@@ -71,7 +71,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
 
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    require_spectrum(spectrum)
+    require_one_spectrum(spectrum, "alignment_area")
     area = matmul(spectrum.singular_values, spectrum.energy)
     if is_concrete(area) and bool(jnp.isinf(area).any()):
         raise ValueError(
@@ -106,6 +106,7 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     Source: ours; k(ε) of Imani et al. (JMLR 2024), as released, takes shares of norms instead of
       energies: 1 − (1 − ε)².
     """
+    require_one_spectrum(spectrum, "aligned_rank")
     require_counted(spectrum, "aligned_rank")
     require_number(energy, "energy")
     if is_concrete(energy) and not 0 < energy <= 1:
@@ -129,6 +130,17 @@ def require_spectrum(spectrum: Spectrum) -> None:
     if isinstance(getattr(spectrum, "spectrum", None), Spectrum):
         remedy = "pass its spectrum attribute"
     require_kind(spectrum, Spectrum, "spectrum", remedy)
+
+
+def require_one_spectrum(spectrum: Spectrum, what: str) -> None:
+    """Raise unless this is the Spectrum of one representation, no batch of them."""
+    require_spectrum(spectrum)
+    batch = jnp.shape(spectrum.singular_values)[:-1]
+    if batch != ():
+        raise ValueError(
+            f"spectrum must be of one representation, found a batch of shape {batch}; "
+            f"pass it through jax.vmap({what})"
+        )
 
 
 def require_counted(spectrum: Spectrum, what: str) -> None:

@@ -26,7 +26,7 @@ from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.types import Spectrum
-from jaxalign.alignment._measures import require_spectrum
+from jaxalign.alignment._measures import require_one_spectrum
 
 
 def smooth_alignment(
@@ -60,7 +60,7 @@ def smooth_alignment(
 
     Source: ours.
     """
-    require_spectrum(spectrum)
+    require_one_spectrum(spectrum, "smooth_alignment")
     dtype = spectrum.singular_values.dtype
     tau = as_dtype(as_real_floats(threshold, "threshold"), dtype)
     w = as_dtype(as_real_floats(width, "width"), dtype)

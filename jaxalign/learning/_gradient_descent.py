@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
-from jaxalign.alignment._measures import require_spectrum
+from jaxalign.alignment._measures import require_one_spectrum
 
 
 def predicted_convergence(
@@ -43,7 +43,7 @@ def predicted_convergence(
 
     Source: textbook gradient descent, from the spectrum of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
-    require_spectrum(spectrum)
+    require_one_spectrum(spectrum, "predicted_convergence")
     sigma = spectrum.singular_values
     t = as_dtype(as_real_floats(steps, "steps"), sigma.dtype)
     if t.ndim != 1:
@@ -67,14 +67,14 @@ def _excess(
 
 def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array, "t r"]:
     """(1 − ησ²)^{2t} of the speeds ησ²."""
-    # ησ² = 1 is learned in one step; there the logarithm below is kept away from 0, where it has no
-    # derivative.
-    remains = jnp.abs(1 - speed) > jnp.finfo(speed.dtype).tiny
-    # log|1 − ησ²| by log1p, which keeps the digits of a small ησ² (and of a small 2 − ησ²).
-    argument = jnp.where(speed < 1, -speed, speed - 2)
-    rate = jnp.log1p(jnp.where(remains, argument, -0.5))
-    at_once = (t == 0).astype(speed.dtype)[:, None]
-    return jnp.where(remains, jnp.exp(2 * t[:, None] * rate[None, :]), at_once)
+    # log|1 − ησ²|, by log1p where 1 − ησ² would round a small ησ². ησ² = 1, which is learned in one
+    # step, has the logarithm of the smallest number. It is not compared with 1: fused with what
+    # computes it, each comparison may round it differently.
+    is_slow = speed < 0.5
+    distance = jnp.maximum(jnp.abs(1 - speed), float(jnp.finfo(speed.dtype).tiny))
+    slow_rate = jnp.log1p(-jnp.where(is_slow, speed, 0))
+    rate = jnp.where(is_slow, slow_rate, jnp.log(jnp.where(is_slow, 1, distance)))
+    return jnp.exp(2 * t[:, None] * rate[None, :])
 
 
 def _speed(sigma: Float[Array, " r"], eta: Float[Array, ""] | None) -> Float[Array, " r"]:

@@ -77,3 +77,30 @@ def test_steps_that_mean_nothing_are_explained(made, steps, step_size, message):
     s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     with pytest.raises(ValueError, match=message):
         ja.predicted_convergence(s, steps, step_size=step_size)
+
+
+def test_a_direction_that_is_learned_in_one_step_is_learned_in_any_program(rng):
+    features = rng.standard_normal((30, 6))
+    with jax.enable_x64(True):
+        s = ja.spectrum(features, rng.standard_normal((30, 2)))
+        step_size = 1 / float(s.singular_values[0]) ** 2  # ησ_1² = 1, up to rounding
+        expected = (1 - step_size * s.singular_values**2) ** (2 * np.arange(6)[:, None]) @ s.energy
+        for call in (ja.predicted_convergence, jax.jit(ja.predicted_convergence)):
+            found = call(s, np.arange(6), step_size=step_size)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_batch_of_spectra_is_mapped_over():
+    stack = np.random.default_rng(0).standard_normal((4, 12, 3)).astype(np.float32)
+    batch = ja.spectra(stack, np.ones((4, 12, 1), np.float32))
+    measures = {
+        "alignment_curve": lambda s: ja.alignment_curve(s, [1.0]),
+        "alignment_area": ja.alignment_area,
+        "aligned_rank": ja.aligned_rank,
+        "smooth_alignment": lambda s: ja.smooth_alignment(s, 1.0),
+        "predicted_convergence": lambda s: ja.predicted_convergence(s, [1]),
+    }
+    for name, measure in measures.items():
+        with pytest.raises(ValueError, match=rf"batch of shape \(4,\); .* jax.vmap\({name}\)"):
+            measure(batch)
+        assert len(jax.vmap(measure)(batch)) == 4

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -133,7 +134,7 @@ def _areas(phi: np.ndarray, targets: np.ndarray) -> Float[np.ndarray, " areas"]:
     group[np.argsort(targets[:, 0], kind="stable")] = np.arange(n) % GROUPS
     rows = np.stack([np.flatnonzero(group != g) for g in range(GROUPS)])
     whole = alignment_area(spectrum(phi, targets))
-    without = alignment_area(spectra(jnp.asarray(phi[rows]), targets[rows]))
+    without = jax.vmap(alignment_area)(spectra(jnp.asarray(phi[rows]), targets[rows]))
     return np.append(whole / n**1.5, without[:, 0] / rows.shape[1] ** 1.5).astype(np.float64)
 
 
