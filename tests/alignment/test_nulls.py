@@ -97,7 +97,8 @@ def both_of(kind, features, targets, centered, weights=None):
     return spectrum_and_null(second, basis=basis)
 
 
-@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.slow
+@pytest.mark.parametrize("centered", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["auto", "moments", "refined", "triangular", "svd"])
 def test_one_decomposition_gives_both(rng, method, centered):
     """In float64, where the column of ones moves no direction of a QR by more than rounding; "auto"

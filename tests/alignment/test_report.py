@@ -61,6 +61,7 @@ def test_its_repr_is_a_table_in_shares(layer):
     assert "by chance" in lines[4]
 
 
+@pytest.mark.slow
 def test_a_pytree_under_vmap_and_grad(layer):
     activations, labels = layer
     stack = jnp.stack([activations, 2 * activations])

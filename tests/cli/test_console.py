@@ -42,6 +42,7 @@ def test_a_console_of_any_encoding_shows_it(printed, encoding, command):
         assert ("τ" if encoding in ("utf-8", "cp437") else "tau") in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_the_summary_of_a_run_is_spelled(printed, trained, encoding):
     status, text = printed(encoding, ["show", str(trained.folder)])

@@ -93,8 +93,16 @@ def agree(inspection, expected, rtol=1e-6):
             np.testing.assert_allclose(each.total, e.total, rtol=rtol)
 
 
-@pytest.mark.parametrize("centered", [False, True])
-@pytest.mark.parametrize("method", ["moments", "refined"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "centered"),
+    [
+        ("moments", False),
+        ("refined", True),
+        pytest.param("moments", True, marks=pytest.mark.slow),
+        pytest.param("refined", False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stream_equals_all_at_once(net, tap, data, cut, at_once, centered, method):
     inspection = inspect(tap, nnx.state(net), cut(32, *data), centered=centered, method=method)
     agree(inspection, at_once(centered=centered))

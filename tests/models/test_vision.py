@@ -84,6 +84,7 @@ def images():
     return jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 24, 3)), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sweep(SMALL, "vgg bn"))
 def test_jit_grad_and_vmap_over_batches(random_model, name, images):
     model = random_model(SMALL[name])
@@ -192,6 +193,7 @@ def test_dropped_paths_leave_the_input_of_a_block(random_model, forward, rng):
     assert (np.abs(forward(block, x) - x).max(axis=(1, 2, 3)) > 0).all()
 
 
+@pytest.mark.slow
 def test_fit_trains_a_model_with_batch_norm_and_dropout(random_model, images):
     model = random_model(SMALL["vgg bn"])
     before = nnx.state(model, nnx.BatchStat)

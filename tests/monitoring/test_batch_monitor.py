@@ -15,6 +15,7 @@ def encode(labels):
     return ja.encode_targets(labels, classes=(0, 1))
 
 
+@pytest.mark.slow
 def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
     """Against a monitor of the same rows: the first batch, whose rows are known."""
     model = task.model()

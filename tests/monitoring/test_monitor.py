@@ -49,6 +49,7 @@ def test_logged_are_the_measures_of_each_layer(task, x64):
             np.testing.assert_allclose(logged[name][measure], value, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", WAYS, ids=str)
 def test_sample_and_finish_are_the_monitor_in_two_parts(task, settings):
     monitor = task.monitor(task.model(), **settings)

@@ -74,6 +74,7 @@ def test_a_linen_step(data):
         assert_is_the_measure_of(records["head"], tap({"params": before}, x)[1]["head"], y)
 
 
+@pytest.mark.slow
 def test_a_linen_train_state_is_measured_without_a_change_to_its_loop(data):
     x, y = data
     model = Net()

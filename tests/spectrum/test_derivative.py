@@ -152,7 +152,23 @@ def test_gradient_of_the_curve_at_a_threshold(rng):
     )
 
 
-def test_gradient_under_transformations(rng):
+WAYS = {
+    "vmap of grad": lambda area, scanned: jax.vmap(jax.grad(area)),
+    "jit of vmap of grad": lambda area, scanned: jax.jit(jax.vmap(jax.grad(area))),
+    "vmap of grad of jit": lambda area, scanned: jax.vmap(jax.grad(jax.jit(area))),
+    "vmap of grad of scan": lambda area, scanned: jax.jit(jax.vmap(jax.grad(scanned))),
+    "grad of vmap": lambda area, scanned: jax.grad(lambda xs: jax.vmap(area)(xs).sum()),
+    "grad of vmap of scan": lambda area, scanned: jax.grad(lambda xs: jax.vmap(scanned)(xs).sum()),
+    "remat": lambda area, scanned: jax.vmap(jax.grad(jax.checkpoint(area))),
+}
+SLOW_WAYS = ("vmap of grad of jit", "grad of vmap", "remat")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW_WAYS else ()) for n in WAYS]
+)
+def test_gradient_under_transformations(rng, name):
     """Float64 stays inside its scope also when scan, vmap, remat and jit rewrite the derivative."""
     batch = jnp.asarray(rng.standard_normal((3, 12, 4)), jnp.float32)
     targets = jnp.asarray(rng.standard_normal((12, 2)), jnp.float32)
@@ -165,21 +181,13 @@ def test_gradient_under_transformations(rng):
             1
         ].sum()
 
-    expected = np.stack([jax.grad(area)(x) for x in batch])
-    for name, way in {
-        "vmap of grad": jax.vmap(jax.grad(area)),
-        "jit of vmap of grad": jax.jit(jax.vmap(jax.grad(area))),
-        "vmap of grad of jit": jax.vmap(jax.grad(jax.jit(area))),
-        "vmap of grad of scan": jax.jit(jax.vmap(jax.grad(scanned))),
-        "grad of vmap": jax.grad(lambda xs: jax.vmap(area)(xs).sum()),
-        "grad of vmap of scan": jax.grad(lambda xs: jax.vmap(scanned)(xs).sum()),
-        "remat": jax.vmap(jax.grad(jax.checkpoint(area))),
-    }.items():
-        found = way(batch)
-        assert found.dtype == jnp.float32, name
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5, err_msg=name)
+    found = WAYS[name](area, scanned)(batch)
+    assert found.dtype == jnp.float32
+    each = jax.jit(jax.grad(area))
+    np.testing.assert_allclose(found, np.stack(list(map(each, batch))), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_through_a_network_with_dead_units_is_finite(rng):
     """Two units that never fire are enough to make the SVD's own gradient NaN (jax issue 2311)."""
     inputs = jnp.asarray(rng.standard_normal((40, 6)), jnp.float32)
@@ -198,8 +206,8 @@ def test_gradient_through_a_network_with_dead_units_is_finite(rng):
         )
         return (sigma * (u.T @ targets)[:, 0] ** 2).sum()
 
-    assert not np.isfinite(jax.grad(by_jnp_svd)(weights)).all()
-    gradient = jax.grad(area)(weights)
+    assert not np.isfinite(jax.jit(jax.grad(by_jnp_svd))(weights)).all()
+    gradient = jax.jit(jax.grad(area))(weights)
     assert np.isfinite(gradient).all()
     direction = jnp.asarray(rng.standard_normal(weights.shape), jnp.float32)
     with jax.enable_x64(True):

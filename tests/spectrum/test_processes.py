@@ -36,9 +36,8 @@ def outcome(running: list[subprocess.Popen]) -> list[tuple[int, str]]:
             p.stdout.close()
 
 
-@pytest.mark.parametrize(
-    ("task", "answers"), [("stream", 2), pytest.param("mesh", 3, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "answers"), [("stream", 2), ("mesh", 3)])
 def test_processes_agree_with_one(task, answers):
     for status, output in outcome(start(task)):
         assert status == 0, output[-2000:]

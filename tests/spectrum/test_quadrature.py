@@ -58,6 +58,7 @@ def test_bounds_always_hold(kind, shape, order, inside, dtype, seed):
     assert (exact <= upper).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SPECTRA)
 def test_bounds_close_as_the_order_grows(rng, kind, dtype):
@@ -179,6 +180,7 @@ def test_matrix_free_products_give_the_same(rng):
     assert (exact <= upper).all()
 
 
+@pytest.mark.slow
 def test_through_every_transformation(rng, x64):
     batch = jnp.asarray(rng.standard_normal((3, 30, 8)), jnp.float32)
     targets = jnp.asarray(rng.standard_normal((30, 2)), jnp.float32)

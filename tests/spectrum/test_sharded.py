@@ -40,6 +40,7 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * float(np.abs(y).max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "centered"),
     [

@@ -152,7 +152,9 @@ def test_gradient_through_stacked_spectra_of_two_routes_is_the_sum(data):
     np.testing.assert_allclose(apart[0], apart[1], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["tall", "wide"])
+@pytest.mark.parametrize(
+    "wide", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["tall", "wide"]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_centring_is_the_same_eagerly_and_under_jit(data, x64, method, wide):
     """With an offset of 1000: means are taken in float64 on every path, once."""

@@ -146,6 +146,7 @@ def test_what_holds_no_convolution_is_the_same_program(rng):
     assert count(plain) == count(evaluated)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about the kernel of XLA's CPU backend")
 @pytest.mark.parametrize("several", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several):
@@ -192,6 +193,7 @@ def small_cnn(seed):
     return CNN((8, 8, 1), (4, 6), 5, 1, rngs=nnx.Rngs(seed))
 
 
+@pytest.mark.slow
 def test_one_model_or_several_train_alike(train):
     alone = [train(small_cnn(seed), seed=seed) for seed in range(2)]
     several = train([small_cnn(0), small_cnn(1)], seed=range(2))

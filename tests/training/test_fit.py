@@ -112,6 +112,7 @@ def test_every_kth_step_is_measured_and_all_are_trained(task, run, every, chunk)
         )
 
 
+@pytest.mark.slow
 def test_deferred_measurements_are_the_exact_ones(task, run):
     _, exact, _ = run
     model = task.model()

@@ -140,6 +140,7 @@ def pairs(task):
     }, fixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("several", "devices"),
     [
@@ -196,6 +197,7 @@ def encode(labels):
     return ja.encode_targets(labels, classes=(0, 1))
 
 
+@pytest.mark.slow
 def test_two_monitors_log_what_each_logs_alone(task):
     model = task.model()
     monitors = {

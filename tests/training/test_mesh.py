@@ -31,6 +31,7 @@ def assert_same_log(found: ja.History, expected: ja.History):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "every", "axis"),
     [

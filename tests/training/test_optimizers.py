@@ -71,7 +71,7 @@ def devices(count: int | None) -> jax.sharding.Mesh | None:
 PLACES = pytest.mark.parametrize(
     ("several", "mesh"),
     [
-        (False, None),
+        pytest.param(False, None, marks=pytest.mark.slow),
         (True, None),
         (False, 2),
         pytest.param(True, 2, marks=pytest.mark.slow),
@@ -80,6 +80,7 @@ PLACES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @PLACES
 def test_the_function_of_the_loss_sees_the_same_batch_state_and_random_keys(task, several, mesh):
     models = [Noisy(seed) for seed in SEEDS] if several else Noisy()
@@ -121,7 +122,11 @@ def loop(task, optimizer, steps=20):
     return np.array(losses)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["MultiSteps", "reduce_on_plateau", pytest.param("polyak_sgd", marks=pytest.mark.slow)],
+)
 def test_it_trains_as_in_a_plain_loop(task, name):
     _, history = task.fit(task.model(), OPTIMIZERS[name], monitor=None)
     np.testing.assert_allclose(history.loss, loop(task, OPTIMIZERS[name]), rtol=1e-4)

@@ -157,8 +157,16 @@ def npz_of(folder, inputs, labels):
     return "data.npz"
 
 
-@pytest.mark.parametrize("write", [csv_of, npz_of])
-@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("write", "regression"),
+    [
+        (csv_of, False),
+        (npz_of, True),
+        pytest.param(csv_of, True, marks=pytest.mark.slow),
+        pytest.param(npz_of, False, marks=pytest.mark.slow),
+    ],
+)
 def test_tables_of_classes_and_quantities(undrawn, mine, table, write, regression, tmp_path):
     inputs, labels = table
     if regression:
@@ -192,6 +200,7 @@ def test_idx_files_are_scaled_as_the_embedded_images(undrawn, mine, tmp_path):
     np.testing.assert_allclose(a.energy, b.energy, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_linen_pair(undrawn, mine, table, tmp_path):
     data = npz_of(tmp_path, *table)
     assert main(["inspect", f"{mine}:linen", "--data", data, "--out", "run"]) == 0
@@ -228,6 +237,7 @@ def checkpoint_of(model, **more):
     })  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_checkpoint_takes_the_place_of_the_initial_weights(
     undrawn, mine, table, tmp_path, capsys
 ):
@@ -274,6 +284,7 @@ def test_a_pretrained_model_prepares_images_itself(mine, tmp_path, capsys):
     assert "images of bytes (uint8, 0 to 255) itself, found float32" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_existing_inspection_needs_overwrite(undrawn, mine, capsys):
     run = ["inspect", f"{mine}:Images", "--num-samples", "30", "--out", "run"]
     assert main(run) == 0

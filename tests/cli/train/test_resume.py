@@ -44,6 +44,7 @@ def test_a_sweep_goes_on(undrawn, small, tmp_path, monkeypatch):
             assert whole.read_bytes() == cut.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_far_it_came_and_keeps_its_rows(
     small, tmp_path, monkeypatch, capsys
 ):

@@ -72,6 +72,7 @@ def test_all_ten_classes_and_every_choice(small, tmp_path):
     assert "64% of ‖y‖² is its mean" in (folder / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_diverged_run_ends_with_its_page(small, tmp_path):
     folder = tmp_path / "run"
     diverging = ["--optimizer", "sgd", "--learning-rate", "1e30", "--steps", "20"]

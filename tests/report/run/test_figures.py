@@ -115,8 +115,13 @@ def shortened(history, rows):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "rows"), [("own", 1), ("own", 2), ("own", 11), ("own", 41), ("diverged", 41)]
+    ("name", "rows"),
+    [
+        *(("own", 1), ("own", 41), ("diverged", 41)),
+        *(pytest.param("own", rows, marks=pytest.mark.slow) for rows in (2, 11)),
+    ],
 )
 def test_runs_of_any_length_and_diverged_ones_are_drawn(request, tmp_path, name, rows):
     run = shortened(request.getfixturevalue(name), rows)

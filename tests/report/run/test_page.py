@@ -17,11 +17,13 @@ def table_of(text: str) -> dict[str, list[str]]:
     return cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
         *("history", "seeds", "own", "without_null", "two_monitors", "diverged"),
-        *("only_own", "only_areas", "only_curves", "without_layers"),
+        *("only_own", "without_layers"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("only_areas", "only_curves")),
     ],
 )
 def test_self_contained_and_well_formed(page_of, faults, request, name):

@@ -52,6 +52,7 @@ def test_measuring_is_deterministic(rows):
     assert rows == STUDY.measure(CONFIG, CELL)
 
 
+@pytest.mark.slow
 def test_rows_are_layers_and_seeds_and_random_labels_are_others(rows):
     assert STUDY.cells(CONFIG) == [CELL]
     assert [row["position"] for row in rows] == [0, 0, 1, 1, 2, 2]

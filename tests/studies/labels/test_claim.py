@@ -92,6 +92,7 @@ def test_random_labels_are_the_true_ones_in_another_order():
     np.testing.assert_array_equal(first.targets[:, 0], 2 * first.labels - 1)
 
 
+@pytest.mark.slow
 def test_rows_are_networks_layers_steps_and_labels(tables):
     rows = tables["random 1"]
     assert len({tuple(row) for row in rows}) == 1  # the same columns

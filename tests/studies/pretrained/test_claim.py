@@ -195,6 +195,7 @@ def test_features_do_not_depend_on_how_rows_fall_into_batches(tiny, monkeypatch)
     assert whole["unpooled"].shape == (13, 2 * 2 * 4 + 1)
 
 
+@pytest.mark.slow
 def test_rows_are_all_layers_of_all_networks_and_the_references(rows):
     kinds = [(row["representation"], row["layer"], row["decides"]) for row in rows]
 

@@ -40,6 +40,7 @@ def test_networks_depend_on_their_own_seed_alone(problem):
     )  # LeCun's, of 16 inputs
 
 
+@pytest.mark.slow
 def test_measured_before_and_after_is_measured_all_along(problem, trained):
     networks = initial(SMALL, problem, [0, 1])
     _, along = fit(

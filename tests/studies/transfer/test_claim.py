@@ -97,6 +97,7 @@ def test_a_cell_is_a_problem_and_the_source_comes_first():
     assert len(targets_of(STUDY.sizes["paper"], "peaks")) == 120
 
 
+@pytest.mark.slow
 def test_a_row_for_each_network_target_and_layer(tiny_rows):
     assert len(tiny_rows) == 2 * 3 * 2
     assert len({(row["seed"], row["target"], row["layer"]) for row in tiny_rows}) == len(tiny_rows)
