@@ -108,7 +108,7 @@ def spectrum_of(
     max(n, d), which columns of zeros do not change.
     """
 
-    def run(features: Array, targets: Array, size: Array) -> Spectrum:
+    def run(features: Array, targets: Array, size: ArrayLike) -> Spectrum:
         parts, in_span, goal = _decompose(features, targets, size, route, centered)
         return label_spectrum(
             parts.singular_values,
