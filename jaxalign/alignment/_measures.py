@@ -26,7 +26,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
       (t, k), or (k,) for one threshold, in the units of y²; NaN for a spectrum that holds NaN.
 
     Raises:
-      ValueError: thresholds neither () nor (t,), or not finite (eager calls).
+      ValueError: a batch of spectra; thresholds neither () nor (t,), or not finite (eager calls).
       TypeError: no Spectrum; thresholds that are no numbers.
 
     Example:
@@ -60,7 +60,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: the whole curve in one number, between 0 and σ_1‖y‖².
 
     Raises:
-      ValueError: an area that the dtype does not hold (eager calls).
+      ValueError: a batch of spectra; an area that the dtype does not hold (eager calls).
       TypeError: no Spectrum.
 
     Example:
@@ -94,7 +94,7 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
       (k,) int32; 0 where no part of y lies in the column space, −1 where the spectrum holds NaN.
 
     Raises:
-      ValueError: the share is not in (0, 1] (eager values); the spectrum of a quadrature.
+      ValueError: the share is not in (0, 1] (eager values); the spectrum of a quadrature; a batch.
       TypeError: no Spectrum; a share that is no number.
 
     Example:

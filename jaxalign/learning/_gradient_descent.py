@@ -31,8 +31,8 @@ def predicted_convergence(
       (t, k), in the units of y²; A(0⁺) at step 0, and decreasing.
 
     Raises:
-      ValueError: steps not of shape (t,), negative or not finite; a step size that is not a scalar,
-        or not in (0, 2/σ_1²), where descent converges (eager calls).
+      ValueError: a batch of spectra; steps not of shape (t,), negative or not finite; a step size
+        that is not a scalar, or not in (0, 2/σ_1²), where descent converges (eager calls).
       TypeError: no Spectrum; steps or a step size that are no numbers.
 
     Example:
