@@ -47,8 +47,8 @@ def smooth_alignment(
       (k,), between 0 and ‖P_col y‖².
 
     Raises:
-      ValueError: a batch of spectra; threshold or width not a scalar; a threshold that is not finite
-        or a width that is not positive (eager values).
+      ValueError: a batch of spectra; threshold or width not a scalar; a threshold that is not
+        finite, or a width that is not positive (eager values).
       TypeError: no Spectrum; threshold or width no number.
 
     Example:
