@@ -174,9 +174,9 @@ def needs_float64(x: Array | np.ndarray) -> bool:
 
 
 def narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:
-    """``values`` in another dtype; finite values that become infinite are refused."""
+    """A copy of ``values`` in another dtype; finite values that become infinite are refused."""
     if np.can_cast(values.dtype, dtype):
-        return values.astype(dtype, copy=False)
+        return values.astype(dtype)
     with np.errstate(over="ignore"):
         result = values.astype(dtype)
     if bool((~np.isfinite(result) & np.isfinite(values)).any()):

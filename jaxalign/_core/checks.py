@@ -21,7 +21,7 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
     if needs_float64(x):
         dtype = jax.dtypes.canonicalize_dtype(np.float64)
     if isinstance(x, np.ndarray):
-        return jnp.asarray(narrowed(x, dtype, name))
+        return jnp.asarray(x if x.dtype == dtype else narrowed(x, dtype, name))
     if x.dtype == np.float64:
         return x
     return as_dtype(x, dtype)

@@ -106,8 +106,8 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     Source: ours; k(ε) of Imani et al. (JMLR 2024), as released, takes shares of norms instead of
       energies: 1 − (1 − ε)².
     """
-    require_one_spectrum(spectrum, "aligned_rank")
     require_counted(spectrum, "aligned_rank")
+    require_one_spectrum(spectrum, "aligned_rank")
     require_number(energy, "energy")
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
