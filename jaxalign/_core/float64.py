@@ -7,7 +7,7 @@ enters the context again, at any depth of ``vmap``.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import jax
@@ -49,13 +49,15 @@ def of_jax_or_numpy(x: Array) -> Array | np.ndarray:
 
 @contextmanager
 def _host_for(arrays: list[Any]) -> Iterator[None]:
-    """The CPU as the default device for arrays of numpy; those of jax are computed where they
-    are.
+    """The CPU as the default device for arrays of numpy, where jax has it beside the accelerator;
+    arrays of jax are computed where they are.
     """
-    if any(isinstance(x, jax.Array) for x in arrays):
-        yield
-        return
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    host = None
+    if not any(isinstance(x, jax.Array) for x in arrays):
+        # JAX_PLATFORMS=cuda leaves jax without a CPU.
+        with suppress(RuntimeError):
+            host = jax.local_devices(backend="cpu")[0]
+    with nullcontext() if host is None else jax.default_device(host):
         yield
 
 

@@ -213,3 +213,13 @@ def test_columns_of_integers_are_labels_in_batches_too():
     for call in (ja.spectra, solve):
         with pytest.raises(ValueError, match="targets must be real-valued, found int64"):
             call(stack, labels)
+
+
+def test_float64_is_computed_where_jax_has_no_cpu_beside_its_accelerator(monkeypatch):
+    def local_devices(backend=None):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    found = ja.spectrum(WIDE, TARGETS, centered=True)
+    sigma, _, _ = expected(WIDE, TARGETS, centered=True)
+    np.testing.assert_allclose(found.singular_values, sigma, rtol=ROUNDING)
