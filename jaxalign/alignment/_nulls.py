@@ -19,7 +19,8 @@ from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
-from jaxalign._spectrum.routes.table import Method
+from jaxalign._spectrum.routes.table import Method, route_for
+from jaxalign._spectrum.solve import solve
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import Triangle
 from jaxalign._spectrum.types import Spectrum
@@ -154,11 +155,10 @@ def spectrum_and_null(
     if targets is None:
         raise ValueError("targets are missing; pass permutation_null(features, targets)")
 
-    def solve(phi: Array, y: Array) -> Spectrum:
-        return spectrum(phi, y, method=method, centered=centered)
-
-    def run(phi: Array | np.ndarray, y: Array | np.ndarray) -> tuple[Spectrum, Spectrum]:
-        return with_null(solve, *permutable(phi, y), centered)
+    def run(features: Array | np.ndarray, targets: Array | np.ndarray) -> tuple[Spectrum, Spectrum]:
+        phi, y = permutable(features, targets)
+        solve_joint = partial(solve, route=route_for(method, phi), centered=centered)
+        return with_null(solve_joint, phi, y, centered)
 
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])

@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._spectrum.finish import solved
-from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.routes.table import route_for
+from jaxalign._spectrum.solve import solve
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import alignment_curve
 from jaxalign.alignment._nulls import permutable
@@ -96,4 +97,5 @@ def _permuted_spectrum(
     phi, y = permutable(features, targets)
     orders = jax.vmap(lambda one: jax.random.permutation(one, len(y)))(keys)
     permuted = jnp.moveaxis(y[orders], 0, 1).reshape(len(y), -1)
-    return spectrum(phi, jnp.concatenate([y, permuted], axis=1))
+    joint = jnp.concatenate([y, permuted], axis=1)
+    return solve(phi, joint, route_for("auto", phi), centered=False)
