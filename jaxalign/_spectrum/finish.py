@@ -20,6 +20,9 @@ from jaxalign._spectrum.routes.table import device_of
 from jaxalign._spectrum.types import Spectrum
 
 
+_FAILED = "the eigensolver failed on finite input; pass method='svd', or scale the features"
+
+
 class Sizes(NamedTuple):
     """The largest |φ|, and the largest |y_j| of each target."""
 
@@ -121,16 +124,14 @@ def _require_range(result: Spectrum, sizes: Sizes) -> None:
     if are_small.any() and (result.total < least).any():
         _raise_for("‖y‖²", "targets", float(sizes.targets[are_small].min()), dtype)
     if not np.isfinite(result.energy).all():
-        _raise_for("energies", "features", 1.0, dtype)
+        raise FloatingPointError(_FAILED)
 
 
 def _raise_for(what: str, name: str, size: float, dtype: np.dtype) -> None:
     # With squares this far from the largest number the range is not the reason.
     enough = float(jnp.finfo(dtype).max) ** 0.5 / 1e6
     if 1 / enough < size < enough:
-        raise FloatingPointError(
-            "the eigensolver failed on finite input; pass method='svd', or scale the features"
-        )
+        raise FloatingPointError(_FAILED)
     raise ValueError(
         f"{what} are outside the range of {dtype}, found {name} up to {size:.1e}; "
         f"divide {name} by {power_of_ten(size):.0e}"
