@@ -19,7 +19,6 @@ from jaxalign._core.float64 import exactly, jax_has_float64
 from jaxalign._spectrum.routes.table import device_of
 from jaxalign._spectrum.types import Spectrum
 
-
 _FAILED = "the eigensolver failed on finite input; pass method='svd', or scale the features"
 
 
