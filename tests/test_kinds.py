@@ -141,8 +141,9 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {**FIT, "steps": 1, "batch_size": 2},
         {"model": "nnx", "optimizer": "optimizer", "steps": "count", "every": "count"}
         | {"batch_size": "count", "seed": "seed", "objective": "function", "chunk": "count"}
-        | {"callback": "function", "checkpoints": "checkpoints", "mesh": "mesh"}
-        | {"monitor": "monitor", "data": "array", "hyperparameters": "hyperparameters"},
+        | {"callback": "function", "keep_history": "flag", "checkpoints": "checkpoints"}
+        | {"mesh": "mesh", "monitor": "monitor", "data": "array"}
+        | {"hyperparameters": "hyperparameters"},
     ),
     "isotropic_null": ({}, {"spectrum": "spectrum"}),
     "label_alignment_loss": (

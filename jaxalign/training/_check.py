@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxalign._core.kinds import as_count, found, require_function, require_kind
+from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._checkpoints import Checkpoints
@@ -192,13 +192,19 @@ def checked_counts(
     return counts
 
 
-def require_parts(objective: Any, callback: Any, checkpoints: Any) -> None:
-    """Raise for a part of a run that is of another kind."""
+def require_parts(objective: Any, callback: Any, checkpoints: Any, *, keep_history: bool) -> None:
+    """Raise for a part of a run that is of another kind, or rows that nobody takes."""
     require_function(objective, "objective", "pass a function of (outputs, labels)")
     if callback is not None:
         require_function(callback, "callback", "pass a function of a History, as writer.write")
     if checkpoints is not None:
         require_kind(checkpoints, Checkpoints, "checkpoints", "pass Checkpoints(folder)")
+    require_flag(keep_history, "keep_history")
+    if callback is None and not keep_history:
+        raise ValueError(
+            "keep_history=False needs a callback that takes the rows, as RunWriter(...).write, "
+            "found none"
+        )
 
 
 def checked_monitors(

@@ -131,26 +131,13 @@ def drive(
     data: Data,
     batches: Iterator[np.ndarray],
     schedule: Schedule,
-    layout: Layout,
-    callback: Callback | None,
     saver: Saver,
-    fetch: "Fetch",
-) -> tuple[TrainState, History]:
-    """Run all chunks from the saver's step on: the state they end with, and what they logged."""
+    deliver: "Delivery",
+) -> TrainState:
+    """Run all chunks from the saver's step on, and deliver what they log: the state they end
+    with.
+    """
     step = saver.step
-    parts: list[History] = []
-
-    def deliver(logged: tuple) -> bool:
-        part = fetch(*logged)
-        parts.append(part)
-        stop = False
-        if callback is not None and layout.is_first_process:
-            answer = callback(part)
-            # A comparison of what was logged gives numpy's True.
-            stop = isinstance(answer, bool | np.bool_) and bool(answer)
-        # All processes have to leave the loop at the same chunk.
-        return _agreed(stop) if callback is not None and layout.spans_processes else stop
-
     state, running = run(state, next(batches), per_model, data)
     try:
         for indices in batches:
@@ -167,7 +154,49 @@ def drive(
         raise
     deliver(running)
     saver.save_last(min(step + schedule.length, schedule.steps), state)
-    return state, concatenate(parts)
+    return state
+
+
+class Delivery:
+    """Hands on what the chunks logged: to the callback, and to a History in memory.
+
+    Args:
+      fetch: makes a History of what a chunk logged.
+      callback: gets each chunk's History, on process 0; or None.
+      layout: says which process this is.
+      keep_history: whether there is a History in memory.
+    """
+
+    def __init__(
+        self, fetch: "Fetch", callback: Callback | None, layout: Layout, *, keep_history: bool
+    ):
+        self._fetch = fetch
+        self._callback = callback
+        self._layout = layout
+        self._keep_history = keep_history
+        self._parts: list[History] = []
+
+    def __call__(self, logged: tuple) -> bool:
+        """Deliver a chunk; whether the callback asks to stop."""
+        part = self._fetch(*logged)
+        if self._keep_history:
+            self._parts.append(part)
+        if self._callback is None:
+            return False
+        stop = False
+        if self._layout.is_first_process:
+            answer = self._callback(part)
+            # A comparison of what was logged gives numpy's True.
+            stop = isinstance(answer, bool | np.bool_) and bool(answer)
+        # All processes have to leave the loop at the same chunk.
+        return _agreed(stop) if self._layout.spans_processes else stop
+
+    def history(self) -> History:
+        """All that was delivered and kept; without rows if nothing was."""
+        if not self._parts:
+            none = np.empty(0, np.float32)
+            return History(none, none, none, {}, OrderedDict(), {}, {})
+        return concatenate(self._parts)
 
 
 def _agreed(stop: bool) -> bool:
@@ -183,11 +212,6 @@ class Fetch:
         self._totals = {name: monitor.total for name, monitor in monitors.items()}
         self._coordinates = {name: monitor.coordinates for name, monitor in monitors.items()}
         self._schedule = schedule
-
-    def blank(self) -> History:
-        """A History without rows."""
-        none = np.empty(0, np.float32)
-        return History(none, none, none, {}, OrderedDict(), {}, {})
 
     def __call__(self, rows: Rows, logged: dict[str, Any]) -> History:
         """The rows up to the last step, fetched."""

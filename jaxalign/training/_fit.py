@@ -22,7 +22,7 @@ from jaxalign.training._check import (
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run, compiled, of_one, of_several
 from jaxalign.training._data import checked_answers, checked_data, require_encodable
-from jaxalign.training._drive import Callback, Fetch, Saver, drive
+from jaxalign.training._drive import Callback, Delivery, Fetch, Saver, drive
 from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import Layout, layout
 from jaxalign.training._objective import Objective, classification
@@ -45,6 +45,7 @@ def fit(
     objective: Objective = classification,
     chunk: int = 64,
     callback: Callback | None = None,
+    keep_history: bool = True,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
 ) -> tuple[TrainState, History]:
@@ -86,6 +87,8 @@ def fit(
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
         the last started chunk was delivered.
+      keep_history: False keeps no rows in memory: a long run goes to the callback alone, as
+        ``RunWriter(...).write``, and the History that is returned has no rows.
       checkpoints: save the state from time to time, and resume from the newest one there, which has
         to be of the same run but for ``steps``, which may be more; the rows before it are then not
         in the History, and not delivered again.
@@ -94,7 +97,7 @@ def fit(
         which all have to call ``fit`` with the same arguments, the first one alone calls back.
 
     Returns:
-      The final state and the History, in memory.
+      The final state and the History, in memory unless ``keep_history`` is False.
 
     Raises:
       ValueError: inputs and labels of different n, or not finite; labels that a built-in objective
@@ -103,7 +106,7 @@ def fit(
         returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a number of devices that does not divide the batch or the
-        models.
+        models; ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module for the model, ``steps``
         that is no whole number, a monitor that is none.
 
@@ -127,7 +130,7 @@ def fit(
     # 1. Check what is asked for, before anything is computed.
     inputs, given_labels = checked_data(data, labels)
     steps, every, batch_size, chunk = checked_counts(len(inputs), steps, every, batch_size, chunk)
-    require_parts(objective, callback, checkpoints)
+    require_parts(objective, callback, checkpoints, keep_history=keep_history)
     models = checked_models(model, optimizer, seed, hyperparameters)
     first = models.graph, models.states[0]
     answers = checked_answers(objective, given_labels, first, inputs, batch_size)
@@ -140,14 +143,14 @@ def fit(
     recipe = models.recipe(optimizer, objective)
     start = models.start(recipe)
     per_model = models.per_model(monitors, start)
-    fetch = Fetch(monitors, plan)
+    deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
     data_of_run = Data(monitors, inputs, answers, jnp.int32(steps))
     settings = {"batch_size": batch_size, "every": every, "chunk": chunk, **models.settings}
     identify = partial(fingerprint, settings, recipe, start, hyperparameters, data_of_run)
     with Saver(checkpoints, identify, plan, place) as saver:
         state, step = saver.resume(start)
         if step == steps:
-            return state, fetch.blank()
+            return state, deliver.history()
 
         # 3. Put all arrays where they belong, and compile a chunk for there.
         state, per_model, placed = place.place(state, per_model, data_of_run)
@@ -155,7 +158,8 @@ def fit(
 
         # 4. Run it until all steps are done.
         batches = plan.batches_of(models.seeds, step)
-        return drive(run, state, per_model, placed, batches, plan, place, callback, saver, fetch)
+        state = drive(run, state, per_model, placed, batches, plan, saver, deliver)
+        return state, deliver.history()
 
 
 def _chunk_of(recipe: Recipe, models: Models, place: Layout) -> Run:

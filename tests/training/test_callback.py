@@ -1,5 +1,8 @@
 """What ``fit`` hands on while it runs, and how that can end a run."""
 
+import gc
+import weakref
+
 import jax
 import numpy as np
 import pytest
@@ -89,3 +92,24 @@ def test_an_interrupt_is_passed_on_after_the_running_chunk_was_observed(task):
     with pytest.raises(KeyboardInterrupt):
         task.fit(task.model(), callback=observe, monitor=None)
     assert steps == list(range(14))
+
+
+def test_rows_go_to_a_callback_alone_on_request(task, whole):
+    arrays = []
+    steps = []
+
+    def callback(part):
+        arrays.append(weakref.ref(part.layers["hidden_2"]["curve"]))
+        steps.extend(part.step.tolist())
+
+    state, history = task.fit(task.model(), callback=callback, keep_history=False)
+    assert_same(state, whole[0])
+    assert steps == list(range(21))
+    assert len(history.step) == len(history.loss) == len(history.layers) == 0
+    gc.collect()
+    assert [array() for array in arrays] == [None] * 3
+
+
+def test_rows_that_nobody_takes_are_refused(task):
+    with pytest.raises(ValueError, match=r"keep_history=False needs a callback .* found none"):
+        task.fit(task.model(), keep_history=False)

@@ -115,6 +115,7 @@ def _fit(
         hyperparameters=hyperparameters,
         objective=task.objective,
         callback=callback,
+        keep_history=False,
         checkpoints=Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every),
         mesh=mesh,
     )
