@@ -16,20 +16,32 @@ def as_real_floats(x: ArrayLike, name: str) -> Array:
     """``x`` as a float32 or float64 array: float64 and integers beyond 2²⁴ become float64 where x64
     is on, everything else float32.
     """
+    numbers = as_real_numbers(x, name)
+    # Even an asarray that changes nothing takes jax some µs.
+    return jnp.asarray(numbers) if isinstance(numbers, np.ndarray) else numbers
+
+
+def as_real_numbers(x: ArrayLike, name: str) -> Array | np.ndarray:
+    """``as_real_floats``, where what does not lie on a device stays on the host."""
     x = as_numbers(x, name)
     dtype = np.dtype(np.float32)
     if needs_float64(x):
         dtype = jax.dtypes.canonicalize_dtype(np.float64)
     if isinstance(x, np.ndarray):
-        return jnp.asarray(x if x.dtype == dtype else narrowed(x, dtype, name))
+        return x if x.dtype == dtype else narrowed(x, dtype, name)
     if x.dtype == np.float64:
         return x
     return as_dtype(x, dtype)
 
 
 def as_program_array(x: ArrayLike, name: str) -> Array:
+    """``as_program_numbers`` on the device."""
+    return jnp.asarray(as_program_numbers(x, name))
+
+
+def as_program_numbers(x: ArrayLike, name: str) -> Array | np.ndarray:
     """``x`` in the dtype that it has inside a program: with x64 off, int32 for int64 and float32
-    for float64.
+    for float64. What does not lie on a device stays on the host.
 
     Raises:
       ValueError: numbers outside that dtype; a column of float64 that varies by less than its
@@ -40,7 +52,7 @@ def as_program_array(x: ArrayLike, name: str) -> Array:
         return x
     dtype = jax.dtypes.canonicalize_dtype(x.dtype)
     if dtype == x.dtype or x.size == 0:
-        return jnp.asarray(x)
+        return x.astype(dtype, copy=False)
     if jnp.issubdtype(dtype, jnp.integer):
         held = jnp.iinfo(dtype)
         worst = max(int(x.max()), -int(x.min()))
@@ -49,10 +61,10 @@ def as_program_array(x: ArrayLike, name: str) -> Array:
                 f"{name} must fit in {dtype}, found {worst}; "
                 "set jax_enable_x64, or divide or renumber them"
             )
-        return jnp.asarray(x.astype(dtype))
+        return x.astype(dtype)
     result = narrowed(x, dtype, name)
     _require_spread(x, result, name)
-    return jnp.asarray(result)
+    return result
 
 
 def _require_spread(x: np.ndarray, rounded: np.ndarray, name: str) -> None:
@@ -92,15 +104,15 @@ def is_on_host(*arrays: Array) -> bool:
     )
 
 
-def require_finite(x: Array, name: str) -> None:
+def require_finite(x: Array | np.ndarray, name: str) -> None:
     """Raise if ``x`` holds NaN or Inf.
 
     A traced ``x`` passes: inside ``jit`` NaN goes in and NaN comes out.
     """
-    if not is_concrete(x):
+    if not is_concrete(x) or not jnp.issubdtype(x.dtype, jnp.floating):
         return
     # The two fast tests may fail for large finite values, never pass for NaN or Inf.
-    if is_on_host(x):
+    if isinstance(x, np.ndarray) or is_on_host(x):
         flat = np.asarray(x).ravel(order="K")
         square = _square_of(flat)
         if square < _SMALL_SQUARE:

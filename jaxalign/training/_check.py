@@ -170,28 +170,6 @@ def _require_hyperparameters(
         )
 
 
-def checked_counts(
-    rows: int, steps: int, every: int, batch_size: int, chunk: int
-) -> tuple[int, int, int, int]:
-    """The same counts as ints.
-
-    Raises:
-      TypeError: no whole number.
-      ValueError: below 1; a batch larger than the data.
-    """
-    counts = (
-        as_count(steps, "steps"),
-        as_count(every, "every"),
-        as_count(batch_size, "batch_size"),
-        as_count(chunk, "chunk"),
-    )
-    if batch_size > rows:
-        raise ValueError(
-            f"batch_size must be at most the {rows} rows there are, found {batch_size}"
-        )
-    return counts
-
-
 def require_parts(objective: Any, callback: Any, checkpoints: Any, *, keep_history: bool) -> None:
     """Raise for a part of a run that is of another kind, or rows that nobody takes."""
     require_function(objective, "objective", "pass a function of (outputs, labels)")

@@ -20,12 +20,13 @@ from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._objective import loss_and_metrics
+from jaxalign.training._samples import Take, take
 from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
 
 Run = Callable[[TrainState, ArrayLike, PerModel, Data], tuple[TrainState, tuple[Any, Any]]]
 
 
-def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
+def of_one(recipe: Recipe, take: Take = take, split: NamedSharding | None = None) -> Run:
     """A chunk of one model: ``(state, indices, per_model, data) -> (state, (rows, logged))``.
 
     ``indices`` are (m, every, batch) row numbers: m times, the parameters are measured and
@@ -33,6 +34,7 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
 
     Args:
       recipe: what is trained.
+      take: how a batch comes of the samples.
       split: how batches are put on a mesh.
     """
 
@@ -42,7 +44,7 @@ def of_one(recipe: Recipe, split: NamedSharding | None = None) -> Run:
         monitors = _with_references(data.monitors, per_model.references)
         batch_tap = _batch_tap(monitors)
         optimizer = recipe.transformation(per_model.hyperparameters)
-        step = _step_of(recipe, optimizer, data._replace(monitors=monitors), split)
+        step = _step_of(recipe, optimizer, data._replace(monitors=monitors), take, split)
 
         def measured_steps(state: TrainState, indices: Any) -> tuple[TrainState, tuple[Any, Any]]:
             samples = {
@@ -71,6 +73,7 @@ def _step_of(
     recipe: Recipe,
     optimizer: optax.GradientTransformationExtraArgs,
     data: Data,
+    take: Take,
     split: NamedSharding | None,
 ) -> Callable[..., tuple[TrainState, tuple[Rows, Any]]]:
     """One update: ``(state, row numbers, tap) -> (state, (rows, samples))``."""
@@ -78,8 +81,7 @@ def _step_of(
     def step(
         state: TrainState, rows: Array, tap: Tap | None = None
     ) -> tuple[TrainState, tuple[Rows, Any]]:
-        batch = data.inputs[rows]
-        answers = data.labels[rows]
+        batch, answers = take((data.inputs, data.labels), rows)
         if split is not None:
             batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
         parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
@@ -192,18 +194,21 @@ def _with_references(
     }
 
 
-def of_several(recipe: Recipe, *, same_batches: bool, hyperparameters: bool) -> Run:
+def of_several(
+    recipe: Recipe, take: Take = take, *, same_batches: bool, hyperparameters: bool
+) -> Run:
     """A chunk of several models as one vmapped program: what is logged has an axis of models after
     that of the steps.
 
     Args:
       recipe: of each.
+      take: how a batch comes of the samples.
       same_batches: whether they see the same indices, or each its own, along a leading axis.
       hyperparameters: whether each has its own, along a leading axis.
     """
     own = PerModel(0 if hyperparameters else None, 0)  # type: ignore[arg-type]  # axes, no arrays
     axes = (0, None if same_batches else 0, own, None)
-    return jax.vmap(of_one(recipe), in_axes=axes, out_axes=(0, 1))
+    return jax.vmap(of_one(recipe, take), in_axes=axes, out_axes=(0, 1))
 
 
 def compiled(run: Run, mesh: Mesh | None, axes: tuple[P, P, P] | None = None) -> Run:
@@ -224,7 +229,7 @@ def compiled(run: Run, mesh: Mesh | None, axes: tuple[P, P, P] | None = None) ->
     apart = jax.shard_map(
         run,
         mesh=mesh,
-        in_specs=(*axes, P()),
+        in_specs=(*axes, Data(P(), P(mesh.axis_names), P(mesh.axis_names), P())),  # type: ignore
         out_specs=(models, P(None, *models)),
         check_vma=False,
     )

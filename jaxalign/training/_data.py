@@ -1,26 +1,29 @@
 """Inputs and labels of ``fit``, checked before anything is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array
+from jax import Array, ShapeDtypeStruct
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_program_array, require_finite
+from jaxalign._core.checks import as_program_numbers, require_finite
 from jaxalign._features.labels import as_labels
-from jaxalign.monitoring import BatchMonitor, Monitor
+from jaxalign.monitoring import BatchMonitor
+from jaxalign.training._arrays import Arrays
 from jaxalign.training._objective import Objective, checked_labels
+from jaxalign.training._source import Source
+from jaxalign.training._state import Monitors
 
 
-def checked_data(data: Any, labels: Any) -> tuple[Array, Array | np.ndarray]:
-    """Inputs on the device, and labels as they are given, as two arrays of as many rows.
+def checked_source(data: Any, labels: Any, batch_size: int, seeds: Sequence[int]) -> Source:
+    """The Source of inputs and labels, as two arrays of as many rows.
 
     Raises:
-      ValueError: labels missing; of different n; inputs that are not finite.
+      ValueError: labels missing; of different n; inputs that are not finite; a batch larger than n.
       TypeError: inputs that are no numbers; labels of another kind, or of several.
     """
     if labels is None:
@@ -34,54 +37,75 @@ def checked_data(data: Any, labels: Any) -> tuple[Array, Array | np.ndarray]:
             "inputs and labels must have as many rows, "
             f"found shapes {inputs.shape} and {answers.shape}"
         )
-    inputs = as_program_array(inputs, "inputs")
+    if batch_size > len(inputs):
+        raise ValueError(
+            f"batch_size must be at most the {len(inputs)} rows there are, found {batch_size}"
+        )
+    inputs = as_program_numbers(inputs, "inputs")
     require_finite(inputs, "inputs")
-    return inputs, answers
+    return Arrays(inputs, answers, batch_size, seeds)
 
 
-def checked_answers(
-    objective: Objective,
-    labels: Array | np.ndarray,
-    model: tuple[nnx.GraphDef, nnx.State],
-    inputs: Array,
-    rows: int,
-) -> Array:
-    """Labels as the objective takes them, on the device.
+class Answers:
+    """What a run needs of labels: as its objective takes them, and as its batch monitor encodes.
 
     Args:
       objective: of ``fit``.
-      labels: of all inputs, from ``checked_data``.
       model: whose outputs they have to fit, as ``nnx.split`` gives it.
-      inputs: of the model.
-      rows: of a batch.
+      inputs: of a batch.
+      monitors: by name.
 
     Raises:
-      ValueError, TypeError: as ``checked_labels``; a model that returns no array.
+      ValueError: a model that returns no array.
     """
+
+    def __init__(
+        self,
+        objective: Objective,
+        model: tuple[nnx.GraphDef, nnx.State],
+        inputs: ShapeDtypeStruct,
+        monitors: Monitors,
+    ):
+        self._objective = objective
+        self._outputs = _outputs(model, inputs)
+        self._rows = inputs.shape[0]
+        self._monitors = [m for m in monitors.values() if isinstance(m, BatchMonitor)]
+        self._known: set[int] = set()
+
+    def __call__(self, labels: Array | np.ndarray) -> Array | np.ndarray:
+        """Labels of any number of rows as the objective takes them.
+
+        Raises:
+          ValueError, TypeError: as ``checked_labels``, or as ``encode`` of a batch monitor.
+        """
+        shape = self._outputs
+        if shape[:1] == (self._rows,):
+            shape = (len(labels), *shape[1:])
+        answers = as_program_numbers(checked_labels(self._objective, labels, shape), "labels")
+        if self._monitors and jnp.issubdtype(answers.dtype, jnp.integer):
+            self._require_encodable(np.unique(np.asarray(answers)))
+        return answers
+
+    def _require_encodable(self, values: np.ndarray) -> None:
+        """Raise, as its ``encode`` does, for class labels that a batch monitor cannot encode: in
+        the step they are traced, and give NaN.
+        """
+        if self._known.issuperset(values.tolist()):
+            return
+        for monitor in self._monitors:
+            monitor.encode(jnp.asarray(np.resize(values, max(len(values), monitor.num_samples))))
+        self._known.update(values.tolist())
+
+
+def _outputs(model: tuple[nnx.GraphDef, nnx.State], inputs: ShapeDtypeStruct) -> tuple[int, ...]:
+    """The shape of a model's outputs for a batch."""
     graph, variables = model
     outputs = jax.eval_shape(
-        lambda variables, batch: nnx.merge(graph, variables, copy=True)(batch),
-        variables,
-        jax.ShapeDtypeStruct((rows, *inputs.shape[1:]), inputs.dtype),
+        lambda variables, batch: nnx.merge(graph, variables, copy=True)(batch), variables, inputs
     )
-    if not isinstance(outputs, jax.ShapeDtypeStruct):
+    if not isinstance(outputs, ShapeDtypeStruct):
         raise ValueError(
             f"model must return one array of outputs, found a {type(outputs).__name__}; "
             "wrap it to pick one"
         )
-    shape = outputs.shape
-    if shape[:1] == (rows,):
-        shape = (len(labels), *shape[1:])
-    return as_program_array(checked_labels(objective, labels, shape), "labels")
-
-
-def require_encodable(monitors: Mapping[str, Monitor | BatchMonitor], labels: Array) -> None:
-    """Raise, as its ``encode`` does, for class labels that a batch monitor cannot encode: in the
-    step they are traced, and give NaN.
-    """
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        return
-    for monitor in monitors.values():
-        if isinstance(monitor, BatchMonitor):
-            known = np.unique(np.asarray(labels))
-            monitor.encode(jnp.asarray(np.resize(known, max(len(known), monitor.num_samples))))
+    return outputs.shape

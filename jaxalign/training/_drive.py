@@ -13,12 +13,13 @@ from jaxalign.runs import History
 from jaxalign.runs._history import concatenate
 from jaxalign.runs._lock import FolderLock
 from jaxalign.runs._place import require_writable
-from jaxalign.training._batches import Schedule
 from jaxalign.training._check import ONE
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run
 from jaxalign.training._fingerprint import Fingerprint
 from jaxalign.training._layout import Layout
+from jaxalign.training._schedule import Schedule
+from jaxalign.training._source import Block
 from jaxalign.training._state import Data, Monitors, PerModel, Rows, TrainState
 
 Callback = Callable[[History], Any]
@@ -129,7 +130,7 @@ def drive(
     state: TrainState,
     per_model: PerModel,
     data: Data,
-    batches: Iterator[np.ndarray],
+    blocks: Iterator[Block],
     schedule: Schedule,
     saver: Saver,
     deliver: "Delivery",
@@ -138,13 +139,14 @@ def drive(
     with.
     """
     step = saver.step
-    state, running = run(state, next(batches), per_model, data)
+    state, running = run(state, next(blocks).samples, per_model, data)
     try:
-        for indices in batches:
+        for block in blocks:
             finished = running
             step += schedule.length
             copy = saver.copy_if_due(step, state)
-            state, running = run(state, indices, per_model, data)  # returns while the device works
+            # Returns while the device works.
+            state, running = run(state, block.samples, per_model, data)
             stop = deliver(finished)
             saver.save(step, copy)
             if stop:

@@ -42,24 +42,22 @@ def fingerprint(
     start: TrainState,
     hyperparameters: Any,
     data: Data,
+    batch: tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct],
 ) -> Fingerprint:
     """What a run is known by.
 
     Args:
-      settings: numbers that were passed, batch_size among them.
+      settings: numbers that were passed.
       recipe: what is trained.
       start: the state at step 0; of several models with their axis.
       hyperparameters: of the optimizers, with the same axis, or None.
       data: what it is trained on and measured with.
+      batch: what inputs and labels of a batch are.
     """
     axes = int(start.step.ndim)  # of models
     state, own = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(np.shape(x)[axes:], x.dtype), (start, hyperparameters)
     )
-    batch = [
-        jax.ShapeDtypeStruct((settings["batch_size"], *x.shape[1:]), x.dtype)
-        for x in (data.inputs, data.labels)
-    ]
     parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
 
     def update(parameters: Any, optimizer_state: Any, own: Any) -> Any:

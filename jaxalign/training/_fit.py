@@ -9,24 +9,19 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
+from jaxalign._core.kinds import as_count
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
-from jaxalign.training._batches import schedule
-from jaxalign.training._check import (
-    Models,
-    checked_counts,
-    checked_models,
-    checked_monitors,
-    require_parts,
-)
+from jaxalign.training._check import Models, checked_models, checked_monitors, require_parts
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run, compiled, of_one, of_several
-from jaxalign.training._data import checked_answers, checked_data, require_encodable
+from jaxalign.training._data import Answers, checked_source
 from jaxalign.training._drive import Callback, Delivery, Fetch, Saver, drive
 from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import Layout, layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
+from jaxalign.training._schedule import schedule
 from jaxalign.training._state import Data, Recipe, TrainState
 
 
@@ -128,25 +123,28 @@ def fit(
     Source: ours.
     """
     # 1. Check what is asked for, before anything is computed.
-    inputs, given_labels = checked_data(data, labels)
-    steps, every, batch_size, chunk = checked_counts(len(inputs), steps, every, batch_size, chunk)
+    steps = as_count(steps, "steps")
+    every = as_count(every, "every")
+    chunk = as_count(chunk, "chunk")
     require_parts(objective, callback, checkpoints, keep_history=keep_history)
     models = checked_models(model, optimizer, seed, hyperparameters)
+    source = checked_source(data, labels, as_count(batch_size, "batch_size"), models.seeds)
+    monitors = checked_monitors(monitor, source.batch_size)
     first = models.graph, models.states[0]
-    answers = checked_answers(objective, given_labels, first, inputs, batch_size)
-    monitors = checked_monitors(monitor, batch_size)
-    require_encodable(monitors, answers)
-    place = layout(mesh, models.number, models.same_batches, batch_size)
-    plan = schedule(len(inputs), batch_size, steps, every, chunk)
+    source = source.checked(Answers(objective, first, source.batch[0], monitors))
+    place = layout(mesh, models.number, models.same_batches, source.batch_size)
+    plan = schedule(steps, every, chunk)
 
     # 2. Begin at step 0, or where a checkpoint was saved.
     recipe = models.recipe(optimizer, objective)
     start = models.start(recipe)
     per_model = models.per_model(monitors, start)
     deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
-    data_of_run = Data(monitors, inputs, answers, jnp.int32(steps))
-    settings = {"batch_size": batch_size, "every": every, "chunk": chunk, **models.settings}
-    identify = partial(fingerprint, settings, recipe, start, hyperparameters, data_of_run)
+    data_of_run = Data(monitors, *source.arrays, jnp.int32(steps))
+    settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk, **models.settings}
+    identify = partial(
+        fingerprint, settings, recipe, start, hyperparameters, data_of_run, source.batch
+    )
     with Saver(checkpoints, identify, plan, place) as saver:
         state, step = saver.resume(start)
         if step == steps:
@@ -157,8 +155,8 @@ def fit(
         run = compiled(_chunk_of(recipe, models, place), place.mesh, place.axes)
 
         # 4. Run it until all steps are done.
-        batches = plan.batches_of(models.seeds, step)
-        state = drive(run, state, per_model, placed, batches, plan, saver, deliver)
+        blocks = source.blocks(plan, step)
+        state = drive(run, state, per_model, placed, blocks, plan, saver, deliver)
         return state, deliver.history()
 
 
@@ -166,5 +164,6 @@ def _chunk_of(recipe: Recipe, models: Models, place: Layout) -> Run:
     """The program of a chunk, of one model or of several."""
     if models.several:
         has_own = models.hyperparameters is not None
-        return of_several(recipe, same_batches=models.same_batches, hyperparameters=has_own)
-    return of_one(recipe, place.rows)
+        same = models.same_batches
+        return of_several(recipe, place.take, same_batches=same, hyperparameters=has_own)
+    return of_one(recipe, place.take, place.rows)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_real_numbers, is_concrete, require_finite
 from jaxalign._features.labels import are_real, as_labels
 
 Shape = tuple[int, ...]
@@ -72,7 +72,7 @@ def real_numbers(labels: Any, outputs: Shape) -> Labels:
     """
     values = _numbers(labels, "pass objective=classification for classes")
     remedy = "give the model one output for each column of labels"
-    return as_real_floats(_as_columns("squared_error", values, outputs, remedy), "labels")
+    return as_real_numbers(_as_columns("squared_error", values, outputs, remedy), "labels")
 
 
 def any_numbers(labels: Any) -> Labels:
@@ -91,7 +91,7 @@ def _numbers(labels: Any, remedy: str) -> Labels:
             f"labels must be numbers of 64 bits, found {short(values.ravel()[0])}; {remedy}"
         )
     if are_real(values):
-        require_finite(as_real_floats(values, "labels"), "labels")
+        require_finite(as_real_numbers(values, "labels"), "labels")
     return values
 
 

@@ -6,10 +6,12 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.mesh import one_axis, put
+from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._state import Data, PerModel, TrainState
 
 
@@ -45,6 +47,22 @@ class Layout(NamedTuple):
         return axis, P() if self.same_batches else axis, axis
 
     @property
+    def take(self) -> Take:
+        """How a batch comes of the samples, in the program of a chunk."""
+        if self.mesh is None:
+            return take
+        axes = self.mesh.axis_names
+        if self.rows is None and self.same_batches:
+            return partial(take_common, axes=axes)
+        own = partial(take_own, axis=axes[0])
+        if self.rows is None:
+            return own
+        split = P(axes)
+        return jax.shard_map(
+            own, mesh=self.mesh, in_specs=(split, split), out_specs=split, check_vma=False
+        )
+
+    @property
     def is_first_process(self) -> bool:
         """Whether this process is the one that writes and calls back."""
         if self.mesh is None:
@@ -61,10 +79,12 @@ class Layout(NamedTuple):
     ) -> tuple[TrainState, PerModel, Data]:
         """All arrays where the run wants them."""
         if self.mesh is None:
-            return state, per_model, data
+            samples = jax.tree.map(jnp.asarray, (data.inputs, data.labels))
+            return state, per_model, data._replace(inputs=samples[0], labels=samples[1])
         everywhere = NamedSharding(self.mesh, P())
         split = NamedSharding(self.mesh, P(*self.mesh.axis_names))
-        rest = put(data._replace(monitors={}), everywhere)
+        inputs, labels = split_rows((data.inputs, data.labels), self.mesh)
+        rest = Data({}, inputs, labels, put(data.steps, everywhere))
         if self.models is not None:
             monitors = put(dict(data.monitors), everywhere)
             return *put((state, per_model), split), rest._replace(monitors=monitors)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import Array
@@ -90,6 +91,6 @@ class Data(NamedTuple):
     """
 
     monitors: Monitors
-    inputs: Array
-    labels: Array
+    inputs: Array | np.ndarray
+    labels: Array | np.ndarray
     steps: ArrayLike

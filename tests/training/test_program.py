@@ -10,8 +10,9 @@ from flax import nnx
 import jaxalign as ja
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification
-from jaxalign.training._batches import schedule
+from jaxalign.training._arrays import Arrays
 from jaxalign.training._chunk import compiled, of_one
+from jaxalign.training._schedule import schedule
 from jaxalign.training._state import Data, PerModel, Recipe
 
 NOTHING = PerModel(None, {})
@@ -72,10 +73,11 @@ def test_no_callback_and_one_program_for_all_chunks(task):
     model = task.model()
     recipe = recipe_of(model)
     run = compiled(of_one(recipe), None)
-    batches = list(schedule(90, 16, 20, 1, 8).batches(seed=0, done=0))
-    assert {b.shape for b in batches} == {(8, 1, 16)}
+    source = Arrays(task.inputs, task.labels, 16, [0])
+    blocks = list(source.blocks(schedule(20, 1, 8), 0))
+    assert {block.samples.shape for block in blocks} == {(8, 1, 16)}
     data = data_of(task, only=task.monitor(model))
-    lowered = run.lower(recipe.start(nnx.state(model)), batches[0], NOTHING, data)
+    lowered = run.lower(recipe.start(nnx.state(model)), blocks[0].samples, NOTHING, data)
     text = lowered.compile().as_text()
     called = set(re.findall(r'custom_call_target="([^"]+)"', text))
     assert any("syevd" in target for target in called)

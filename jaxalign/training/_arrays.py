@@ -1,0 +1,70 @@
+"""Arrays in memory as a source of batches: fresh permutations, one after the other, cut into
+batches and chunks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jax import Array, ShapeDtypeStruct
+
+from jaxalign.training._schedule import Schedule
+from jaxalign.training._source import Block, LabelCheck
+
+
+class Arrays(NamedTuple):
+    """A Source of all samples, in orders that the seeds draw.
+
+    Attributes:
+      inputs: (n, ...) in the dtype of a program.
+      labels: (n, ...).
+      batch_size: samples a step.
+      seeds: one for all models, or one each.
+    """
+
+    inputs: Array | np.ndarray
+    labels: Array | np.ndarray
+    batch_size: int
+    seeds: Sequence[int]
+
+    @property
+    def arrays(self) -> tuple[Array | np.ndarray, Array | np.ndarray]:
+        """All inputs and labels."""
+        return self.inputs, self.labels
+
+    @property
+    def batch(self) -> tuple[ShapeDtypeStruct, ShapeDtypeStruct]:
+        """What inputs and labels of a batch are."""
+        inputs, labels = (
+            ShapeDtypeStruct((self.batch_size, *x.shape[1:]), x.dtype) for x in self.arrays
+        )
+        return inputs, labels
+
+    def checked(self, check: LabelCheck) -> "Arrays":
+        """The same with labels as the objective takes them."""
+        return self._replace(labels=check(self.labels))
+
+    def blocks(self, plan: Schedule, step: int) -> Iterator[Block]:
+        """The row numbers of all chunks from a step on."""
+        orders = [_row_numbers(self, plan, seed, step) for seed in self.seeds]
+        if len(orders) == 1:
+            return map(Block, orders[0])
+        return map(Block, map(np.stack, zip(*orders, strict=True)))
+
+
+def _row_numbers(data: Arrays, plan: Schedule, seed: int, step: int) -> Iterator[np.ndarray]:
+    """(length/every, every, batch_size) row numbers per chunk."""
+    rows = len(data.inputs)
+
+    def permutation(epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, epoch)).permutation(rows).astype(np.int32)
+
+    epoch, offset = divmod(step * data.batch_size, rows)
+    pool = permutation(epoch)[offset:]
+    size = plan.length * data.batch_size
+    for _ in plan.beginnings(step):
+        while len(pool) < size:
+            epoch += 1
+            pool = np.concatenate([pool, permutation(epoch)])
+        yield pool[:size].reshape(-1, plan.every, data.batch_size)
+        pool = pool[size:]
