@@ -1,6 +1,8 @@
 """Golub–Kahan bidiagonalization of Φ from given left vectors, by products with Φ and Φᵀ only."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -12,7 +14,11 @@ from jaxtyping import Float, Int
 Product = Callable[[Array], Array]
 
 
-class Bidiagonal(NamedTuple):
+@partial(
+    jax.tree_util.register_dataclass, data_fields=("alpha", "beta"), meta_fields=("size", "rows")
+)
+@dataclass(frozen=True)
+class Bidiagonal:
     """The lower bidiagonal matrix L of m steps from each of k vectors y, and its start ‖y‖."""
 
     alpha: Float[Array, "m k"]  # the diagonal of L
@@ -46,23 +52,6 @@ def bidiagonalize(
       order: m.
     """
     k, n = y.shape
-    is_tall = d <= n
-
-    def step(state: _State, i: Int[Array, ""]) -> tuple[_State, tuple[Array, Array]]:
-        # Only the shorter side is reorthogonalized, which halves what is read: L is then still
-        # that of some [y Φ] + E, E as small as rounding (Barlow, Numerische Mathematik 2013).
-        right = transposed(state.left) - state.beta[:, None] * state.right
-        if is_tall:
-            right = _orthogonal(right, state.basis)
-        right, alpha = _normalized(right, state.scale)
-        scale = jnp.maximum(state.scale, alpha)
-        basis = state.basis.at[:, i].set(right if is_tall else state.left)
-        left = product(right) - alpha[:, None] * state.left
-        if not is_tall:
-            left = _orthogonal(left, basis)
-        left, beta = _normalized(left, scale)
-        return _State(basis, left, right, beta, jnp.maximum(scale, beta)), (alpha, beta)
-
     norm = jnp.linalg.norm(y, axis=1)
     start = _State(
         basis=jnp.zeros((k, order, min(n, d)), y.dtype),
@@ -71,8 +60,59 @@ def bidiagonalize(
         beta=jnp.zeros(k, y.dtype),
         scale=jnp.zeros(k, y.dtype),
     )
-    _, (alphas, betas) = jax.lax.scan(step, start, jnp.arange(order))
+
+    def step(state: _State, i: Int[Array, ""]) -> tuple[_State, tuple[Array, Array]]:
+        state, alpha = _to_right(state, transposed(state.left), i)
+        state = _to_left(state, product(state.right), alpha)
+        return state, (alpha, state.beta)
+
+    alphas, betas = _loop(step, start, order)
     return Bidiagonal(alphas, jnp.concatenate([norm[None], betas]), max(n, d), n)
+
+
+def _loop(
+    step: Callable[[_State, Array], tuple[_State, tuple[Array, Array]]], state: _State, order: int
+) -> tuple[Float[Array, "m k"], Float[Array, "m k"]]:
+    """α and β of all steps."""
+    steps = jnp.arange(order)
+    if isinstance(steps, jax.core.Tracer):
+        return jax.lax.scan(step, state, steps)[1]
+    # Outside a program a scan would compile the products again at every call, and keep what they
+    # knew at the first: here they run as they are.
+    rows = []
+    for i in steps:
+        state, row = step(state, i)
+        rows.append(row)
+    alphas, betas = zip(*rows, strict=True)
+    return jnp.stack(alphas), jnp.stack(betas)
+
+
+@jax.jit
+def _to_right(
+    state: _State, image: Float[Array, "k d"], i: Int[Array, ""]
+) -> tuple[_State, Float[Array, " k"]]:
+    """v_i and α_i from Φᵀu_i."""
+    # Only the shorter side is reorthogonalized, which halves what is read: L is then still that of
+    # some [y Φ] + E, E as small as rounding (Barlow, Numerische Mathematik 2013).
+    is_tall = state.right.shape[1] <= state.left.shape[1]
+    right = image - state.beta[:, None] * state.right
+    if is_tall:
+        right = _orthogonal(right, state.basis)
+    right, alpha = _normalized(right, state.scale)
+    basis = state.basis.at[:, i].set(right if is_tall else state.left)
+    scale = jnp.maximum(state.scale, alpha)
+    return _State(basis, state.left, right, state.beta, scale), alpha
+
+
+@jax.jit
+def _to_left(state: _State, image: Float[Array, "k n"], alpha: Float[Array, " k"]) -> _State:
+    """u_{i+1} and β_{i+1} from Φv_i."""
+    is_tall = state.right.shape[1] <= state.left.shape[1]
+    left = image - alpha[:, None] * state.left
+    if not is_tall:
+        left = _orthogonal(left, state.basis)
+    left, beta = _normalized(left, state.scale)
+    return _State(state.basis, left, state.right, beta, jnp.maximum(state.scale, beta))
 
 
 def _orthogonal(vectors: Float[Array, "k s"], basis: Float[Array, "k m s"]) -> Float[Array, "k s"]:

@@ -67,7 +67,8 @@ def quadrature(
 
     Args:
       features: (n, d) Φ; or a pair of products, v (d, k) ↦ Φv (n, k) and u (n, k) ↦ Φᵀu (d, k), in
-        the targets' dtype (wrap the call in jit).
+        the targets' dtype. An eager call runs them as they are, 2·order times; inside jit they are
+        part of the program.
       targets: (n, k) Y; (n,) floats count as one column.
       order: m, from 1 to min(n, d).
       dtype: in which steps on an array are computed. "float32" takes half the time; its nodes and
@@ -219,6 +220,7 @@ def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> 
     return right.shape[0]
 
 
+@jax.jit
 def _of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
     """Nodes and weights: singular values of L with a node at 0, ‖y‖² times the squares of the first
     components of its left singular vectors.

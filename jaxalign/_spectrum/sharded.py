@@ -89,14 +89,8 @@ def sharded(
             "rows over devices have no plain SVD without gathering them; "
             "pass 'moments', 'refined' or 'triangular'"
         )
-    split = NamedSharding(mesh, P(axis))
-    if batch is not None:
-        of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
-        run = partial(_of_placed_batch, _mapped(of_batch, split, split.spec), split)
-        return partial(solved, run)
-    whole = partial(_of_rows, axis=axis, method=method, centered=centered)
-    run = partial(_of_placed_rows, _mapped(whole, split, P()), split, centered)
-    return partial(solved, run)
+    run = _of_placed_rows if batch is None else _of_placed_batch
+    return partial(solved, partial(run, NamedSharding(mesh, P(axis)), method, centered))
 
 
 Sum = TypeVar("Sum", Moments, Triangle)
@@ -138,24 +132,44 @@ def sum_over_processes(local: Sum) -> Sum:
     return stacked.sum()
 
 
-def _mapped(function: Callable, split: NamedSharding, out_specs: P) -> Callable:
-    # The result is replicated because psum and all_gather are applied to everything it depends on;
-    # jax's checker does not know this of all_gather.
-    return jax.jit(
-        jax.shard_map(
-            function, mesh=split.mesh, in_specs=split.spec, out_specs=out_specs, check_vma=False
-        )
-    )
-
-
-def _of_rows(
+# The settings are static arguments, not a closure: a second `sharded` of the same ones finds the
+# program that the first one compiled.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _over_rows(
+    split: NamedSharding,
+    method: Method,
+    centered: bool,
     features: Array,
     targets: Array,
     weights: Array | None,
-    *,
+) -> Spectrum:
+    function = partial(_of_rows, split.spec[0], method, centered)
+    # The result is replicated because psum and all_gather are applied to everything it depends on;
+    # jax's checker does not know this of all_gather.
+    over = jax.shard_map(
+        function, mesh=split.mesh, in_specs=split.spec, out_specs=P(), check_vma=False
+    )
+    return over(features, targets, weights)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _over_batch(
+    split: NamedSharding, method: Method, centered: bool, features: Array, targets: Array
+) -> Spectrum:
+    of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
+    over = jax.shard_map(
+        of_batch, mesh=split.mesh, in_specs=split.spec, out_specs=split.spec, check_vma=False
+    )
+    return over(features, targets)
+
+
+def _of_rows(
     axis: str,
     method: Method,
     centered: bool,
+    features: Array,
+    targets: Array,
+    weights: Array | None,
 ) -> Spectrum:
     route = route_for(method, features)
     if route == "triangular":
@@ -169,8 +183,8 @@ def _of_rows(
 
 
 def _of_placed_rows(
-    solve: Callable,
     split: NamedSharding,
+    method: Method,
     centered: bool,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
@@ -185,12 +199,14 @@ def _of_placed_rows(
     if _missing_rows(n, split) > 0:
         # The rows of zeros that are added get the weight 0.
         weights = _placed(jnp.ones(n, phi.dtype), split)
-    return leading(solve(_placed(phi, split), _placed(y, split), weights), min(n, d))
+    padded = _over_rows(split, method, centered, _placed(phi, split), _placed(y, split), weights)
+    return leading(padded, min(n, d))
 
 
 def _of_placed_batch(
-    solve: Callable,
     split: NamedSharding,
+    method: Method,
+    centered: bool,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
 ) -> Spectrum:
@@ -207,7 +223,7 @@ def _of_placed_batch(
         )
     require_finite(phi, "features")
     require_finite(y, "targets")
-    padded = solve(_placed(phi, split), _placed(y, split))
+    padded = _over_batch(split, method, centered, _placed(phi, split), _placed(y, split))
     if _missing_rows(len(phi), split) == 0:
         return padded
     return jax.tree.map(lambda x: x[: len(phi)], padded)

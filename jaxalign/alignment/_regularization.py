@@ -140,12 +140,18 @@ def _loss(
         raise ValueError(
             f"weights must have shape (d, c) = {(phi.shape[1], y.shape[1])}, found {w.shape}"
         )
+    return _loss_of(rank, unlabelled_rank, jnp.asarray(strength, phi.dtype), w, phi, y, other)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _loss_of(
+    rank: int, unlabelled_rank: int, strength: Array, w: Array, phi: Array, y: Array, other: Array
+) -> Float[Array, ""]:
     residual = matmul(phi, w) - y
     # Σ_{i>k} σ_i²(v_iᵀw)² = wᵀMw with M = Σ_{i>k} σ_i² v_i v_iᵀ.
     removed = jax.lax.stop_gradient(_tail(phi, rank))
     added = jax.lax.stop_gradient(_tail(other, unlabelled_rank))
-    moved = jnp.asarray(strength, added.dtype) * added - removed
-    return jnp.sum(residual**2) + jnp.sum(w * matmul(moved, w))
+    return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * added - removed, w))
 
 
 def label_alignment_weights(
@@ -195,22 +201,28 @@ def _weights(
     rank: int, unlabelled_rank: int, strength: float, *arrays: ArrayLike
 ) -> Float[Array, "d c"]:
     phi, y, other = _checked(*arrays)
+    return _weights_of(rank, unlabelled_rank, jnp.asarray(strength, phi.dtype), phi, y, other)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _weights_of(
+    rank: int, unlabelled_rank: int, strength: Array, phi: Array, y: Array, other: Array
+) -> Float[Array, "d c"]:
     d = phi.shape[1]
 
-    def run(phi: Array, y: Array, other: Array) -> Array:
+    def run(strength: Array, phi: Array, y: Array, other: Array) -> Array:
         both = products([phi], [y])
         gram = both[:, :d]
         # Setting the loss's gradient to 0 gives M w = Φᵀy with
         # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
-        added = _without_largest(products([other]), unlabelled_rank)
-        added = jnp.asarray(strength, added.dtype) * added
+        added = strength * _without_largest(products([other]), unlabelled_rank)
         vectors, values = eigh(gram - _without_largest(gram, rank) + added)
         # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
         is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
         along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
         return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0)).astype(y.dtype)
 
-    return jax.jit(float64_inside(run))(phi, y, other)
+    return float64_inside(run)(strength, phi, y, other)
 
 
 def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
