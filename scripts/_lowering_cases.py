@@ -1,4 +1,5 @@
-"""The public operations on arrays, and the shapes they are lowered with: ``lower_everywhere.py``.
+"""The public operations on arrays, and the shapes they are lowered with: for
+``lower_everywhere.py`` and ``compile_for_tpu.py``.
 
 No case computes anything: its arguments are shapes, and its function is only traced and lowered.
 The shapes are small, because what a program consists of depends on the method and on which side
@@ -11,14 +12,48 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 from jaxalign.alignment import spectrum_and_null
 
 DEVICES = 4
 METHODS = ("auto", "moments", "refined", "triangular", "svd")
+
+# The cases that do not lower for a TPU. They all contain a float64 svd, or a float64 eigh of more
+# than 256 columns. For a TPU, jax replaces these by functions that it traces during lowering. The
+# `jax.enable_x64` around the operation is no longer active then: float64 becomes float32 inside the
+# function, and the types do not match.
+REFUSED_BY_TPU = {
+    "spectrum[refined]",
+    "spectrum[refined] wide",
+    "spectrum[refined] centred",
+    "spectrum[refined] grad",
+    "spectrum[refined] vmap",
+    "spectrum[refined] vmap grad",
+    "spectrum[refined] scan",
+    "spectrum_and_null[refined]",
+    "spectra[refined] stack",
+    "spectra[refined] list",
+    "spectrum[svd]",
+    "spectrum[svd] wide",
+    "spectrum[svd] centred",
+    "spectrum[svd] grad",
+    "spectrum[svd] vmap",
+    "spectrum[svd] vmap grad",
+    "spectrum[svd] scan",
+    "spectrum_and_null[svd]",
+    "spectra[svd] stack",
+    "spectra[svd] list",
+    "moments of 300 columns, spectrum",
+    "moments, basis, second pass",
+    "quadrature[float64]",
+    "quadrature_bounds[float64]",
+    "sharded rows[refined]",
+    "sharded batch[refined]",
+    "sharded batch[svd]",
+}
 
 
 class Case(NamedTuple):
@@ -29,8 +64,8 @@ class Case(NamedTuple):
     arguments: tuple
 
 
-def floats(*shape: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
+def floats(*shape: int, sharding: NamedSharding | None = None) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
 
 
 FEATURES = floats(200, 40)
@@ -45,8 +80,8 @@ def thresholds() -> jax.Array:
     return jnp.linspace(0.0, 10.0, 8)
 
 
-def array_cases() -> Iterator[Case]:
-    """Every operation on features, targets and spectra."""
+def array_cases(mesh: Mesh) -> Iterator[Case]:
+    """Every operation on features, targets and spectra; the sharded ones on a mesh of one axis."""
     yield from spectrum_cases()
     yield from moment_cases()
     yield from quadrature_cases()
@@ -54,7 +89,7 @@ def array_cases() -> Iterator[Case]:
     yield from feature_cases()
     yield from null_cases()
     yield from loss_cases()
-    yield from sharded_cases()
+    yield from sharded_cases(mesh)
 
 
 # One representation, by each method and under each transformation.
@@ -215,15 +250,13 @@ def loss_cases() -> Iterator[Case]:
     yield Case("label_alignment_weights", label_alignment_head, (FEATURES, TARGETS))
 
 
-def device_mesh() -> Mesh:
-    return Mesh(np.array(jax.devices()[:DEVICES]), ("data",))
-
-
-def sharded_cases() -> Iterator[Case]:
-    batch = (floats(8, 200, 40), floats(8, 200, 3))
+def sharded_cases(mesh: Mesh) -> Iterator[Case]:
+    split = NamedSharding(mesh, P(*mesh.axis_names))
+    matrix = (floats(200, 40, sharding=split), floats(200, 3, sharding=split))
+    batch = (floats(8, 200, 40, sharding=split), floats(8, 200, 3, sharding=split))
     for method in METHODS:
         if method != "svd":  # rows over devices have no plain SVD
-            solve = ja.sharded(device_mesh(), rows="data", method=method)
-            yield Case(f"sharded rows[{method}]", solve, (FEATURES, TARGETS))
-        solve = ja.sharded(device_mesh(), batch="data", method=method)
+            solve = ja.sharded(mesh, rows=mesh.axis_names[0], method=method)
+            yield Case(f"sharded rows[{method}]", solve, matrix)
+        solve = ja.sharded(mesh, batch=mesh.axis_names[0], method=method)
         yield Case(f"sharded batch[{method}]", solve, batch)

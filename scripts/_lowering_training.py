@@ -1,22 +1,23 @@
-"""What a training run compiles, for ``lower_everywhere.py``: monitors and a chunk of ``fit``."""
+"""What a training run compiles, for ``lower_everywhere.py`` and ``compile_for_tpu.py``: monitors
+and a chunk of ``fit``.
+"""
 
 from collections.abc import Iterator
 from functools import partial
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from _lowering_cases import Case, device_mesh
+from _lowering_cases import Case
 from flax import nnx
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 from jaxalign.models import MLP
-from jaxalign.training import _state, classification
+from jaxalign.training import _chunk, _state, classification
 
 WAYS: dict[str, dict[str, Any]] = {
     "exact": {},
@@ -74,9 +75,10 @@ def batch_monitor_of(problem: Problem, way: str):
     return ja.batch_monitor(tap, two_classes, BATCH, order=4, **WAYS[way])
 
 
-def training_cases() -> Iterator[Case]:
+def training_cases(mesh: Mesh) -> Iterator[Case]:
+    """Monitors, and chunks of ``fit``; one of them on a mesh of one axis."""
     yield from monitor_cases()
-    yield from fit_chunk_cases()
+    yield from fit_chunk_cases(mesh)
 
 
 def logged(monitor, state):
@@ -91,77 +93,64 @@ def monitor_cases() -> Iterator[Case]:
         yield Case(f"monitor[{way}]", logged, (monitor, state))
 
 
-def fit_chunk_cases() -> Iterator[Case]:
-    """A chunk of steps as ``fit`` compiles it.
-
-    ``fit`` does not hand out its program. Only this function knows the module that builds it.
-    Without that module a case named "fit chunk" fails with the error of the import.
-    """
-    try:
-        from jaxalign.training import _chunk as chunk
-    except ImportError as error:
-        yield Case("fit chunk", partial(fail, error), ())
-        return
+def fit_chunk_cases(mesh: Mesh) -> Iterator[Case]:
+    """A chunk of steps as ``fit`` compiles it."""
     plain = perceptron()
     images = convolutions()
     for way in WAYS:
         name = f"fit chunk MLP, batch monitor[{way}]"
-        yield chunk_case(chunk, name, plain, batch_monitor_of(plain, way))
+        yield chunk_case(name, plain, batch_monitor_of(plain, way))
         fixed = monitor_of(plain, way)
-        yield chunk_case(chunk, f"fit chunk MLP[{way}]", plain, fixed)
-        yield two_models_case(chunk, f"fit chunk two MLPs[{way}]", plain, fixed)
-        yield chunk_case(chunk, f"fit chunk CNN[{way}]", images, monitor_of(images, way))
-    yield mesh_case(chunk, "fit chunk MLP on a mesh", plain, monitor_of(plain, "exact"))
+        yield chunk_case(f"fit chunk MLP[{way}]", plain, fixed)
+        yield two_models_case(f"fit chunk two MLPs[{way}]", plain, fixed)
+        yield chunk_case(f"fit chunk CNN[{way}]", images, monitor_of(images, way))
+    yield mesh_case("fit chunk MLP on a mesh", plain, mesh)
 
 
-def fail(error: Exception):
-    raise error
-
-
-def recipe_of(chunk: ModuleType, problem: Problem):
+def recipe_of(problem: Problem):
     """How the model is trained."""
     return _state.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification)
 
 
-def chunk_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
-    recipe = recipe_of(chunk, problem)
+def chunk_case(name: str, problem: Problem, monitor) -> Case:
+    recipe = recipe_of(problem)
     state = recipe.start(nnx.state(problem.model))
     data = _state.Data({"": monitor}, problem.inputs, problem.labels, steps=10)
-    run = partial(four_steps, chunk, chunk.of_one(recipe))
+    run = partial(four_steps, _chunk.of_one(recipe))
     return Case(name, run, (shapes(state), shapes(data)))
 
 
-def two_models_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
-    recipe = recipe_of(chunk, problem)
+def two_models_case(name: str, problem: Problem, monitor) -> Case:
+    recipe = recipe_of(problem)
     state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(nnx.state(problem.model)))
     data = _state.Data({"": monitor}, problem.inputs, problem.labels, steps=10)
-    program = chunk.of_several(recipe, same_batches=True, hyperparameters=False)
-    return Case(name, partial(four_steps, chunk, program), (shapes(state), shapes(data)))
+    program = _chunk.of_several(recipe, same_batches=True, hyperparameters=False)
+    return Case(name, partial(four_steps, program), (shapes(state), shapes(data)))
 
 
-def mesh_case(chunk: ModuleType, name: str, problem: Problem, monitor) -> Case:
-    mesh = device_mesh()
-    recipe = recipe_of(chunk, problem)
-    arrays = (recipe.start(nnx.state(problem.model)), problem.inputs, problem.labels)
-    state, inputs, labels = jax.device_put(arrays, NamedSharding(mesh, P()))
-    data = _state.Data({"": monitor.over(mesh)}, inputs, labels, steps=10)
-    program = chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
-    arguments = (placed_shapes(state), placed_shapes(data))
-    return Case(name, partial(four_steps, chunk, program), arguments)
+def mesh_case(name: str, problem: Problem, mesh: Mesh) -> Case:
+    """The program splits its batches and the monitor's rows over the mesh."""
+    everywhere = NamedSharding(mesh, P())
+    recipe = recipe_of(problem)
+    state = shapes(recipe.start(nnx.state(problem.model)), everywhere)
+    # Of shapes alone, because the devices of the mesh may be devices that are not there.
+    monitor = jax.eval_shape(lambda monitor: monitor.over(mesh), monitor_of(problem, "exact"))
+    data = _state.Data({}, problem.inputs, problem.labels, steps=10)
+    placed = shapes(data._replace(monitors={"": monitor}), everywhere)
+    program = _chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
+    return Case(name, partial(four_steps, program), (state, placed))
 
 
-def four_steps(chunk: ModuleType, run, state, data):
+def four_steps(run, state, data, batch: int = BATCH):
     """``run`` with the row numbers of four batches, each measured."""
-    rows = np.arange(4 * BATCH, dtype=np.int32).reshape(4, 1, BATCH)
+    rows = np.arange(4 * batch, dtype=np.int32).reshape(4, 1, batch)
     return run(state, rows % len(data.inputs), _state.PerModel(None, {}), data)
 
 
-def shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+def shapes(tree: Any, sharding: NamedSharding | None = None) -> Any:
+    """The tree with the shapes of its arrays and numbers in their place."""
 
-
-def placed_shapes(tree: Any) -> Any:
     def shape(x):
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+        return jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x), sharding=sharding)
 
     return jax.tree.map(shape, tree)

@@ -7,7 +7,7 @@
 the table says whether that works, and whether the program contains a custom call that only a CPU
 has, or a callback to the host. A TPU has no float64 units: for it the table counts the products,
 decompositions and loops with float64 operands, which are slow there but no failure. The exit
-status is 1 if a case fails that is not in ``EXPECTED``.
+status is 1 if a case fails that is not in ``REFUSED_BY_TPU`` (``_lowering_cases.py``).
 """
 
 import argparse
@@ -21,57 +21,16 @@ from itertools import chain
 from pathlib import Path
 
 import jax
-from _lowering_cases import DEVICES, Case, array_cases
+import numpy as np
+from _lowering_cases import DEVICES, REFUSED_BY_TPU, Case, array_cases
 from _lowering_training import training_cases
+from _stablehlo import CPU_CALLS, is_callback, needs_of
 from jax.export import export
 from jax.extend.mlir import ir
 from jax.interpreters import mlir
+from jax.sharding import Mesh
 
 PLATFORMS = ("cuda", "rocm", "tpu")
-
-# The cases that do not lower for a TPU. They all contain a float64 svd, or a float64 eigh of more
-# than 256 columns. For a TPU, jax replaces these by functions that it traces during lowering. The
-# `jax.enable_x64` around the operation is no longer active then: float64 becomes float32 inside the
-# function, and the types do not match.
-EXPECTED = {
-    "spectrum[refined]",
-    "spectrum[refined] wide",
-    "spectrum[refined] centred",
-    "spectrum[refined] grad",
-    "spectrum[refined] vmap",
-    "spectrum[refined] vmap grad",
-    "spectrum[refined] scan",
-    "spectrum_and_null[refined]",
-    "spectra[refined] stack",
-    "spectra[refined] list",
-    "spectrum[svd]",
-    "spectrum[svd] wide",
-    "spectrum[svd] centred",
-    "spectrum[svd] grad",
-    "spectrum[svd] vmap",
-    "spectrum[svd] vmap grad",
-    "spectrum[svd] scan",
-    "spectrum_and_null[svd]",
-    "spectra[svd] stack",
-    "spectra[svd] list",
-    "moments of 300 columns, spectrum",
-    "moments, basis, second pass",
-    "quadrature[float64]",
-    "quadrature_bounds[float64]",
-    "sharded rows[refined]",
-    "sharded batch[refined]",
-    "sharded batch[svd]",
-}
-
-CPU_CALLS = ("lapack_", "cpu_")  # how the targets begin of the custom calls that only a CPU has
-TRANSFERS = ("stablehlo.send", "stablehlo.recv")
-FLOAT64_OPERATIONS = {
-    "stablehlo.dot_general": "dot",
-    "stablehlo.while": "while",
-    "stablehlo.cholesky": "cholesky",
-    "stablehlo.triangular_solve": "solve",
-}
-FLOAT64_CALLS = {"Eigh": "eigh", "Qr": "qr", "ProductOfElementaryHouseholderReflectors": "qr"}
 
 
 @dataclass
@@ -100,7 +59,7 @@ class Lowering:
 
     @property
     def expected(self) -> bool:
-        return self.platform == "tpu" and self.case in EXPECTED
+        return self.platform == "tpu" and self.case in REFUSED_BY_TPU
 
     @property
     def verdict(self) -> str:
@@ -140,40 +99,12 @@ def first_line(error: Exception) -> str:
 
 def inspect(text: str, row: Lowering) -> None:
     """Enter into the row what the operations of a StableHLO module need."""
-    calls = set()
-    float64 = Counter()
-
-    def visit(operation: ir.Operation) -> ir.WalkResult:
-        target = call_target(operation)
-        if target is not None:
-            calls.add(target)
-        kind = FLOAT64_OPERATIONS.get(operation.name) or FLOAT64_CALLS.get(target)
-        if kind is not None and has_float64(operation):
-            float64[kind] += 1
-        return ir.WalkResult.ADVANCE
-
     with mlir.make_ir_context():
-        ir.Module.parse(text).operation.walk(visit)
-    row.cpu_calls = sorted(target for target in calls if target.startswith(CPU_CALLS))
-    row.callbacks = sorted(
-        target for target in calls if "callback" in target or target in TRANSFERS
-    )
+        needs = needs_of(ir.Module.parse(text))
+    row.cpu_calls = [target for target in needs.calls if target.startswith(CPU_CALLS)]
+    row.callbacks = [target for target in needs.calls if is_callback(target)]
     if row.platform == "tpu":
-        row.float64 = dict(float64)
-
-
-def call_target(operation: ir.Operation) -> str | None:
-    """The target of a custom call, or the name of a transfer to the host; otherwise None."""
-    if operation.name == "stablehlo.custom_call":
-        return ir.StringAttr(operation.attributes["call_target_name"]).value
-    if operation.name in TRANSFERS:
-        return operation.name
-    return None
-
-
-def has_float64(operation: ir.Operation) -> bool:
-    types = [operand.type for operand in operation.operands]
-    return any(str(getattr(type, "element_type", "")) == "f64" for type in types)
+        row.float64 = needs.float64
 
 
 def print_row(name: str, rows: list[Lowering]) -> None:
@@ -188,7 +119,7 @@ def print_summary(rows: list[Lowering]) -> None:
         if row.verdict == "FAILS":
             print(f"\n{row.case}, {row.platform}:\n  {row.problem}")
         if row.verdict == "ok now":
-            print(f"\n{row.case}, {row.platform}: no longer fails, remove it from EXPECTED")
+            print(f"\n{row.case}, {row.platform}: no longer fails, remove it from REFUSED_BY_TPU")
     counts = Counter((row.platform, row.verdict) for row in rows)
     print()
     for (platform, verdict), count in sorted(counts.items()):
@@ -213,7 +144,8 @@ def main() -> int:
     jax.config.update("jax_num_cpu_devices", DEVICES)
     rows: list[Lowering] = []
     print(f"{'':<40}" + "".join(f"{platform:<15}" for platform in arguments.platforms))
-    for case in chain(array_cases(), training_cases()):
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    for case in chain(array_cases(mesh), training_cases(mesh)):
         if arguments.only in case.name:
             program = jax.jit(case.function)  # one for all platforms, so that it is traced once
             of_case = [lowered(case, program, platform) for platform in arguments.platforms]
