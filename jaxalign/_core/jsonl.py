@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import Any
 
 
-def whole_lines(file: Path) -> list[str]:
-    """The lines that end; what follows the last line end is empty or unfinished."""
-    return file.read_text(encoding="utf-8").split("\n")[:-1]
-
-
 def json_lines(file: Path, remedy: str) -> Iterator[Any]:
-    """The value of every whole line, in order.
+    """The value of every whole line, in order, one in memory at a time; what follows the last line
+    end is unfinished.
 
     Raises:
       ValueError: a damaged line; the message names it and gives the remedy.
     """
-    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1]):
-        try:
-            yield json.loads(line)
-        except ValueError as error:  # no JSON, or no text
-            raise ValueError(
-                f"line {number + 1} of {file} is damaged ({error}); {remedy}"
-            ) from None
+    with open(file, "rb") as stream:
+        for number, line in enumerate(stream):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:  # no JSON, or no text
+                raise ValueError(
+                    f"line {number + 1} of {file} is damaged ({error}); {remedy}"
+                ) from None
 
 
 def replace_lines(file: Path, lines: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ with those of the library.
 from typing import Literal
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
+ArrayDtype = Literal["float16", "bfloat16", "float32"]
 At = Literal["output", "input"]
 Categories = Literal["refuse", "one-hot"]
 Centered = Literal["auto", "yes", "no"]

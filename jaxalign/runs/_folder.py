@@ -1,5 +1,5 @@
-"""A run on disk: config.json, history.jsonl (a row per step), a .npy file per measure that is no
-scalar, result.json, figures and a page.
+"""A run on disk: config.json, history.jsonl (a row per step), a .npy file per measure, result.json,
+figures and a page.
 """
 
 import json
@@ -46,10 +46,10 @@ def measured_in(config: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
     measured = config.get("measured")
     if not isinstance(measured, Mapping):
         raise ValueError(f"{path} holds no run: its {CONFIG} does not say what was measured")
-    if "arrays" not in measured or "scalars" not in measured:
+    if "arrays" not in measured or "scalars" in measured:
         raise ValueError(
-            f"{path} holds a run of an older layout, whose {CONFIG} names no files of measures; "
-            "train it again, or read it with the version that wrote it"
+            f"{path} holds a run of an older layout, whose {CONFIG} names no files of some "
+            "measures; train it again, or read it with the version that wrote it"
         )
     return measured
 

@@ -13,6 +13,10 @@ Logged = OrderedDict[str, np.ndarray]
 """{measure: (r, ...)} of one layer."""
 
 
+IN_SHARES = ("area", "alignment", "curve", "null_area", "null_curve")
+"""Measures of the package that are at most ‖y‖² times a threshold, and shown over ‖y‖²."""
+
+
 class History(NamedTuple):
     """Arrays over steps. ``step[0]`` is 0: the untrained network.
 
@@ -28,6 +32,8 @@ class History(NamedTuple):
       coordinates: {layer: {measure: {axis: its values}}}, of measures that name their axes.
       totals: {layer: ‖y‖²} of the targets it was measured with (mean over columns): what A(τ) can
         reach.
+      array_steps: (a,) the steps whose arrays were kept, where a ``RunWriter`` keeps fewer of them
+        than of the numbers: then an array is (a, ...). None where all were.
     """
 
     step: np.ndarray
@@ -37,11 +43,19 @@ class History(NamedTuple):
     layers: OrderedDict[str, Logged]
     coordinates: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
     totals: Mapping[str, float]
+    array_steps: np.ndarray | None = None
 
     @property
     def models(self) -> int | None:
         """How many models were trained at once; None for one, whose arrays have no such axis."""
         return self.loss.shape[1] if self.loss.ndim == 2 else None
+
+    def steps_of(self, layer: str, measure: str) -> np.ndarray:
+        """(r,) the step of each row of a measure: ``measured``, or of an array ``array_steps``."""
+        is_number = self.layers[layer][measure].ndim == self.loss.ndim
+        if is_number or self.array_steps is None:
+            return self.measured
+        return self.array_steps
 
     def map(self, change: Callable[[np.ndarray], np.ndarray]) -> "History":
         """The history with loss, every metric and every measure changed: what has an axis of

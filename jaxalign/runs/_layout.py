@@ -1,4 +1,4 @@
-"""Which measure is logged where: scalars in the rows of history.jsonl, arrays in .npy files."""
+"""Which measure is logged in which file: one .npy for all layers, or one for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,14 +6,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from jaxalign.runs._history import History
-
-
-class ScalarColumn(NamedTuple):
-    """A measure with one number a step, in the rows of the layers that have it."""
-
-    layers: list[str]
-    dtype: str
+from jaxalign.runs._history import IN_SHARES, History
+from jaxalign.runs._storage import REMEDY, Storage, narrowed
 
 
 class ArrayFile(NamedTuple):
@@ -26,6 +20,7 @@ class ArrayFile(NamedTuple):
         "model", then those of the measure.
       coordinates: {axis: its values}.
       dtype: of the numbers.
+      every: k, where only the first, the k-th, the 2k-th, ... measured step has a row.
     """
 
     measure: str
@@ -33,6 +28,7 @@ class ArrayFile(NamedTuple):
     dimensions: list[str]
     coordinates: dict[str, list]
     dtype: str
+    every: int
 
     @property
     def stacked(self) -> bool:
@@ -41,62 +37,88 @@ class ArrayFile(NamedTuple):
 
     @property
     def stored(self) -> np.dtype:
-        """The dtype in the file: numpy's format knows no bfloat16, which float32 holds exactly."""
+        """The dtype in the file: numpy's format knows no bfloat16, whose bytes ``np.save`` stores
+        without their meaning.
+        """
         dtype = np.dtype(self.dtype)
-        return dtype if dtype.isbuiltin == 1 else np.dtype(np.float32)
+        return dtype if dtype.isbuiltin == 1 else np.dtype(f"V{dtype.itemsize}")
+
+    def rows_before(self, measured: int) -> int:
+        """How many rows it has when so many steps were measured."""
+        return -(-measured // self.every)
+
+    def rows_of(self, part: History, measured: int) -> np.ndarray:
+        """Its rows of a part of a run before which so many steps were measured.
+
+        Raises:
+          ValueError: a finite value is beyond the dtype that it is kept in.
+        """
+        begin = -measured % self.every
+        dtype = np.dtype(self.dtype)
+        each = [
+            narrowed(
+                np.asarray(part.layers[layer][self.measure])[begin :: self.every],
+                dtype,
+                f"measure {self.measure!r} of layer {layer!r}",
+            )
+            for layer in self.layers
+        ]
+        rows = np.stack(each, axis=1) if self.stacked else each[0]
+        return rows.view(self.stored)
 
 
-class Layout(NamedTuple):
-    """Where the measures of a run are: {measure: column} and {file: array}."""
-
-    scalars: dict[str, ScalarColumn]
-    arrays: dict[str, ArrayFile]
-
-    def as_json(self) -> dict[str, Any]:
-        """For config.json."""
-        return {
-            "scalars": {name: column._asdict() for name, column in self.scalars.items()},
-            "arrays": {file: array._asdict() for file, array in self.arrays.items()},
-        }
+Layout = dict[str, ArrayFile]
+"""Where the measures of a run are: {file: what it holds}."""
 
 
-def layout_of(part: History) -> Layout:
+def layout_of(part: History, storage: Storage) -> Layout:
     """Where a history's measures go: arrays of one shape share a file, others have one each."""
-    scalars: dict[str, ScalarColumn] = {}
-    arrays: dict[str, ArrayFile] = {}
-    leading = 1 if part.models is None else 2  # the axes of steps and models
+    layout: Layout = {}
     for measure in dict.fromkeys(name for logged in part.layers.values() for name in logged):
-        values = {layer: m[measure] for layer, m in part.layers.items() if measure in m}
-        names = list(values)
-        dtype = next(iter(values.values())).dtype.name
-        if all(x.ndim == leading for x in values.values()):
-            scalars[measure] = ScalarColumn(names, dtype)
-        elif _alike(part, measure, values):
-            arrays[_file(measure, None, arrays)] = _array(part, measure, names, stacked=True)
+        names = [layer for layer, logged in part.layers.items() if measure in logged]
+        if _alike(part, measure, names):
+            file = _file(measure, None, layout)
+            layout[file] = _array(part, measure, names, storage, stacked=True)
         else:
             for layer in names:
-                file = _file(measure, layer, arrays)
-                arrays[file] = _array(part, measure, [layer], stacked=False)
-    return Layout(scalars, arrays)
+                file = _file(measure, layer, layout)
+                layout[file] = _array(part, measure, [layer], storage, stacked=False)
+    return layout
 
 
 def layout_from(measured: Mapping[str, Any]) -> Layout:
     """The Layout that config.json holds under "measured"."""
-    scalars = {name: ScalarColumn(**column) for name, column in measured["scalars"].items()}
-    arrays = {file: ArrayFile(**array) for file, array in measured["arrays"].items()}
-    return Layout(scalars, arrays)
+    return {file: ArrayFile(**array) for file, array in measured["arrays"].items()}
 
 
-def _alike(part: History, measure: str, values: Mapping[str, np.ndarray]) -> bool:
+def require_storable(layout: Layout, part: History) -> None:
+    """Raise where the first part of a run is beyond the dtype that arrays are kept in, or where a
+    curve may come to be beyond float16: ‖y‖² is its limit.
+    """
+    limit = float(np.finfo(np.float16).max)
+    for array in layout.values():
+        for layer in array.layers:
+            is_share = array.dtype == "float16" and array.measure in IN_SHARES
+            if is_share and part.totals[layer] > limit:
+                raise ValueError(
+                    f"measure {array.measure!r} of layer {layer!r} may grow to ‖y‖² = "
+                    f"{part.totals[layer]:g}, and float16 ends at {limit:g}; {REMEDY}"
+                )
+        array.rows_of(part, 0)
+
+
+def _alike(part: History, measure: str, layers: Sequence[str]) -> bool:
     """Whether all layers have arrays of one shape, with the same coordinates."""
-    kinds = {
-        (x.shape[1:], x.dtype.name, repr(_axes(part, layer, measure)))
-        for layer, x in values.items()
-    }
+    kinds = set()
+    for layer in layers:
+        values = part.layers[layer][measure]
+        kinds.add((values.shape[1:], values.dtype.name, repr(_axes(part, layer, measure))))
     return len(kinds) == 1
 
 
-def _array(part: History, measure: str, layers: Sequence[str], *, stacked: bool) -> ArrayFile:
+def _array(
+    part: History, measure: str, layers: Sequence[str], storage: Storage, *, stacked: bool
+) -> ArrayFile:
     values = part.layers[layers[0]][measure]
     axes = _axes(part, layers[0], measure)
     dimensions = ["step"]
@@ -104,10 +126,13 @@ def _array(part: History, measure: str, layers: Sequence[str], *, stacked: bool)
         dimensions.append("layer")
     if part.models is not None:
         dimensions.append("model")
-    own = values.ndim - (1 if part.models is None else 2)
+    own = values.ndim - part.loss.ndim
     unnamed = [f"axis_{i}" for i in range(len(axes), own)]
     dimensions += [*axes, *unnamed]
-    return ArrayFile(measure, list(layers), dimensions, axes, values.dtype.name)
+    if own == 0:
+        storage = Storage(None, 1)
+    dtype = storage.dtype_of(values.dtype)
+    return ArrayFile(measure, list(layers), dimensions, axes, dtype, storage.every)
 
 
 def _axes(part: History, layer: str, measure: str) -> dict[str, list]:

@@ -1,8 +1,11 @@
 """The rows of history.jsonl: one JSON object per step, which any JSON reader can read."""
 
+import json
 import math
-from collections import OrderedDict
+import os
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,26 +14,30 @@ import numpy as np
 
 from jaxalign._core.jsonl import json_lines
 from jaxalign.runs._history import History
-from jaxalign.runs._layout import ScalarColumn
 
 REMEDY = "the rows before it are whole, and can be read when it and all after it are deleted"
 
 
-def rows_of(part: History, scalars: Mapping[str, ScalarColumn]) -> Iterator[dict[str, Any]]:
-    """The rows of a part of a run, with its scalar measures; a step that was not measured has no
-    "layers".
+class Rows(NamedTuple):
+    """What the rows of a run hold.
+
+    Attributes:
+      measured: (r,) the steps whose parameters were measured.
+      columns: {"loss" or a metric: (t,), or (t, models)}.
     """
-    place = {int(step): i for i, step in enumerate(part.measured)}
+
+    measured: np.ndarray
+    columns: dict[str, np.ndarray]
+
+
+def rows_of(part: History) -> Iterator[dict[str, Any]]:
+    """The rows of a part of a run: of a step that was measured, "measured" is true."""
+    measured = set(part.measured.tolist())
     for t, step in enumerate(part.step.tolist()):
         row: dict[str, Any] = {"step": step, "loss": plain(part.loss[t])}
         row |= {name: plain(values[t]) for name, values in part.metrics.items()}
-        if step in place:
-            row["layers"] = {
-                layer: {
-                    name: plain(logged[name][place[step]]) for name in logged if name in scalars
-                }
-                for layer, logged in part.layers.items()
-            }
+        if step in measured:
+            row["measured"] = True
         yield row
 
 
@@ -50,86 +57,108 @@ def plain(values: Any) -> Any:
     return number if math.isfinite(number) else str(number)
 
 
-def numbers(values: Sequence[Any], dtype: str) -> np.ndarray:
-    """What ``plain`` made JSON of, as an array."""
-    flat = np.array(values, dtype=object)
-    filled = np.where(flat == None, np.nan, flat)  # noqa: E711  # elementwise
-    if np.dtype(dtype).isbuiltin != 1:  # bfloat16 is not read from "inf"
-        filled = filled.astype(np.float64)
-    return filled.astype(dtype)
-
-
-class Columns(NamedTuple):
-    """What a row has to hold.
-
-    Attributes:
-      names: beside the layers.
-      scalars: {layer: its scalar measures}, in a row that was measured.
-      models: how many numbers each is a list of, or None for a single one.
-    """
-
-    names: set[str]
-    scalars: dict[str, set[str]]
-    models: int | None
-
-    def problem(self, row: Any, step: int) -> str | None:
-        """What is wrong with the row of a step, if anything is."""
-        if not isinstance(row, dict) or "step" not in row:
-            return "is no row of a run"
-        if row["step"] != step:
-            return f"must be step {step}, found {row['step']}: rows were lost or mixed"
-        layers = row.get("layers", {})
-        if not isinstance(layers, dict) or not all(isinstance(x, dict) for x in layers.values()):
-            return "has layers that are none"
-        if set(row) - {"layers"} != self.names:
-            return f"must have {', '.join(sorted(self.names))}, found {', '.join(sorted(row))}"
-        if "layers" in row and {name: set(x) for name, x in layers.items()} != self.scalars:
-            return "lacks measures of layers, or has others"
-        values = [row[name] for name in self.names]
-        values += [value for logged in layers.values() for value in logged.values()]
-        if not all(self._are_numbers(value) for value in values if value is not row["step"]):
-            return "has values that are no numbers"
-        return None
-
-    def _are_numbers(self, values: Any) -> bool:
-        if self.models is not None:
-            return (
-                isinstance(values, list)
-                and len(values) == self.models
-                and all(map(_is_number, values))
-            )
-        return _is_number(values)
-
-
-def _is_number(value: Any) -> bool:
-    return value in (None, "inf", "-inf") or isinstance(value, int | float)
-
-
-def read_rows(file: Path, columns: Columns) -> list[dict[str, Any]]:
+def read_rows(file: Path, dtypes: Mapping[str, str], models: int | None) -> Rows:
     """The rows of a history.jsonl, none if the run was killed before it made the file.
 
+    No row stays in memory as an object: a run may have millions of them.
+
+    Args:
+      file: the history.jsonl.
+      dtypes: {"loss" or a metric: of its numbers}.
+      models: how many numbers each is a list of, or None for a single one.
+
     Raises:
-      ValueError: a damaged row that is not the last one, or rows that are not 0, 1, 2, ...
+      ValueError: a damaged row that is not the last one, rows that are not 0, 1, 2, ..., or
+        measured rows that are not all or every k-th.
     """
-    rows = []
-    for number, row in enumerate(json_lines(file, REMEDY) if file.exists() else ()):
-        problem = columns.problem(row, number)
+    columns = {name: array(_typecode(dtype)) for name, dtype in dtypes.items()}
+    measured = array("q")
+    count = 0
+    for row in json_lines(file, REMEDY) if file.exists() else ():
+        problem = _problem(row, count, {"step", *dtypes})
+        try:
+            for name in () if problem else dtypes:
+                columns[name].extend(_numbers(row[name], models))
+        except (TypeError, ValueError, OverflowError):
+            problem = "has values that are no numbers"
         if problem:
-            raise ValueError(f"line {number + 1} of {file} {problem}; {REMEDY}")
-        rows.append(row)
-    return rows
+            raise ValueError(f"line {count + 1} of {file} {problem}; {REMEDY}")
+        if "measured" in row:
+            measured.append(count)
+        count += 1
+    steps = np.array(measured, np.int32)
+    _require_regular(steps, count, file)
+    shape = (count,) if models is None else (count, models)
+    arrays = {name: np.array(columns[name], dtypes[name]).reshape(shape) for name in dtypes}
+    return Rows(steps, arrays)
 
 
-def scalars_of(
-    rows: Sequence[Mapping[str, Any]],
-    layer: str,
-    scalars: Mapping[str, ScalarColumn],
-    models: tuple,
-) -> OrderedDict[str, np.ndarray]:
-    """{measure: (r, ...)} of a layer from the measured rows."""
-    columns: OrderedDict[str, np.ndarray] = OrderedDict()
-    for name, column in scalars.items():
-        if layer in column.layers:
-            values = [row["layers"][layer][name] for row in rows]
-            columns[name] = numbers(values, column.dtype).reshape(len(rows), *models)
-    return columns
+def cut_rows(file: Path, step: int) -> int:
+    """Cut the rows to those before a step; returns how many of these were measured.
+
+    Raises:
+      ValueError: there are fewer.
+    """
+    count = 0
+    measured = 0
+    size = 0
+    if file.exists():
+        with open(file, "rb") as stream:
+            for line in islice(stream, step):
+                if line.endswith(b"\n"):
+                    count += 1
+                    measured += "measured" in json.loads(line)
+                    size += len(line)
+    if count < step:
+        raise ValueError(
+            f"{file} must hold the {step} rows before step {step} to go on from it, found {count}"
+        )
+    if file.exists():
+        os.truncate(file, size)
+    return measured
+
+
+def _typecode(dtype: str) -> str:
+    """What ``array`` calls the widest numbers of a kind."""
+    kinds = {"u": "Q", "i": "q", "b": "q"}
+    return kinds.get(np.dtype(dtype).kind, "d")
+
+
+def _problem(row: Any, step: int, names: set[str]) -> str | None:
+    """What is wrong with the row of a step, if anything is."""
+    if not isinstance(row, dict) or "step" not in row:
+        return "is no row of a run"
+    if row["step"] != step:
+        return f"must be step {step}, found {row['step']}: rows were lost or mixed"
+    if set(row) - {"measured"} != names:
+        return f"must have {', '.join(sorted(names))}, found {', '.join(sorted(row))}"
+    return None
+
+
+def _numbers(values: Any, models: int | None) -> Sequence[Any]:
+    """What ``plain`` made JSON of: one number, or a list of one each."""
+    if models is None:
+        return [_number(values)]
+    if not isinstance(values, list) or len(values) != models:
+        raise TypeError("no list of numbers of the models")
+    return list(map(_number, values))
+
+
+def _number(value: Any) -> Any:
+    if value is None:
+        return math.nan
+    if value in ("inf", "-inf"):
+        return float(value)
+    return value
+
+
+def _require_regular(measured: np.ndarray, rows: int, file: Path) -> None:
+    """Raise unless all rows were measured, or every k-th."""
+    every = rows
+    if len(measured) > 1:
+        every = int(measured[1])
+    if len(measured) and not np.array_equal(measured, np.arange(0, rows, every)):
+        raise ValueError(
+            f"{file} must have measured rows at every {every}-th step, found some missing: "
+            "rows were damaged"
+        )

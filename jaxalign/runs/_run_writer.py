@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import DTypeLike
 
-from jaxalign._core.jsonl import replace_lines, whole_lines
 from jaxalign._core.npy import append_rows, keep_rows
 from jaxalign.runs._folder import (
     CONFIG,
@@ -21,21 +20,22 @@ from jaxalign.runs._folder import (
     write_json,
 )
 from jaxalign.runs._history import History
-from jaxalign.runs._layout import Layout, layout_from, layout_of
+from jaxalign.runs._layout import Layout, layout_from, layout_of, require_storable
 from jaxalign.runs._lock import FolderLock
 from jaxalign.runs._place import local_folder, require_writable
 from jaxalign.runs._read import read_history
-from jaxalign.runs._rows import rows_of
+from jaxalign.runs._rows import cut_rows, rows_of
+from jaxalign.runs._storage import Storage, checked_storage
 
 
 class RunWriter:
     """Write a run into a folder, chunk by chunk: ``fit(..., callback=RunWriter(folder, c).write)``.
 
-    config.json holds ``config`` and, under "measured", the layers, what each measure's numbers are
-    and where: scalars in history.jsonl, {"step", "loss", metrics..., "layers": {layer: {measure:
-    value}}}, a step that was not measured without "layers"; arrays in MEASURE.npy (measured rows,
-    layers, models, axes of the measure), or, where layers differ in shape, MEASURE.LAYER.npy. All
-    grow with each chunk. Of several models each value is a list of theirs. NaN is null. Nothing is
+    history.jsonl holds {"step", "loss", metrics..., "measured": true} of every step, the last one
+    only where layers were measured. Every measure is a MEASURE.npy (measured rows, layers, models,
+    axes of the measure) or, where layers differ in shape, a MEASURE.LAYER.npy. config.json holds
+    ``config`` and, under "measured", the layers and what is in which file. All grow with each
+    chunk. Of several models each value of a row is a list of theirs. NaN is null. Nothing is
     written before the first chunk, so a run that fails to start leaves no trace.
 
     Two processes never write into one folder: the second one is refused, also where the first goes
@@ -52,6 +52,9 @@ class RunWriter:
       overwrite: delete the files of the run that is there.
       resume: go on with the run that is there: the first chunk's first step says which of its rows
         stay. Where there is none yet, begin one.
+      array_dtype: keep arrays, as curves, in "float16" (up to 65504), "bfloat16" or "float32";
+        numbers, as areas, are kept as they were measured. None keeps both so.
+      array_every: k, to keep the arrays of the first, the k-th, the 2k-th, ... measured row only.
 
     Raises:
       FileExistsError: the folder holds a run and neither is set, or files of a run's names and no
@@ -59,9 +62,10 @@ class RunWriter:
       BlockingIOError: another process writes into the folder.
       NotADirectoryError, PermissionError: the folder cannot be made, or written to.
       ValueError: both are set; a folder that is an address; a run to resume that is damaged, of
-        another config (what it ran on, "environment" and "command", may differ), or of an older
-        layout; on the first write, other measures than those of the run to resume, or rows that are
-        missing before the first step.
+        another config (what it ran on, "environment" and "command", may differ), array_dtype or
+        array_every, or of an older layout; an array_dtype that is none of these, or array_every
+        below 1; on the first write, other measures than those of the run to resume, or rows that
+        are missing before the first step.
 
     Source: ours.
     """
@@ -73,6 +77,8 @@ class RunWriter:
         *,
         overwrite: bool = False,
         resume: bool = False,
+        array_dtype: DTypeLike | None = None,
+        array_every: int = 1,
     ):
         if overwrite and resume:
             raise ValueError(
@@ -84,7 +90,9 @@ class RunWriter:
         self._config = dict(config)
         self._overwrite = overwrite
         self._resume = resume and holds_a_run(self.folder)
-        self._layout = Layout({}, {})
+        self._storage = checked_storage(array_dtype, array_every)
+        self._layout: Layout = {}
+        self._measured = 0
         self._size = 0
         self._lock: FolderLock | None = None
         require_writable(self.folder)
@@ -96,18 +104,25 @@ class RunWriter:
             self.rows = len(read_history(self.folder).step)
             saved = read_config(self.folder)
             _require_same_config(saved, self._config)
-            self._layout = layout_from(measured_in(saved, self.folder))
+            measured = measured_in(saved, self.folder)
+            _require_same_storage(measured, self._storage)
+            self._layout = layout_from(measured)
 
     def write(self, part: History) -> None:
         """Append the rows of one chunk.
 
         Raises:
           OSError: a file cannot be written, or another process wrote into the folder.
+          ValueError: a number beyond ``array_dtype``; a part without some of its arrays.
         """
+        if part.array_steps is not None:
+            raise ValueError(
+                "part must have the arrays of all its measured rows, found those of some; "
+                "copy the run's folder to have it twice"
+            )
         if not self.begun:
             if self._resume:
-                _require_same_measures(self._layout, layout_of(part))
-                _keep_steps(self.folder, int(part.step[0]), self._layout)
+                self._go_on(part)
             else:
                 self._begin(part)
         elif (self.folder / ROWS).stat().st_size != self._size:
@@ -116,15 +131,17 @@ class RunWriter:
                 f"{(self.folder / ROWS).stat().st_size}: another process writes into the folder"
             )
         if len(part.measured):
-            for file, array in self._layout.arrays.items():
-                each = [np.asarray(part.layers[layer][array.measure]) for layer in array.layers]
-                rows = np.stack(each, axis=1) if array.stacked else each[0]
-                append_rows(self.folder / file, rows.astype(array.stored))
+            arrays = {
+                file: array.rows_of(part, self._measured) for file, array in self._layout.items()
+            }
+            for file, rows in arrays.items():
+                append_rows(self.folder / file, rows)
         # The rows come last: whoever sees a row finds its arrays.
         with open(self.folder / ROWS, "a", encoding="utf-8") as stream:
-            for row in rows_of(part, self._layout.scalars):
+            for row in rows_of(part):
                 stream.write(json.dumps(row, allow_nan=False) + "\n")
         self._size = (self.folder / ROWS).stat().st_size
+        self._measured += len(part.measured)
         self.rows = int(part.step[-1]) + 1
         self.begun = True
 
@@ -150,6 +167,8 @@ class RunWriter:
                 f"{self.folder} must hold the {part.step[0]} rows before step {part.step[0]} to go "
                 "on from it, found no run; begin with other checkpoints, or resume the run's folder"
             )
+        self._layout = layout_of(part, self._storage)
+        require_storable(self._layout, part)
         # Of two runs that begin at once, the second one stops here.
         self._require_free()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -158,8 +177,7 @@ class RunWriter:
         self._require_free()
         if self._overwrite:
             delete_run(self.folder)
-        self._layout = layout_of(part)
-        foreign = [file for file in self._layout.arrays if (self.folder / file).exists()]
+        foreign = [file for file in self._layout if (self.folder / file).exists()]
         if foreign:
             raise FileExistsError(
                 f"out folder {self.folder} holds {', '.join(foreign)} of no run, which a run would "
@@ -172,9 +190,22 @@ class RunWriter:
             "loss": part.loss.dtype.name,
             "metrics": {name: values.dtype.name for name, values in part.metrics.items()},
             "models": part.models,
-            **self._layout.as_json(),
+            **{f"array_{name}": value for name, value in self._storage._asdict().items()},
+            "arrays": {file: array._asdict() for file, array in self._layout.items()},
         }
         write_json(self.folder / CONFIG, {**self._config, "measured": measured})
+
+    def _go_on(self, part: History) -> None:
+        """Keep what was logged before the first step of a part, and nothing else."""
+        _require_same_measures(self._layout, layout_of(part, self._storage))
+        (self.folder / RESULT).unlink(missing_ok=True)  # it is not finished any more
+        # The rows first: whoever sees a row finds its arrays.
+        self._measured = cut_rows(self.folder / ROWS, int(part.step[0]))
+        for file, array in self._layout.items():
+            if self._measured:
+                keep_rows(self.folder / file, array.rows_before(self._measured))
+            else:
+                (self.folder / file).unlink(missing_ok=True)
 
     def _require_free(self) -> None:
         present = files_of_a_run(self.folder)
@@ -205,32 +236,20 @@ def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) ->
         )
 
 
-def _require_same_measures(saved: Layout, layout: Layout) -> None:
-    before = saved.scalars | saved.arrays
-    now = layout.scalars | layout.arrays
+def _require_same_storage(saved: Mapping[str, Any], storage: Storage) -> None:
+    before = {name: saved[f"array_{name}"] for name in Storage._fields}
+    if before != storage._asdict():
+        raise ValueError(
+            f"the run to resume was begun with array_dtype={before['dtype']!r} and "
+            f"array_every={before['every']}, found {storage.dtype!r} and {storage.every}; "
+            "pass what it was begun with"
+        )
+
+
+def _require_same_measures(before: Layout, now: Layout) -> None:
     differing = sorted(name for name in before | now if before.get(name) != now.get(name))
     if differing:
         raise ValueError(
             f"the run to resume logged other measures or layers: {', '.join(differing)} differ; "
             "pass the monitor that it had"
         )
-
-
-def _keep_steps(folder: Path, step: int, layout: Layout) -> None:
-    """Keep what a run logged before a step, and nothing else."""
-    lines = whole_lines(folder / ROWS) if (folder / ROWS).exists() else []
-    if len(lines) < step:
-        raise ValueError(
-            f"{folder / ROWS} must hold the {step} rows before step {step} to go on from it, "
-            f"found {len(lines)}"
-        )
-    rows = lines[:step]
-    measured = sum("layers" in json.loads(row) for row in rows)
-    (folder / RESULT).unlink(missing_ok=True)  # it is not finished any more
-    # The rows first: whoever sees a row finds its arrays.
-    replace_lines(folder / ROWS, rows)
-    for file in layout.arrays:
-        if measured:
-            keep_rows(folder / file, measured)
-        else:
-            (folder / file).unlink(missing_ok=True)

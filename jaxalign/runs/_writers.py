@@ -9,10 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxalign.runs._history import History
-
-IN_SHARES = ("area", "alignment", "curve", "null_area", "null_curve")
-"""Measures of the package that dashboards show over ‖y‖²."""
+from jaxalign.runs._history import IN_SHARES, History
 
 FEW = 16
 """Entries of an array up to which each is a scalar of its own."""
@@ -110,32 +107,32 @@ def scalars(part: History) -> Iterator[tuple[int, dict[str, float]]]:
 
 
 def _scalars_of_one(part: History) -> Iterator[tuple[int, dict[str, float]]]:
-    place = {int(step): i for i, step in enumerate(part.measured)}
     for t, step in enumerate(part.step.tolist()):
         values = {"loss": float(part.loss[t])}
         values |= {name: float(metric[t]) for name, metric in part.metrics.items()}
-        if step in place:
-            for layer, logged in part.layers.items():
-                values |= _scalars_of_layer(part, layer, logged, place[step])
+        for layer, logged in part.layers.items():
+            for name, array in logged.items():
+                place = np.flatnonzero(part.steps_of(layer, name) == step)
+                if len(place):
+                    values |= _scalars_of_measure(part, layer, name, array[place[0]])
         yield step, values
 
 
-def _scalars_of_layer(
-    part: History, layer: str, logged: Mapping[str, np.ndarray], row: int
+def _scalars_of_measure(
+    part: History, layer: str, name: str, value: np.ndarray
 ) -> dict[str, float]:
-    """Measures with one number, and those with a few along one named axis."""
-    values: dict[str, float] = {}
-    for name, array in logged.items():
-        value = array[row]
-        unit = part.totals[layer] if name in IN_SHARES else 1.0
-        axes = part.coordinates.get(layer, {}).get(name, {})
-        if value.ndim == 0:
-            values[f"{name}/{layer}"] = float(value / unit)
-        elif value.ndim == 1 and len(axes) == 1 and value.size <= FEW:
-            ((_, positions),) = axes.items()
-            for position, entry in zip(positions, value, strict=True):
-                values[f"{name}_{_label(position)}/{layer}"] = float(entry / unit)
-    return values
+    """One number, or a few along one named axis; none of other arrays."""
+    unit = part.totals[layer] if name in IN_SHARES else 1.0
+    axes = part.coordinates.get(layer, {}).get(name, {})
+    if value.ndim == 0:
+        return {f"{name}/{layer}": float(value / unit)}
+    if value.ndim > 1 or len(axes) != 1 or value.size > FEW:
+        return {}
+    ((_, positions),) = axes.items()
+    return {
+        f"{name}_{_label(position)}/{layer}": float(entry / unit)
+        for position, entry in zip(positions, value, strict=True)
+    }
 
 
 def _label(position: np.generic) -> str:

@@ -179,7 +179,7 @@ def _require_own_names(metrics: Mapping[str, Array], monitors: Monitors) -> None
             raise ValueError(
                 f"measure {name!r} has the name of a metric of the objective; rename one of them"
             )
-        if name in ("step", "loss", "layers"):
+        if name in ("step", "loss", "layers", "measured"):
             raise ValueError(
                 f"metric {name!r} of the objective has the name of a logged column; rename it"
             )

@@ -12,12 +12,14 @@ from jaxalign.cli.train.recipe import OPTIMIZERS
 from jaxalign.data import _csv, _csv_columns, _idx_folder, _labelled
 from jaxalign.inspection import _inspect
 from jaxalign.monitoring import _settings
+from jaxalign.runs import _storage
 from jaxalign.studies.framework import study
 
 
 @pytest.mark.parametrize(
     ("choice", "library"),
     [
+        (choices.ArrayDtype, _storage.DTYPES),
         (choices.Activation, tuple(ACTIVATIONS)),
         (choices.Optimizer, tuple(OPTIMIZERS)),
         (choices.Scaling, (*SCALINGS, "none")),

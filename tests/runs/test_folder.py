@@ -54,16 +54,16 @@ def test_several_models_are_read_back_too(task, tmp_path):
     assert_same(read, history)
     first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(history.loss[0].tolist())
-    assert len(first["layers"]["hidden_1"]["area"]) == 3
+    assert np.load(tmp_path / "run" / "area.npy").shape == (6, 3, 3)
     assert np.load(tmp_path / "run" / "curve.npy").shape == (6, 3, 3, 64)
 
 
-def test_steps_that_were_not_measured_have_no_layers(task, tmp_path):
+def test_rows_say_which_steps_were_measured(task, tmp_path):
     writer = ja.RunWriter(tmp_path / "run", {})
     _, history = task.fit(task.model(), callback=writer.write, every=4)
     lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    assert [row["step"] for row in rows if "layers" in row] == list(range(0, 21, 4))
+    assert [row["step"] for row in rows if row.get("measured")] == list(range(0, 21, 4))
     assert_same(ja.read_history(tmp_path / "run"), history)
 
 
@@ -71,9 +71,7 @@ def test_rows_are_plain_json_a_step_a_line(finished):
     folder, history = finished
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(21))
-    assert set(rows[0]) == {"step", "loss", "accuracy", "layers"}
-    assert set(rows[0]["layers"]) == {"input", "hidden_1", "hidden_2"}
-    assert set(rows[0]["layers"]["hidden_1"]) == {"area", "null_area"}
+    assert set(rows[0]) == {"step", "loss", "accuracy", "measured"}
     config = json.loads((folder / "config.json").read_text())
     assert config["note"] == "test"
     measured = config["measured"]
@@ -83,6 +81,7 @@ def test_rows_are_plain_json_a_step_a_line(finished):
     tau = history.coordinates["hidden_1"]["curve"]["tau"]
     assert measured["arrays"]["curve.npy"]["coordinates"]["tau"] == tau.tolist()
     assert np.load(folder / "curve.npy").shape == (21, 3, 64)
+    assert np.load(folder / "area.npy").shape == (21, 3)
     thresholds = history.coordinates["hidden_1"]["alignment"]["tau"]
     assert np.load(folder / "alignment.npy").shape == (21, 3, len(thresholds))
 
@@ -131,7 +130,6 @@ def test_nan_survives_the_round_trip(task, tmp_path):
     assert_same(ja.read_history(tmp_path / "run"), history)
     last = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[-1])
     assert last["loss"] is None
-    assert last["layers"]["hidden_2"]["area"] is None
 
 
 def test_two_runs_never_mix(run):

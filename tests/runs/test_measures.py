@@ -10,6 +10,7 @@ import pytest
 import jaxalign as ja
 from jaxalign.runs import is_input
 from jaxalign.runs._layout import layout_of
+from jaxalign.runs._storage import Storage
 from jaxalign.runs._writers import scalars
 
 NAMES = ["a/b", "Ä x", "Area", "area", "..", "a%2Fb", "layers"]
@@ -70,37 +71,37 @@ def written(folder, whole, length=4):
 
 
 @pytest.mark.parametrize("models", [(), (3,)])
-def test_scalars_are_rows_and_arrays_are_files(tmp_path, models):
+def test_every_measure_is_a_file(tmp_path, models):
     tau = {"tau": np.array([0.5, 1.0, 2.0])}
     layers = {name: {"area": (), "curve": (3,), "grid": (2, 3)} for name in ("input", "hidden")}
     axes = {layer: {"curve": tau} for layer in layers}
     whole = history(layers, models=models, coordinates=axes)
     measured = written(tmp_path, whole)
     assert_same(ja.read_history(tmp_path), whole)
-    assert measured["scalars"]["area"]["layers"] == ["input", "hidden"]
-    assert list(measured["arrays"]) == ["curve.npy", "grid.npy"]
-    curve, grid = measured["arrays"].values()
+    assert list(measured["arrays"]) == ["area.npy", "curve.npy", "grid.npy"]
+    area, curve, grid = measured["arrays"].values()
     model_axis = ["model"] if models else []
+    assert area["dimensions"] == ["step", "layer", *model_axis]
+    assert area["layers"] == ["input", "hidden"]
     assert curve["dimensions"] == ["step", "layer", *model_axis, "tau"]
     assert curve["coordinates"] == {"tau": [0.5, 1.0, 2.0]}
     assert grid["dimensions"] == ["step", "layer", *model_axis, "axis_0", "axis_1"]
     assert grid["layers"] == ["input", "hidden"]
     assert np.load(tmp_path / "curve.npy").shape == (3, 2, *models, 3)
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows if "layers" in row] == [0, 2, 4]
-    assert list(rows[0]["layers"]["hidden"]) == ["area"]
+    assert [row["step"] for row in rows if row.get("measured")] == [0, 2, 4]
 
 
 def test_layers_of_different_shapes_have_a_file_each(tmp_path):
     whole = history({"a": {"sigma": (4,)}, "b/c": {"sigma": (2,)}, "d": {"other": ()}})
     measured = written(tmp_path, whole)
-    assert list(measured["arrays"]) == ["sigma.a.npy", "sigma.b%2Fc.npy"]
+    assert list(measured["arrays"]) == ["sigma.a.npy", "sigma.b%2Fc.npy", "other.npy"]
     assert measured["arrays"]["sigma.a.npy"]["dimensions"] == ["step", "axis_0"]
     assert np.load(tmp_path / "sigma.a.npy").shape == (3, 4)
     assert_same(ja.read_history(tmp_path), whole)
 
 
-def test_a_measure_may_be_a_scalar_of_one_layer_and_an_array_of_another(tmp_path):
+def test_a_measure_may_be_a_number_of_one_layer_and_an_array_of_another(tmp_path):
     whole = history({"a": {"x": ()}, "b": {"x": (2,)}})
     written(tmp_path, whole)
     assert_same(ja.read_history(tmp_path), whole)
@@ -119,7 +120,7 @@ def test_every_name_is_escaped_and_read_back(tmp_path, shape):
     measured = written(tmp_path / "run", whole)
     assert_same(ja.read_history(tmp_path / "run"), whole)
     files = list(measured["arrays"])
-    assert len({file.lower() for file in files}) == len(files) == (len(NAMES) if shape else 0)
+    assert len({file.lower() for file in files}) == len(files) == len(NAMES)
     present = {path.name for path in (tmp_path / "run").iterdir()}
     assert present == {"config.json", "history.jsonl", *files}
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -127,7 +128,7 @@ def test_every_name_is_escaped_and_read_back(tmp_path, shape):
 
 def test_names_that_would_share_a_file_are_told_apart(tmp_path):
     whole = history({"b.c": {"a": (1, 2)}, "c": {"a": (2,), "a.b": (3,)}, "d": {"a.b": (2,)}})
-    files = list(layout_of(whole).arrays)
+    files = list(layout_of(whole, Storage(None, 1)))
     assert len(set(files)) == len(files) == 4
     written(tmp_path, whole)
     assert_same(ja.read_history(tmp_path), whole)
@@ -142,8 +143,7 @@ def test_nan_and_infinities_are_read_back_as_plain_json(tmp_path, dtype):
     assert_same(ja.read_history(tmp_path), whole)
     text = (tmp_path / "history.jsonl").read_text()
     rows = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
-    assert rows[0]["loss"] is None
-    assert [row["layers"]["one"]["scalar"] for row in rows[:3]] == [None, "inf", "-inf"]
+    assert [row["loss"] for row in rows[:3]] == [None, "inf", "-inf"]
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool", "uint8"])
@@ -203,7 +203,18 @@ def test_a_run_of_an_older_layout_is_refused_by_name(tmp_path):
     with pytest.raises(FileExistsError, match=r"already holds a run .*curves.npy, null.npy"):
         ja.RunWriter(tmp_path, {})
     ja.RunWriter(tmp_path, {}, overwrite=True).write(history({"hidden": {"area": ()}}))
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "history.jsonl"}
+    present = {path.name for path in tmp_path.iterdir()}
+    assert present == {"config.json", "history.jsonl", "area.npy"}
+
+
+def test_a_run_with_numbers_in_its_rows_is_refused_by_name(tmp_path):
+    """The layout before measures of one number had files too."""
+    written(tmp_path, history({"hidden": {"curve": (3,)}}))
+    content = json.loads((tmp_path / "config.json").read_text())
+    content["measured"]["scalars"] = {"area": {"layers": ["hidden"], "dtype": "float32"}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"holds a run of an older layout.*train it again"):
+        ja.read_history(tmp_path)
 
 
 def test_a_config_that_is_no_runs_is_refused_by_name(tmp_path):
@@ -217,7 +228,7 @@ def test_a_run_is_resumed_with_the_measures_it_had(tmp_path):
     ja.RunWriter(tmp_path, {}).write(first)
     layers = {"hidden": {"area": (), "curve": (2,), "mine": ()}}
     other = list(chunks(history(layers, steps=8), 4))[1]
-    with pytest.raises(ValueError, match=r"other measures or layers: .*mine differ"):
+    with pytest.raises(ValueError, match=r"other measures or layers: mine.npy differ"):
         ja.RunWriter(tmp_path, {}, resume=True).write(other)
     ja.RunWriter(tmp_path, {}, resume=True).write(second)
     assert len(ja.read_history(tmp_path).step) == 8

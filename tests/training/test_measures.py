@@ -94,7 +94,7 @@ def test_they_are_read_back_from_the_folder(followed):
         np.testing.assert_array_equal(x, y)
     files = {file.name for file in folder.glob("*.npy")}
     each = {f"Area.{layer}.npy" for layer in history.layers}
-    assert files == {"%C3%84 x.npy", *each}
+    assert files == {"%C3%84 x.npy", "a%2Fb.npy", "area.npy", *each}
     scalar = ja.runs.read_config(folder)["measured"]["scalars"]
     assert {name: column["dtype"] for name, column in scalar.items()} == {
         "a/b": "int32",

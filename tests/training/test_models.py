@@ -181,6 +181,7 @@ def test_a_loss_alone_is_written_and_read_back(task, tmp_path):
         (lambda loss, outputs: (loss, {}, loss), "found a tuple of 3"),
         (lambda loss, outputs: (loss, {"step": loss}), "metric 'step' .* of a logged column"),
         (lambda loss, outputs: (loss, {"layers": loss}), "metric 'layers' .* of a logged column"),
+        (lambda loss, outputs: (loss, {"measured": loss}), "metric 'measured' .* logged column"),
         (lambda loss, outputs: (loss, {"mean": loss}), "measure 'mean' has the name of a metric"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_args
 import tyro
 
 from jaxalign.cli.checks import flag, require_at_least_one, require_thresholds
-from jaxalign.cli.choices import Centered, Method, Optimizer, Pooling
+from jaxalign.cli.choices import ArrayDtype, Centered, Method, Optimizer, Pooling
 from jaxalign.cli.subject.options import ModelArgument, SubjectOptions
 
 WHERE = ("devices", "distributed", "coordinator", "processes", "process")
@@ -58,6 +58,10 @@ class Train(SubjectOptions):
     """About the means of features and targets; auto: for numbers to regress on, not for classes."""
     every: int = 1
     """Measure at every so many steps."""
+    array_every: int = 1
+    """Keep the curves of every so many measured steps; areas are kept of all."""
+    array_dtype: ArrayDtype = "float32"
+    """What curves are kept in; a long run of many layers takes half the disk in bfloat16."""
     thresholds: tuple[float, ...] = ()
     """Thresholds τ to log A(τ) at; the middle one is the headline. By default 5, 15 and 30 % of √n,
     to one digit. The whole curve is logged in any case."""
@@ -88,8 +92,8 @@ class Train(SubjectOptions):
         # First: with --resume no other option counts, so a wrong one is not its value's fault.
         self._check_resume()
         super().__post_init__()
-        counts = ("batch_size", "steps", "monitor_size", "every", "checkpoint_every", "seeds")
-        require_at_least_one(self, [*counts, "devices"])
+        counts = ("batch_size", "steps", "monitor_size", "every", "array_every", "seeds")
+        require_at_least_one(self, [*counts, "checkpoint_every", "devices"])
         require_thresholds(self.thresholds)
         self._check_variants()
         if self.overwrite and self.out is None:

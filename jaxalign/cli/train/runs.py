@@ -74,6 +74,8 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
             _description(config, variant, task),
             overwrite=config.overwrite,
             resume=resume,
+            array_dtype=config.array_dtype,
+            array_every=config.array_every,
         )
         runs.append(Run(writer, variant, _models(config, number)))
     # A checkpoint of the run that is replaced would be resumed from.

@@ -98,7 +98,7 @@ def threshold_heat_map(run: RunSummary) -> Figure:
     share = np.array(run.shares[name]["curve"].value.T)
     # A diverged step is blank, also at τ = 0, where A is ‖y‖² all the same.
     share[:, ~np.isfinite(share).all(axis=0)] = np.nan
-    edges = np.append(run.history.measured, run.history.step[-1] + 1)
+    edges = np.append(run.steps_of(name, "curve"), run.history.step[-1] + 1)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         axes = figure.subplots()
@@ -122,9 +122,10 @@ def threshold_heat_map(run: RunSummary) -> Figure:
 def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
     """A(τ)/‖y‖² of every layer, and what it is by chance in the most aligned one."""
     for name in names:
-        draw(axes, run.history.measured, run.at_threshold(name), layer_line(run, name))
+        steps = run.steps_of(name, "alignment")
+        draw(axes, steps, run.at_threshold(name), layer_line(run, name))
     headline = run.most_aligned(names)
-    _draw_chance(axes, run, headline, run.chance(headline))
+    _draw_chance(axes, run, headline, "null_curve", run.chance(headline))
     title = f"Targets along directions with σ ≥ {run.threshold(headline):g}"
     axes.set(title=titled(run, headline, title), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -133,17 +134,19 @@ def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
 def _areas_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
     """The area of every layer, and what it is by chance in the most aligned one."""
     for name in names:
-        draw(axes, run.history.measured, run.shares[name]["area"], layer_line(run, name))
+        draw(axes, run.steps_of(name, "area"), run.shares[name]["area"], layer_line(run, name))
     headline = run.most_aligned(names)
-    _draw_chance(axes, run, headline, run.chance_area(headline))
+    _draw_chance(axes, run, headline, "null_area", run.chance_area(headline))
     title = "Area under the whole curve  ∫A dτ / ‖y‖²"
     axes.set(title=titled(run, headline, title), ylim=(0, None))
 
 
-def _draw_chance(axes: Axes, run: RunSummary, layer: str, values: np.ndarray | None) -> None:
+def _draw_chance(
+    axes: Axes, run: RunSummary, layer: str, measure: str, values: np.ndarray | None
+) -> None:
     if values is not None:
         label = in_figure(f"{run.own_name(layer)} by chance")
-        axes.plot(run.history.measured, values, label=label, **CHANCE)
+        axes.plot(run.steps_of(layer, measure), values, label=label, **CHANCE)
 
 
 def _curves(axes: Axes, run: RunSummary, name: str) -> None:

@@ -28,7 +28,7 @@ def measures_by_step(run: RunSummary) -> Figure:
         for axes, (measure, names) in zip(drawn, shown, strict=True):
             for name in names:
                 style = layer_line(run, name)
-                draw(axes, run.history.measured, run.others[name][measure], style)
+                draw(axes, run.steps_of(name, measure), run.others[name][measure], style)
             axes.set_title(titled(run, names[0], measure))
             step_axis(axes, run.history)
         name_layers(figure, drawn)

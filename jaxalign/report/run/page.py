@@ -20,7 +20,7 @@ from jaxalign.report.run.quantities import (
     plain_number,
     with_interval,
 )
-from jaxalign.report.run.summary import RunSummary
+from jaxalign.report.run.summary import RunSummary, evenly_in_log
 from jaxalign.runs import is_input
 from jaxalign.style.html import number, percent, render, svg
 
@@ -154,10 +154,11 @@ def _details(
 
 def _frames(run: RunSummary) -> dict[str, Any] | None:
     """The curves of the first monitor's layers, for the player; None where there is no curve."""
-    measured = run.history.measured
-    # Steps spread evenly on a logarithmic scale: most happens early.
-    last = len(measured) - 1
-    rows = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(last), FRAMES))).astype(int))
+    names = [name for name in run.headline_layers if "curve" in run.shares[name]]
+    if not names:
+        return None
+    steps = run.steps_of(names[0], "curve")
+    rows = evenly_in_log(len(steps), FRAMES)
     colours = layer_colours(run)
     layers = [
         {
@@ -167,12 +168,9 @@ def _frames(run: RunSummary) -> dict[str, Any] | None:
             "grid": [_rounded(tau) for tau in run.axis(name, "curve")],
             "curves": [list(map(_rounded, run.shares[name]["curve"].value[row])) for row in rows],
         }
-        for name in run.headline_layers
-        if "curve" in run.shares[name]
+        for name in names
     ]
-    if not layers:
-        return None
-    return {"steps": measured[rows].tolist(), "layers": layers}
+    return {"steps": steps[rows].tolist(), "layers": layers}
 
 
 def _rounded(value: float) -> float | None:

@@ -149,7 +149,7 @@ def _before_and_after(run: RunSummary, headline: str) -> str:
     )
     if np.isnan(after):
         return f"{text}Then the run diverged."
-    text += f"After {run.history.measured[-1]:,} steps it is {percent(after)}"
+    text += f"After {run.steps_of(headline, 'alignment')[-1]:,} steps it is {percent(after)}"
     chance = run.chance(headline)
     if chance is not None and np.isfinite(chance[-1]):
         text += f"; by chance it would be {percent(chance[-1])}"

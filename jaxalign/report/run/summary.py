@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxalign.runs import History, is_input
@@ -15,6 +16,9 @@ DIMENSIONS = {"alignment": 2, "area": 1, "curve": 2, "null_area": 1, "null_curve
 steps.
 """
 
+ROWS = 2000
+"""So many rows of a measure are shown at most: more than a picture has pixels."""
+
 Measures = OrderedDict[str, OrderedDict[str, Estimate]]
 """Layer → measure → its values over the measured steps, (r, ...)."""
 
@@ -23,6 +27,7 @@ Measures = OrderedDict[str, OrderedDict[str, Estimate]]
 class RunSummary:
     """Every measure of a run as an Estimate: over several models the median and its 95 % interval,
     of one model (n = 1) the value three times. Models that diverged are left out, unless all did.
+    Of a long run measures have ``ROWS`` rows, spread evenly on a logarithmic scale.
 
     Attributes:
       history: what the run logged.
@@ -79,6 +84,11 @@ class RunSummary:
             return candidates[-1]
         return candidates[int(np.argmax(areas))]
 
+    def steps_of(self, layer: str, measure: str) -> np.ndarray:
+        """(r,) the steps of a measure's rows."""
+        steps = self.history.steps_of(layer, measure)
+        return steps[rows_shown(len(steps))]
+
     def axis(self, layer: str, measure: str, name: str = "tau") -> np.ndarray:
         """The values along a named axis of a measure."""
         return np.asarray(self.history.coordinates[layer][measure][name])
@@ -119,35 +129,68 @@ class RunSummary:
 
 
 def summarize(history: History) -> RunSummary:
-    """The RunSummary of a history, also of a part of one."""
+    """The RunSummary of a history, also of a part of one. Of measures that are mapped from files
+    the rows that are shown are read, and no others.
+    """
     lost = diverged(history)
-    whole = [model for model in range(history.models or 0) if model not in lost]
-    counted = history
-    if lost and whole:
-        counted = history.of(whole)
+    models: Any = slice(None)
+    if 0 < len(lost) < (history.models or 0):
+        models = [model for model in range(history.models or 0) if model not in lost]
     several = history.models is not None
+
+    def counted(values: np.ndarray) -> np.ndarray:
+        return values[:, models] if several else values
 
     shares: Measures = OrderedDict((layer, OrderedDict()) for layer in history.layers)
     others: Measures = OrderedDict((layer, OrderedDict()) for layer in history.layers)
-    for layer, measures in counted.layers.items():
-        for measure, values in measures.items():
+    for layer, measures in history.layers.items():
+        for measure, logged in measures.items():
+            values = counted(_shown(logged))
             if _is_share(history, layer, measure):
                 in_units = _mean_over_targets(measure, values, several) / history.totals[layer]
                 shares[layer][measure] = _estimate(in_units, several)
             else:
                 others[layer][measure] = _estimate(values, several)
-    metrics = {name: _estimate(values, several) for name, values in counted.metrics.items()}
-    return RunSummary(history, lost, _estimate(counted.loss, several), metrics, shares, others)
+    metrics = {
+        name: _estimate(counted(values), several) for name, values in history.metrics.items()
+    }
+    loss = _estimate(counted(history.loss), several)
+    return RunSummary(history, lost, loss, metrics, shares, others)
+
+
+def rows_shown(count: int) -> np.ndarray:
+    """The rows of a measure that are shown of so many: all or, evenly on a logarithmic scale since
+    most happens early, ``ROWS`` at most, with the first and the last.
+    """
+    return evenly_in_log(count, ROWS)
+
+
+def evenly_in_log(count: int, most: int) -> np.ndarray:
+    """Row numbers from the first to the last, at most so many, spread on a logarithmic scale.
+
+    Example:
+      >>> evenly_in_log(4, 10), evenly_in_log(1000, 5)
+      (array([0, 1, 2, 3]), array([  0,   5,  31, 177, 999]))
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.round(np.expm1(np.linspace(0, np.log1p(count - 1), most))).astype(int))
 
 
 def diverged(history: History) -> list[int]:
-    """Which of several models have a loss or an alignment that is not finite, somewhere."""
-    watched = [history.loss]
+    """Which of several models have a loss or, in a row that is shown, an alignment that is not
+    finite.
+    """
+    if history.models is None:
+        return []
+    finite = np.isfinite(history.loss).all(axis=0)
     for layer, measures in history.layers.items():
-        # A user's measure may be infinite or NaN and mean it.
-        watched += [values for name, values in measures.items() if _is_share(history, layer, name)]
-    models = range(history.models or 0)
-    return [i for i in models if not all(np.isfinite(values[:, i]).all() for values in watched)]
+        for measure, values in measures.items():
+            # A user's measure may be infinite or NaN and mean it.
+            if _is_share(history, layer, measure):
+                by_model = np.moveaxis(_shown(values), 1, 0).reshape(history.models, -1)
+                finite &= np.isfinite(by_model).all(axis=1)
+    return np.flatnonzero(~finite).tolist()
 
 
 def by_monitor(layers: list[str]) -> dict[str, list[str]]:
@@ -173,6 +216,14 @@ def of_result(result: Mapping[str, Any], name: str) -> Estimate:
     if isinstance(value, list):
         return median_interval(value)
     return Estimate(value, value, value, 1)
+
+
+def _shown(values: np.ndarray) -> np.ndarray:
+    """The rows that are shown, and half precision as float32, which numpy computes with."""
+    rows = values[rows_shown(len(values))]
+    if jax.dtypes.issubdtype(rows.dtype, np.floating) and rows.dtype.itemsize < 4:
+        return rows.astype(np.float32)
+    return rows
 
 
 def _is_share(history: History, layer: str, measure: str) -> bool:

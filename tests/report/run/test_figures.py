@@ -41,6 +41,20 @@ def test_alignment_by_step_draws_the_history(history, run):
     np.testing.assert_allclose(lines(area)["hidden_3 by chance"].get_ydata(), null / 100)
 
 
+def test_arrays_that_were_kept_less_often_are_drawn_at_their_steps(history):
+    layers = {
+        name: {key: x[::4] if x.ndim > 1 else x for key, x in measures.items()}
+        for name, measures in history.layers.items()
+    }
+    run = summarize(history._replace(layers=layers, array_steps=history.measured[::4]))
+    at_threshold, area = alignment_by_step(run).axes
+    for label in ("hidden_3", "hidden_3 by chance"):
+        np.testing.assert_array_equal(lines(at_threshold)[label].get_xdata(), np.arange(0, 41, 4))
+        np.testing.assert_array_equal(lines(area)[label].get_xdata(), np.arange(41))
+    mesh = threshold_heat_map(run).axes[0].collections[0]
+    np.testing.assert_array_equal(mesh.get_coordinates()[0, :, 0], [*range(0, 41, 4), 41])
+
+
 def test_curve_by_layer_sets_untrained_beside_trained_input_and_null(history, run):
     panels = curve_by_layer(run).axes
     assert [title(axes) for axes in panels] == ["hidden_1", "hidden_2", "hidden_3"]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxalign.report.run.summary import summarize
+from jaxalign.report.run.summary import ROWS, summarize
 
 
 def test_what_a_monitor_takes_by_default_is_over_the_total_and_the_rest_as_it_is(own):
@@ -75,3 +75,25 @@ def test_what_chance_gives_is_read_off_the_grid(history, without_null):
     chance = run.chance("hidden_1")
     assert np.all((null[:, above] <= chance) & (chance <= null[:, below]))
     assert summarize(without_null).chance("hidden_1") is None
+
+
+def test_of_a_long_run_so_many_rows_are_shown(history):
+    repeats = 200
+    step = np.arange(41 * repeats)
+    long = history.map(lambda x: np.repeat(x, repeats, axis=0))
+    run = summarize(long._replace(step=step, measured=step, array_steps=step[::3]))
+    shown = run.steps_of("hidden_1", "area")
+    assert ROWS / 2 < len(shown) <= ROWS
+    assert (shown[0], shown[-1]) == (0, step[-1])
+    area = long.layers["hidden_1"]["area"]
+    np.testing.assert_allclose(run.shares["hidden_1"]["area"].value, area[shown] / 100)
+    assert len(run.loss.value) == len(step)
+
+
+def test_half_precision_is_counted_with_in_float32(history):
+    run = summarize(history.map(lambda x: x.astype(np.float16)))
+    for name, measures in summarize(history).shares.items():
+        for measure, estimate in measures.items():
+            found = run.shares[name][measure].value
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, estimate.value, rtol=2e-3, atol=1e-6)
