@@ -95,11 +95,8 @@ def test_they_are_read_back_from_the_folder(followed):
     files = {file.name for file in folder.glob("*.npy")}
     each = {f"Area.{layer}.npy" for layer in history.layers}
     assert files == {"%C3%84 x.npy", "a%2Fb.npy", "area.npy", *each}
-    scalar = ja.runs.read_config(folder)["measured"]["scalars"]
-    assert {name: column["dtype"] for name, column in scalar.items()} == {
-        "a/b": "int32",
-        "area": "float32",
-    }
+    kept = ja.runs.read_config(folder)["measured"]["arrays"]
+    assert [kept[file]["dtype"] for file in ("a%2Fb.npy", "area.npy")] == ["int32", "float32"]
 
 
 def test_dashboards_show_them(followed):
