@@ -18,7 +18,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import jax
@@ -83,6 +84,27 @@ def reference():
         )
 
     return solve
+
+
+@pytest.fixture(scope="session")
+def compiled_programs():
+    """A context that gives the names of the programs that jax compiles inside it."""
+
+    @contextmanager
+    def listening() -> Iterator[list[str]]:
+        names: list[str] = []
+
+        def listen(event: str, duration: float, **about) -> None:
+            if event == "/jax/core/compile/backend_compile_duration":
+                names.append(str(about.get("fun_name")))
+
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        try:
+            yield names
+        finally:
+            jax.monitoring.unregister_event_duration_listener(listen)
+
+    return listening
 
 
 @pytest.fixture(scope="session")

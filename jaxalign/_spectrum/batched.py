@@ -4,7 +4,6 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
 from typing import Any, cast
 
 import jax
@@ -27,9 +26,10 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import CORES
+from jaxalign._spectrum.classes import Class, shared
 from jaxalign._spectrum.finish import finished, sizes_of, solved
 from jaxalign._spectrum.routes import host
-from jaxalign._spectrum.routes.table import Method, device_of, platform_of, route_for
+from jaxalign._spectrum.routes.table import Method, device_of, route_for
 from jaxalign._spectrum.solve import leading, solve, solve_on_host, spectrum_of
 from jaxalign._spectrum.types import Spectrum
 
@@ -46,9 +46,9 @@ def spectra(
 ) -> Any:
     """The label spectrum of each of several representations of the same targets.
 
-    On an accelerator, representations of similar width make one batch, padded with columns of
-    zeros, which only add singular values of zero: one batched eigensolver per width class, and no
-    loop on the host. On a CPU they are spread over its cores (eager calls).
+    On an accelerator all are one program, and those of similar width, to an eighth, one batch of
+    its eigensolver, padded with columns of zeros, which only add singular values of zero. On a CPU
+    they are spread over its cores (eager calls).
 
     Args:
       features: {name: (n, d_l)} or [(n, d_l), ...] of any widths; or (b, n, d).
@@ -156,9 +156,9 @@ def _solve_each(
     *features: Array | np.ndarray,
 ) -> list[Spectrum]:
     pairs = [_checked(name, x, goal) for name, x in zip(names, features, strict=True)]
-    routes = [route_for(method, x) for x, _ in pairs]
     if not all(is_on_host(*pair) for pair in pairs):
-        return _in_classes(pairs, method, centered)
+        return _of_pairs(pairs, method, centered)
+    routes = [route_for(method, x) for x, _ in pairs]
     if not set(routes) <= set(host.ROUTES):
         return [solve(x, y, route, centered) for (x, y), route in zip(pairs, routes, strict=True)]
     calls = [
@@ -168,29 +168,48 @@ def _solve_each(
     return _on_all_cores(calls)
 
 
-def _in_classes(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
-    """One batched eigensolver per width class."""
+@partial(jax.jit, static_argnums=(1, 2))
+def _of_pairs(pairs: list[tuple[Array, Array]], method: Method, centered: bool) -> list[Spectrum]:
+    """All as one program, with one batched eigensolver for each class. A CPU, which gains nothing
+    from batches, pads nothing.
+    """
+    own = classes_of(pairs, method)
+    each = partial(in_batches, own, centered)
+    if shared(own) == own:
+        return each(pairs)
+    return jax.lax.platform_dependent(
+        pairs, cpu=each, default=partial(in_batches, shared(own), centered)
+    )
 
-    def class_of(i: int) -> tuple:
-        features, targets = pairs[i]
-        width = _width_class(features, method)
-        return width, features.shape[0], targets.shape[1], features.dtype.name
 
+def classes_of(pairs: list[tuple[Array, Array]], method: Method) -> list[Class]:
+    """The class of each Φ as it is, Y beside it."""
+    return [
+        Class(x.shape[1], len(x), y.shape[1], x.dtype.name, route_for(method, x)) for x, y in pairs
+    ]
+
+
+def in_batches(
+    classes: Sequence[Class], centered: bool, pairs: list[tuple[Array, Array]]
+) -> list[Spectrum]:
+    """The spectra of Φ with the same Y each, those of one class as one batch."""
     results: dict[int, Spectrum] = {}
-    for (width, *_), members in groupby(sorted(range(len(pairs)), key=class_of), class_of):
-        numbers = list(members)
+    for common in dict.fromkeys(classes):
+        numbers = [i for i, own in enumerate(classes) if own == common]
         features = [pairs[i][0] for i in numbers]
-        padded = jnp.stack([jnp.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in features])
-        targets = jnp.stack([pairs[i][1] for i in numbers])
+        padded = jnp.stack([_padded(x, common.width) for x in features])
         # The rank tolerance is that of the matrix before it was padded.
         sizes = jnp.array([max(x.shape) for x in features], jnp.float32)
-        route = route_for(method, features[0])
-        solve_one = partial(spectrum_of, route=route, centered=centered)
-        batch = jax.vmap(solve_one)(padded, targets, sizes)
+        solve_one = partial(spectrum_of, route=common.route, centered=centered)
+        batch = jax.vmap(solve_one, (0, None, 0))(padded, pairs[numbers[0]][1], sizes)
         for place, i in enumerate(numbers):
             one = jax.tree.map(lambda part, place=place: part[place], batch)
-            results[i] = leading(one, min(pairs[i][0].shape))
+            results[i] = leading(one, min(features[place].shape))
     return [results[i] for i in range(len(pairs))]
+
+
+def _padded(features: Float[Array, "n d"], width: int) -> Float[Array, "n w"]:
+    return jnp.pad(features, ((0, 0), (0, width - features.shape[1])))
 
 
 def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
@@ -198,17 +217,3 @@ def _checked(name: str, features: ArrayLike, targets: ArrayLike) -> tuple[Array,
         return as_matrices(features, targets)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from error
-
-
-def _width_class(features: Array, method: Method) -> int:
-    """The width to pad to: the next of 2^j and 3·2^j, or d on a CPU, which gains nothing from
-    batches.
-    """
-    d = features.shape[1]
-    if platform_of(features) == "cpu" or route_for(method, features) != "moments":
-        return d
-    power = 1 << (d - 1).bit_length()
-    three_quarters = power * 3 // 4
-    if d <= three_quarters:
-        return three_quarters
-    return power

@@ -69,15 +69,14 @@ def finished(
     if not all(map(is_concrete, leaves)):
         return result
     result = jax.tree.map(_in_dtype_of_jax, result)
-    are_of_numpy = [not isinstance(x, jax.Array) for x in jax.tree.leaves(result)]
-    if all(are_of_numpy):
-        ordinary = bool(_is_ordinary(np, result))
+    are_of_jax = [x for x in jax.tree.leaves(result) if isinstance(x, jax.Array)]
+    if all(x.is_fully_addressable for x in are_of_jax):
+        ordinary = bool(_is_ordinary(np, jax.tree.map(np.asarray, result)))
     else:
-        with jax.ensure_compile_time_eval():
-            ordinary = bool(_is_ordinary_on_device(result))
+        ordinary = bool(_is_ordinary_on_device(result))
     if not ordinary:
         _require_range(jax.tree.map(np.asarray, result), sizes())
-    if any(are_of_numpy):
+    if len(are_of_jax) < len(leaves):
         return jax.device_put(result, device)
     return result
 

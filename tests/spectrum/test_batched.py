@@ -1,13 +1,17 @@
 import re
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import jaxalign as ja
-from jaxalign._core import linalg
+from jaxalign._core import checks, linalg
 from jaxalign._spectrum import batched
+from jaxalign._spectrum.classes import common_widths, shared
 
 
 def arrays_of(spectrum: ja.Spectrum) -> tuple:
@@ -44,22 +48,44 @@ def test_ragged_layers_are_as_one_by_one(layers, targets, x64, method, centered)
     assert_each(ja.spectra(layers, targets, **settings), layers, targets, **settings)
 
 
-def test_traced_layers_share_one_eigensolver_a_width_class(layers, targets, monkeypatch):
-    """As on an accelerator: 5 and 7 columns fill up to 6 and 8, 33 to 40 rows' worth of wide; every
-    result is exact.
-    """
-    monkeypatch.setattr(batched, "platform_of", lambda x: "gpu")
-    ragged = {f"layer {d}": layers["c"][:, :d] for d in (5, 6, 7, 8, 17, 20, 24)}
+def batches_for(platform, layers, targets) -> list[tuple[int, int]]:
+    """(matrices, width) of every eigensolver in the program of a platform."""
+    program = jax.jit(lambda layers: ja.spectra(layers, targets))
+    text = jax.export.export(program, platforms=[platform])(layers).mlir_module()
+    shapes = re.findall(r"custom_call @\w*syevd\w*\(.*-> \(tensor<([\dx]+)xf64>", text)
+    return sorted((len_of[0], len_of[-1]) for len_of in ([*map(int, s.split("x"))] for s in shapes))
 
-    def solve(layers):
-        return ja.spectra(layers, targets)
 
-    batches = re.findall(
-        r"f64\[(\d+),(\d+),\d+\] \w+:f64\[\1,\2\] = eigh\[", str(jax.make_jaxpr(solve)(ragged))
-    )
-    assert batches == [("2", "6"), ("2", "8"), ("3", "24")]
-    assert_each(jax.jit(solve)(ragged), dict(sorted(ragged.items())), targets)
-    assert_each(jax.jit(solve)(layers), dict(sorted(layers.items())), targets)
+def test_layers_of_similar_width_share_an_eigensolver_on_an_accelerator(layers, targets):
+    ragged = {f"layer {d}": layers["c"][:, :d] for d in (17, 24, 33, 17, 30, 25)} | {
+        "e": layers["c"]
+    }
+    assert batches_for("cuda", ragged, targets) == [(1, 17), (2, 25), (3, 33)]
+    assert {width for _, width in batches_for("cpu", ragged, targets)} == {17, 24, 25, 30, 33}
+
+
+@given(widths=st.lists(st.integers(1, 3000), min_size=1))
+def test_no_width_is_padded_by_more_than_an_eighth(widths):
+    classes = common_widths(widths)
+    assert set(classes) == set(widths)
+    for width, common in classes.items():
+        assert width <= common <= width * 8 / 7
+        assert classes[common] == common  # so its widest member, and layers of one width, are not
+    # No two classes could be one.
+    assert all(7 * b > 8 * a for a, b in pairwise(sorted(set(classes.values()))))
+
+
+def padded(layers, targets) -> dict[str, ja.Spectrum]:
+    """As on an accelerator, computed on whatever there is."""
+    pairs = [(jnp.asarray(x), jnp.asarray(targets)) for x in layers.values()]
+    classes = shared(batched.classes_of(pairs, "auto"))
+    assert len(set(classes)) < len(layers)
+    return dict(zip(layers, batched.in_batches(classes, False, pairs), strict=True))
+
+
+def test_padded_layers_are_as_one_by_one(layers, targets):
+    ragged = {f"layer {d}": layers["wide"][:, :d] for d in (37, 42, 7, 8)}
+    assert_each(jax.jit(padded)(ragged, targets), dict(sorted(ragged.items())), targets)
 
 
 def test_sequences_and_stacks(layers, targets, rng):
@@ -75,20 +101,32 @@ def test_sequences_and_stacks(layers, targets, rng):
 
 
 @pytest.mark.slow
-def test_gradient_through_a_width_class(layers, targets, monkeypatch):
-    ragged = {"a": layers["a"], "b": layers["b"]}
+def test_gradient_through_a_width_class(layers, targets):
+    ragged = {"a": layers["c"], "b": layers["c"][:, :30]}
 
-    def area(held):
-        return sum(ja.alignment_area(s).sum() for s in ja.spectra(held, targets).values())
+    def area(solve):
+        def total(held):
+            return sum(ja.alignment_area(s).sum() for s in solve(held, targets).values())
 
-    apart = {
-        name: jax.jit(jax.grad(lambda x: ja.alignment_area(ja.spectrum(x, targets)).sum()))(x)
-        for name, x in ragged.items()
-    }
-    monkeypatch.setattr(batched, "platform_of", lambda x: "gpu")
-    together = jax.jit(jax.grad(area))(ragged)
-    for name in ragged:
-        np.testing.assert_allclose(together[name], apart[name], rtol=1e-3, atol=1e-4)
+        return jax.jit(jax.grad(total))
+
+    apart = {name: area(ja.spectra)({name: x})[name] for name, x in ragged.items()}
+    for solve in (padded, ja.spectra):
+        together = area(solve)(ragged)
+        for name in ragged:
+            np.testing.assert_allclose(together[name], apart[name], rtol=1e-3, atol=1e-4)
+
+
+def test_layers_on_an_accelerator_are_one_program(layers, targets, monkeypatch, compiled_programs):
+    """Beside one small check of each array."""
+    for module in (batched, checks):
+        monkeypatch.setattr(module, "is_on_host", lambda *arrays: False)
+    with compiled_programs() as names:
+        ja.spectra(layers, targets)
+    assert [name for name in names if "finite" not in name] == ["jit(_of_pairs)"]
+    with compiled_programs() as names:
+        ja.spectra(layers, targets)
+    assert names == []
 
 
 def test_many_batched_solvers_in_one_program_end(rng, monkeypatch):

@@ -1,7 +1,6 @@
 """The second call of equal settings and shapes compiles nothing, whatever it is that is called."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,30 +9,12 @@ import pytest
 
 import jaxalign as ja
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
 X = np.random.default_rng(0).standard_normal((24, 5)).astype(np.float32)
 Y = X[:, :2] + X[:, 3:]
 STACK = np.stack([X, 2 * X, -X, X])
 GOALS = np.stack([Y] * 4)
 LABELS = (X[:, 0] > 0).astype(int)
 RANKS = {"rank": 2, "unlabelled_rank": 1}
-
-
-@contextmanager
-def compiled_programs() -> Iterator[list[str]]:
-    """The names of the programs that jax compiles inside."""
-    names: list[str] = []
-
-    def listen(event: str, duration: float, **about) -> None:
-        if event == COMPILED:
-            names.append(str(about.get("fun_name")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def over_devices(**settings) -> ja.Spectrum:
@@ -95,7 +76,7 @@ OTHERS: dict[str, Callable] = {
     [*QUICK.values(), *(pytest.param(call, marks=pytest.mark.slow) for call in OTHERS.values())],
     ids=[*QUICK, *OTHERS],
 )
-def test_the_second_call_compiles_nothing(call):
+def test_the_second_call_compiles_nothing(call, compiled_programs):
     jax.block_until_ready(call())
     with compiled_programs() as names:
         jax.block_until_ready(call())
