@@ -215,7 +215,7 @@ def _weights_of(
         gram = both[:, :d]
         # Setting the loss's gradient to 0 gives M w = Φᵀy with
         # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
-        added = strength * _without_largest(products([other]), unlabelled_rank)
+        added = strength.astype(jnp.float64) * _without_largest(products([other]), unlabelled_rank)
         vectors, values = eigh(gram - _without_largest(gram, rank) + added)
         # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
         is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps

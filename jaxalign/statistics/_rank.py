@@ -3,7 +3,7 @@
 scipy.stats takes half a second to import, so it is imported when a function is called.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from jaxalign.statistics._estimate import Estimate, checked_sample, estimate
+
+# Bootstrap samples that are ranked together.
+_AT_ONCE = 256
 
 
 class Trend(NamedTuple):
@@ -68,14 +71,12 @@ def spearman(
             "a constant has no rank correlation"
         )
     groups = _groups(clusters, len(x))
-    draw = np.random.default_rng(seed)
-    correlations = []
-    for _ in range(resamples):
-        rows = _resample(groups, draw)
-        correlations.append(_correlation(x[rows], y[rows]))
+    chosen = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
+    of_samples = [_correlations(x[rows], y[rows]) for rows in _rows(groups, chosen)]
+    correlations = np.concatenate(of_samples)
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(correlations, [tail, 1 - tail])
-    return estimate(_correlation(x, y), low, high, len(x))
+    return estimate(_correlations(x[None], y[None])[0], low, high, len(x))
 
 
 def page_trend(table: ArrayLike) -> Trend:
@@ -104,13 +105,19 @@ def page_trend(table: ArrayLike) -> Trend:
     return Trend(float(test.statistic), float(test.pvalue))
 
 
-def _correlation(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]) -> float:
-    """Spearman's ρ; NaN for constants, of which scipy would warn."""
-    from scipy.stats import spearmanr
+def _correlations(
+    x: Float[np.ndarray, "b m"], y: Float[np.ndarray, "b m"]
+) -> Float[np.ndarray, " b"]:
+    """Spearman's ρ of each row: the correlation of ranks; NaN where one is constant."""
+    from scipy.stats import rankdata
 
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return np.nan
-    return float(spearmanr(x, y).statistic)
+    of_x = rankdata(x, axis=1)
+    of_y = rankdata(y, axis=1)
+    of_x -= of_x.mean(axis=1, keepdims=True)
+    of_y -= of_y.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(of_x, axis=1) * np.linalg.norm(of_y, axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.sum(of_x * of_y, axis=1) / norms
 
 
 def _groups(clusters: Sequence[Hashable] | None, n: int) -> list[Int[np.ndarray, " size"]]:
@@ -127,8 +134,17 @@ def _groups(clusters: Sequence[Hashable] | None, n: int) -> list[Int[np.ndarray,
     return [np.array(rows) for rows in members.values()]
 
 
-def _resample(
-    groups: Sequence[Int[np.ndarray, " size"]], draw: np.random.Generator
-) -> Int[np.ndarray, " m"]:
-    chosen = draw.integers(len(groups), size=len(groups))
-    return np.concatenate([groups[i] for i in chosen])
+def _rows(
+    groups: Sequence[Int[np.ndarray, " size"]], chosen: Int[np.ndarray, "b g"]
+) -> Iterator[Int[np.ndarray, "_ m"]]:
+    """The rows of the chosen groups of each sample: of many samples at once where groups are of one
+    size, else of one.
+    """
+    if len({len(rows) for rows in groups}) > 1:
+        for numbers in chosen:
+            yield np.concatenate([groups[i] for i in numbers])[None]
+        return
+    table = np.stack(groups)
+    for start in range(0, len(chosen), _AT_ONCE):
+        block = chosen[start : start + _AT_ONCE]
+        yield table[block].reshape(len(block), -1)

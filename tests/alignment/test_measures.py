@@ -45,6 +45,7 @@ def transformed(x64: bool) -> dict[str, dict]:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURES)
 def test_under_jit_vmap_and_grad(x64, name):
     values = {way: measures.get(name) for way, measures in transformed(x64).items()}

@@ -119,6 +119,7 @@ def test_one_decomposition_gives_both(rng, method, centered):
             assert_close(traced, eager, rtol, rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("n", [24, 4], ids=["tall", "wide"])
 @pytest.mark.parametrize("kind", ["moments", "second pass", "triangle"])
@@ -154,6 +155,7 @@ def test_centred_null_is_the_mean_over_all_permutations(rng, kind):
     np.testing.assert_allclose(null.total, every.total[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", [ja.moments, ja.triangle])
 def test_null_of_sums_under_transformations(rng, x64, each):
     features, targets = map(jnp.asarray, problem(rng))
@@ -206,6 +208,7 @@ def test_sums_that_cannot_be_permuted_are_explained(rng):
         ja.permutation_null(features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformed", [False, True], ids=["plain", "jit of vmap"])
 def test_permuted_curves_have_that_mean_under_every_transformation(rng, x64, transformed):
     features, targets = map(jnp.asarray, problem(rng))
@@ -315,6 +318,7 @@ def test_bootstrap_draws_are_curves_of_repeated_folds(rng, x64):
         assert (np.abs(is_one.mean(axis=1) - [0.25, 0.5, 0.25]) < 4 * 0.5 / 300**0.5).all()
 
 
+@pytest.mark.slow
 def test_bootstrap_under_jit_and_vmap(rng, x64):
     folds, tau = folded(*problem(rng), 6), jnp.array(TAU, jnp.float32)
     keys = jax.random.split(jax.random.key(3), 2)

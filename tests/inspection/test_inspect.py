@@ -110,6 +110,7 @@ def test_a_stream_equals_all_at_once(net, tap, data, cut, at_once, centered, met
     assert inspection.centered == centered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["flatten", "samples", "cls"])
 def test_every_reduction_equals_all_at_once(net, tap, data, cut, at_once, way):
     inspection = inspect(tap, nnx.state(net), cut(40, *data), reduce=way)
@@ -212,6 +213,7 @@ def test_the_stream_is_read_one_batch_ahead_at_most_and_reported(net, tap, data,
     assert calls == first + [("solving", n) for n in range(1, 5)]
 
 
+@pytest.mark.slow
 def test_several_arguments_and_integers(data):
     class Embedder(nnx.Module):
         def __init__(self):
@@ -240,6 +242,7 @@ def test_several_arguments_and_integers(data):
     agree(inspection, expected)
 
 
+@pytest.mark.slow
 def test_refined_resolves_what_one_pass_cannot(cut):
     """σ of a layer at condition 1e9: float64 features, whose squares have lost the smallest one."""
     rng = np.random.default_rng(0)
@@ -345,6 +348,7 @@ def test_the_numbers_are_those_of_the_measures(usual, at_once):
         assert 1 <= row.aligned_rank <= usual.layers[name].width
 
 
+@pytest.mark.slow
 def test_the_null_is_what_random_targets_have(net, tap, data, cut):
     images, _ = data
     targets = np.random.default_rng(3).standard_normal((70, 400)).astype(np.float32)

@@ -19,6 +19,7 @@ def problem(rng, shape, size):
     return images, jnp.asarray(rng.standard_normal((size, size, 1, shape[-1])), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [3, pytest.param(5, marks=pytest.mark.slow)])

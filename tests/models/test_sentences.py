@@ -56,6 +56,7 @@ def test_embeddings_are_those_of_torch(torch_reference, encoder):
     np.testing.assert_allclose(encoder(texts), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_texts_are_cut_to_256_tokens_and_batches_change_nothing(random_model):
     tokenizer = WordPiece({token: i for i, token in enumerate((*SPECIAL, "a", "b"))})
     small = random_model(partial(BERT, 6, 4, 1, 1, positions=256))

@@ -91,6 +91,7 @@ def test_post_activations_are_the_blocks_in_the_order_they_run(build):
     assert {a.shape for a in activations.values()} == {(2, 5 if build is small_vit else 4, 8)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
     [
@@ -141,6 +142,7 @@ def test_the_decoder_learns_and_is_tied(random_model):
     assert not any("head" in str(path) for path, _ in nnx.to_flat_state(nnx.state(model)))
 
 
+@pytest.mark.slow
 def test_padding_does_not_change_an_embedding(random_model):
     model = random_model(partial(small_bert, depth=1))
     in_jit = nnx.jit(embed)

@@ -229,6 +229,7 @@ def test_each_wrapper_gives_what_it_says(task):
     np.testing.assert_allclose(logged["hidden_1"]["wider"], 16 / 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defer", [False, True], ids=["at once", "deferred"])
 def test_moments_are_float64_inside_a_measure(task, defer):
     measures = {"trace": of_moments(lambda m: jnp.trace(m.products[: m.width, : m.width]) / 3)}
@@ -279,6 +280,7 @@ def test_one_target_each_is_a_scalar(task):
     assert values["curve"].shape == (64,)
 
 
+@pytest.mark.slow
 def test_bounds_of_a_quadrature_hold_the_curve(task):
     tau = jnp.linspace(0, 6, 20)
     bounds = of_quadrature(

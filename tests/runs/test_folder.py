@@ -191,6 +191,7 @@ def test_a_run_that_measures_nothing_is_a_run(task, tmp_path):
     assert_same(ja.read_history(tmp_path), history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["curve.npy", "history.jsonl"])
 def test_a_full_disk_keeps_the_rows_before_and_the_run_goes_on(task, tmp_path, file):
     """A limit on the size of files stands in for a disk that fills up in the middle of a write: of

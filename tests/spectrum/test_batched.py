@@ -41,6 +41,7 @@ def assert_each(found, layers, targets, **settings):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("method", ["auto", "refined", "triangular"])
 def test_ragged_layers_are_as_one_by_one(layers, targets, x64, method, centered):

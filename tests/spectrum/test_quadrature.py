@@ -91,6 +91,7 @@ def test_moments_are_exact_to_degree_twice_the_order(rng, order):
             )
 
 
+@pytest.mark.slow
 def test_a_target_in_a_small_invariant_subspace_ends_early_and_exactly(rng):
     u, v = (np.linalg.qr(rng.standard_normal((m, 12)))[0] for m in (50, 12))
     features = (u * np.arange(12, 0, -1.0) @ v.T).astype(np.float32)
@@ -107,6 +108,7 @@ def test_a_target_in_a_small_invariant_subspace_ends_early_and_exactly(rng):
         np.testing.assert_allclose(values[:, 0], [10, 10, 9, 9, 0], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_float32_steps_have_the_same_nodes(rng):
     features = make(rng, 200, 40, SPECTRA["power law"](rng, 40))
     targets = rng.standard_normal((200, 2)).astype(np.float32)
@@ -123,6 +125,7 @@ def test_float32_steps_have_the_same_nodes(rng):
     )
 
 
+@pytest.mark.slow
 def test_a_zero_target_and_a_zero_matrix_are_no_trouble():
     features = np.eye(5, 3, dtype=np.float32)
     targets = np.array([[0.0, 1.0]] * 5, np.float32)
@@ -147,6 +150,7 @@ def test_full_order_is_the_spectrum(rng):
     np.testing.assert_array_equal(q.singular_values[-2:], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPECTRA)
 def test_the_area_comes_from_below_and_soon(rng, kind):
     """Also for a target nine tenths of which lie outside the column space, where nodes without one

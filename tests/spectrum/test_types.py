@@ -78,6 +78,7 @@ def test_a_batch_and_a_traced_spectrum_have_a_repr(data):
     assert seen == ["Spectrum(energy of shape (5, 2), dtype='float32')"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [("moments", "triangular"), ("refined", "svd")], ids="-".join)
 def test_two_routes_in_one_program(data, x64, pair):
     """Under jit, vmap and scan: a route that is chosen by a traced number is a leaf like others."""
@@ -100,6 +101,7 @@ def test_two_routes_in_one_program(data, x64, pair):
             np.testing.assert_allclose(found, wanted, rtol=5e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [

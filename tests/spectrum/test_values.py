@@ -49,6 +49,7 @@ def assert_right_or_refused(call, features, targets, centered):
     np.testing.assert_allclose(np.asarray(found.total, float) / total, 1, atol=ROUNDING)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(SCALES),

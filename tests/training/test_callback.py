@@ -68,6 +68,7 @@ def test_nothing_else_ends_it(task, answer):
     assert len(history.step) == 21
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_several_models_end_together(task, devices, tmp_path):
     models = [task.model(seed) for seed in (3, 5)]

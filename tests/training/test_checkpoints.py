@@ -105,6 +105,7 @@ def test_a_finished_run_is_returned_as_it_is(task, whole):
     assert_same(state, whole[1])
 
 
+@pytest.mark.slow
 def test_dropout_goes_on_with_its_own_random_numbers(task, tmp_path):
     def model():
         rngs = nnx.Rngs(0)
@@ -353,6 +354,7 @@ def test_rows_that_are_missing_before_the_checkpoint_are_an_error(task, broken):
         train(task, broken, resume=True)
 
 
+@pytest.mark.slow
 def test_pairs_with_the_start_are_those_of_step_0_after_a_resume(task, tmp_path):
     change = ja.monitoring.of_pair(lambda x, start: ((x - start) ** 2).mean(), reference="start")
     monitor = task.monitor(task.model(), measures={"change": change})

@@ -241,6 +241,7 @@ def test_the_training_batch_and_a_fixed_set_are_measured_side_by_side(task, tmp_
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_each_target_is_logged_apart(task, tmp_path):
     """The last row is about the final state, where numpy finds the same."""
     model = task.model(outputs=3)
@@ -276,6 +277,7 @@ def test_each_target_is_logged_apart(task, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_default_measures_fit_the_batch_as_well(task):
     model = task.model()
     batch = ja.batch_monitor(ja.tap(model, "hidden_*"), encode, 16, method="svd")

@@ -39,7 +39,6 @@ def assert_same_log(found: ja.History, expected: ja.History):
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in [
-                ({}, 1, AxisType.Auto),
                 ({"defer": True}, 3, AxisType.Explicit),
                 ({"method": "quadrature"}, 2, AxisType.Auto),
             ]

@@ -53,6 +53,7 @@ def assert_same_log(history, expected):
     np.testing.assert_allclose(found, expected.layers["hidden"]["mean"], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [0, 1, 3])
 @pytest.mark.parametrize("tapped_first", [True, False])
 def test_a_model_that_sows_trains_also_when_it_was_called_before(task, plain, calls, tapped_first):
@@ -147,6 +148,7 @@ def with_constants(outputs, labels):
     return squared(outputs, labels), {"rate": 0.1, "classes": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_batch", [False, True])
 def test_an_objective_may_return_the_loss_alone_or_constants_beside_it(task, of_batch):
     model = task.model()

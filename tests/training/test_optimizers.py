@@ -162,6 +162,7 @@ def test_it_goes_on_from_a_checkpoint(task, name, several, tmp_path):
     assert (np.asarray(state.step) == 20).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "several", "mesh"),
     [
@@ -201,6 +202,7 @@ def test_lbfgs_trains_batchnorm_and_dropout(task, several, mesh):
     assert (np.asarray(counts) == 20).all()
 
 
+@pytest.mark.slow
 def test_one_of_several_optimizers_may_need_the_value(task):
     rules = [optax.sgd(0.1), optax.polyak_sgd(1.0)]
     models = [task.model()] * 2

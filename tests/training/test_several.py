@@ -23,7 +23,7 @@ def assert_close(a, b):
         ({"method": "svd"}, 4),
         *(
             pytest.param(how, 3, marks=pytest.mark.slow)
-            for how in [{}, {"method": "quadrature"}, {"defer": True}]
+            for how in [{"method": "quadrature"}, {"defer": True}]
         ),
     ],
     ids=str,
@@ -56,6 +56,7 @@ def test_a_sweep_of_step_sizes(task):
     assert_close(together.of(2), task.fit(task.model(), optax.adamw(float(rates[2])))[1])
 
 
+@pytest.mark.slow
 def test_a_sweep_of_two_hyperparameters(task):
     settings = {"rate": np.array([0.1, 0.1]), "momentum": np.array([0.0, 0.9])}
 
@@ -89,6 +90,7 @@ def test_several_go_on_from_a_checkpoint(task, tmp_path):
         task.fit(models, seed=(3, 5, 9), checkpoints=kept)
 
 
+@pytest.mark.slow
 def test_one_of_them_may_diverge(task):
     monitor = task.monitor(task.model(), measures=CURVE, method="svd")
     rates = np.array([0.1, 1e30])

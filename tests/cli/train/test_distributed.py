@@ -86,8 +86,6 @@ def test_two_processes_log_what_one_does(tmp_path, seeds):
             np.ravel(x)[:1], np.ravel(y)[:1], rtol=1e-6, atol=1e-6 * scale
         )  # before any update
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * scale)
-    statuses = [status for status, _ in together("--resume", str(tmp_path / "two"))]
-    assert statuses == [0, 0]  # finished: nothing to go on with
 
 
 @pytest.mark.slow

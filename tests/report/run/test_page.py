@@ -134,6 +134,7 @@ def test_frames_hold_the_curves_as_strict_json(diverged, page_of):
     np.testing.assert_allclose(last[0], diverged.layers["hidden_3"]["curve"][0] / 100, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_of_several_seeds_it_tells_medians_and_intervals(seeds, page_of):
     result = {
         "status": "finished",

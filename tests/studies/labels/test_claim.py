@@ -106,6 +106,7 @@ def test_rows_are_networks_layers_steps_and_labels(tables):
     ).all()
 
 
+@pytest.mark.slow
 def test_networks_of_true_and_random_labels_are_different_ones(tables):
     true, random = ({row["seed"] for row in tables[name]} for name in ("true", "random 1"))
     assert not true & random

@@ -175,6 +175,7 @@ def test_features_in_their_own_span_have_the_same_spectra_for_any_rows(rng):
         np.testing.assert_allclose(ja.alignment_area(a), ja.alignment_area(b), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_untrained_networks_have_the_statistics_of_the_first_batch(tiny):
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     inputs = tiny.inputs(images)
@@ -284,6 +285,7 @@ def test_the_figure_has_two_panels_a_network(networks):
     figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_the_figure_takes_the_rows_that_were_measured(rows):
     STUDY.figure(TINY, pd.DataFrame(rows)).canvas.draw()
 

@@ -72,6 +72,7 @@ def test_the_last_loss_is_that_of_the_last_tenth_of_the_steps():
     np.testing.assert_array_equal(Trained(loss[:3], OrderedDict(), 1.0).last_loss, [4, 5])
 
 
+@pytest.mark.slow
 def test_each_network_has_the_optimizer_of_its_number(problem, trained):
     optimizers = [optax.sgd(0.1), optax.adam(1e-2)]
     both = train_seeds(
