@@ -137,7 +137,7 @@ def mesh_case(name: str, problem: Problem, mesh: Mesh) -> Case:
     monitor = jax.eval_shape(lambda monitor: monitor.over(mesh), monitor_of(problem, "exact"))
     data = _state.Data({}, problem.inputs, problem.labels, steps=10)
     placed = shapes(data._replace(monitors={"": monitor}), everywhere)
-    program = _chunk.of_one(recipe, NamedSharding(mesh, P(*mesh.axis_names)))
+    program = _chunk.of_one(recipe, split=NamedSharding(mesh, P(*mesh.axis_names)))
     return Case(name, partial(four_steps, program), (state, placed))
 
 

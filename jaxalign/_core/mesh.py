@@ -1,11 +1,12 @@
-"""Arrays placed on a mesh of one axis, which may span several processes."""
+"""Arrays placed on a mesh, which may span several processes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
 
@@ -19,16 +20,60 @@ def automatic(mesh: Mesh) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names)
 
 
-def one_axis(mesh: Mesh) -> Mesh:
-    """A mesh of one axis, made ``automatic``.
+class Split(NamedTuple):
+    """Over which axis of a mesh rows are split."""
+
+    mesh: Mesh
+    axis: str
+
+    @property
+    def sharding(self) -> NamedSharding:
+        """Of an array whose first axis are rows."""
+        return NamedSharding(self.mesh, P(self.axis))
+
+    @property
+    def devices(self) -> int:
+        """Into how many parts."""
+        return self.mesh.shape[self.axis]
+
+
+def split_over(mesh: Mesh, axis: str | None = None, name: str = "axis") -> Split:
+    """Rows over an axis of a mesh, made ``automatic``.
+
+    Args:
+      mesh: of any axes.
+      axis: its name; a mesh of one axis needs none.
+      name: of the argument that names it.
 
     Raises:
-      ValueError: a mesh of several axes.
+      ValueError: an axis that the mesh has not, or none of several.
     """
     mesh = automatic(mesh)
-    if len(mesh.axis_names) != 1:
-        raise ValueError(f"mesh must have one axis, found {', '.join(map(repr, mesh.axis_names))}")
-    return mesh
+    names = ", ".join(map(repr, mesh.axis_names))
+    if axis is None and len(mesh.axis_names) == 1:
+        (axis,) = mesh.axis_names
+    if axis is None:
+        raise ValueError(f"mesh has the axes {names}; say by {name}= which one the rows go over")
+    if axis not in mesh.axis_names:
+        raise ValueError(
+            f"mesh has no axis {axis!r} for the rows to go over, found {names}; "
+            f"pass {name}= one of them, or another mesh"
+        )
+    return Split(mesh, axis)
+
+
+def automatic_sharding(sharding: NamedSharding) -> NamedSharding:
+    """The same on the mesh made ``automatic``."""
+    mesh = sharding.mesh
+    assert isinstance(mesh, Mesh)  # an array lies on devices
+    return NamedSharding(automatic(mesh), sharding.spec, memory_kind=sharding.memory_kind)
+
+
+def with_automatic_axes(x: Any) -> Any:
+    """The same array in the same place, on its mesh made ``automatic``; anything else as it is."""
+    if not isinstance(x, Array) or not isinstance(x.sharding, NamedSharding):
+        return x
+    return jax.device_put(x, automatic_sharding(x.sharding))
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:

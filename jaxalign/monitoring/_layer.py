@@ -68,9 +68,10 @@ class Layer:
             "method": measurement.method,
             "centered": measurement.centered,
         }
-        if measurement.mesh is None:
+        split = measurement.split
+        if split is None:
             return partial(spectrum, **settings)
-        return sharded(measurement.mesh, rows=measurement.mesh.axis_names[0], **settings)
+        return sharded(split.mesh, rows=split.axis, **settings)
 
     @cached_property
     def quadrature(self) -> Quadrature:
@@ -89,21 +90,22 @@ class Layer:
     @cached_property
     def moments(self) -> Moments:
         """Of Φ and the targets."""
-        mesh = self.measurement.mesh
-        if mesh is None:
+        split = self.measurement.split
+        if split is None:
             return moments(self.phi, self.targets)
-        axis = mesh.axis_names[0]
 
         def of_rows(phi: Array, targets: Array) -> Moments:
-            return jax.lax.psum(moments(phi, targets), axis)
+            return jax.lax.psum(moments(phi, targets), split.axis)
 
-        split = jax.shard_map(of_rows, mesh=mesh, in_specs=P(axis), out_specs=P(), check_vma=False)
-        return split(self.phi, self.targets)
+        whole = jax.shard_map(
+            of_rows, mesh=split.mesh, in_specs=P(split.axis), out_specs=P(), check_vma=False
+        )
+        return whole(self.phi, self.targets)
 
     def kept(self) -> Moments | tuple[Array, Array]:
         """What spectra are computed from later: of a layer wider than n its rows, else moments."""
         n, d = self.phi.shape
-        if n < d and self.measurement.mesh is None and not self.measurement.asks_for("moments"):
+        if n < d and self.measurement.split is None and not self.measurement.asks_for("moments"):
             return self.phi, self.targets
         return self.moments
 

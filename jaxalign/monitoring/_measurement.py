@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
-from jax.sharding import Mesh
 
+from jaxalign._core.mesh import Split
 from jaxalign._features import pool
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
@@ -56,7 +56,7 @@ class Measurement:
       centered: about the mean.
       order: steps of the quadrature.
       reduce: what becomes of the positions of a map.
-      mesh: of one axis, over which the rows are split; None where they are not.
+      split: over which axis of a mesh the rows are split; None where they are not.
     """
 
     measures: tuple[tuple[str, Measure], ...]
@@ -66,7 +66,7 @@ class Measurement:
     centered: bool
     order: int
     reduce: Pooling | Literal["flatten"]
-    mesh: Mesh | None = None
+    split: Split | None = None
 
     @property
     def waiting(self) -> tuple[tuple[str, Measure], ...]:

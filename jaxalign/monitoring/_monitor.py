@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.checks import as_program_array, as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
-from jaxalign._core.mesh import one_axis, put
+from jaxalign._core.mesh import put, split_over
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
@@ -76,36 +76,37 @@ class Monitor:
         """{measure: {axis: its values}}."""
         return coordinates_of(self.measurement)
 
-    def over(self, mesh: Mesh) -> "Monitor":
-        """The same with its rows split over a mesh of one axis: each device runs its rows, and one
-        sum a layer is exchanged.
+    def over(self, mesh: Mesh, axis: str | None = None) -> "Monitor":
+        """The same with its rows split over an axis of a mesh, which one of a single axis need not
+        name: each device runs its rows, and one sum a layer is exchanged.
 
         Raises:
-          ValueError: a mesh of several axes, or whose number of devices does not divide the rows;
-            a method that has no sums over rows.
+          ValueError: an axis that the mesh has not, or whose number of devices does not divide the
+            rows; a method that has no sums over rows.
         """
-        mesh = one_axis(mesh)
+        split = split_over(mesh, axis)
         n = len(self.inputs)
-        if n % mesh.size:
+        if n % split.devices:
             raise ValueError(
-                f"the monitor's {n} rows must be a multiple of the mesh's {mesh.size} devices; "
-                f"take {n // mesh.size * mesh.size} of them, or fewer devices"
+                f"the monitor's {n} rows must be a multiple of the mesh's {split.devices} devices; "
+                f"take {n // split.devices * split.devices} of them, or fewer devices"
             )
         if self.measurement.method == "svd":
             raise ValueError(
                 "rows over devices have no plain SVD without gathering them; "
                 "pass method='moments', 'refined' or 'triangular'"
             )
-        split = NamedSharding(mesh, P(mesh.axis_names[0]))
-        everywhere = NamedSharding(mesh, P())
-        inputs, targets, references = put((self.inputs, self.targets, self.references), split)
+        everywhere = NamedSharding(split.mesh, P())
+        inputs, targets, references = put(
+            (self.inputs, self.targets, self.references), split.sharding
+        )
         return replace(
             self,
             inputs=inputs,
             targets=targets,
             references=references,
             constant=put(self.constant, everywhere),
-            measurement=replace(self.measurement, mesh=mesh),
+            measurement=replace(self.measurement, split=split),
         )
 
     def starting_from(self, state: Any) -> "Monitor":

@@ -12,6 +12,7 @@ from jaxalign._core.kinds import as_count, found, require_flag, require_function
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._checkpoints import Checkpoints
+from jaxalign.training._layout import Layout
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer
 from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
@@ -57,33 +58,62 @@ class Models(NamedTuple):
         """What is trained and how."""
         return Recipe(self.graph, optimizer, objective)
 
-    def start(self, recipe: Recipe) -> TrainState:
+    def placed(self, place: Layout) -> "Models":
+        """The same with their arrays on the mesh."""
+        return self._replace(
+            states=[place.place_model(state) for state in self.states],
+            hyperparameters=place.place_hyperparameters(self.hyperparameters),
+        )
+
+    def start(self, recipe: Recipe, place: Layout) -> TrainState:
         """The state before the first update, in arrays of its own.
 
         The chunks donate their state, the user's models keep their arrays, and an optimizer may
         keep the parameters themselves.
         """
-        starts = [
-            recipe.start(state, _entry(self.hyperparameters, i))
-            for i, state in enumerate(self.states)
-        ]
-        if self.several:
-            return jax.tree.map(lambda *x: jnp.stack(x), *starts)
-        return jax.tree.map(jnp.copy, starts[0])
 
-    def per_model(self, monitors: Monitors, start: TrainState) -> PerModel:
-        """The hyperparameters, and the features at step 0 where a monitor compares with them."""
-        references: dict[str, Any] = {}
-        for name, monitor in monitors.items():
-            if not monitor.measurement.needs_start:
-                continue
+        def begin(states: list[nnx.State], hyperparameters: Any) -> TrainState:
+            starts = [
+                recipe.start(state, _entry(hyperparameters, i)) for i, state in enumerate(states)
+            ]
+            if self.several:
+                return jax.tree.map(lambda *x: jnp.stack(x), *starts)
+            return jax.tree.map(jnp.copy, starts[0])
 
-            def of_start(variables: nnx.State, monitor: Any = monitor) -> Any:
-                return monitor.starting_from(variables).references
+        if place.mesh is None:
+            return begin(self.states, self.hyperparameters)
+        # Each array is made where it belongs: all of them may be more than one device holds.
+        own = _entry(self.hyperparameters, 0)
+        of_one = jax.eval_shape(recipe.start, self.states[0], own)
+        shardings = place.shardings(of_one, self.states[0])
+        return jax.jit(begin, out_shardings=shardings)(self.states, self.hyperparameters)
 
-            each = jax.vmap(of_start) if self.several else of_start
-            references[name] = jax.jit(each)(start.model)
-        return PerModel(self.hyperparameters, references)
+    def per_model(self, monitors: Monitors, start: TrainState, place: Layout) -> PerModel:
+        """The hyperparameters, and the features at step 0 where a monitor compares with them.
+
+        Args:
+          monitors: placed.
+          start: the state at step 0.
+          place: where the run is.
+        """
+        comparing = {
+            name: m
+            for name, m in monitors.items()
+            if isinstance(m, Monitor) and m.measurement.needs_start
+        }
+
+        def references(variables: nnx.State, monitors: Mapping[str, Monitor]) -> Any:
+            return {name: m.starting_from(variables).references for name, m in monitors.items()}
+
+        def placed(*arguments: Any) -> Any:
+            each = jax.vmap(references, in_axes=(0, None)) if self.several else references
+            features = each(*arguments)
+            if place.split is None:
+                return features
+            return jax.lax.with_sharding_constraint(features, place.split)
+
+        features = jax.jit(placed)(start.model, comparing) if comparing else {}
+        return PerModel(self.hyperparameters, features)
 
 
 def _entry(tree: Any, i: int) -> Any:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from jaxalign._core.kinds import as_count
 from jaxalign._core.mesh import is_key
@@ -19,7 +17,7 @@ from jaxalign.training._fingerprint import COMPUTED, Fingerprint, name_of, named
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "named arrays with a fingerprint"
+FORMAT = "named arrays in parts with a fingerprint"
 """What checkpoints hold; one that says otherwise is of an older layout."""
 FILES = "files.json"
 """The digests of the other files of a checkpoint."""
@@ -89,7 +87,7 @@ class Checkpoints:
             if step in self.steps():
                 return
             content = {
-                "state": ocp.args.StandardSave(_as_arrays(state)),
+                "state": ocp.args.StandardSave(dict(named_arrays(state))),
                 "settings": ocp.args.JsonSave({**known._asdict(), "format": FORMAT}),
             }
             manager.save(step, args=ocp.args.Composite(**content), force=True)
@@ -167,8 +165,10 @@ class Checkpoints:
     def _state(self, step: int, like: Any) -> Any:
         import orbax.checkpoint as ocp
 
+        # Each device reads its own part, also of what was saved on other devices.
         shapes = {
-            name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _as_arrays(like).items()
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+            for name, x in named_arrays(like)
         }
         args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
         return _as_state(self._restored(step, args).state, like)
@@ -226,20 +226,17 @@ class Checkpoints:
 def _files(folder: Path) -> dict[str, str]:
     """{name: SHA-256} of the files of a checkpoint."""
     names = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != FILES)
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in names
-    }
+    return {str(file.relative_to(folder)): _digest(file) for file in names}
 
 
-def _as_arrays(state: Any) -> dict[str, np.ndarray]:
-    """Leaves by name, on the host."""
-    return {name: np.asarray(leaf) for name, leaf in named_arrays(state)}
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _as_state(arrays: Mapping[str, Any], like: Any) -> Any:
     def restored(path: Any, leaf: Any) -> Any:
-        array = jnp.asarray(np.asarray(arrays[name_of(path)]))
+        array = arrays[name_of(path)]
         if is_key(leaf):
             return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         return array

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import Array
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
 from jaxalign.training._convolutions import fast_convolutions
+from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
 from jaxalign.training._samples import Take, take
 from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
@@ -26,7 +27,12 @@ from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recip
 Run = Callable[[TrainState, ArrayLike, PerModel, Data], tuple[TrainState, tuple[Any, Any]]]
 
 
-def of_one(recipe: Recipe, take: Take = take, split: NamedSharding | None = None) -> Run:
+def of_one(
+    recipe: Recipe,
+    take: Take = take,
+    split: NamedSharding | None = None,
+    shardings: TrainState | None = None,
+) -> Run:
     """A chunk of one model: ``(state, indices, per_model, data) -> (state, (rows, logged))``.
 
     ``indices`` are (m, every, batch) row numbers: m times, the parameters are measured and
@@ -36,6 +42,7 @@ def of_one(recipe: Recipe, take: Take = take, split: NamedSharding | None = None
       recipe: what is trained.
       take: how a batch comes of the samples.
       split: how batches are put on a mesh.
+      shardings: of the state on the mesh, which it keeps at every step.
     """
 
     def run(
@@ -44,7 +51,8 @@ def of_one(recipe: Recipe, take: Take = take, split: NamedSharding | None = None
         monitors = _with_references(data.monitors, per_model.references)
         batch_tap = _batch_tap(monitors)
         optimizer = recipe.transformation(per_model.hyperparameters)
-        step = _step_of(recipe, optimizer, data._replace(monitors=monitors), take, split)
+        data_of_step = data._replace(monitors=monitors)
+        step = _step_of(recipe, optimizer, data_of_step, take, split, shardings)
 
         def measured_steps(state: TrainState, indices: Any) -> tuple[TrainState, tuple[Any, Any]]:
             samples = {
@@ -75,6 +83,7 @@ def _step_of(
     data: Data,
     take: Take,
     split: NamedSharding | None,
+    shardings: TrainState | None,
 ) -> Callable[..., tuple[TrainState, tuple[Rows, Any]]]:
     """One update: ``(state, row numbers, tap) -> (state, (rows, samples))``."""
 
@@ -106,6 +115,8 @@ def _step_of(
         # Chunks have one length, so that one program serves all: past the last update the state
         # stands still.
         moved = jax.tree.map(partial(jnp.where, state.step < data.steps), moved, state)
+        if shardings is not None:
+            moved = jax.lax.with_sharding_constraint(moved, shardings)
         samples = {} if tap is None else _samples_of_batch(data.monitors, aux, answers)
         return moved, (Rows(state.step, loss, aux.metrics), samples)
 
@@ -211,27 +222,31 @@ def of_several(
     return jax.vmap(of_one(recipe, take), in_axes=axes, out_axes=(0, 1))
 
 
-def compiled(run: Run, mesh: Mesh | None, axes: tuple[P, P, P] | None = None) -> Run:
-    """``run`` jitted; over a mesh with everything it returns on every device.
+def compiled(run: Run, place: Layout | None, shardings: TrainState | None = None) -> Run:
+    """``run`` jitted; over a mesh, its state stays where it is and what is logged is on every
+    device.
 
     Args:
       run: of one model or several.
-      mesh: of one axis, or None.
-      axes: of several models over a mesh, how their state, indices and what each has of its own are
-        split; the state stays so.
+      place: where the run is; None is one device.
+      shardings: of the state on the mesh.
     """
-    if mesh is None:
+    if place is None or place.mesh is None:
         return jax.jit(run, donate_argnums=(0,))
-    everywhere = NamedSharding(mesh, P())
-    if axes is None:
-        return jax.jit(run, donate_argnums=(0,), out_shardings=everywhere)
-    models = axes[0]
-    apart = jax.shard_map(
-        run,
-        mesh=mesh,
-        in_specs=(*axes, Data(P(), P(mesh.axis_names), P(mesh.axis_names), P())),  # type: ignore
-        out_specs=(models, P(None, *models)),
-        check_vma=False,
-    )
-    out = (NamedSharding(mesh, models), everywhere)
-    return jax.jit(apart, donate_argnums=(0,), out_shardings=out)
+    if place.models is not None and place.axis is not None:
+        models = P(place.axis)
+        run = jax.shard_map(
+            run,
+            mesh=place.mesh,
+            in_specs=(
+                models,
+                P() if place.same_batches else models,
+                models,
+                Data(P(), models, models, P()),  # type: ignore[arg-type]  # axes, no arrays
+            ),
+            out_specs=(models, P(None, place.axis)),
+            axis_names={place.axis},
+            check_vma=False,
+        )
+    out = (shardings, NamedSharding(place.mesh, P()))
+    return jax.jit(run, donate_argnums=(0,), out_shardings=out)

@@ -11,6 +11,7 @@ from jax import Array, ShapeDtypeStruct
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_program_numbers, require_finite
+from jaxalign._core.mesh import with_automatic_axes
 from jaxalign._features.labels import as_labels
 from jaxalign.monitoring import BatchMonitor
 from jaxalign.training._arrays import Arrays
@@ -30,8 +31,8 @@ def checked_source(data: Any, labels: Any, batch_size: int, seeds: Sequence[int]
         if not (isinstance(data, tuple) and len(data) == 2):
             raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
         data, labels = data
-    inputs = as_numbers(data, "inputs")
-    answers = as_labels(labels)
+    inputs = as_numbers(with_automatic_axes(data), "inputs")
+    answers = as_labels(with_automatic_axes(labels))
     if inputs.ndim == 0 or len(inputs) != len(answers):
         raise ValueError(
             "inputs and labels must have as many rows, "

@@ -106,7 +106,7 @@ class Saver:
         is_last = step + self._schedule.length > self._schedule.steps
         if step < self._saved + self._checkpoints.every and not is_last:
             return None
-        return jax.tree.map(jnp.copy, self._layout.whole(state))
+        return jax.tree.map(jnp.copy, state)
 
     def save(self, step: int, copy: TrainState | None) -> None:
         """Save a copy, once the rows before it are delivered, so that none will be missing."""
@@ -116,7 +116,7 @@ class Saver:
     def save_last(self, step: int, state: TrainState) -> None:
         """Save the state that the run ends with."""
         if self._checkpoints is not None:
-            self._save(step, self._layout.whole(state))
+            self._save(step, state)
 
     def _save(self, step: int, state: TrainState) -> None:
         if self._checkpoints is not None and self._known is not None:

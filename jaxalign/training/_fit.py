@@ -18,7 +18,7 @@ from jaxalign.training._chunk import Run, compiled, of_one, of_several
 from jaxalign.training._data import Answers, checked_source
 from jaxalign.training._drive import Callback, Delivery, Fetch, Saver, drive
 from jaxalign.training._fingerprint import fingerprint
-from jaxalign.training._layout import Layout, layout
+from jaxalign.training._layout import DATA_AXIS, Layout, layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
 from jaxalign.training._schedule import schedule
@@ -43,6 +43,7 @@ def fit(
     keep_history: bool = True,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
+    data_axis: str | None = DATA_AXIS,
 ) -> tuple[TrainState, History]:
     """Train, and log loss, metrics and measures of θ_0, θ_1, ..., θ_steps: steps + 1 rows.
 
@@ -87,9 +88,15 @@ def fit(
       checkpoints: save the state from time to time, and resume from the newest one there, which has
         to be of the same run but for ``steps``, which may be more; the rows before it are then not
         in the History, and not delivered again.
-      mesh: a jax mesh of one axis. Of one model the batches are split over its devices, and the
-        rows of the monitor; several models are themselves split over them. Over several processes,
-        which all have to call ``fit`` with the same arguments, the first one alone calls back.
+      mesh: a jax mesh; by default the one that the model's arrays were split over, or the one in
+        use (``jax.set_mesh``). Arrays of the model keep the shardings they came with. One on a
+        single device is split as it is annotated (``nnx.with_partitioning``), and without an
+        annotation it is put on every device. The optimizer's state is split as its parameters. All
+        axes are automatic; a model that needs explicit ones has ``jax.sharding.explicit_axes``.
+        Over several processes, which all have to call ``fit`` with the same arguments, the first
+        one alone calls back.
+      data_axis: the axis of the mesh over which batches and the rows of monitors go, or several
+        models; a mesh of a single axis needs no name. None leaves them whole.
 
     Returns:
       The final state and the History, in memory unless ``keep_history`` is False.
@@ -100,8 +107,9 @@ def fit(
         every, batch_size or chunk below 1; an objective whose loss is no scalar; a model that
         returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
-        hyperparameters than models; a number of devices that does not divide the batch or the
-        models; ``keep_history=False`` without a callback.
+        hyperparameters than models; a mesh without the data axis, or whose devices along it do not
+        divide the batch, the rows of a monitor or the models; arrays of the model on other devices
+        than the mesh; ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module for the model, ``steps``
         that is no whole number, a monitor that is none.
 
@@ -130,40 +138,46 @@ def fit(
     models = checked_models(model, optimizer, seed, hyperparameters)
     source = checked_source(data, labels, as_count(batch_size, "batch_size"), models.seeds)
     monitors = checked_monitors(monitor, source.batch_size)
-    first = models.graph, models.states[0]
-    source = source.checked(Answers(objective, first, source.batch[0], monitors))
-    place = layout(mesh, models.number, models.same_batches, source.batch_size)
+    place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
+    place.require_divides(source.batch_size)
     plan = schedule(steps, every, chunk)
 
-    # 2. Begin at step 0, or where a checkpoint was saved.
-    recipe = models.recipe(optimizer, objective)
-    start = models.start(recipe)
-    per_model = models.per_model(monitors, start)
-    deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
-    data_of_run = Data(monitors, *source.arrays, jnp.int32(steps))
-    settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk, **models.settings}
-    identify = partial(
-        fingerprint, settings, recipe, start, hyperparameters, data_of_run, source.batch
-    )
-    with Saver(checkpoints, identify, plan, place) as saver:
-        state, step = saver.resume(start)
-        if step == steps:
-            return state, deliver.history()
+    with place.active():
+        models = models.placed(place)
+        first = models.graph, models.states[0]
+        source = source.checked(Answers(objective, first, source.batch[0], monitors))
 
-        # 3. Put all arrays where they belong, and compile a chunk for there.
-        state, per_model, placed = place.place(state, per_model, data_of_run)
-        run = compiled(_chunk_of(recipe, models, place), place.mesh, place.axes)
+        # 2. Begin at step 0, or where a checkpoint was saved.
+        recipe = models.recipe(optimizer, objective)
+        start = models.start(recipe, place)
+        deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
+        data_of_run = Data(monitors, *source.arrays, jnp.int32(steps))
+        settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk}
+        settings |= models.settings
+        identify = partial(
+            fingerprint, settings, recipe, start, hyperparameters, data_of_run, source.batch
+        )
+        with Saver(checkpoints, identify, plan, place) as saver:
+            state, step = saver.resume(start)
+            if step == steps:
+                return place.as_given(state), deliver.history()
 
-        # 4. Run it until all steps are done.
-        blocks = source.blocks(plan, step)
-        state = drive(run, state, per_model, placed, blocks, plan, saver, deliver)
-        return state, deliver.history()
+            # 3. Put the data where they belong, and compile a chunk for there.
+            placed = place.place(data_of_run)
+            per_model = models.per_model(placed.monitors, start, place)
+            shardings = place.shardings_of(start)
+            run = compiled(_chunk_of(recipe, models, place, shardings), place, shardings)
+
+            # 4. Run it until all steps are done.
+            blocks = source.blocks(plan, step)
+            state = drive(run, state, per_model, placed, blocks, plan, saver, deliver)
+            return place.as_given(state), deliver.history()
 
 
-def _chunk_of(recipe: Recipe, models: Models, place: Layout) -> Run:
+def _chunk_of(recipe: Recipe, models: Models, place: Layout, shardings: TrainState | None) -> Run:
     """The program of a chunk, of one model or of several."""
     if models.several:
         has_own = models.hyperparameters is not None
         same = models.same_batches
         return of_several(recipe, place.take, same_batches=same, hyperparameters=has_own)
-    return of_one(recipe, place.take, place.rows)
+    return of_one(recipe, place.take, place.rows, shardings)

@@ -1,66 +1,58 @@
-"""Where the arrays of a run lie: on one device, with rows split over a mesh, or with models split
-over it.
+"""Where the arrays of a run lie: on one device, with rows split over an axis of a mesh and the
+model as its user split it, or with several models split over that axis.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxalign._core.mesh import one_axis, put
+from jaxalign._core.kinds import require_kind
+from jaxalign._core.mesh import automatic, put, split_over
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
-from jaxalign.training._state import Data, PerModel, TrainState
+from jaxalign.training._sharding import (
+    axes_of,
+    mesh_of_arrays,
+    shardings_of_model,
+    shardings_of_optimizer,
+)
+from jaxalign.training._state import Data, TrainState
+
+DATA_AXIS = "data"
+"""The axis of a mesh that rows, or several models, go over, unless another is named."""
 
 
 class Layout(NamedTuple):
     """How a run lies on its devices.
 
     Attributes:
-      mesh: of one axis, or None.
+      mesh: of automatic axes, or None.
+      axis: over which rows or models are split, or None where they are not.
       models: how many are trained at once, each of their arrays with a leading axis, or None for a
         single one.
       same_batches: whether all models see the same batches.
+      given: the mesh with its axes of the kinds that the user gave them.
     """
 
     mesh: Mesh | None
+    axis: str | None
     models: int | None
     same_batches: bool
+    given: Mesh | None
+
+    def active(self) -> AbstractContextManager[Any]:
+        """The mesh is the one in use: models name its axes."""
+        return nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
     @property
     def rows(self) -> NamedSharding | None:
         """How the rows of a batch are split, or None where they are not."""
-        if self.mesh is None or self.models is not None:
-            return None
-        return NamedSharding(self.mesh, P(*self.mesh.axis_names))
-
-    @property
-    def axes(self) -> tuple[P, P, P] | None:
-        """How state, indices and what each of several models has of its own are split, or None
-        where they are not.
-        """
-        if self.mesh is None or self.models is None:
-            return None
-        axis = P(*self.mesh.axis_names)
-        return axis, P() if self.same_batches else axis, axis
-
-    @property
-    def take(self) -> Take:
-        """How a batch comes of the samples, in the program of a chunk."""
-        if self.mesh is None:
-            return take
-        axes = self.mesh.axis_names
-        if self.rows is None and self.same_batches:
-            return partial(take_common, axes=axes)
-        own = partial(take_own, axis=axes[0])
-        if self.rows is None:
-            return own
-        split = P(axes)
-        return jax.shard_map(
-            own, mesh=self.mesh, in_specs=(split, split), out_specs=split, check_vma=False
-        )
+        return self.split if self.models is None else None
 
     @property
     def is_first_process(self) -> bool:
@@ -74,54 +66,164 @@ class Layout(NamedTuple):
         """Whether other processes train the same run."""
         return self.mesh is not None and len({d.process_index for d in self.mesh.devices.flat}) > 1
 
-    def place(
-        self, state: TrainState, per_model: PerModel, data: Data
-    ) -> tuple[TrainState, PerModel, Data]:
-        """All arrays where the run wants them."""
-        if self.mesh is None:
-            samples = jax.tree.map(jnp.asarray, (data.inputs, data.labels))
-            return state, per_model, data._replace(inputs=samples[0], labels=samples[1])
-        everywhere = NamedSharding(self.mesh, P())
-        split = NamedSharding(self.mesh, P(*self.mesh.axis_names))
-        inputs, labels = split_rows((data.inputs, data.labels), self.mesh)
-        rest = Data({}, inputs, labels, put(data.steps, everywhere))
-        if self.models is not None:
-            monitors = put(dict(data.monitors), everywhere)
-            return *put((state, per_model), split), rest._replace(monitors=monitors)
-        monitors = {name: m.over(self.mesh) for name, m in data.monitors.items()}
-        own = PerModel(put(per_model.hyperparameters, everywhere), put(per_model.references, split))
-        return put(state, everywhere), own, rest._replace(monitors=monitors)
-
-    def whole(self, state: TrainState) -> TrainState:
-        """The state, all of it in every process."""
-        if self.mesh is None or self.models is None:
-            return state
-        return _gathered(state, NamedSharding(self.mesh, P()))
-
-
-@partial(jax.jit, static_argnums=(1,))
-def _gathered(state: TrainState, everywhere: NamedSharding) -> TrainState:
-    return jax.lax.with_sharding_constraint(state, everywhere)
-
-
-def layout(mesh: Mesh | None, models: int | None, same_batches: bool, batch_size: int) -> Layout:
-    """The Layout on a mesh, checked.
-
-    Raises:
-      ValueError: a mesh of several axes, or whose number of devices does not divide the models, or,
-        of a single one, its batches.
-    """
-    if mesh is None:
-        return Layout(None, models, same_batches)
-    mesh = one_axis(mesh)
-    name = "batch_size" if models is None else "the number of models"
-    count = models or batch_size
-    if count % mesh.size:
-        above = -(-count // mesh.size) * mesh.size
-        below = above - mesh.size
+    def require_divides(self, batch_size: int) -> None:
+        """Raise if the devices do not divide what is split over them: the models, or the batch."""
+        if self.mesh is None or self.axis is None:
+            return
+        devices = self.mesh.shape[self.axis]
+        name = "batch_size" if self.models is None else "the number of models"
+        count = self.models or batch_size
+        if count % devices == 0:
+            return
+        along = "" if len(self.mesh.axis_names) == 1 else f" along {self.axis!r}"
+        above = -(-count // devices) * devices
+        below = above - devices
         choices = f"{below} or {above}" if below else f"{above}"
         raise ValueError(
-            f"{name} must be a multiple of the mesh's {mesh.size} devices, found {count}; "
+            f"{name} must be a multiple of the mesh's {devices} devices{along}, found {count}; "
             f"take {choices}, or fewer devices"
         )
-    return Layout(mesh, models, same_batches)
+
+    def place_model(self, variables: nnx.State) -> nnx.State:
+        """The arrays of one model on the mesh, split as they came."""
+        if self.mesh is None:
+            return variables
+        return jax.tree.map(put, variables, shardings_of_model(variables, self.mesh))
+
+    def shardings(self, of_one: TrainState, variables: nnx.State) -> TrainState:
+        """The sharding of each array of the state on the mesh.
+
+        Args:
+          of_one: the shapes of the state of one model.
+          variables: of the model, placed.
+        """
+        assert self.mesh is not None
+        of_model = jax.tree.map(lambda x: x.sharding, variables)
+        of_optimizer = shardings_of_optimizer(
+            of_one.optimizer,
+            nnx.filter_state(of_one.model, nnx.Param),
+            nnx.filter_state(of_model, nnx.Param),
+            self.mesh,
+        )
+        everywhere: Any = NamedSharding(self.mesh, P())
+        shardings = TrainState(everywhere, of_model, of_optimizer)
+        if self.models is None:
+            return shardings
+        return jax.tree.map(self._with_models, shardings)
+
+    def shardings_of(self, state: TrainState) -> TrainState | None:
+        """How each array of a state lies on the mesh; None on one device."""
+        if self.mesh is None:
+            return None
+        return jax.tree.map(lambda x: x.sharding, state)
+
+    def _with_models(self, sharding: NamedSharding) -> NamedSharding:
+        """The sharding with the axis of models before the others."""
+        if self.axis in axes_of(sharding.spec) or sharding.mesh != self.mesh:
+            raise ValueError(
+                f"arrays of several models must not be split over the mesh's axis {self.axis!r}, "
+                f"over which the models are, found {sharding.spec}; split them over another axis "
+                "of that mesh, or pass data_axis=None"
+            )
+        return NamedSharding(sharding.mesh, P(self.axis, *sharding.spec))
+
+    def place(self, data: Data) -> Data:
+        """The data where the run wants them."""
+        if self.mesh is None:
+            inputs, labels = jax.tree.map(jnp.asarray, (data.inputs, data.labels))
+            return data._replace(inputs=inputs, labels=labels)
+        everywhere = NamedSharding(self.mesh, P())
+        samples = NamedSharding(self.mesh, P(self._all_axes))
+        inputs, labels = split_rows((data.inputs, data.labels), samples)
+        if self.models is None and self.axis is not None:
+            monitors = {name: m.over(self.mesh, self.axis) for name, m in data.monitors.items()}
+        else:
+            monitors = put(dict(data.monitors), everywhere)
+        return Data(monitors, inputs, labels, put(data.steps, everywhere))
+
+    @property
+    def take(self) -> Take:
+        """How a batch comes of the samples, in the program of a chunk."""
+        if self.mesh is None:
+            return take
+        axis = self.axis
+        if self.models is not None and axis is not None:
+            # The program runs on each device of the axis by itself.
+            if self.same_batches:
+                return partial(take_common, axes=(axis,))
+            return partial(take_own, axis=axis)
+        axes = self._all_axes
+        own: Take = partial(take_common, axes=axes)
+        if axis is not None:
+            own = partial(take_own, axis=axis, others=axes[1:])
+        batch = P(axis)
+        return jax.shard_map(
+            own, mesh=self.mesh, in_specs=(P(axes), batch), out_specs=batch, check_vma=False
+        )
+
+    @property
+    def _all_axes(self) -> tuple[str, ...]:
+        """The axes of the mesh, which samples in memory are split over; the data axis first."""
+        assert self.mesh is not None
+        return tuple(sorted(self.mesh.axis_names, key=lambda name: name != self.axis))
+
+    @property
+    def split(self) -> NamedSharding | None:
+        """How what has a leading axis of models is split, or else of rows; None on one device."""
+        return None if self.mesh is None else NamedSharding(self.mesh, P(self.axis))
+
+    def place_hyperparameters(self, hyperparameters: Any) -> Any:
+        """The hyperparameters beside their models."""
+        if self.split is None:
+            return hyperparameters
+        return put(hyperparameters, self.split)
+
+    def as_given(self, state: TrainState) -> TrainState:
+        """A state on the mesh with the kinds of axes that the user gave it."""
+        given = self.given
+        if given is None or given == self.mesh:
+            return state
+
+        def retyped(x: Any) -> Any:
+            if x.sharding.mesh != self.mesh:
+                return x
+            kind = x.sharding.memory_kind
+            return jax.device_put(x, NamedSharding(given, x.sharding.spec, memory_kind=kind))
+
+        return jax.tree.map(retyped, state)
+
+
+def layout(
+    mesh: Mesh | None,
+    data_axis: str | None,
+    variables: nnx.State,
+    models: int | None,
+    same_batches: bool,
+) -> Layout:
+    """The Layout on a mesh: the one that is passed, else that of the model's arrays, else the one
+    in use.
+
+    Args:
+      mesh: the user's, or None.
+      data_axis: over which rows or models go; None leaves them whole.
+      variables: of the model, or of the first of several.
+      models: how many, or None for a single one.
+      same_batches: whether all see the same.
+
+    Raises:
+      ValueError: a mesh without the axis.
+      TypeError: no mesh, or no name.
+    """
+    in_use = jax.sharding.get_mesh()
+    if mesh is None:
+        mesh = mesh_of_arrays(variables) or (None if in_use.empty else in_use)
+    if mesh is None:
+        return Layout(None, None, models, same_batches, None)
+    require_kind(mesh, Mesh, "mesh", "pass jax.make_mesh((jax.device_count(),), ('data',))")
+    if data_axis is None:
+        return Layout(automatic(mesh), None, models, same_batches, mesh)
+    require_kind(data_axis, str, "data_axis", "pass the name of an axis of the mesh, or None")
+    # A mesh of one axis needs no name.
+    named = data_axis if data_axis != DATA_AXIS or len(mesh.axis_names) > 1 else None
+    split = split_over(mesh, named, "data_axis")
+    return Layout(split.mesh, split.axis, models, same_batches, mesh)

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import NamedSharding
 
 Take = Callable[[Any, Array], Any]
 """(samples, row numbers) → a batch."""
@@ -20,11 +19,10 @@ def take(samples: Any, rows: Array) -> Any:
     return jax.tree.map(lambda x: x[rows], samples)
 
 
-def split_rows(samples: Any, mesh: Mesh) -> Any:
+def split_rows(samples: Any, sharding: NamedSharding) -> Any:
     """Samples with their rows split over all devices, rows of zeros added where these do not divide
     them: no device holds more than its part.
     """
-    sharding = NamedSharding(mesh, P(mesh.axis_names))
     return jax.tree.map(partial(_split, sharding=sharding), samples)
 
 

@@ -142,8 +142,13 @@ def test_what_the_devices_do_not_divide_is_refused(task, mesh, settings, message
         task.fit(models, mesh=mesh, **settings)
 
 
-def test_a_mesh_of_two_axes_is_refused(task):
-    with pytest.raises(ValueError, match="mesh must have one axis, found 'a', 'b'"):
-        task.fit(
-            task.model(), mesh=jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
-        )
+@pytest.mark.parametrize(
+    ("data_axis", "message"),
+    [
+        ("data", "mesh has no axis 'data' .*found 'a', 'b'; pass data_axis= one of them"),
+        ("c", "mesh has no axis 'c'"),
+    ],
+)
+def test_a_mesh_without_the_data_axis_is_refused(task, data_axis, message):
+    with pytest.raises(ValueError, match=message):
+        task.fit(task.model(), mesh=jax.make_mesh((2, 2), ("a", "b")), data_axis=data_axis)
