@@ -2,12 +2,13 @@
 batches and chunks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jax import Array, ShapeDtypeStruct
 
+from jaxalign.training._reader import Position
 from jaxalign.training._schedule import Schedule
 from jaxalign.training._source import Block, LabelCheck
 
@@ -33,23 +34,31 @@ class Arrays(NamedTuple):
         return self.inputs, self.labels
 
     @property
-    def batch(self) -> tuple[ShapeDtypeStruct, ShapeDtypeStruct]:
-        """What inputs and labels of a batch are."""
-        inputs, labels = (
-            ShapeDtypeStruct((self.batch_size, *x.shape[1:]), x.dtype) for x in self.arrays
-        )
-        return inputs, labels
+    def batch_inputs(self) -> ShapeDtypeStruct:
+        """What inputs of a batch are."""
+        return ShapeDtypeStruct((self.batch_size, *self.inputs.shape[1:]), self.inputs.dtype)
+
+    @property
+    def batch_labels(self) -> ShapeDtypeStruct:
+        """What labels of a batch are."""
+        return ShapeDtypeStruct((self.batch_size, *self.labels.shape[1:]), self.labels.dtype)
+
+    @property
+    def most_steps(self) -> None:
+        """Any number."""
+        return None
 
     def checked(self, check: LabelCheck) -> "Arrays":
         """The same with labels as the objective takes them."""
         return self._replace(labels=check(self.labels))
 
-    def blocks(self, plan: Schedule, step: int) -> Iterator[Block]:
+    def blocks(
+        self, plan: Schedule, step: int, position: Position | None = None
+    ) -> Generator[Block, None, None]:
         """The row numbers of all chunks from a step on."""
         orders = [_row_numbers(self, plan, seed, step) for seed in self.seeds]
-        if len(orders) == 1:
-            return map(Block, orders[0])
-        return map(Block, map(np.stack, zip(*orders, strict=True)))
+        for rows in zip(*orders, strict=True):
+            yield Block(np.stack(rows) if len(rows) > 1 else rows[0])
 
 
 def _row_numbers(data: Arrays, plan: Schedule, seed: int, step: int) -> Iterator[np.ndarray]:
@@ -66,5 +75,5 @@ def _row_numbers(data: Arrays, plan: Schedule, seed: int, step: int) -> Iterator
         while len(pool) < size:
             epoch += 1
             pool = np.concatenate([pool, permutation(epoch)])
-        yield pool[:size].reshape(-1, plan.every, data.batch_size)
+        yield pool[:size].reshape(-1, plan.group, data.batch_size)
         pool = pool[size:]

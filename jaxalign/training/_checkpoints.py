@@ -14,6 +14,7 @@ from jaxalign._core.mesh import is_key
 from jaxalign.runs._folder import write_json
 from jaxalign.runs._place import local_folder
 from jaxalign.training._fingerprint import COMPUTED, Fingerprint, name_of, named_arrays
+from jaxalign.training._reader import Position
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,12 @@ class Checkpoints:
         self.every = as_count(every, "every")
         self._damaged: list[int] = []
 
-    def save(self, step: int, state: Any, known: Fingerprint) -> None:
-        """Save a checkpoint with what its run is known by; keep the last two."""
+    def save(
+        self, step: int, state: Any, known: Fingerprint, position: Position | None = None
+    ) -> None:
+        """Save a checkpoint with what its run is known by, and where its stream stands; keep the
+        last two.
+        """
         import orbax.checkpoint as ocp  # takes seconds to import
 
         with self._manager() as manager:
@@ -88,7 +93,9 @@ class Checkpoints:
                 return
             content = {
                 "state": ocp.args.StandardSave(dict(named_arrays(state))),
-                "settings": ocp.args.JsonSave({**known._asdict(), "format": FORMAT}),
+                "settings": ocp.args.JsonSave(
+                    {**known._asdict(), "format": FORMAT, "position": position}
+                ),
             }
             manager.save(step, args=ocp.args.Composite(**content), force=True)
         if jax.process_index() == 0:
@@ -132,6 +139,10 @@ class Checkpoints:
                 "begin again at step 0"
             )
         return None
+
+    def position(self, step: int) -> Position | None:
+        """Where the stream of a run stood when a state was saved."""
+        return self._settings(step).get("position")
 
     def _listed(self, damaged: Mapping[int, str]) -> str:
         names = ", ".join(f"{step} ({reason})" for step, reason in damaged.items())

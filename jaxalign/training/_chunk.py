@@ -14,7 +14,6 @@ from flax import nnx
 from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
 from jaxalign.capture._nnx import record
@@ -24,7 +23,7 @@ from jaxalign.training._objective import loss_and_metrics
 from jaxalign.training._samples import Take, take
 from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
 
-Run = Callable[[TrainState, ArrayLike, PerModel, Data], tuple[TrainState, tuple[Any, Any]]]
+Run = Callable[[TrainState, Any, PerModel, Data], tuple[TrainState, tuple[Any, Any]]]
 
 
 def of_one(
@@ -33,10 +32,10 @@ def of_one(
     split: NamedSharding | None = None,
     shardings: TrainState | None = None,
 ) -> Run:
-    """A chunk of one model: ``(state, indices, per_model, data) -> (state, (rows, logged))``.
+    """A chunk of one model: ``(state, batches, per_model, data) -> (state, (rows, logged))``.
 
-    ``indices`` are (m, every, batch) row numbers: m times, the parameters are measured and
-    ``every`` updates are made. ``logged`` is {monitor: {layer: {measure: (m, ...)}}}.
+    ``batches`` are the samples of a Block: m times, the parameters are measured and ``every``
+    updates are made. ``logged`` is {monitor: {layer: {measure: (m, ...)}}}.
 
     Args:
       recipe: what is trained.
@@ -46,7 +45,7 @@ def of_one(
     """
 
     def run(
-        state: TrainState, indices: ArrayLike, per_model: PerModel, data: Data
+        state: TrainState, batches: Any, per_model: PerModel, data: Data
     ) -> tuple[TrainState, tuple]:
         monitors = _with_references(data.monitors, per_model.references)
         batch_tap = _batch_tap(monitors)
@@ -54,22 +53,23 @@ def of_one(
         data_of_step = data._replace(monitors=monitors)
         step = _step_of(recipe, optimizer, data_of_step, take, split, shardings)
 
-        def measured_steps(state: TrainState, indices: Any) -> tuple[TrainState, tuple[Any, Any]]:
+        def measured_steps(state: TrainState, batches: Any) -> tuple[TrainState, tuple[Any, Any]]:
             samples = {
                 name: fast_convolutions(m.sample)(state.model) for name, m in monitors.items()
             }
             if batch_tap is None:
-                state, (rows, _) = jax.lax.scan(step, state, indices)
+                state, (rows, _) = jax.lax.scan(step, state, batches)
                 return state, (rows, samples)
             # The first step is measured on the way, the others are not.
-            state, (first, of_batch) = step(state, indices[0], batch_tap)
+            state, (first, of_batch) = step(state, jax.tree.map(lambda x: x[0], batches), batch_tap)
             rows = jax.tree.map(lambda x: x[None], first)
-            if len(indices) > 1:  # without jit, jax refuses a scan of length 0
-                state, (others, _) = jax.lax.scan(step, state, indices[1:])
+            if len(jax.tree.leaves(batches)[0]) > 1:  # without jit, jax refuses a scan of length 0
+                others = jax.tree.map(lambda x: x[1:], batches)
+                state, (others, _) = jax.lax.scan(step, state, others)
                 rows = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, others)
             return state, (rows, samples | of_batch)
 
-        state, (rows, samples) = jax.lax.scan(measured_steps, state, indices)
+        state, (rows, samples) = jax.lax.scan(measured_steps, state, batches)
         _require_own_names(rows.metrics, monitors)
         logged = {name: jax.vmap(m.finish)(samples[name]) for name, m in monitors.items()}
         return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), logged)
@@ -88,9 +88,11 @@ def _step_of(
     """One update: ``(state, row numbers, tap) -> (state, (rows, samples))``."""
 
     def step(
-        state: TrainState, rows: Array, tap: Tap | None = None
+        state: TrainState, rows: Any, tap: Tap | None = None
     ) -> tuple[TrainState, tuple[Rows, Any]]:
-        batch, answers = take((data.inputs, data.labels), rows)
+        # A stream brings the batches themselves.
+        is_given = data.inputs is None
+        batch, answers = rows if is_given else take((data.inputs, data.labels), rows)
         if split is not None:
             batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
         parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
@@ -214,7 +216,7 @@ def of_several(
     Args:
       recipe: of each.
       take: how a batch comes of the samples.
-      same_batches: whether they see the same indices, or each its own, along a leading axis.
+      same_batches: whether they see the same batches, or each its own, along a leading axis.
       hyperparameters: whether each has its own, along a leading axis.
     """
     own = PerModel(0 if hyperparameters else None, 0)  # type: ignore[arg-type]  # axes, no arrays

@@ -1,6 +1,6 @@
 """Inputs and labels of ``fit``, checked before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,16 +11,63 @@ from jax import Array, ShapeDtypeStruct
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_program_numbers, require_finite
+from jaxalign._core.kinds import found
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign._features.labels import as_labels
 from jaxalign.monitoring import BatchMonitor
 from jaxalign.training._arrays import Arrays
+from jaxalign.training._batches import Batches, Keys, Reading, pair_of
 from jaxalign.training._objective import Objective, checked_labels
 from jaxalign.training._source import Source
 from jaxalign.training._state import Monitors
+from jaxalign.training._stream import Stream
+
+DEFAULT_BATCH = 64
+"""The rows of a batch of arrays in memory."""
 
 
-def checked_source(data: Any, labels: Any, batch_size: int, seeds: Sequence[int]) -> Source:
+def checked_source(
+    data: Any, labels: Any, batch_size: int | None, seeds: Sequence[int], reading: Reading
+) -> Source:
+    """The Source of what ``fit`` is given: arrays in memory, or an iterable of batches.
+
+    Raises:
+      ValueError: as ``checked_arrays`` and ``Batches``; a stream with another batch size, with
+        labels beside it, or with a seed for each model.
+      TypeError: as these.
+    """
+    if not _is_stream(data, labels):
+        return checked_arrays(data, labels, batch_size, seeds, reading.keys)
+    if labels is not None:
+        raise ValueError(
+            f"labels must be None where data is a stream of batches, found {found(labels)} beside "
+            f"{found(data)}; pass an iterable of pairs (inputs, labels)"
+        )
+    if len(seeds) > 1:
+        raise ValueError(
+            f"seed must be one number where data is a stream, found {len(seeds)}: all models see "
+            "its batches as they come; pass arrays for an order each"
+        )
+    source = Stream(Batches(data, reading), reading.chunk_bytes)
+    if batch_size not in (None, source.batch_size):
+        raise ValueError(
+            f"batch_size must be the {source.batch_size} rows of the batches in data, found "
+            f"{batch_size}; leave it out, or batch the data so"
+        )
+    return source
+
+
+def _is_stream(data: Any, labels: Any) -> bool:
+    """Whether data are batches one after the other: no array, and no pair or dict of arrays."""
+    if isinstance(data, list):
+        return labels is None
+    is_array = hasattr(data, "__array__") or hasattr(data, "dtype")
+    return not (is_array or isinstance(data, tuple | Mapping | str | bytes))
+
+
+def checked_arrays(
+    data: Any, labels: Any, batch_size: int | None, seeds: Sequence[int], keys: Keys
+) -> Arrays:
     """The Source of inputs and labels, as two arrays of as many rows.
 
     Raises:
@@ -28,9 +75,10 @@ def checked_source(data: Any, labels: Any, batch_size: int, seeds: Sequence[int]
       TypeError: inputs that are no numbers; labels of another kind, or of several.
     """
     if labels is None:
-        if not (isinstance(data, tuple) and len(data) == 2):
+        if not (isinstance(data, Mapping) or (isinstance(data, tuple) and len(data) == 2)):
             raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
-        data, labels = data
+        data, labels = pair_of(data, keys)
+    batch_size = DEFAULT_BATCH if batch_size is None else batch_size
     inputs = as_numbers(with_automatic_axes(data), "inputs")
     answers = as_labels(with_automatic_axes(labels))
     if inputs.ndim == 0 or len(inputs) != len(answers):

@@ -15,12 +15,13 @@ from jaxalign.runs._lock import FolderLock
 from jaxalign.runs._place import require_writable
 from jaxalign.training._check import ONE
 from jaxalign.training._checkpoints import Checkpoints
-from jaxalign.training._chunk import Run
 from jaxalign.training._fingerprint import Fingerprint
 from jaxalign.training._layout import Layout
+from jaxalign.training._program import Program
+from jaxalign.training._reader import Position
 from jaxalign.training._schedule import Schedule
 from jaxalign.training._source import Block
-from jaxalign.training._state import Data, Monitors, PerModel, Rows, TrainState
+from jaxalign.training._state import Monitors, Rows, TrainState
 
 Callback = Callable[[History], Any]
 
@@ -96,67 +97,93 @@ class Saver:
         """The last step that was saved or resumed from."""
         return self._saved
 
+    @property
+    def position(self) -> Position | None:
+        """Where the stream stood at that step."""
+        if self._checkpoints is None or self._saved == 0:
+            return None
+        return self._checkpoints.position(self._saved)
+
     def copy_if_due(self, step: int, state: TrainState) -> TrainState | None:
         """The state of a step, before the next chunk takes over its arrays; None if none is due.
 
-        One is due where the last chunk begins, too: from there the run can be extended.
+        One is due where the last chunk begins, too: from there the run can be extended. The last
+        state itself is saved when its row is delivered, at the end.
         """
-        if self._checkpoints is None:
+        steps = self._schedule.steps
+        if self._checkpoints is None or step == steps:
             return None
-        is_last = step + self._schedule.length > self._schedule.steps
+        is_last = step + self._schedule.length > steps
         if step < self._saved + self._checkpoints.every and not is_last:
             return None
         return jax.tree.map(jnp.copy, state)
 
-    def save(self, step: int, copy: TrainState | None) -> None:
+    def save(self, step: int, copy: TrainState | None, position: Position | None) -> None:
         """Save a copy, once the rows before it are delivered, so that none will be missing."""
         if copy is not None:
-            self._save(step, copy)
+            self._save(step, copy, position)
 
-    def save_last(self, step: int, state: TrainState) -> None:
+    def save_last(self, step: int, state: TrainState, position: Position | None) -> None:
         """Save the state that the run ends with."""
         if self._checkpoints is not None:
-            self._save(step, state)
+            self._save(step, state, position)
 
-    def _save(self, step: int, state: TrainState) -> None:
+    def _save(self, step: int, state: TrainState, position: Position | None) -> None:
         if self._checkpoints is not None and self._known is not None:
             self._hold(self._checkpoints)
-            self._checkpoints.save(step, state, self._known)
+            self._checkpoints.save(step, state, self._known, position)
             self._saved = step
 
 
 def drive(
-    run: Run,
+    program: Program,
     state: TrainState,
-    per_model: PerModel,
-    data: Data,
     blocks: Iterator[Block],
-    schedule: Schedule,
+    plan: Schedule,
     saver: Saver,
     deliver: "Delivery",
 ) -> TrainState:
     """Run all chunks from the saver's step on, and deliver what they log: the state they end
     with.
+
+    Raises:
+      Exception: a block cannot be had; what ran until then is delivered and saved.
     """
     step = saver.step
-    state, running = run(state, next(blocks).samples, per_model, data)
+    block = next(blocks)
+    state, running = program(step, state, block)
     try:
-        for block in blocks:
+        # A block is read, and the next chunk started, while the device works.
+        following = _next(blocks)
+        while isinstance(following, Block):
             finished = running
-            step += schedule.length
+            position = block.position
+            block = following
+            step += plan.length
             copy = saver.copy_if_due(step, state)
-            # Returns while the device works.
-            state, running = run(state, block.samples, per_model, data)
+            state, running = program(step, state, block)
             stop = deliver(finished)
-            saver.save(step, copy)
+            saver.save(step, copy, position)
             if stop:
                 break
+            following = _next(blocks)
     except KeyboardInterrupt:
         deliver(running)
         raise
     deliver(running)
-    saver.save_last(min(step + schedule.length, schedule.steps), state)
+    saver.save_last(min(step + plan.length, plan.steps), state, block.position)
+    if isinstance(following, Exception):
+        raise following
     return state
+
+
+def _next(blocks: Iterator[Block]) -> Block | Exception | None:
+    """The next block, None after the last one, or why it cannot be had."""
+    try:
+        return next(blocks, None)
+    # A user's loader may raise anything.
+    except Exception as error:
+        return error
 
 
 class Delivery:
@@ -222,7 +249,7 @@ class Fetch:
         all_steps = rows.step if rows.step.ndim == 1 else rows.step[:, 0]
         count = min(len(all_steps), self._schedule.steps + 1 - int(all_steps[0]))
         step = np.asarray(all_steps[:count])
-        measured = step[:: self._schedule.every] if logged else step[:0]
+        measured = step[step % self._schedule.every == 0] if logged else step[:0]
 
         def first(tree: Any, length: int) -> Any:
             return jax.tree.map(lambda x: x[:length], tree)

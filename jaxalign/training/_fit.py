@@ -1,8 +1,9 @@
 """``fit``: an optax training loop in jitted chunks that measures every layer at every step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -12,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxalign._core.kinds import as_count
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
+from jaxalign.training._batches import checked_reading
 from jaxalign.training._check import Models, checked_models, checked_monitors, require_parts
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run, compiled, of_one, of_several
@@ -21,24 +23,28 @@ from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import DATA_AXIS, Layout, layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
-from jaxalign.training._schedule import schedule
-from jaxalign.training._state import Data, Recipe, TrainState
+from jaxalign.training._program import Program
+from jaxalign.training._schedule import Schedule, schedule
+from jaxalign.training._source import Source
+from jaxalign.training._state import Data, Monitors, Recipe, TrainState
 
 
 def fit(
     model: nnx.Module | Sequence[nnx.Module],
     optimizer: Optimizer,
-    data: ArrayLike | tuple[ArrayLike, ArrayLike],
+    data: ArrayLike | tuple[ArrayLike, ArrayLike] | Mapping[str, ArrayLike] | Iterable[Any],
     labels: ArrayLike | None = None,
     *,
     steps: int,
     monitor: Monitor | BatchMonitor | Mapping[str, Monitor | BatchMonitor] | None = None,
     every: int = 1,
-    batch_size: int = 64,
+    keys: tuple[str, str] = ("image", "label"),
+    batch_size: int | None = None,
     seed: int | Sequence[int] = 0,
     hyperparameters: Any = None,
     objective: Objective = classification,
     chunk: int = 64,
+    chunk_bytes: int = 256_000_000,
     callback: Callback | None = None,
     keep_history: bool = True,
     checkpoints: Checkpoints | None = None,
@@ -63,16 +69,24 @@ def fit(
       optimizer: anything with ``init`` and ``update``, as optax has it; it is given ``value``,
         ``grad`` and ``value_fn`` if it takes them. With ``hyperparameters``, a function that makes
         one of them.
-      data: (n, ...) training inputs, kept on the device; or the pair (inputs, labels).
+      data: (n, ...) training inputs, kept on the device, or the pair (inputs, labels), or a dict of
+        both. Or a stream, for what is larger than a device or a host: an iterable of batches, each
+        a pair or a dict, as grain's loaders give them. Every batch has the rows, shapes and dtypes
+        of the first one; one with fewer rows is dropped, and a warning counts them. A stream of
+        exactly ``steps`` batches suffices: the last row then has its loss on the last batch, a
+        second time. One that ends early, or a batch that is not like the others, ends the run with
+        an error; what was trained until then is delivered and saved.
       labels: as the objective wants them, by default (n,) or (n, 1) class numbers: 0 or 1 for one
         output, 0...c − 1 for c outputs.
       steps: number of updates.
+      keys: the names of inputs and labels in what is a dict.
       monitor: what to measure, on a fixed set (``monitor``) or on the training batches
         (``batch_monitor``); or a dict of them, as {"train": ..., "held_out": ...}, whose layers are
         then logged as "train/LAYER". None measures nothing.
       every: k, to measure θ_0, θ_k, θ_2k, ... only; the steps between cost nothing, and are not
         measured.
-      batch_size: rows per step; every epoch is a fresh permutation, batches run across its end.
+      batch_size: rows per step, 64 of arrays, of a stream those it has. Every epoch of arrays is a
+        fresh permutation, batches run across its end; a stream has its own order.
       seed: of the permutations (initial weights come with the model); for several models one each,
         or one for all.
       hyperparameters: a pytree with a leading axis of models, as in ``optimizer=optax.sgd,
@@ -80,6 +94,8 @@ def fit(
       objective: (outputs, labels) → scalar loss, or (scalar loss, {name: scalar metric}); by
         default ``classification``. ``logistic`` is for labels ±1, ``squared_error`` for regression.
       chunk: steps between two visits to the host, at most.
+      chunk_bytes: what a chunk of a stream may hold; two are in memory, one of them read while the
+        device works on the other. Longer steps from ``every`` to ``every`` are run in parts.
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
         the last started chunk was delivered.
@@ -87,7 +103,8 @@ def fit(
         ``RunWriter(...).write``, and the History that is returned has no rows.
       checkpoints: save the state from time to time, and resume from the newest one there, which has
         to be of the same run but for ``steps``, which may be more; the rows before it are then not
-        in the History, and not delivered again.
+        in the History, and not delivered again. A stream goes on by its iterator's ``get_state``
+        and ``set_state``, as grain's have, or is read again up to there.
       mesh: a jax mesh; by default the one that the model's arrays were split over, or the one in
         use (``jax.set_mesh``). Arrays of the model keep the shardings they came with. One on a
         single device is split as it is annotated (``nnx.with_partitioning``), and without an
@@ -103,9 +120,10 @@ def fit(
 
     Raises:
       ValueError: inputs and labels of different n, or not finite; labels that a built-in objective
-        does not take, or that a batch_monitor does not encode; batch_size larger than n; steps,
-        every, batch_size or chunk below 1; an objective whose loss is no scalar; a model that
-        returns no array; a measure that fails, returns no array or has the name of a metric; a
+        does not take, or that a batch_monitor does not encode; a stream that ends early, whose
+        batches differ, or, with checkpoints, that can be read only once; batch_size larger than n;
+        steps, every, batch_size or chunk below 1; an objective whose loss is no scalar; a model
+        that returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
         divide the batch, the rows of a monitor or the models; arrays of the model on other devices
@@ -114,6 +132,7 @@ def fit(
         that is no whole number, a monitor that is none.
 
     Example:
+      >>> import numpy as np
       >>> import optax
       >>> from flax import nnx
       >>> import jaxalign as ja
@@ -127,6 +146,9 @@ def fit(
       >>> state, history = ja.fit(model, optax.adam(1e-3), data, steps=20, monitor=monitor)
       >>> history.layers["hidden_2"]["area"].shape
       (21,)
+      >>> parts = zip(np.split(images.inputs, 5), np.split(images.labels, 5))  # or a grain loader
+      >>> ja.fit(model, optax.adam(1e-3), parts, steps=5)[1].loss.shape
+      (6,)
 
     Source: ours.
     """
@@ -134,44 +156,68 @@ def fit(
     steps = as_count(steps, "steps")
     every = as_count(every, "every")
     chunk = as_count(chunk, "chunk")
+    batch_size = batch_size if batch_size is None else as_count(batch_size, "batch_size")
     require_parts(objective, callback, checkpoints, keep_history=keep_history)
     models = checked_models(model, optimizer, seed, hyperparameters)
-    source = checked_source(data, labels, as_count(batch_size, "batch_size"), models.seeds)
+    reading = checked_reading(keys, chunk_bytes, resumable=checkpoints is not None)
+    source = checked_source(data, labels, batch_size, models.seeds, reading)
     monitors = checked_monitors(monitor, source.batch_size)
     place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
     place.require_divides(source.batch_size)
-    plan = schedule(steps, every, chunk)
 
     with place.active():
         models = models.placed(place)
         first = models.graph, models.states[0]
-        source = source.checked(Answers(objective, first, source.batch[0], monitors))
-
-        # 2. Begin at step 0, or where a checkpoint was saved.
-        recipe = models.recipe(optimizer, objective)
-        start = models.start(recipe, place)
-        deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
-        data_of_run = Data(monitors, *source.arrays, jnp.int32(steps))
+        source = source.checked(Answers(objective, first, source.batch_inputs, monitors))
+        chunk = chunk if source.most_steps is None else min(chunk, source.most_steps)
+        plan = schedule(steps, every, chunk, source.most_steps)
         settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk}
-        settings |= models.settings
-        identify = partial(
-            fingerprint, settings, recipe, start, hyperparameters, data_of_run, source.batch
-        )
-        with Saver(checkpoints, identify, plan, place) as saver:
-            state, step = saver.resume(start)
-            if step == steps:
-                return place.as_given(state), deliver.history()
+        deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
+        job = _Job(models, optimizer, objective, hyperparameters, monitors, source, place, plan)
+        state = _trained(job, settings | models.settings, checkpoints, deliver)
+        return place.as_given(state), deliver.history()
 
-            # 3. Put the data where they belong, and compile a chunk for there.
-            placed = place.place(data_of_run)
-            per_model = models.per_model(placed.monitors, start, place)
-            shardings = place.shardings_of(start)
-            run = compiled(_chunk_of(recipe, models, place, shardings), place, shardings)
 
-            # 4. Run it until all steps are done.
-            blocks = source.blocks(plan, step)
-            state = drive(run, state, per_model, placed, blocks, plan, saver, deliver)
-            return place.as_given(state), deliver.history()
+class _Job(NamedTuple):
+    """What a run is asked for, checked: what to train and how, on what, measured how, and where."""
+
+    models: Models
+    optimizer: Optimizer
+    objective: Objective
+    hyperparameters: Any
+    monitors: Monitors
+    source: Source
+    place: Layout
+    plan: Schedule
+
+
+def _trained(
+    job: _Job, settings: dict[str, Any], checkpoints: Checkpoints | None, deliver: Delivery
+) -> TrainState:
+    """The state after the last step."""
+    models, source, place, plan = job.models, job.source, job.place, job.plan
+
+    # 2. Begin at step 0, or where a checkpoint was saved.
+    recipe = models.recipe(job.optimizer, job.objective)
+    start = models.start(recipe, place)
+    data = Data(job.monitors, *source.arrays, jnp.int32(plan.steps))
+    batch = source.batch_inputs, source.batch_labels
+    identify = partial(fingerprint, settings, recipe, start, job.hyperparameters, data, batch)
+    with Saver(checkpoints, identify, plan, place) as saver:
+        state, step = saver.resume(start)
+        if step == plan.steps:
+            return state
+
+        # 3. Put the data where they belong, and compile a chunk for there.
+        placed = place.place(data)
+        per_model = models.per_model(placed.monitors, start, place)
+        shardings = place.shardings_of(start)
+        run = compiled(_chunk_of(recipe, models, place, shardings), place, shardings)
+
+        # 4. Run it until all steps are done.
+        program = Program(run, per_model, placed, plan)
+        with closing(source.blocks(plan, step, saver.position)) as blocks:
+            return drive(program, state, map(place.place_block, blocks), plan, saver, deliver)
 
 
 def _chunk_of(recipe: Recipe, models: Models, place: Layout, shardings: TrainState | None) -> Run:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -21,6 +23,7 @@ from jaxalign.training._sharding import (
     shardings_of_model,
     shardings_of_optimizer,
 )
+from jaxalign.training._source import Block
 from jaxalign.training._state import Data, TrainState
 
 DATA_AXIS = "data"
@@ -141,6 +144,16 @@ class Layout(NamedTuple):
             monitors = put(dict(data.monitors), everywhere)
         return Data(monitors, inputs, labels, put(data.steps, everywhere))
 
+    def place_block(self, block: Block) -> Block:
+        """The batches of a stream where the run wants them; row numbers go with the program."""
+        if isinstance(block.samples, np.ndarray):
+            return block
+        if self.mesh is None:
+            return block._replace(samples=jax.tree.map(jnp.asarray, block.samples))
+        spec = P() if self.models is not None else P(None, None, self.axis)
+        put_in_parts = partial(_put_in_parts, NamedSharding(self.mesh, spec))
+        return block._replace(samples=jax.tree.map(put_in_parts, block.samples))
+
     @property
     def take(self) -> Take:
         """How a batch comes of the samples, in the program of a chunk."""
@@ -191,6 +204,11 @@ class Layout(NamedTuple):
             return jax.device_put(x, NamedSharding(given, x.sharding.spec, memory_kind=kind))
 
         return jax.tree.map(retyped, state)
+
+
+def _put_in_parts(sharding: NamedSharding, x: np.ndarray) -> Array:
+    """An array that every process has, of which each device takes its part."""
+    return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
 
 def layout(

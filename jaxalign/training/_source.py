@@ -1,11 +1,12 @@
-"""Where the batches of a run come from, as blocks of a chunk each."""
+"""Where the batches of a run come from, arrays in memory or a stream, as blocks of a chunk each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jax import Array, ShapeDtypeStruct
 
+from jaxalign.training._reader import Position
 from jaxalign.training._schedule import Schedule
 
 LabelCheck = Callable[[Array | np.ndarray], Array | np.ndarray]
@@ -16,30 +17,43 @@ class Block(NamedTuple):
     """The batches of a chunk: m times ``every`` of b samples.
 
     Attributes:
-      samples: (m, every, b) row numbers of arrays in memory; of several models that see other
-        batches each with a first axis of models.
+      samples: of arrays in memory (m, every, b) row numbers, for several models that see other
+        batches each with a first axis of models; of a stream the pair of inputs and labels,
+        (m, every, b, ...).
+      position: where the stream stands after the chunk; None if that is nothing to save.
     """
 
     samples: Any
+    position: Position | None = None
 
 
 class Source(Protocol):
-    """Where batches come from: arrays in memory."""
+    """Where batches come from."""
 
     @property
     def batch_size(self) -> int:
         """b, the rows of a batch."""
 
     @property
-    def batch(self) -> tuple[ShapeDtypeStruct, ShapeDtypeStruct]:
-        """What inputs and labels of a batch are in a program."""
+    def batch_inputs(self) -> ShapeDtypeStruct:
+        """What the inputs of a batch are in a program."""
 
     @property
-    def arrays(self) -> tuple[Array | np.ndarray, Array | np.ndarray]:
-        """All inputs and labels."""
+    def batch_labels(self) -> ShapeDtypeStruct:
+        """What the labels of a batch are in a program, once they are ``checked``."""
+
+    @property
+    def arrays(self) -> tuple[Array | np.ndarray | None, Array | np.ndarray | None]:
+        """All inputs and labels; None of a stream."""
+
+    @property
+    def most_steps(self) -> int | None:
+        """How many batches a block may hold; None for any number."""
 
     def checked(self, check: LabelCheck) -> "Source":
         """The same with labels as the objective takes them."""
 
-    def blocks(self, plan: Schedule, step: int) -> Iterator[Block]:
-        """The blocks of all chunks from a step on."""
+    def blocks(
+        self, plan: Schedule, step: int, position: Position | None
+    ) -> Generator[Block, None, None]:
+        """The blocks of all chunks from a step on, where the stream stood at a position."""

@@ -84,13 +84,13 @@ class Data(NamedTuple):
 
     Attributes:
       monitors: by name.
-      inputs: (n, ...) of the model.
-      labels: (n, ...) of the objective.
+      inputs: (n, ...) of the model; None where a stream brings them.
+      labels: (n, ...) of the objective, or None.
       steps: () updates of the whole run. A number in the program would make another program of a
         run that goes on for longer.
     """
 
     monitors: Monitors
-    inputs: Array | np.ndarray
-    labels: Array | np.ndarray
+    inputs: Array | np.ndarray | None
+    labels: Array | np.ndarray | None
     steps: ArrayLike

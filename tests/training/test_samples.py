@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign.training._samples import split_rows, take_common, take_own
@@ -22,10 +22,10 @@ def mesh(request):
 def test_rows_lie_apart_and_batches_are_whole(rng, mesh):
     """Of every dtype, and of rows that the devices do not divide."""
     whole = [(50 * rng.standard_normal((90, 3))).astype(kind) for kind in KINDS]
-    parts = split_rows(whole, mesh)
+    split, axis, others = P(mesh.axis_names), mesh.axis_names[0], mesh.axis_names[1:]
+    parts = split_rows(whole, NamedSharding(mesh, split))
     assert {shard.data.shape for x in parts for shard in x.addressable_shards} == {(23, 3)}
     rows = rng.permutation(90)[:16].astype(np.int32)
-    split, axis, others = P(mesh.axis_names), mesh.axis_names[0], mesh.axis_names[1:]
 
     def taken(parts, rows, own):
         return take_own(parts, own, axis=axis, others=others), take_common(

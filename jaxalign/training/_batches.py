@@ -1,0 +1,201 @@
+"""The batches of a stream: pairs of arrays that are all like the first one."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_program_numbers
+from jaxalign._core.kinds import as_count, found
+from jaxalign._features.labels import as_labels
+from jaxalign.training._fingerprint import digest
+from jaxalign.training._reader import END, Position, Reader
+
+Keys = tuple[str, str]
+"""The names of inputs and labels in what is a dict."""
+
+
+class Reading(NamedTuple):
+    """How a stream is read.
+
+    Attributes:
+      keys: of batches that are dicts.
+      chunk_bytes: of a chunk, at most.
+      resumable: whether positions are asked for.
+    """
+
+    keys: Keys
+    chunk_bytes: int
+    resumable: bool
+
+
+def checked_reading(keys: Any, chunk_bytes: Any, *, resumable: bool) -> Reading:
+    """The Reading that ``fit`` is asked for.
+
+    Raises:
+      TypeError, ValueError: keys that are not two names; chunk_bytes below 1.
+    """
+    if not (isinstance(keys, tuple | list) and len(keys) == 2):
+        raise TypeError(
+            f"keys must be two names, of inputs and of labels, found {found(keys)}; "
+            "pass keys=('image', 'label')"
+        )
+    return Reading((keys[0], keys[1]), as_count(chunk_bytes, "chunk_bytes"), resumable)
+
+
+class Batch(NamedTuple):
+    """Inputs (b, ...) in the dtype of a program, and labels (b, ...) as they were given."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+
+
+class Batches:
+    """Reads batches of one size, shape and dtype, those of the first one.
+
+    One with fewer rows is dropped and counted: loaders give it at the end of an epoch.
+
+    Args:
+      data: an iterable of batches.
+      reading: how.
+
+    Attributes:
+      first: the first batch.
+
+    Raises:
+      ValueError, TypeError: no batches, or something else; as ``Reader``.
+    """
+
+    def __init__(self, data: Any, reading: Reading):
+        self._reader = Reader(data, resumable=reading.resumable)
+        self._keys = reading.keys
+        self._dropped = 0
+        self.first = self._read_first()
+        self._digest = digest(self.first) if reading.resumable else ""
+        self._is_first_next = True
+
+    def _read_first(self) -> Batch:
+        batch = self._reader.read()
+        if batch is END:
+            raise ValueError("data must hold at least one batch, found none")
+        return self._checked(batch)
+
+    @property
+    def number(self) -> int:
+        """Of the batch that comes next, counted from 0, dropped ones included."""
+        return self._reader.batches - self._is_first_next
+
+    def next(self) -> Batch | None:
+        """The next batch; None after the last one.
+
+        Raises:
+          ValueError, TypeError: it is unlike the first one.
+        """
+        if self._is_first_next:
+            self._is_first_next = False
+            return self.first
+        is_after_short = False
+        while (given := self._reader.read()) is not END:
+            batch = self._checked(given)
+            self._require_like_first(batch)
+            if len(batch.inputs) == len(self.first.inputs):
+                return batch
+            if is_after_short:
+                raise ValueError(
+                    f"batches of data must have the {len(self.first.inputs)} rows of the first "
+                    f"one, found {len(batch.inputs)}, and fewer in the one before too; make them "
+                    "of one size"
+                )
+            is_after_short = True
+            self._dropped += 1
+        return None
+
+    def _checked(self, batch: Any) -> Batch:
+        with batch_named(f"batch {self._reader.batches - 1} of data"):
+            inputs, labels = pair_of(batch, self._keys)
+            values = np.asarray(as_program_numbers(as_numbers(inputs, "inputs"), "inputs"))
+            answers = np.asarray(as_labels(labels))
+            if values.ndim == 0 or len(values) != len(answers):
+                raise ValueError(
+                    "inputs and labels must have as many rows, "
+                    f"found shapes {values.shape} and {answers.shape}"
+                )
+        return Batch(values, answers)
+
+    def _require_like_first(self, batch: Batch) -> None:
+        for name, x, first in zip(Batch._fields, batch, self.first, strict=True):
+            is_alike = x.dtype == first.dtype and x.shape[1:] == first.shape[1:]
+            if not is_alike or len(x) > len(first):
+                raise ValueError(
+                    f"batch {self._reader.batches - 1} of data: {name} must be {first.dtype} of "
+                    f"shape {first.shape} as in the first batch, found {x.dtype} of shape {x.shape}"
+                )
+
+    def position(self) -> Position | None:
+        """Where the next batch is; None unless resumable."""
+        position = self._reader.position()
+        if position is None:
+            return None
+        return position | {"start": self._reader.start, "first": self._digest}
+
+    def go_to(self, position: Position) -> None:
+        """Go on where other batches of the same data stood.
+
+        Raises:
+          ValueError: they are of other data; as ``Reader.go_to``.
+        """
+        if position["start"] != self._reader.start:
+            self._reader.go_to(position["start"])
+            self._digest = digest(self._read_first())
+        if position["first"] != self._digest:
+            raise ValueError(
+                "data must be those of the run in the checkpoint, found another first batch; pass "
+                "what it was saved with, or another folder"
+            )
+        self._reader.go_to(position)
+        self._is_first_next = False
+
+    def close(self) -> None:
+        """End what the stream runs."""
+        self._reader.close()
+
+    def warn_of_dropped(self) -> None:
+        """Say how many batches were dropped, if any."""
+        if self._dropped:
+            warnings.warn(
+                f"{self._dropped} batches of data had fewer rows than the {len(self.first.inputs)} "
+                "of the first one and were dropped; let the loader drop the remainder",
+                stacklevel=3,
+            )
+
+
+def pair_of(data: Any, keys: Keys) -> tuple[Any, Any]:
+    """Inputs and labels of a pair, or the entries of a dict."""
+    if isinstance(data, Mapping):
+        missing = [key for key in keys if key not in data]
+        if missing:
+            raise ValueError(
+                f"a dict must have the keys {keys[0]!r} and {keys[1]!r}, found "
+                f"{', '.join(map(repr, data))}; name its own by keys="
+            )
+        return data[keys[0]], data[keys[1]]
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return data[0], data[1]
+    raise TypeError(
+        f"batches must be pairs (inputs, labels) or dicts with the keys {keys[0]!r} and "
+        f"{keys[1]!r}, found {found(data)}; map them to pairs"
+    )
+
+
+@contextmanager
+def batch_named(place: str) -> Iterator[None]:
+    """Errors in here say where they are."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"{place}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
