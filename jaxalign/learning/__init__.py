@@ -1,5 +1,6 @@
 """What a label spectrum predicts about learning from a representation."""
 
 from jaxalign.learning._gradient_descent import predicted_convergence
+from jaxalign.learning._learning_curve import gcv, learning_curve, sample_complexity
 
-__all__ = ["predicted_convergence"]
+__all__ = ["gcv", "learning_curve", "predicted_convergence", "sample_complexity"]

@@ -1,0 +1,284 @@
+"""How well a ridge head does with n labels, and how many labels it needs, from the label spectrum
+of N rows alone.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._spectrum.types import Spectrum
+from jaxalign.alignment._measures import require_counted, require_one_spectrum
+from jaxalign.learning._ridge import (
+    Directions,
+    Fit,
+    directions_of,
+    error_with,
+    fit,
+    strength_with,
+)
+from jaxalign.learning._search import grid, minimizer, root
+
+
+def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
+    """GCV(ρ) = N⁻¹ ‖y − Φw‖²/(1 − D/N)², D = Σ σ_i²/(σ_i² + ρ): the error per row to expect of
+    ridge regression, min ‖Φw − y‖² + ρ‖w‖², on new rows.
+
+    Generalized cross-validation. Exact leave-one-out is no function of the spectrum; where single
+    rows weigh much, as with heavy tails, the two differ. Rows have to be ones that the network was
+    not trained on. A column of ones in Φ is shrunk with the rest.
+
+    Args:
+      spectrum: of one representation, with k targets.
+      ridge: ρ ≥ 0, one number or (t,), in the units of σ².
+
+    Returns:
+      (t, k), or (k,) for one number, in the units of y² per row.
+
+    Raises:
+      ValueError: ρ negative, not finite, or neither () nor (t,) (eager calls); a batch of spectra;
+        the spectrum of a quadrature, which has no sums over all directions.
+      TypeError: no Spectrum; ρ that is no number.
+
+    Example:
+      >>> import jaxalign as ja
+      >>> s = ja.spectrum([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
+      >>> ja.learning.gcv(s, [0.0, 1.0]).ravel().tolist()
+      [3.0, 1.46...]
+
+    Source: Golub, Heath, Wahba (Technometrics 1979).
+    """
+    rho = _checked(spectrum, "gcv", ridge, "ridge", zero=True)
+    return _gcv(spectrum, rho)
+
+
+def learning_curve(
+    spectrum: Spectrum, num_samples: ArrayLike, *, ridge: float | Literal["best"]
+) -> Float[Array, "*t k"]:
+    """E(n) = B/(1 − df₂/n): the error per row to expect on new rows of a ridge head fitted to n
+    rows, from the spectrum of N.
+
+    For every δ, ridge at δ on N rows and ridge at ρ = δ(n − D)/(N − D) on n rows shrink the same
+    directions by the same shares. So E(n, ρ) follows from what was seen at δ: with
+    x_i = δ/(σ_i² + δ), D = Σ (1 − x_i), R = Σ x_i² e_i + ‖y‖² − Σe_i and b = N − r + Σ x_i², it
+    is B = R/b and df₂ = N − (N − D)²/b. With n = N this is ``gcv``.
+
+    As the mean over draws of n of 500 unit rows (pixels of Fashion-MNIST, random ReLU features) it
+    is 0 to 5 % below the error of fitted heads at ρ ≥ 0.1, up to 9 % at ρ = 0.01 and up to 16 % at
+    ρ = 0.001, near interpolation. Single draws scatter by 4 %. Rows have to be ones that the network
+    was not trained on: of trained rows the prediction is too good. A column of ones in Φ is shrunk
+    with the rest.
+
+    Args:
+      spectrum: of N rows of one representation, with k targets.
+      num_samples: n, one number or (t,), also above N.
+      ridge: ρ ≥ 0, in the units of σ²; or "best", the best for each n and target.
+
+    Returns:
+      (t, k), or (k,) for one number, in the units of y² per row.
+
+    Raises:
+      ValueError: n not positive, or neither () nor (t,); ρ negative or not finite (eager calls); a
+        batch of spectra; the spectrum of a quadrature.
+      TypeError: no Spectrum; n or ρ that are no numbers.
+
+    Example:
+      >>> import numpy as np
+      >>> import jaxalign as ja
+      >>> rng = np.random.default_rng(0)
+      >>> phi = rng.standard_normal((200, 20))
+      >>> s = ja.spectrum(phi, phi[:, 0] + rng.standard_normal(200))
+      >>> ja.learning.learning_curve(s, [30, 100, 200], ridge="best").ravel().tolist()
+      [1.4..., 1.1..., 1.0...]
+
+    Source: ours, from the deterministic equivalent of ridge regression (Bordelon, Canatar, Pehlevan
+      2020; Bach 2023).
+    """
+    n = _checked(spectrum, "learning_curve", num_samples, "num_samples", zero=False)
+    if isinstance(ridge, str):
+        if ridge != "best":
+            raise ValueError(f"ridge must be a number or 'best', found {ridge!r}")
+        return _best_curve(spectrum, n)
+    rho = _checked(spectrum, "learning_curve", ridge, "ridge", zero=True)
+    if rho.ndim != 0:
+        raise ValueError(f"ridge must be one number or 'best', found shape {rho.shape}")
+    return _curve(spectrum, n, rho)
+
+
+def sample_complexity(spectrum: Spectrum, error: ArrayLike) -> Float[Array, "*t k"]:
+    """n*(ε) = min_δ max(D, df₂/(1 − B/ε)): how many labels a ridge head needs for the error ε per
+    row, at the best strength.
+
+    The inverse of ``learning_curve(spectrum, n, ridge="best")``, whose docstring says what B, D and
+    df₂ are and on which rows it may be used.
+
+    Args:
+      spectrum: of one representation, with k targets.
+      error: ε > 0, one number or (t,), in the units of y² per row.
+
+    Returns:
+      (t, k), or (k,) for one number; inf where no number of labels is enough.
+
+    Raises:
+      ValueError: ε not positive, not finite, or neither () nor (t,) (eager calls); a batch of
+        spectra; the spectrum of a quadrature.
+      TypeError: no Spectrum; ε that is no number.
+
+    Example:
+      >>> import numpy as np
+      >>> import jaxalign as ja
+      >>> rng = np.random.default_rng(0)
+      >>> phi = rng.standard_normal((200, 20))
+      >>> s = ja.spectrum(phi, phi[:, 0] + rng.standard_normal(200))
+      >>> ja.learning.sample_complexity(s, [1.2, 0.5]).ravel().round(-1).tolist()
+      [90.0, inf]
+
+    Source: ours, as ``learning_curve``.
+    """
+    epsilon = _checked(spectrum, "sample_complexity", error, "error", zero=False)
+    return _complexity(spectrum, epsilon)
+
+
+def _checked(
+    spectrum: Spectrum, what: str, value: ArrayLike, name: str, *, zero: bool
+) -> Float[Array, "*t"]:
+    """A number or (t,) of them, positive or not negative, for one spectrum that was counted."""
+    require_counted(spectrum, what)
+    require_one_spectrum(spectrum, what)
+    numbers = as_dtype(as_real_floats(value, name), spectrum.singular_values.dtype)
+    if numbers.ndim > 1:
+        raise ValueError(f"{name} must be a number or have shape (t,), found shape {numbers.shape}")
+    require_finite(numbers, name)
+    if is_concrete(numbers) and bool(((numbers < 0) | (not zero and (numbers == 0))).any()):
+        allowed = "not be negative" if zero else "be positive"
+        raise ValueError(f"{name} must {allowed}, found {float(numbers.min()):.6g}")
+    return numbers
+
+
+@jax.jit
+def _gcv(spectrum: Spectrum, rho: Float[Array, "*t"]) -> Float[Array, "*t k"]:
+    directions = directions_of(spectrum)
+
+    def at(rho: Float[Array, ""]) -> Float[Array, " k"]:
+        one = fit(directions, jnp.maximum(rho / directions.unit, directions.least))
+        return error_with(one, directions.rows, directions.rows)
+
+    return _over(at, rho)
+
+
+@jax.jit
+def _curve(
+    spectrum: Spectrum, n: Float[Array, "*t"], rho: Float[Array, ""]
+) -> Float[Array, "*t k"]:
+    directions = directions_of(spectrum)
+    strength = rho / directions.unit
+
+    def at(n: Float[Array, ""]) -> Float[Array, " k"]:
+        one = fit(directions, _transported(directions, strength, n))
+        return error_with(one, n, directions.rows)
+
+    return _over(at, n)
+
+
+def _transported(
+    directions: Directions, strength: Float[Array, ""], n: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The δ with δ(n − D)/(N − D) = ρ, which grows with δ where n > D."""
+    fixed, rho, rows = lax.stop_gradient((directions, strength, n))
+
+    def excess(delta: Array, directions: Directions, rho: Array, n: Array) -> Array:
+        return strength_with(fit(directions, delta), delta, n, directions.rows) - rho
+
+    # From δ = 2 max(Σσ², Nρ)/n on D is at most n/2, and the left side at least δn/2N ≥ ρ.
+    high = 2 * jnp.maximum(jnp.sum(fixed.squares), fixed.rows * rho) / rows
+    high = jnp.maximum(high, 2 * fixed.least)
+    low = jnp.asarray(fixed.least, high.dtype)
+    delta = root(lambda delta: excess(delta, fixed, rho, rows), low, high)
+    # A step of Newton's from the solution, which it leaves where it is, has the derivative of the
+    # implicit function: dδ = −d(excess)/(∂excess/∂δ).
+    slope = jax.grad(excess)(delta, fixed, rho, rows)
+    change = excess(delta, directions, strength, n) - excess(delta, fixed, rho, rows)
+    return delta - change / slope
+
+
+@jax.jit
+def _best_curve(spectrum: Spectrum, n: Float[Array, "*t"]) -> Float[Array, "*t k"]:
+    directions = directions_of(spectrum)
+    fixed = lax.stop_gradient(directions)
+    strengths = grid(fixed.least, fixed.squares.dtype)
+    fits = jax.vmap(fit, (None, 0))(fixed, strengths)
+
+    def value(one: Fit, n: Float[Array, ""]) -> Float[Array, "*k"]:
+        is_possible = n > one.freedom
+        return jnp.where(is_possible, error_with(one, n, fixed.rows), jnp.inf)
+
+    def of_target(energy: Array, outside: Array, values: Array, n: Array) -> Float[Array, ""]:
+        own = directions.of_target(energy, outside)
+        at = lax.stop_gradient(own)
+        count = lax.stop_gradient(n)
+        best = minimizer(lambda delta: value(fit(at, delta), count), strengths, values)
+        # At the minimum the derivative by δ is 0.
+        return error_with(fit(own, best), n, own.rows)
+
+    def at(n: Float[Array, ""]) -> Float[Array, " k"]:
+        values = jax.vmap(value, (0, None))(fits, lax.stop_gradient(n))
+        each = jax.vmap(of_target, (1, 0, 1, None))
+        return each(directions.energy, directions.outside, values, n)
+
+    return _over(at, n)
+
+
+@jax.jit
+def _complexity(spectrum: Spectrum, epsilon: Float[Array, "*t"]) -> Float[Array, "*t k"]:
+    directions = directions_of(spectrum)
+    fixed = lax.stop_gradient(directions)
+    strengths = grid(fixed.least, fixed.squares.dtype)
+    fits = jax.vmap(fit, (None, 0))(fixed, strengths)
+    bases = fits.residual / fits.left_squared[:, None]  # (g, k)
+
+    def of_target(energy: Array, outside: Array, bases: Array, epsilon: Array) -> Array:
+        own = directions.of_target(energy, outside)
+        at = lax.stop_gradient(own)
+        goal = lax.stop_gradient(epsilon)
+        values = _needed(bases, fits.freedom, fits.second_freedom, goal)
+
+        def needed(delta: Array) -> Array:
+            one = fit(at, delta)
+            return _needed(_base(one), one.freedom, one.second_freedom, goal)
+
+        # Where the grid does not reach ε, the least B still may.
+        of_base = minimizer(lambda delta: _base(fit(at, delta)), strengths, bases)
+        of_count = minimizer(needed, strengths, values)
+        best = jnp.where(needed(of_base) < needed(of_count), of_base, of_count)
+        one = fit(own, best)
+        return _needed(_base(one), one.freedom, one.second_freedom, epsilon)
+
+    def at(epsilon: Float[Array, ""]) -> Float[Array, " k"]:
+        each = jax.vmap(of_target, (1, 0, 1, None))
+        return each(directions.energy, directions.outside, bases, epsilon)
+
+    return _over(at, epsilon)
+
+
+def _base(one: Fit) -> Float[Array, "*k"]:
+    """B = R/b: the error of an endless sample that is shrunk as much."""
+    return one.residual / one.left_squared
+
+
+def _needed(base: Array, freedom: Array, second_freedom: Array, epsilon: Array) -> Array:
+    """max(D, df₂/(1 − B/ε)), inf where B ≥ ε."""
+    share = 1 - base / epsilon
+    is_reached = share > 0
+    needed = jnp.maximum(freedom, second_freedom / jnp.where(is_reached, share, 1))
+    # NaN stays NaN.
+    return jnp.where(is_reached | jnp.isnan(share), needed, jnp.inf)
+
+
+def _over(function: Callable[[Array], Array], values: Float[Array, "*t"]) -> Float[Array, "*t k"]:
+    """``function`` of one number, or of each of (t,)."""
+    return jax.vmap(function)(values) if values.ndim else function(values)
