@@ -1,18 +1,10 @@
 # ruff: noqa: E402  # the environment has to be set before jax is imported
 import gc
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
-# Nearly all of the time of the tests goes into compiling programs that run for milliseconds: the
-# compiler's costly optimizations are left out, and what one test has compiled no other compiles
-# again, in this process or in another one.
-FLAGS = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
-if version("jaxlib").startswith("0.10."):
-    # The emitter of fusions that later versions no longer have takes half of the other one's time.
-    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+# What one test has compiled no other compiles again, in this process or in another one.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -35,10 +27,36 @@ from jaxalign.models import MLP
 
 # The body of a loop over a batch is unrolled that often, and compiled as often.
 linalg.AT_ONCE = 2
-jax.config.update("jax_num_cpu_devices", 4)
 # Tracing makes many small objects that live on: looking through them often takes a seventh of the
 # time.
 gc.set_threshold(200_000, 50, 100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests run on four CPU devices; with ``pytest -m gpu`` on the accelerator, if there is one."""
+    if config.option.markexpr.startswith("gpu"):
+        # The processes of pytest-xdist share the memory of one device.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        # Models are compared with other ways to run them. TF32 would round each way differently.
+        jax.config.update("jax_default_matmul_precision", "highest")
+        return
+    if "JAX_PLATFORMS" not in os.environ:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", 4)
+    os.environ.setdefault("XLA_FLAGS", " ".join(fast_to_compile()))
+
+
+def fast_to_compile() -> list[str]:
+    """Flags of XLA on CPUs. Nearly all of the time of the tests goes into compiling programs that
+    run for milliseconds, so the compiler's costly optimizations are left out.
+    """
+    flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+    if jax.__version__.startswith("0.10."):
+        # The emitter of fusions that later versions no longer have takes half of the other one's
+        # time.
+        flags.append("--xla_cpu_use_fusion_emitters=false")
+    return flags
 
 
 @pytest.fixture

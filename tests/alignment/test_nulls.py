@@ -30,6 +30,7 @@ def folded(features, targets, folds):
     )
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(("n", "d"), [(5, 3), (6, 2), (3, 5), (2, 2)])
 def test_permutation_null_is_the_mean_over_all_permutations(rng, x64, n, d):
     features, targets = problem(rng, n, d)
@@ -97,6 +98,7 @@ def both_of(kind, features, targets, centered, weights=None):
     return spectrum_and_null(second, basis=basis)
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["auto", "moments", "refined", "triangular", "svd"])

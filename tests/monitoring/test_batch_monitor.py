@@ -15,6 +15,7 @@ def encode(labels):
     return ja.encode_targets(labels, classes=(0, 1))
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
     """Against a monitor of the same rows: the first batch, whose rows are known."""
@@ -42,6 +43,7 @@ def test_measuring_the_batches_is_measuring_what_the_loss_saw(task):
             )
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize(("defer", "every"), [(False, 4), (True, 1), (True, 3)])
 def test_batches_measured_now_and_then(task, defer, every):
@@ -82,6 +84,7 @@ def test_a_batch_monitor_of_another_size_is_refused(task):
         task.fit(task.model(), monitor=monitor)
 
 
+@pytest.mark.gpu
 def test_outputs_and_pairs_of_the_batch(task):
     """What the forward pass of the loss gave; the first layer has none before it."""
     measures = {

@@ -23,6 +23,7 @@ from jaxalign.monitoring._settings import METHODS
 WAYS = ({}, {"method": "quadrature"}, {"defer": True})
 
 
+@pytest.mark.gpu
 def test_logged_are_the_measures_of_each_layer(task, x64):
     model = task.model()
     thresholds = (0.5, 2.0)
@@ -49,6 +50,7 @@ def test_logged_are_the_measures_of_each_layer(task, x64):
             np.testing.assert_allclose(logged[name][measure], value, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", WAYS, ids=str)
 def test_sample_and_finish_are_the_monitor_in_two_parts(task, settings):
@@ -67,6 +69,7 @@ def test_sample_and_finish_are_the_monitor_in_two_parts(task, settings):
         np.testing.assert_allclose(together["input"]["area"][i], alone["input"]["area"], rtol=1e-5)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("settings", [{"method": m} for m in METHODS] + [{"defer": True}], ids=str)
 def test_ways_to_compute_agree(task, settings):
     model = task.model()
@@ -296,6 +299,7 @@ def test_bounds_of_a_quadrature_hold_the_curve(task):
     assert (exact["curve"] <= upper + 1e-3).all()
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("defer", [False, True], ids=["at once", "deferred"])
 @pytest.mark.parametrize("reduce", ["flatten", "mean", "cls"])

@@ -32,6 +32,7 @@ def curve_error(found: ja.Spectrum, features, targets) -> float:
     )
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("turned", [False, True], ids=["tall", "wide"])
 @pytest.mark.parametrize("way", ["eager", "jit"])
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_error_at_condition_1e6(rng, ill_conditioned, way, turned, method, sigma
     assert curve_error(found, features, targets) < curve * (10 if turned else 1)
 
 
+@pytest.mark.gpu
 def test_float32_features_are_refined_in_float64(ill_conditioned):
     features, targets, _ = (x.astype(np.float32) for x in ill_conditioned)
     exact = np.linalg.svd(features.astype(float), compute_uv=False)
@@ -66,6 +68,7 @@ def test_float32_features_are_refined_in_float64(ill_conditioned):
     assert np.abs(ja.spectrum(features, targets).singular_values / exact - 1).max() > 1e-6
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("decades", [9, 12, 15])
 @pytest.mark.parametrize("method", ["refined", "triangular"])
 def test_any_condition_is_handled_as_a_float64_svd_does(rng, matrix_of, reference, method, decades):
@@ -87,6 +90,7 @@ def test_any_condition_is_handled_as_a_float64_svd_does(rng, matrix_of, referenc
         np.testing.assert_allclose(each.energy[clear], energy[clear], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.gpu
 def test_a_spectrum_tells_its_route_and_bounds_its_error(ill_conditioned):
     features, targets, sigma = ill_conditioned
     with jax.enable_x64(True):
@@ -108,6 +112,7 @@ def test_a_spectrum_tells_its_route_and_bounds_its_error(ill_conditioned):
     assert single.rank < 24
 
 
+@pytest.mark.gpu
 def test_condition_of_sums_and_under_jit(rng):
     features = rng.standard_normal((50, 4)).astype(np.float32)
     targets = rng.standard_normal((50, 1)).astype(np.float32)

@@ -41,6 +41,7 @@ def assert_each(found, layers, targets, **settings):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("method", ["auto", "refined", "triangular"])
@@ -84,11 +85,13 @@ def padded(layers, targets) -> dict[str, ja.Spectrum]:
     return dict(zip(layers, batched.in_batches(classes, False, pairs), strict=True))
 
 
+@pytest.mark.gpu
 def test_padded_layers_are_as_one_by_one(layers, targets):
     ragged = {f"layer {d}": layers["wide"][:, :d] for d in (37, 42, 7, 8)}
     assert_each(jax.jit(padded)(ragged, targets), dict(sorted(ragged.items())), targets)
 
 
+@pytest.mark.gpu
 def test_sequences_and_stacks(layers, targets, rng):
     held = ja.spectra(list(layers.values()), targets)
     assert_each(dict(zip(layers, held, strict=True)), layers, targets)
@@ -101,6 +104,7 @@ def test_sequences_and_stacks(layers, targets, rng):
             np.testing.assert_allclose(found.energy[2], expected.energy, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 def test_gradient_through_a_width_class(layers, targets):
     ragged = {"a": layers["c"], "b": layers["c"][:, :30]}

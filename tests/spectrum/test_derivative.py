@@ -72,6 +72,7 @@ def gradients(features, targets, mixture, columns, method):
     return jax.grad(value, (0, 1))(features, targets)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "columns",
@@ -106,6 +107,7 @@ def test_gradient_of_a_measure(rng, x64, case, weight, columns, method):
     np.testing.assert_allclose((by_targets * direction).sum(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_of_the_sum_of_singular_values(rng, x64, case, method):
@@ -121,6 +123,7 @@ def test_gradient_of_the_sum_of_singular_values(rng, x64, case, method):
         assert abs((gradient * direction).sum() - expected) < 2e-5 * np.linalg.norm(gradient)
 
 
+@pytest.mark.gpu
 def test_gradient_of_distinct_singular_values_one_by_one(rng):
     features = CASES["generic"](rng)
     jacobian = jax.jacrev(lambda x: ja.spectrum(x, jnp.ones((30, 1))).singular_values)(
@@ -133,6 +136,7 @@ def test_gradient_of_distinct_singular_values_one_by_one(rng):
     )
 
 
+@pytest.mark.gpu
 def test_gradient_of_the_curve_at_a_threshold(rng):
     """The subspace above τ turns with Φ even though the step function has slope 0."""
     features, targets = rng.standard_normal((30, 8)), rng.standard_normal((30, 1))
@@ -164,6 +168,7 @@ WAYS = {
 SLOW_WAYS = ("vmap of grad of jit", "grad of vmap", "remat")
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW_WAYS else ()) for n in WAYS]

@@ -32,6 +32,7 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol=1e-6):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("width", [3, 399, 400, 1001])
 def test_products_are_those_of_float64_whatever_the_width(rng, width):
     """Wide ones are put together from strips, above the diagonal and below it."""
@@ -51,6 +52,7 @@ def test_finish_as_the_arrays_do(data, x64, centered):
     )
 
 
+@pytest.mark.gpu
 def test_centered_is_the_spectrum_about_the_mean(data, reference):
     features, targets = (x - x.astype(float).mean(axis=0) for x in data)
     sigma, energy = reference(features, targets)

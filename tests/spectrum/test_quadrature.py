@@ -58,6 +58,7 @@ def test_bounds_always_hold(kind, shape, order, inside, dtype, seed):
     assert (exact <= upper).all()
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SPECTRA)
@@ -136,6 +137,7 @@ def test_a_zero_target_and_a_zero_matrix_are_no_trouble():
     np.testing.assert_allclose(ja.quadrature_bounds(empty, [0.5])[1], 0, atol=1e-4)
 
 
+@pytest.mark.gpu
 def test_full_order_is_the_spectrum(rng):
     features = rng.standard_normal((40, 8)).astype(np.float32)
     targets = rng.standard_normal((40, 2)).astype(np.float32)

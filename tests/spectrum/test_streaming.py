@@ -56,6 +56,7 @@ def test_a_well_conditioned_stream_is_read_once(rng):
         assert held.passes - 1 == passes or (method == "triangular" and held.passes == 1)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", ["moments", "refined", "triangular"])
 @pytest.mark.parametrize("centered", [False, True])
 def test_equals_the_arrays(rng, method, centered):

@@ -24,6 +24,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("steps", "chunk"),
     [
@@ -41,6 +42,7 @@ def test_a_row_for_every_step_and_the_untrained_network(task, x64, steps, chunk)
         assert np.isfinite(leaf).all()
 
 
+@pytest.mark.gpu
 def test_agrees_with_a_plain_python_loop(task, run):
     """The same updates and measurements, written out step by step without chunks or scan."""
     state, history, _ = run
@@ -84,6 +86,7 @@ def test_agrees_with_a_plain_python_loop(task, run):
     assert state.step == 20
 
 
+@pytest.mark.gpu
 def test_chunks_do_not_change_the_run(task, run):
     state, history, _ = run
     whole = task.fit(task.model(), chunk=1000)
@@ -91,6 +94,7 @@ def test_chunks_do_not_change_the_run(task, run):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("every", "chunk"),
     [
@@ -111,6 +115,7 @@ def test_every_kth_step_is_measured_and_all_are_trained(task, run, every, chunk)
         )
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 def test_deferred_measurements_are_the_exact_ones(task, run):
     _, exact, _ = run
@@ -124,6 +129,7 @@ def test_deferred_measurements_are_the_exact_ones(task, run):
             )
 
 
+@pytest.mark.gpu
 @pytest.mark.slow
 def test_quadrature_in_place_of_spectra(task, run):
     """Area and loss agree; of as many steps as a layer is wide the curve is exact; what random
@@ -182,6 +188,7 @@ def test_rows_are_observed_in_order_one_chunk_behind(run):
     assert [len(part.step) for part in parts] == [7, 7, 7]
 
 
+@pytest.mark.gpu
 def test_measuring_does_not_change_training(task, run):
     measured, _, _ = run
     plain, history = task.fit(task.model(), monitor=None)
@@ -191,6 +198,7 @@ def test_measuring_does_not_change_training(task, run):
     assert not len(history.measured)
 
 
+@pytest.mark.gpu
 def test_a_diverged_run_logs_nan_and_goes_on(task):
     _, history = task.fit(task.model(), optax.sgd(1e30))
     assert len(history.step) == 21

@@ -17,6 +17,7 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("how", "every"),
     [
