@@ -40,6 +40,7 @@ def classification(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, 
       TMLR 2022).
     """
     given = jnp.asarray(class_numbers(labels, outputs.shape))
+    outputs = _at_least_float32(outputs)
     numbers = given.astype(jnp.int32)
     is_class = (numbers.astype(given.dtype) == given) & (numbers >= 0)
     is_class &= numbers < max(outputs.shape[1], 2)
@@ -78,6 +79,7 @@ def logistic(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, Array]
     Source: ours; for one output the binary cross-entropy of ``classification``.
     """
     given = jnp.asarray(signs(labels, outputs.shape))
+    outputs = _at_least_float32(outputs)
     losses = optax.sigmoid_binary_cross_entropy(outputs, given > 0)
     hits = jnp.mean((outputs > 0) == (given > 0), axis=1)
     return _means(losses.sum(axis=1), hits, (jnp.abs(given) == 1).all(axis=1))
@@ -104,6 +106,7 @@ def squared_error(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, A
 
     Source: ours.
     """
+    outputs = _at_least_float32(outputs)
     given = jnp.asarray(real_numbers(labels, outputs.shape)).astype(outputs.dtype)
     return jnp.mean(jnp.sum((outputs - given) ** 2, axis=1)), {}
 
@@ -128,6 +131,11 @@ def checked_labels(objective: Objective, labels: Any, outputs: tuple[int, ...]) 
     if built_in is squared_error:
         return real_numbers(labels, outputs)
     return any_numbers(labels)
+
+
+def _at_least_float32(outputs: Array) -> Array:
+    """Outputs of half precision as float32: a mean in bfloat16 has three digits."""
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 
 
 def _means(losses: Array, hits: Array, known: Array) -> tuple[Array, dict[str, Array]]:

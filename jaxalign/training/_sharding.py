@@ -2,6 +2,8 @@
 automatic axes.
 """
 
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -13,7 +15,11 @@ from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.mesh import automatic_sharding
 
+logger = logging.getLogger(__name__)
+
 Path = tuple[Any, ...]
+LISTED = 8
+"""So many devices are shown in a message."""
 
 
 def mesh_of_arrays(variables: nnx.State) -> Any:
@@ -96,10 +102,16 @@ def _require_devices(name: str, devices: Any, mesh: Mesh, *, all_of_them: bool) 
     if own == of_mesh or (not all_of_them and {*own} <= {*of_mesh}):
         return
     raise ValueError(
-        f"array {name!r} of the model lies on other devices than the mesh, or in another order: "
-        f"{own}, where the mesh has {of_mesh}; pass the mesh it was placed on, or place it by "
-        "jax.device_put"
+        f"array {name!r} of the model lies on {_listed(own)}, which must be the devices of the "
+        f"mesh in their order, {_listed(of_mesh)}; pass the mesh that it was placed on, or place "
+        "it on this one by jax.device_put"
     )
+
+
+def _listed(devices: list[Any]) -> str:
+    """Devices as a message names them."""
+    names = ", ".join(map(str, devices[:LISTED]))
+    return names if len(devices) <= LISTED else f"{names}, … ({len(devices)} devices)"
 
 
 def shardings_of_optimizer(
@@ -124,9 +136,18 @@ def shardings_of_optimizer(
         for (path, leaf), sharding in zip(leaves, jax.tree.leaves(shardings), strict=True)
     }
 
+    split = [math.prod(shape) for shape, sharding in owners.values() if axes_of(sharding.spec)]
+
     def of_leaf(path: Path, leaf: Any) -> NamedSharding:
         owner = _owner(path, owners)
         if owner is None:
+            if leaf.size >= max(split, default=math.inf):
+                logger.warning(
+                    "the optimizer's array %s of shape %s belongs to no parameter: it is put on "
+                    "every device",
+                    _name(path),
+                    leaf.shape,
+                )
             return NamedSharding(mesh, P())
         shape, sharding = owners[owner]
         spec = _aligned(leaf.shape, shape, sharding)
@@ -153,10 +174,7 @@ def _aligned(shape: Sequence[int], parameter: Sequence[int], sharding: NamedShar
 
     def parts(match: tuple[tuple[int, ...], tuple[int, ...]]) -> tuple[int, tuple[int, ...]]:
         spec = P(*(split[axis] for axis in match[1]))
-        count = 1
-        for name in axes_of(spec):
-            count *= sharding.mesh.shape[name]
-        return count, match[0]
+        return math.prod(sharding.mesh.shape[name] for name in axes_of(spec)), match[0]
 
     for number in range(min(len(shape), len(parameter)), 0, -1):
         matches = [
