@@ -142,7 +142,7 @@ def routes(results: "Results") -> None:
     implementations = [None]
     if jax.default_backend() != "cpu":
         implementations.append(jax.lax.linalg.EighImplementation.JACOBI)
-    widths = (33, 65) if results.tiny else (65, 129, 257, 513, 785)
+    widths = (17,) if results.tiny else (65, 129, 257, 513, 785)
     dtypes = ("float64", "float32")
     for d, dtype, implementation, count in product(widths, dtypes, implementations, (1, 64)):
         if results.left() < 5:

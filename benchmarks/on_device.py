@@ -11,9 +11,9 @@ FOLDER/on-device.json holds all results so far. Results that can fail carry "ok"
 is 1 if one does not hold or a stage fails. ``--tiny`` runs every stage on small problems and leaves
 out the goals of speed: a check of this program itself, for a CPU.
 
-Needs jax, flax, optax, numpy, scipy, safetensors, pillow, matplotlib and rich, and no network. The
-package itself is taken from PYTHONPATH or from the repository this file lies in. To keep compiled
-programs for the next call, set JAX_COMPILATION_CACHE_DIR.
+Needs a few packages (``PACKAGES``) and no network; jaxalign itself is taken from PYTHONPATH or from
+the repository this file lies in. To keep compiled programs for the next call,
+set JAX_COMPILATION_CACHE_DIR.
 """
 
 import argparse
@@ -25,11 +25,23 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 1500  # characters of a failed stage's messages that are saved
+PACKAGES = (  # that the stages import
+    "jax",
+    "flax",
+    "optax",
+    "numpy",
+    "scipy",
+    "PIL",
+    "ml_dtypes",
+    "safetensors",
+    "jaxtyping",
+)
 RESERVE = 5.0  # seconds a stage is given to end by itself before it is killed
 
 
@@ -97,6 +109,10 @@ def as_json(value: Any) -> Any:
 
 def run_all(arguments: argparse.Namespace) -> int:
     """Run the stages one after another; the exit status."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        print(f"missing here: {', '.join(missing)}", file=sys.stderr)
+        return 2
     begin = time.monotonic()
     arguments.out.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {
@@ -214,8 +230,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--images",
         type=Path,
-        metavar="FOLDER",
-        help="with Fashion-MNIST's IDX files, for the stage train; default: the embedded images",
+        metavar="PATH",
+        help="Fashion-MNIST for the stage train: a folder of its IDX files, or an .npz file with "
+        "train_images and train_labels; by default the 5000 images of the package",
     )
     # How this program calls itself for a stage.
     parser.add_argument("--stage", choices=LIMITS, help=argparse.SUPPRESS)
