@@ -70,9 +70,9 @@ def learning_curve(
 
     As the mean over draws of n of 500 unit rows (pixels of Fashion-MNIST, random ReLU features) it
     is 0 to 5 % below the error of fitted heads at ρ ≥ 0.1, up to 9 % at ρ = 0.01 and up to 16 % at
-    ρ = 0.001, near interpolation. Single draws scatter by 4 %. Rows have to be ones that the network
-    was not trained on: of trained rows the prediction is too good. A column of ones in Φ is shrunk
-    with the rest.
+    ρ = 0.001, near interpolation. Single draws scatter by 4 %. Rows have to be ones that the
+    network was not trained on: of trained rows the prediction is too good. A column of ones in Φ is
+    shrunk with the rest.
 
     Args:
       spectrum: of N rows of one representation, with k targets.
