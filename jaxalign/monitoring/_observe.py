@@ -75,9 +75,15 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
     require_function(measure, "measure", remedy)
     every = as_count(every, "every")
 
+    def measured(parameters: optax.Params) -> Any:
+        # Copies: a loop that donates its state must not take arrays that are the parameters' or the
+        # measure's own too.
+        return jax.tree.map(jnp.array, measure(parameters))
+
     def init(parameters: optax.Params) -> Observed:
-        zero = jnp.zeros((), jnp.int32)
-        return Observed(zero, zero, measure(parameters))
+        # Two arrays, since none can be donated twice.
+        step, measured_at = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+        return Observed(step, measured_at, measured(parameters))
 
     def update(updates: optax.Updates, state: Observed, parameters: optax.Params | None = None):
         if parameters is None:
@@ -85,7 +91,7 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
                 "observe needs the parameters: call optimizer.update(gradients, state, parameters)"
             )
         due = state.step % every == 0
-        records = jax.lax.cond(due, lambda: measure(parameters), lambda: state.records)
+        records = jax.lax.cond(due, lambda: measured(parameters), lambda: state.records)
         return updates, Observed(
             state.step + 1, jnp.where(due, state.step, state.measured_at), records
         )
