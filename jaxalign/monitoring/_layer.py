@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import PartitionSpec as P
 
+from jaxalign._core.alike import of_alike
 from jaxalign._features import pool, unit_rows
 from jaxalign._spectrum.moments import Moments, moments
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
@@ -57,35 +58,12 @@ class Layer:
     @cached_property
     def solved(self) -> tuple[Spectrum, Spectrum | None]:
         """The spectrum, and its permutation null where a measure asks for it."""
-        solve = self._solver()
-        if self.measurement.asks_for("null"):
-            return with_null(solve, self.phi, self.targets, self.measurement.centered)
-        return solve(self.phi, self.targets), None
-
-    def _solver(self) -> Any:
-        measurement = self.measurement
-        settings: dict[str, Any] = {
-            "method": measurement.method,
-            "centered": measurement.centered,
-        }
-        split = measurement.split
-        if split is None:
-            return partial(spectrum, **settings)
-        return sharded(split.mesh, rows=split.axis, **settings)
+        return solved(self.measurement, self.targets, self.phi)
 
     @cached_property
     def quadrature(self) -> Quadrature:
         """With the nodes of every target."""
-        phi = self.phi
-        targets = self.targets
-        if self.measurement.centered:
-            phi = phi - phi.mean(axis=0, keepdims=True)
-            targets = targets - targets.mean(axis=0, keepdims=True)
-        order = min(self.measurement.order, *phi.shape)
-        precision: Literal["float64", "float32"] = "float32"
-        if phi.dtype == jnp.float64:
-            precision = "float64"
-        return quadrature(phi, targets, order=order, dtype=precision)
+        return quadrature_of(self.measurement, self.targets, self.phi)
 
     @cached_property
     def moments(self) -> Moments:
@@ -150,3 +128,52 @@ class Layer:
         if not isinstance(reference, str):
             return jnp.asarray(reference)
         return self.start if reference == "start" else self.previous
+
+
+def solve_together(layers: Sequence[Layer], sources: Container[str]) -> None:
+    """Solve those layers of which something from one of these sources is logged, as a batch where
+    their shapes are equal.
+    """
+    if not layers or layers[0].measurement.split is not None:
+        return  # rows over devices are summed layer by layer
+    measurement = layers[0].measurement
+    targets = layers[0].targets
+    if measurement.method == "quadrature":
+        if "spectrum" in sources or "quadrature" in sources:
+            of_one = partial(quadrature_of, measurement, targets)
+            for layer, result in zip(layers, of_alike(of_one, _phis(layers)), strict=True):
+                layer.quadrature = result
+    elif "spectrum" in sources or "null" in sources:
+        solve_one = partial(solved, measurement, targets)
+        for layer, result in zip(layers, of_alike(solve_one, _phis(layers)), strict=True):
+            layer.solved = result
+
+
+def _phis(layers: Sequence[Layer]) -> list[Array]:
+    return [layer.phi for layer in layers]
+
+
+def solved(
+    measurement: Measurement, targets: Array, phi: Array
+) -> tuple[Spectrum, Spectrum | None]:
+    """The spectrum of one layer, and its permutation null where a measure asks for it."""
+    settings: Any = {"method": measurement.method, "centered": measurement.centered}
+    solve: Any = partial(spectrum, **settings)
+    split = measurement.split
+    if split is not None:
+        solve = sharded(split.mesh, rows=split.axis, **settings)
+    if measurement.asks_for("null"):
+        return with_null(solve, phi, targets, measurement.centered)
+    return solve(phi, targets), None
+
+
+def quadrature_of(measurement: Measurement, targets: Array, phi: Array) -> Quadrature:
+    """The quadrature of one layer."""
+    if measurement.centered:
+        phi = phi - phi.mean(axis=0, keepdims=True)
+        targets = targets - targets.mean(axis=0, keepdims=True)
+    order = min(measurement.order, *phi.shape)
+    precision: Literal["float64", "float32"] = "float32"
+    if phi.dtype == jnp.float64:
+        precision = "float64"
+    return quadrature(phi, targets, order=order, dtype=precision)

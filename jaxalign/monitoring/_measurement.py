@@ -12,12 +12,14 @@ from typing import Any, Literal, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from jaxalign._core.alike import of_alike
 from jaxalign._core.mesh import Split
 from jaxalign._features import pool
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
-from jaxalign.monitoring._layer import Layer
+from jaxalign.monitoring._layer import Layer, solve_together
 from jaxalign.monitoring._logged import logged
 from jaxalign.monitoring._measures import Measure, TargetsAs
 from jaxalign.monitoring._settings import Method, Pooling
@@ -98,15 +100,18 @@ class Measurement:
         previous = None
         if inputs is not None and jnp.issubdtype(inputs.dtype, jnp.floating) and inputs.ndim > 1:
             previous = inputs.reshape(len(inputs), -1)
+        layers = []
         for name, values in activations.items():
             start = None if references is None else references.get(name)
-            layer = Layer(self, name, values, targets, previous, start)
+            layers.append(Layer(self, name, values, targets, previous, start))
+            previous = layers[-1].features if self._needs_previous else None
+        solve_together(layers, {m.source for name, m in self.measures if name not in waiting})
+        for layer in layers:
             now: Logged = OrderedDict()
             for measure_name, measure in self.measures:
                 if measure_name not in waiting and layer.has(measure):
                     now[measure_name] = layer.value(measure_name, measure)
-            samples[name] = Sample(now, layer.kept() if waiting else None)
-            previous = layer.features if self._needs_previous else None
+            samples[layer.name] = Sample(now, layer.kept() if waiting else None)
         if OUTPUTS in samples and self.asks_for("outputs"):
             raise ValueError(
                 f"the model has a layer named {OUTPUTS!r}, under which measures of its outputs are "
@@ -121,29 +126,32 @@ class Measurement:
 
     def finish(self, samples: Mapping[str, Sample]) -> OrderedDict[str, Logged]:
         """{layer: {measure: value}} of samples."""
-        return OrderedDict((name, self._finished(name, one)) for name, one in samples.items())
+        waiting = [name for name, sample in samples.items() if sample.later is not None]
+        solved = of_alike(self._solved, [samples[name].later for name in waiting])
+        arguments = dict(zip(waiting, solved, strict=True))
+        return OrderedDict(
+            (name, self._finished(name, sample, arguments.get(name)))
+            for name, sample in samples.items()
+        )
 
-    def _finished(self, layer: str, sample: Sample) -> Logged:
-        if sample.later is None:
+    def _finished(
+        self, layer: str, sample: Sample, solved: tuple[Spectrum, Spectrum | None] | None
+    ) -> Logged:
+        if solved is None:
             return sample.now
-        arguments: dict[str, Any] = {}
-        if isinstance(sample.later, Moments):
-            arguments["moments"] = sample.later
-            solved = self._solved(sample.later, None)
-        else:
-            solved = self._solved(*sample.later)
-        arguments["spectrum"], arguments["null"] = solved
+        arguments = {"spectrum": solved[0], "null": solved[1], "moments": sample.later}
         finished = dict(sample.now)
         for name, measure in self.waiting:
             argument = arguments[measure.source]
             finished[name] = logged(name, layer, measure, (argument,), self.targets_as)
         return OrderedDict((name, finished[name]) for name, _ in self.measures if name in finished)
 
-    def _solved(self, kept: Moments | Array, targets: Array | None) -> tuple[Any, Any]:
+    def _solved(self, later: Moments | tuple[Array, Array]) -> tuple[Spectrum, Spectrum | None]:
         """The spectrum, and its null where a measure asks for it."""
+        parts = (later,) if isinstance(later, Moments) else later
         if self.asks_for("null"):
-            return spectrum_and_null(kept, targets, centered=self.centered)
-        return spectrum(kept, targets, centered=self.centered), None
+            return spectrum_and_null(*parts, centered=self.centered)
+        return spectrum(*parts, centered=self.centered), None
 
     def asks_for(self, source: str) -> bool:
         """Whether a measure is given this."""
