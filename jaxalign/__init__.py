@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         alignment,
         capture,
         data,
+        geometry,
         inspection,
         learning,
         models,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         runs,
         statistics,
         training,
+        transferability,
     )
     from jaxalign._features import WidthWarning, encode_targets, pool, prepare, unit_rows
     from jaxalign._spectrum.batched import spectra
@@ -109,6 +111,7 @@ _NAMESPACES = (
     "alignment",
     "capture",
     "data",
+    "geometry",
     "inspection",
     "learning",
     "models",
@@ -116,6 +119,7 @@ _NAMESPACES = (
     "runs",
     "statistics",
     "training",
+    "transferability",
 )
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

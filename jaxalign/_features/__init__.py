@@ -1,6 +1,15 @@
 """From activations and labels to the two matrices of the measure: Φ (n, d) and Y (n, k)."""
 
 from jaxalign._features.representation import INPUT, Reduce, WidthWarning, pool, prepare, unit_rows
-from jaxalign._features.targets import encode_targets
+from jaxalign._features.targets import class_indicators, encode_targets
 
-__all__ = ["INPUT", "Reduce", "WidthWarning", "encode_targets", "pool", "prepare", "unit_rows"]
+__all__ = [
+    "INPUT",
+    "Reduce",
+    "WidthWarning",
+    "class_indicators",
+    "encode_targets",
+    "pool",
+    "prepare",
+    "unit_rows",
+]

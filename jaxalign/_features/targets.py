@@ -54,20 +54,34 @@ def encode_targets(
     values = as_labels(labels)
     if classes is None and are_real(values):
         return _real_targets(values)
-    values = as_class_values(values)
+    signs = _signs_of(values, classes)
+    if signs.shape[1] == 2:
+        return signs[:, 1:]
+    return signs
+
+
+def class_indicators(labels: ArrayLike, classes: Sequence | None = None) -> Float[Array, "n c"]:
+    """1 in the column of a row's class, 0 elsewhere; classes as in ``encode_targets``."""
+    values = as_labels(labels)
+    if classes is None and are_real(values):
+        raise ValueError(
+            f"labels must be classes, found {values.dtype}; pass integers or text, or classes="
+        )
+    return (1 + _signs_of(values, classes)) / 2
+
+
+def _signs_of(labels: Array | np.ndarray, classes: Sequence | None) -> Float[Array, "n c"]:
+    """One ±1 column per class, of what ``as_labels`` returned."""
+    values = as_class_values(labels)
     if is_concrete(values):
         order = sorted(set(values.tolist())) if classes is None else _class_list(classes)
-        signs = _signs(values, _at_least_two(order))
-    elif classes is None:
+        return _signs(values, _at_least_two(order))
+    if classes is None:
         raise ValueError(
             "labels are traced, so their classes cannot be read; "
             "pass classes=(0, 1, ...) or encode outside jit"
         )
-    else:
-        signs = _traced_signs(values, _at_least_two(_class_list(classes)))
-    if signs.shape[1] == 2:
-        return signs[:, 1:]
-    return signs
+    return _traced_signs(values, _at_least_two(_class_list(classes)))
 
 
 def _class_list(classes: Any) -> list:

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.search import grid, minimizer, root
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_counted, require_one_spectrum
 from jaxalign.learning._ridge import (
@@ -22,7 +23,6 @@ from jaxalign.learning._ridge import (
     fit,
     strength_with,
 )
-from jaxalign.learning._search import grid, minimizer, root
 
 
 def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:

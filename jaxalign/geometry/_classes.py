@@ -1,0 +1,96 @@
+"""Rows by class: their means, and how they lie around them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
+from jaxalign._core.linalg import matmul
+from jaxalign._features import class_indicators
+
+
+class ClassSums(NamedTuple):
+    """Rows by class.
+
+    Attributes:
+      counts: (c,) n_c.
+      means: (c, d) of the classes, less the mean of these means.
+      center: (d,) that mean, less the first row.
+      within: (n, d) rows less the mean of their class.
+    """
+
+    counts: Float[Array, " c"]
+    means: Float[Array, "c d"]
+    center: Float[Array, " d"]
+    within: Float[Array, "n d"]
+
+
+def of_classes(
+    function: Callable[..., Any],
+    features: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence | None,
+    *others: ArrayLike,
+) -> Any:
+    """``function(rows, indicators, *others)`` in float64, of checked arrays; its results in the
+    features' dtype.
+
+    Raises:
+      ValueError: features that are no (n, d) matrix, empty, not finite, or of another n than the
+        labels; a class without rows (eager calls); labels as in ``encode_targets``.
+      TypeError: features or labels of another kind.
+    """
+    x = as_numbers(features, "features")
+    indicators = class_indicators(labels, classes)
+    _require_rows(indicators)
+
+    def checked(x: Array | np.ndarray, *others: Array | np.ndarray) -> Any:
+        rows = as_real_floats(x, "features")
+        require_matrix(rows, "features", "d")
+        require_finite(rows, "features")
+        if len(rows) != len(indicators):
+            raise ValueError(
+                "features and labels must have as many rows, "
+                f"found shape {rows.shape} and {len(indicators)} labels"
+            )
+        return _in_float64(function, rows, indicators, *others)
+
+    return jax.tree.map(of_jax_or_numpy, exactly(checked, x, *others))
+
+
+def _in_float64(function: Callable[..., Any], rows: Array, *others: Any) -> Any:
+    def run(*arrays: Array) -> Any:
+        results = function(*(x.astype(jnp.float64) for x in arrays))
+        return jax.tree.map(lambda x: x.astype(rows.dtype), results)
+
+    return float64_inside(run)(rows, *others)
+
+
+def _require_rows(indicators: Float[Array, "n c"]) -> None:
+    if not is_concrete(indicators):
+        return
+    counts = np.asarray(indicators).sum(axis=0)
+    if (counts == 0).any():
+        empty = np.flatnonzero(counts == 0).tolist()
+        raise ValueError(
+            f"every class must have rows, found none of the classes at {empty}; "
+            "leave them out of classes="
+        )
+
+
+def class_sums(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> ClassSums:
+    """The ClassSums of rows."""
+    # About a row of their own, sums keep the digits of rows far from 0.
+    shifted = rows - rows[:1]
+    counts = jnp.sum(indicators, axis=0)
+    means = matmul(indicators.T, shifted) / counts[:, None]
+    center = jnp.mean(means, axis=0)
+    return ClassSums(counts, means - center, center, shifted - matmul(indicators, means))
