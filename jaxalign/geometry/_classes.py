@@ -38,7 +38,7 @@ def of_classes(
     features: ArrayLike,
     labels: ArrayLike,
     classes: Sequence | None,
-    *others: ArrayLike,
+    *others: Array | np.ndarray,
 ) -> Any:
     """``function(rows, indicators, *others)`` in float64, of checked arrays; its results in the
     features' dtype.

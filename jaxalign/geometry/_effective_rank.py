@@ -1,10 +1,7 @@
 """How many directions a representation uses: counts that are told by its singular values."""
 
-from typing import cast
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -192,7 +189,7 @@ def singular_values(
 def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:
     if isinstance(features, Moments):
         return spectrum(features, centered=centered)
-    x = cast(Array | np.ndarray, as_numbers(features, "features"))
+    x = as_numbers(features, "features")
     # Targets are not needed; a column of the features has their dtype.
     targets = x[:, :1] if x.ndim == 2 else x
     return spectrum(x, targets, centered=centered)
@@ -202,5 +199,5 @@ def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:
 def _entropy_rank(weights: Float[Array, " r"], eps: float) -> Float[Array, ""]:
     """Exp H(p), p = weights/Σ + eps."""
     p = weights / jnp.sum(weights) + eps
-    is_some = p > 0
-    return jnp.exp(-jnp.sum(jnp.where(is_some, p * jnp.log(jnp.where(is_some, p, 1)), 0)))
+    is_none = p == 0  # NaN stays NaN
+    return jnp.exp(-jnp.sum(jnp.where(is_none, 0, p * jnp.log(jnp.where(is_none, 1, p)))))

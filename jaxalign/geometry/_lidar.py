@@ -48,7 +48,7 @@ def lidar(
       >>> corners = np.repeat(np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), 2, axis=0)
       >>> views = corners + 0.01 * np.tile([[1.0, 1], [-1, -1]], (4, 1))
       >>> round(float(ja.geometry.lidar(views, [0, 0, 1, 1, 2, 2, 3, 3])), 1)
-      1.9
+      1.8
 
     Source: Thilak et al. (ICLR 2024).
     """

@@ -91,9 +91,8 @@ def neural_collapse(
 
 def _without_head(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> tuple[Array, ...]:
     sums = class_sums(rows, indicators)
-    nearest = _nearest(rows, sums)
-    agrees = jnp.take_along_axis(indicators, nearest[:, None], axis=1)
-    return *_collapse(rows, indicators, sums), jnp.asarray(jnp.nan, rows.dtype), jnp.mean(agrees)
+    none = jnp.asarray(jnp.nan, rows.dtype)
+    return *_collapse(rows, indicators, sums), none, _agreement(_closeness(rows, sums), indicators)
 
 
 def _with_head(
@@ -112,9 +111,8 @@ def _with_head(
         raise ValueError(f"bias must be (c,) = {expected[:1]}, found {jnp.shape(bias)}")
     sums = class_sums(rows, indicators)
     difference = weights / jnp.linalg.norm(weights) - sums.means / jnp.linalg.norm(sums.means)
-    decided = jnp.argmax(matmul(rows, weights.T) + bias, axis=1)
-    agrees = (_nearest(rows, sums) == decided).astype(rows.dtype)
-    return *_collapse(rows, indicators, sums), jnp.sum(difference**2), jnp.mean(agrees)
+    nc4 = _agreement(_closeness(rows, sums), matmul(rows, weights.T) + bias)
+    return *_collapse(rows, indicators, sums), jnp.sum(difference**2), nc4
 
 
 def _collapse(
@@ -154,8 +152,15 @@ def _mean_over(values: Float[Array, "c c"], chosen: Array) -> Float[Array, ""]:
     return jnp.sum(jnp.where(chosen, values, 0)) / jnp.sum(chosen)
 
 
-def _nearest(rows: Float[Array, "n d"], sums: ClassSums) -> Array:
-    """The class of the nearest mean of each row: argmin ‖φ − μ_c‖² = ‖μ_c‖² − 2φᵀμ_c + ‖φ‖²."""
+def _closeness(rows: Float[Array, "n d"], sums: ClassSums) -> Float[Array, "n c"]:
+    """‖φ‖² − ‖φ − μ_c‖² = 2φᵀμ_c − ‖μ_c‖²: largest for the nearest mean."""
     centred = rows - rows[:1] - sums.center
-    norms = jnp.sum(sums.means**2, axis=1)
-    return jnp.argmin(norms - 2 * matmul(centred, sums.means.T), axis=1)
+    return 2 * matmul(centred, sums.means.T) - jnp.sum(sums.means**2, axis=1)
+
+
+def _agreement(first: Float[Array, "n c"], second: Float[Array, "n c"]) -> Float[Array, ""]:
+    """The share of rows in which two scores are largest for the same class."""
+    # By comparison, because an index, of 64 bits, cannot leave the scope of float64.
+    of_first = first == jnp.max(first, axis=1, keepdims=True)
+    of_second = second == jnp.max(second, axis=1, keepdims=True)
+    return jnp.mean(jnp.any(of_first & of_second, axis=1).astype(first.dtype))

@@ -1,0 +1,123 @@
+"""The H-score: how much of the classes' indicators linear functions of the features explain."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
+from jaxalign._core.kinds import require_flag
+from jaxalign._features import class_indicators
+from jaxalign._spectrum.spectrum import spectrum
+from jaxalign._spectrum.types import Spectrum
+
+
+class HScore(NamedTuple):
+    """An H-score and what chance gives.
+
+    Attributes:
+      value: H, from 0 to c − 1.
+      chance: its mean over all permutations of the labels, exact.
+      adjusted: (H − chance)/(c − 1 − chance): 0 by chance, 1 at most. NaN where the features tell
+        all rows apart (rank n − 1), so that every labelling has the largest score.
+    """
+
+    value: Float[Array, ""]
+    chance: Float[Array, ""]
+    adjusted: Float[Array, ""]
+
+
+def h_score(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    shrinkage: bool = False,
+    classes: Sequence | None = None,
+) -> HScore:
+    """H = tr(S⁻¹ S_B) = Σ_c (1/n_c) Σ_i (u_iᵀ 1_c)², with the covariance S of the features and S_B
+    of their class means, and the left singular vectors u_i of the centred features.
+
+    It grows with the rank: compare ``adjusted``.
+
+    Args:
+      features: (n, d).
+      labels: (n,) classes.
+      shrinkage: take (1 − a)S + a·tr(S)/d·I with the a of Ledoit and Wolf for S, and (1 − a)S_B for
+        S_B; for n not far above d, or below.
+      classes: all classes; required inside ``jit``.
+
+    Returns:
+      HScore.
+
+    Raises:
+      ValueError: as ``spectrum`` and ``encode_targets``.
+      TypeError: features or labels of another kind.
+
+    Example:
+      >>> import numpy as np
+      >>> import jaxalign as ja
+      >>> phi = np.random.default_rng(0).standard_normal((100, 5))
+      >>> score = ja.transferability.h_score(phi, phi[:, 0] > 0)
+      >>> round(float(score.value), 2), round(float(score.chance), 2)
+      (0.64, 0.05)
+
+    Source: Bao et al. (ICIP 2019); shrinkage of Ibrahim, Ponomareva, Mazumder (ECML 2022), with
+      covariances over n; chance and adjusted are ours.
+    """
+    require_flag(shrinkage, "shrinkage")
+    x = as_numbers(features, "features")
+    indicators = class_indicators(labels, classes)
+    s = spectrum(x, indicators, centered=True)
+    if not shrinkage:
+        return _score(s, indicators, jnp.asarray(0, s.singular_values.dtype), x.shape[1])
+    weight = of_jax_or_numpy(exactly(_shrinkage, x))
+    return _score(s, indicators, jnp.asarray(weight, s.singular_values.dtype), x.shape[1])
+
+
+@jax.jit
+def _shrinkage(features: Array | np.ndarray) -> Float[Array, ""]:
+    """A of Ledoit and Wolf (J. Multivariate Analysis 2004)."""
+    n, d = features.shape
+
+    def run(x: Array) -> Float[Array, ""]:
+        rows = x.astype(jnp.float64)
+        rows = rows - rows[:1]
+        rows = rows - jnp.mean(rows, axis=0)
+        # Of the smaller Gram matrix: it has the same Σλ².
+        gram = jnp.matmul(rows.T, rows, precision="highest") if d < n else rows @ rows.T
+        squares = jnp.sum(gram**2) / n**2  # Σλ²
+        trace = jnp.trace(gram) / n  # Σλ
+        distance = (squares - trace**2 / d) / d
+        noise = (jnp.mean(jnp.sum(rows**2, axis=1) ** 2) - squares) / (d * n)
+        share = jnp.minimum(noise, distance) / jnp.where(distance > 0, distance, 1)
+        return jnp.where(distance > 0, share, 0).astype(jnp.float32)
+
+    return float64_inside(run)(features)
+
+
+@jax.jit
+def _score(s: Spectrum, indicators: Array, shrinkage: Array, d: int) -> HScore:
+    sigma = s.singular_values
+    dtype = sigma.dtype
+    inside = jnp.arange(len(sigma)) < s.rank
+    squares = jnp.where(inside, sigma**2, 0)
+    level = shrinkage * jnp.sum(squares) / d
+    kept = (1 - shrinkage) * squares
+    # The share of direction i that shrinkage leaves; 1 without any.
+    share = jnp.where(inside, kept / jnp.where(inside, kept + level, 1), 0)
+    per_class = jnp.sum(indicators, axis=0).astype(dtype)
+    explained = jnp.sum(jnp.where(inside[:, None], s.energy, 0) / per_class, axis=1)
+    value = jnp.sum(share * explained)
+    # Over all permutations Σ_c e_ic/n_c has the mean (c − 1)/(n − 1), in each direction.
+    largest = len(per_class) - 1
+    chance = largest / (s.num_samples.astype(dtype) - 1) * jnp.sum(share)
+    room = largest - chance
+    is_room = room > largest * 1e-5
+    adjusted = jnp.where(is_room, (value - chance) / jnp.where(is_room, room, 1), jnp.nan)
+    return HScore(value, chance, adjusted)
