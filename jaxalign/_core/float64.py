@@ -8,6 +8,7 @@ enters the context again, at any depth of ``vmap``.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -59,6 +60,23 @@ def _host_for(arrays: list[Any]) -> Iterator[None]:
             host = jax.local_devices(backend="cpu")[0]
     with nullcontext() if host is None else jax.default_device(host):
         yield
+
+
+def float64_where_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of float arrays computed in float64 on platforms that have it, and on a TPU,
+    which emulates it, in the arrays' own dtype; its results in the dtype of the first array.
+    """
+
+    def in_float64(*arrays: Array) -> Any:
+        dtype = arrays[0].dtype
+
+        def run(*arrays: Array) -> Any:
+            results = function(*(x.astype(np.float64) for x in arrays))
+            return jax.tree.map(lambda x: x.astype(dtype), results)
+
+        return float64_inside(run)(*arrays)
+
+    return partial(jax.lax.platform_dependent, tpu=function, default=in_float64)
 
 
 def float64_inside(function: Callable) -> Callable:

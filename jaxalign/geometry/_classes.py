@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
-from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
+from jaxalign._core.float64 import exactly, float64_where_it_is, of_jax_or_numpy
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
 
@@ -40,8 +40,8 @@ def of_classes(
     classes: Sequence | None,
     *others: Array | np.ndarray,
 ) -> Any:
-    """``function(rows, indicators, *others)`` in float64, of checked arrays; its results in the
-    features' dtype.
+    """``function(rows, indicators, *others)`` of checked arrays, in float64 except on a TPU; its
+    results in the features' dtype.
 
     Raises:
       ValueError: features that are no (n, d) matrix, empty, not finite, or of another n than the
@@ -61,17 +61,10 @@ def of_classes(
                 "features and labels must have as many rows, "
                 f"found shape {rows.shape} and {len(indicators)} labels"
             )
-        return _in_float64(function, rows, indicators, *others)
+        same = (jnp.asarray(array, rows.dtype) for array in (indicators, *others))
+        return float64_where_it_is(function)(rows, *same)
 
     return jax.tree.map(of_jax_or_numpy, exactly(checked, x, *others))
-
-
-def _in_float64(function: Callable[..., Any], rows: Array, *others: Any) -> Any:
-    def run(*arrays: Array) -> Any:
-        results = function(*(x.astype(jnp.float64) for x in arrays))
-        return jax.tree.map(lambda x: x.astype(rows.dtype), results)
-
-    return float64_inside(run)(rows, *others)
 
 
 def _require_rows(indicators: Float[Array, "n c"]) -> None:

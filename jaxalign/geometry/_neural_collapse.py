@@ -12,9 +12,6 @@ from jaxalign._core.checks import as_real_numbers
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign.geometry._classes import ClassSums, class_sums, of_classes
 
-# Directions of S_B below this share of its largest eigenvalue are rounding.
-_RESOLUTION = 1e-10
-
 
 class NeuralCollapse(NamedTuple):
     """All but ``nc4`` fall to 0 as classes collapse. M holds the class means μ_c less their mean.
@@ -127,7 +124,8 @@ def _collapse(
     # S_B = MᵀM/c has the eigenvalues λ of MMᵀ/c = Q diag(λ) Qᵀ and the eigenvectors
     # MᵀQ diag(1/√(cλ)), so tr(S_W S_B⁺) = Σ_i ‖W Mᵀ q_i‖²/(n c λ_i²) over λ_i > 0.
     vectors, values = eigh(gram / c)
-    is_some = values > values[-1] * _RESOLUTION
+    rounding = 100 * c * float(jnp.finfo(rows.dtype).eps)
+    is_some = values > values[-1] * rounding
     along = matmul(matmul(sums.within, sums.means.T), vectors)
     spread = jnp.sum(along**2, axis=0) / (n * c)
     nc1 = jnp.sum(jnp.where(is_some, spread / jnp.where(is_some, values, 1) ** 2, 0)) / c

@@ -11,8 +11,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
+from jaxalign._core.checks import as_real_floats
+from jaxalign._core.float64 import exactly, float64_where_it_is, of_jax_or_numpy
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
@@ -80,25 +82,26 @@ def h_score(
     return _score(s, indicators, jnp.asarray(weight, s.singular_values.dtype), x.shape[1])
 
 
-@jax.jit
 def _shrinkage(features: Array | np.ndarray) -> Float[Array, ""]:
     """A of Ledoit and Wolf (J. Multivariate Analysis 2004)."""
+    return float64_where_it_is(_shrinkage_of_rows)(as_real_floats(features, "features"))
+
+
+@jax.jit
+def _shrinkage_of_rows(features: Float[Array, "n d"]) -> Float[Array, ""]:
     n, d = features.shape
-
-    def run(x: Array) -> Float[Array, ""]:
-        rows = x.astype(jnp.float64)
-        rows = rows - rows[:1]
-        rows = rows - jnp.mean(rows, axis=0)
-        # Of the smaller Gram matrix: it has the same Σλ².
-        gram = jnp.matmul(rows.T, rows, precision="highest") if d < n else rows @ rows.T
-        squares = jnp.sum(gram**2) / n**2  # Σλ²
-        trace = jnp.trace(gram) / n  # Σλ
-        distance = (squares - trace**2 / d) / d
-        noise = (jnp.mean(jnp.sum(rows**2, axis=1) ** 2) - squares) / (d * n)
-        share = jnp.minimum(noise, distance) / jnp.where(distance > 0, distance, 1)
-        return jnp.where(distance > 0, share, 0).astype(jnp.float32)
-
-    return float64_inside(run)(features)
+    # About a row of their own, sums keep the digits of rows far from 0.
+    rows = features - features[:1]
+    rows = rows - jnp.mean(rows, axis=0)
+    # The smaller Gram matrix has the same Σλ².
+    gram = matmul(rows.T, rows) if d < n else matmul(rows, rows.T)
+    squares = jnp.sum(gram**2) / n**2  # Σλ²
+    trace = jnp.trace(gram) / n  # Σλ
+    distance = (squares - trace**2 / d) / d
+    noise = (jnp.mean(jnp.sum(rows**2, axis=1) ** 2) - squares) / (d * n)
+    is_round = distance <= 0
+    share = jnp.minimum(noise, distance) / jnp.where(is_round, 1, distance)
+    return jnp.where(is_round, 0, share)
 
 
 @jax.jit
