@@ -23,16 +23,25 @@ class Decomposition(NamedTuple):
     right: Float[Array, "d r"]  # V
 
 
+class Solved(NamedTuple):
+    """A decomposition with what it was made of."""
+
+    parts: Decomposition
+    targets: Float[Array, "n k"]  # Y, about its mean if that was asked for
+    total: Float[Array, " k"]  # ‖y‖²
+
+
 class Route(NamedTuple):
     """A way to compute a spectrum.
 
     Attributes:
-      decompose: (features (n, d), targets (n, k)) to a Decomposition.
-      float64: whether it computes in float64; if not, in the features' own dtype.
+      solve: (features (n, d), targets (n, k), centered, vectors) to what it found; without
+        ``vectors`` U and V may be left out.
+      float64: whether float64 has to be allowed around it.
       resolution: singular values below this share of σ_1 are noise, whatever the features' dtype.
     """
 
-    decompose: Callable[[Array, Array], Decomposition]
+    solve: Callable[[Array, Array, bool, bool], Solved]
     float64: bool
     resolution: float
 

@@ -16,9 +16,10 @@ from jaxtyping import Float
 
 from jaxalign._core.checks import is_on_host
 from jaxalign._core.float64 import float64_inside
-from jaxalign._spectrum.decomposition import Cotangents, Decomposition, pullback
+from jaxalign._core.platform import on_platform
+from jaxalign._spectrum.decomposition import Cotangents, pullback
 from jaxalign._spectrum.routes import host
-from jaxalign._spectrum.routes.table import ROUTES, significant
+from jaxalign._spectrum.routes.table import ON_TPU, ROUTES, refuse_float64, significant
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 
@@ -104,23 +105,38 @@ def leading(spectrum: Spectrum, count: int) -> Spectrum:
 def spectrum_of(
     features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
 ) -> Spectrum:
-    """``spectrum`` of checked arrays by a route, with the rank tolerance of a matrix of ``size`` =
-    max(n, d), which columns of zeros do not change.
+    """``spectrum`` of checked arrays by a route, or by the one that a TPU takes instead, with the
+    rank tolerance of a matrix of ``size`` = max(n, d), which columns of zeros do not change.
     """
+    return _by_platform(_spectrum_by, route, centered, features, targets, jnp.asarray(size))
 
-    def run(features: Array, targets: Array, size: ArrayLike) -> Spectrum:
-        parts, in_span, goal = _decompose(features, targets, size, route, centered)
-        return label_spectrum(
-            parts.singular_values,
-            parts.coordinates,
-            in_span,
-            jnp.sum(goal**2, axis=0),
-            num_samples=len(features),
-            route=route,
-            dtype=features.dtype,
-        )
 
-    return _scope(route, centered)(run)(features, targets, size)
+def _by_platform(run: Callable, route: str, centered: bool, *arrays: Array) -> Any:
+    """``run`` by a route, or by the one that a TPU takes instead."""
+    usual: Callable = partial(run, route, centered)
+    if ROUTES[route].float64:
+        usual = float64_inside(usual)
+    if arrays[0].dtype == jnp.float64:
+        return on_platform(usual, refuse_float64, *arrays)
+    if route not in ON_TPU:
+        return usual(*arrays)
+    return on_platform(usual, partial(run, ON_TPU[route], centered), *arrays)
+
+
+def _spectrum_by(
+    route: str, centered: bool, features: Array, targets: Array, size: Array
+) -> Spectrum:
+    solved = ROUTES[route].solve(features, targets, centered, False)
+    sigma = solved.parts.singular_values
+    return label_spectrum(
+        sigma,
+        solved.parts.coordinates,
+        significant(sigma, features.dtype, size, route),
+        solved.total,
+        num_samples=len(features),
+        route=route,
+        dtype=features.dtype,
+    )
 
 
 def _forward(
@@ -143,53 +159,23 @@ def _backward(
 def _pulled_back(
     route: str, centered: bool, arguments: tuple, bars: tuple[Array, Array, Array]
 ) -> tuple[Array, Array]:
-    def run(features, targets, size, *bars):
-        parts, in_span, goal = _decompose(features, targets, size, route, centered)
-        wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
-        # The difference of cotangents of σ that are closer than this is mostly rounding.
-        closeness = float(jnp.finfo(features.dtype).eps) ** 0.5
-        feature_bar, target_bar = pullback(parts, goal, in_span, closeness, wide)
-        if centered:
-            # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
-            feature_bar = feature_bar - feature_bar.mean(axis=0, keepdims=True)
-            target_bar = target_bar - target_bar.mean(axis=0, keepdims=True)
-        return feature_bar.astype(features.dtype), target_bar.astype(targets.dtype)
+    return _by_platform(_cotangents_by, route, centered, *arguments, *bars)
 
-    return _scope(route, centered)(run)(*arguments, *bars)
+
+def _cotangents_by(
+    route: str, centered: bool, features: Array, targets: Array, size: Array, *bars: Array
+) -> tuple[Array, Array]:
+    parts, goal, _ = ROUTES[route].solve(features, targets, centered, True)
+    in_span = significant(parts.singular_values, features.dtype, size, route)
+    wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
+    # The difference of cotangents of σ that are closer than this is mostly rounding.
+    closeness = float(jnp.finfo(features.dtype).eps) ** 0.5
+    feature_bar, target_bar = pullback(parts, goal, in_span, closeness, wide)
+    if centered:
+        # x ↦ x − mean(x) is a symmetric projection: its transpose is that map itself.
+        feature_bar = feature_bar - feature_bar.mean(axis=0, keepdims=True)
+        target_bar = target_bar - target_bar.mean(axis=0, keepdims=True)
+    return feature_bar.astype(features.dtype), target_bar.astype(targets.dtype)
 
 
 spectrum_of.defvjp(_forward, _backward)
-
-
-def _scope(route: str, centered: bool) -> Callable[[Callable], Callable]:
-    """``float64_inside`` where the route or centring needs float64; else the function unchanged."""
-    if ROUTES[route].float64 or centered:
-        return float64_inside
-    return _unchanged
-
-
-def _unchanged(function: Callable) -> Callable:
-    return function
-
-
-def _decompose(
-    features: Array, targets: Array, size: ArrayLike, route: str, centered: bool
-) -> tuple[Decomposition, Array, Array]:
-    """The route's decomposition, which of its directions are in the column space, and Y in the
-    dtype that the route computes in.
-    """
-    dtype = features.dtype
-    wide = jnp.float64 if ROUTES[route].float64 else dtype
-    if centered:
-        # In float64 whatever the route, and rounded once: float32 means of data far from 0 would
-        # move every σ.
-        features = _about_mean(features).astype(wide)
-        targets = _about_mean(targets)
-    goal = targets.astype(wide)
-    parts = ROUTES[route].decompose(features, goal)
-    return parts, significant(parts.singular_values, dtype, size, route), goal
-
-
-def _about_mean(rows: Float[Array, "n w"]) -> Float[Array, "n w"]:
-    wide = rows.astype(jnp.float64)
-    return wide - wide.mean(axis=0, keepdims=True)

@@ -11,7 +11,15 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-ROUTE_NAMES = ("moments", "refined", "triangular", "svd", "quadrature")
+ROUTE_NAMES = (
+    "moments",
+    "refined",
+    "triangular",
+    "svd",
+    "quadrature",
+    "split",
+    "svd in float32",
+)
 """The ways to compute a spectrum; ``Spectrum.route`` is a position in this tuple."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from jaxalign._core.kinds import found, require_choice, require_flag, require_kind
 from jaxalign.monitoring._measures import Measure, TargetsAs, as_measure
 
-Method = Literal["auto", "moments", "refined", "triangular", "svd", "quadrature"]
+Method = Literal["auto", "moments", "refined", "triangular", "svd", "split", "quadrature"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 Pooling = Literal["mean", "flatten", "cls"]

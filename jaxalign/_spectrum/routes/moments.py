@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from jaxalign._core.linalg import eigh, looped, matmul
 from jaxalign._spectrum.decomposition import Decomposition, Route
+from jaxalign._spectrum.routes.precision import in_float64
 
 RESOLUTION = 4 * 2.0**-26
 """Singular values below this share of σ_1 are noise (4√eps of float64): their squares are lost to
@@ -125,4 +126,4 @@ def over(columns: Any, sigma: Any) -> Any:
     return columns / divisor[None, :]
 
 
-ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)
+ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)

@@ -13,6 +13,7 @@ from jaxalign._core.linalg import cholesky, matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes import moments
 from jaxalign._spectrum.routes.moments import products, singular_vectors
+from jaxalign._spectrum.routes.precision import in_float64
 
 RESOLUTION = 2.0**-48
 """Singular values below this share of σ_1 are noise (16 eps of float64)."""
@@ -99,4 +100,4 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     return Decomposition(small.singular_values, small.coordinates, left, right)
 
 
-ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)
+ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)

@@ -1,11 +1,11 @@
 """The reference route: a plain thin SVD, against which the others are tested."""
 
-import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
+from jaxalign._spectrum.routes.precision import in_float64, in_own_dtype
 
 RESOLUTION = 2.0**-52
 """Singular values below this share of σ_1 are noise (eps of float64)."""
@@ -15,12 +15,14 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     """Φ = U diag(σ) Vᵀ by the platform's SVD.
 
     Args:
-      features: (n, d), any real dtype; float64 from here on.
+      features: (n, d) float32 or float64, the dtype of everything here.
       targets: (n, k), likewise.
     """
-    left, sigma, right = svd(features.astype(jnp.float64))
-    coordinates = matmul(left.T, targets.astype(jnp.float64))
-    return Decomposition(sigma, coordinates, left, right.T)
+    left, sigma, right = svd(features)
+    return Decomposition(sigma, matmul(left.T, targets), left, right.T)
 
 
-ROUTE = Route(decompose, float64=True, resolution=RESOLUTION)
+ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)
+
+FLOAT32_ROUTE = Route(in_own_dtype(decompose), float64=False, resolution=0.0)
+"""What it is on a TPU, which has no SVD in float64."""

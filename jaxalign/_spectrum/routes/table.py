@@ -3,7 +3,7 @@ transformation.
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +11,30 @@ import numpy as np
 from jax import Array
 
 from jaxalign._core.kinds import require_choice
-from jaxalign._spectrum.routes import moments, refined, svd, triangular
+from jaxalign._spectrum.routes import moments, refined, split, svd, triangular
 
-Method = Literal["auto", "moments", "refined", "triangular", "svd"]
+Method = Literal["auto", "moments", "refined", "triangular", "svd", "split"]
 
 ROUTES = {
     "moments": moments.ROUTE,
     "refined": refined.ROUTE,
     "triangular": triangular.ROUTE,
     "svd": svd.ROUTE,
+    "split": split.ROUTE,
+    "svd in float32": svd.FLOAT32_ROUTE,
 }
+METHODS = tuple(name for name in get_args(Method) if name != "auto")
+
+ON_TPU = {"moments": "split", "refined": "split", "svd": "svd in float32"}
+"""The routes that a TPU, which has no float64, takes instead."""
+
+_NO_FLOAT64 = (
+    "features must be float32 on a TPU, which has no float64, found float64; "
+    "pass features.astype('float32'), or compute on a CPU"
+)
 
 
-def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
+def require_method(method: str, allowed: Iterable[str] = METHODS) -> None:
     """Raise for a method that is neither "auto" nor allowed."""
     remedy = ""
     if isinstance(method, str) and method == "quadrature":
@@ -32,14 +43,27 @@ def require_method(method: str, allowed: Iterable[str] = ROUTES) -> None:
 
 
 def route_for(method: str, features: Array) -> str:
-    """The route that ``method`` means for (n, d) features; an unknown method is refused."""
+    """The route that ``method`` means for (n, d) features, where there is float64; ``ON_TPU``
+    has those of a TPU. An unknown method is refused, and float64 where the route has none.
+    """
     require_method(method)
+    is_float64 = features.dtype == jnp.float64
+    if is_float64 and method == "split":
+        raise ValueError(
+            "method 'split' is for float32 features, found float64; "
+            "pass method='refined', or features.astype('float32')"
+        )
+    device = device_of(features)
+    if is_float64 and device is not None and device.platform == "tpu":
+        raise ValueError(_NO_FLOAT64)
     if method != "auto":
         return method
-    # A TPU emulates float64, and has no eigensolver for it.
-    if features.dtype == jnp.float64 or platform_of(features) == "tpu":
-        return "triangular"
-    return "moments"
+    return "triangular" if is_float64 else "moments"
+
+
+def refuse_float64(*arrays: Array) -> Any:
+    """What a TPU does with float64 features."""
+    raise ValueError(_NO_FLOAT64)
 
 
 def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
@@ -60,11 +84,3 @@ def device_of(x: Array | np.ndarray) -> jax.Device | None:
     if isinstance(x, jax.core.Tracer | np.ndarray):
         return None
     return next(iter(x.devices()))
-
-
-def platform_of(x: Array) -> str:
-    """The platform of the device that ``x`` is on; the default one for a traced ``x``."""
-    device = device_of(x)
-    if device is None:
-        return jax.default_backend()
-    return device.platform

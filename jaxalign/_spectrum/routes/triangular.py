@@ -9,6 +9,7 @@ from jaxtyping import Float
 from jaxalign._core.linalg import matmul, orthonormal, svd, triangle_of
 from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes.moments import over
+from jaxalign._spectrum.routes.precision import in_own_dtype
 
 RESOLUTION = 0.0
 """Orthogonal throughout: it resolves eps·σ_1 of its dtype, which the rank tolerance exceeds."""
@@ -61,4 +62,4 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     return Decomposition(sigma, coordinates, over(matmul(features, right.T), sigma), right.T)
 
 
-ROUTE = Route(decompose, float64=False, resolution=RESOLUTION)
+ROUTE = Route(in_own_dtype(decompose), float64=False, resolution=RESOLUTION)

@@ -1,0 +1,68 @@
+"""Programs that differ on a TPU, chosen where they are lowered: until then nobody knows the
+platform of a traced array.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+from jax import Array
+from jax.extend import core
+from jax.interpreters import batching, mlir
+
+Result = TypeVar("Result")
+
+_deferred_p = core.Primitive("deferred")
+_deferred_p.multiple_results = True
+
+
+def on_platform(
+    usual: Callable[..., Result], on_tpu: Callable[..., Result], *arrays: Array
+) -> Result:
+    """``usual(*arrays)``, or ``on_tpu(*arrays)`` where the program is lowered for a TPU.
+
+    Both return a pytree of arrays of the same shapes and dtypes. ``on_tpu`` has no collectives. It
+    is traced where the program is lowered and not before, so it costs other platforms nothing; it
+    may also raise.
+    """
+    program, like = jax.make_jaxpr(usual, return_shape=True)(*arrays)
+    tree = jax.tree.structure(like)
+
+    def deferred(*arrays: Array) -> Result:
+        results = _deferred_p.bind(*arrays, run=on_tpu, types=tuple(program.out_avals))
+        return jax.tree.unflatten(tree, results)
+
+    def default(*arrays: Array) -> Result:
+        return jax.tree.unflatten(tree, core.jaxpr_as_fun(program)(*arrays))
+
+    return jax.lax.platform_dependent(*arrays, tpu=deferred, default=default)
+
+
+def _types(*arrays: Any, run: Callable, types: tuple) -> tuple:
+    return types
+
+
+def _lowered(context: Any, *operands: Any, run: Callable, types: tuple) -> Any:
+    def flat(*arrays: Array) -> list[Array]:
+        # float64 among the arguments is float64 here, whatever the setting around the lowering.
+        with jax.enable_x64(True):
+            return jax.tree.leaves(run(*arrays))
+
+    return mlir.lower_fun(flat, multiple_results=True)(context, *operands)
+
+
+def _batched(
+    operands: Sequence[Any], places: Sequence[int | None], *, run: Callable, types: tuple
+) -> tuple[Any, list[int]]:
+    size = next(x.shape[at] for x, at in zip(operands, places, strict=True) if at is not None)
+    results = _deferred_p.bind(
+        *operands,
+        run=jax.vmap(run, in_axes=tuple(places), axis_size=size),
+        types=tuple(x.update(shape=(size, *x.shape)) for x in types),
+    )
+    return results, [0] * len(results)
+
+
+_deferred_p.def_abstract_eval(_types)
+mlir.register_lowering(_deferred_p, _lowered)
+batching.primitive_batchers[_deferred_p] = _batched

@@ -1,0 +1,125 @@
+"""The eigensystem of a Gram matrix to float64's accuracy from float32 eigensolvers.
+
+A float32 eigensolver leaves errors of 2⁻²²·λ_1 or so, in which eigenvalues below that disappear.
+But a rotation Q that is only orthogonal loses nothing if QᵀGQ is computed without rounding
+(Ostrowski 1959: λ changes relatively by ‖QᵀQ − I‖): the small eigenvalues then stand in a block
+of their own, far from the large ones, and the eigensolver is applied to it again at its own scale.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.lax.linalg import EighImplementation
+from jaxtyping import Float, Int
+
+from jaxalign._core.expansions import Expansion, power_of_two, renormalized, rounded
+from jaxalign._core.linalg import eigh, matmul
+from jaxalign._spectrum.integer_products import digits_of, product
+
+# How often the eigensolver is applied; each time resolves about 14 bits more of λ.
+_STAGES = 4
+_BAND = 7
+# Couplings above this share of the gap are left to the eigensolver.
+_LARGEST_ANGLE = 0.1
+
+
+class Eigensystem(NamedTuple):
+    """G = V diag(σ²) Vᵀ, σ descending, and VᵀX of the X given with G."""
+
+    sigma: Float[Array, " d"]
+    rotated: Expansion
+
+
+def eigensystem(matrix: Expansion, columns: Expansion) -> Eigensystem:
+    """The eigensystem of a positive semidefinite G (d, d), and a matrix X (d, k) rotated into
+    it.
+    """
+    columns = renormalized((*columns, jnp.zeros_like(columns[0])), 2)
+    first = _State(renormalized(matrix, 3), columns)
+    state = lax.fori_loop(np.int32(0), np.int32(2 * _STAGES + 1), _step, first)
+    values = jnp.diagonal(state.matrix[0])
+    order = jnp.argsort(-values)
+    rotated = tuple(part[order] for part in state.columns)
+    # Rounding may leave eigenvalues below 0.
+    return Eigensystem(jnp.sqrt(jnp.maximum(values[order], 0)), rotated)
+
+
+class _State(NamedTuple):
+    matrix: Expansion  # QᵀGQ with the rotations Q so far
+    columns: Expansion  # QᵀX
+
+
+def _step(count: Int[Array, ""], state: _State) -> _State:
+    """By turns the eigensolver and perturbation theory."""
+    solves = (count % 2 == 0) & (count < 2 * _STAGES)
+    rotation = lax.cond(solves, _solved, _decoupled, state.matrix, count // 2)
+    return _turned(state, rotation)
+
+
+def _solved(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
+    vectors, _ = _eigh(_in_bands(rounded(matrix), stage))
+    return vectors[:, ::-1]
+
+
+# On a TPU the default is another algorithm for wide matrices, whose parts are traced again where
+# the program is lowered, out of reach of the x64 setting around this call.
+_eigh = partial(
+    lax.platform_dependent,
+    tpu=partial(lax.linalg.eigh, symmetrize_input=False, implementation=EighImplementation.JACOBI),
+    default=eigh,
+)
+
+
+def _in_bands(matrix: Float[Array, "d d"], stage: Int[Array, ""]) -> Float[Array, "d d"]:
+    """The diagonal blocks of eigenvalues of similar size, each scaled to 1, and apart from each
+    other by multiples of the identity, so that eigenvectors do not mix.
+
+    In the first stage (``stage`` = 0) there is one block: nothing is known yet.
+    """
+    values = jnp.diagonal(matrix)
+    bits = -jnp.log2(jnp.clip(values / jnp.max(values), 2.0**-126, 1))
+    # Borders that move by half a band: what one stage splits, the next one holds together.
+    offset = 0.5 * (stage % 2).astype(jnp.float32)
+    band = jnp.floor(bits / _BAND + offset).astype(jnp.int32)
+    band = jnp.minimum(band, (3 * stage + 1) // 2)
+    is_within = band[:, None] == band[None, :]
+    block = jnp.where(is_within, matrix, 0)
+    norm = jnp.max(jnp.where(is_within, jnp.sum(jnp.abs(block), axis=1)[None, :], 0), axis=1)
+    _, exponent = jnp.frexp(norm)
+    scale = power_of_two(jnp.clip(-exponent, -126, 126))
+    shift = 1.5 * (jnp.max(band) - band).astype(jnp.float32)
+    return block * scale[:, None] + jnp.diag(shift)
+
+
+def _turned(state: _State, vectors: Float[Array, "d d"]) -> _State:
+    """Everything in the coordinates of vectors that are orthonormal up to float32."""
+    # Q(I + E) with E = (I − QᵀQ)/2 is orthonormal up to E²; QE is small, so float32 will do.
+    own = digits_of((vectors,))
+    overlap = product(own, own)
+    error = (jnp.eye(len(vectors), dtype=jnp.float32) - overlap[0] - overlap[1]) / 2
+    turn = digits_of(renormalized((vectors, matmul(vectors, error)), 2))
+    # G = Gᵀ, so QᵀGQ = Qᵀ(GᵀQ).
+    half = product(digits_of(state.matrix, words=2), turn)
+    both = tuple(jnp.concatenate(part, axis=1) for part in zip(half, state.columns, strict=True))
+    both = product(turn, digits_of(both, words=2), parts=3)
+    # The columns of small eigenvalues are computed without cancellation: above the diagonal.
+    d = len(vectors)
+    matrix = tuple(jnp.triu(part[:, :d]) + jnp.triu(part[:, :d], 1).T for part in both)
+    return _State(matrix, renormalized(tuple(part[:, d:] for part in both), 2))
+
+
+def _decoupled(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
+    """A rotation e^X with X_ij = G_ij/(λ_j − λ_i), which squares couplings that are small against
+    the gap.
+    """
+    values = [jnp.diagonal(part) for part in matrix]
+    gap = rounded(tuple(value[None, :] - value[:, None] for value in values))
+    # Together they stay a small rotation.
+    largest_angle = _LARGEST_ANGLE / len(gap) ** 0.5
+    is_small = jnp.abs(matrix[0]) < largest_angle * jnp.abs(gap)
+    angle = jnp.where(is_small, matrix[0] / jnp.where(is_small, gap, 1), 0)
+    angle = jnp.triu(angle, 1) - jnp.triu(angle, 1).T
+    return jnp.eye(len(angle), dtype=jnp.float32) + angle + matmul(angle, angle) / 2

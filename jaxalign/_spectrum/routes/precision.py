@@ -1,0 +1,50 @@
+"""The arrays that a route computes with: Φ and Y in float64 or in their own dtype, about their
+means if that is asked for.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from jaxalign._core.expansions import rounded
+from jaxalign._spectrum.decomposition import Decomposition, Solved
+from jaxalign._spectrum.integer_products import about_mean
+
+Decompose = Callable[[Array, Array], Decomposition]
+Solve = Callable[[Array, Array, bool, bool], Solved]
+
+
+def in_float64(decompose: Decompose) -> Solve:
+    """``Route.solve`` of a decomposition of float64 arrays."""
+
+    def solve(features: Array, targets: Array, centered: bool, vectors: bool) -> Solved:
+        phi, y = (x.astype(jnp.float64) for x in (features, targets))
+        return _solved(decompose, phi, y, centered)
+
+    return solve
+
+
+def in_own_dtype(decompose: Decompose) -> Solve:
+    """``Route.solve`` of a decomposition of arrays in the features' dtype."""
+
+    def solve(features: Array, targets: Array, centered: bool, vectors: bool) -> Solved:
+        return _solved(decompose, features, targets, centered)
+
+    return solve
+
+
+def _solved(decompose: Decompose, features: Array, targets: Array, centered: bool) -> Solved:
+    phi, y = features, targets
+    if centered:
+        phi, y = (_minus_mean(x) for x in (phi, y))
+    y = y.astype(phi.dtype)
+    return Solved(decompose(phi, y), y, jnp.sum(y**2, axis=0))
+
+
+def _minus_mean(x: Float[Array, "n w"]) -> Float[Array, "n w"]:
+    """Rounded once: float32 means of data far from 0 would move every σ."""
+    if x.dtype == jnp.float32:
+        return rounded(about_mean((x,)))
+    return x - x.mean(axis=0, keepdims=True)
