@@ -89,6 +89,8 @@ def is_key(x: Any) -> bool:
 
 
 def _across_processes(x: Array, sharding: NamedSharding) -> Array:
+    if isinstance(x, Array) and not x.is_fully_addressable:
+        return jax.device_put(x, sharding)
     # By way of the host: CPU devices of several processes cannot send arrays to each other.
     if is_key(x):
         return jax.random.wrap_key_data(

@@ -59,8 +59,7 @@ def monitors(model):
 
 
 def fit(models, **settings):
-    first = models[0] if isinstance(models, list) else models
-    settings = {"steps": 12, "batch_size": 16, "chunk": 4, "monitor": monitors(first)} | settings
+    settings = {"steps": 12, "batch_size": 16, "chunk": 4} | settings
     return ja.fit(models, optax.adam(1e-2), INPUTS, LABELS, **settings)
 
 
@@ -85,13 +84,14 @@ def assert_split(state, models=1):
 
 
 def one_model() -> None:
-    expected = fit(model_on(None, None))
+    settings = {"monitor": monitors(model_on(None, None))}
+    expected = fit(model_on(None, None), **settings)
     for kind, spec, most in [
         (AxisType.Explicit, by_tensor, 0.53),
         (AxisType.Auto, by_both, 0.28),
     ]:
         mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind,) * 2)
-        found = fit(model_on(mesh, spec), mesh=mesh)
+        found = fit(model_on(mesh, spec), mesh=mesh, **settings)
         assert_close(found, expected)
         assert assert_split(found[0]) < most
 
@@ -99,7 +99,8 @@ def one_model() -> None:
 def several_models() -> None:
     mesh = jax.make_mesh((4, 2), ("data", "model"))
     seeds = range(4)
-    settings = {"seed": seeds, "steps": 6}
+    deferred = monitors(model_on(None, None))["deferred"]
+    settings = {"seed": seeds, "steps": 6, "monitor": deferred}
     expected = fit([model_on(None, None, seed) for seed in seeds], **settings)
     found = fit([model_on(mesh, by_tensor, seed) for seed in seeds], **settings)
     assert_close(found, expected)
@@ -111,8 +112,8 @@ def onto_fewer_devices() -> None:
     eight = jax.make_mesh((4, 2), ("data", "model"))
     four = jax.make_mesh((2, 2), ("data", "model"), devices=jax.devices()[:4])
     kept = ja.Checkpoints(tempfile.mkdtemp())
-    settings = {"monitor": None, "checkpoints": kept}
-    whole, _ = fit(model_on(None, None), monitor=None)
+    settings = {"checkpoints": kept}
+    whole, _ = fit(model_on(None, None))
     fit(model_on(eight, by_both), steps=8, **settings)
     state, rows = fit(model_on(four, by_tensor), **settings)
     assert rows.step[0] == 8
