@@ -20,7 +20,7 @@ MODULES = [
 ]
 # What users import from. Their modules are private, so that a name is the package's or nothing.
 NAMESPACES = ["alignment", "capture", "data", "inspection", "learning", "models", "models.weights"]
-NAMESPACES += ["monitoring", "runs", "statistics", "training"]
+NAMESPACES += ["monitoring", "runs", "similarity", "statistics", "training"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -101,3 +101,26 @@ def float64_inside(function: Callable) -> Callable:
         return results, jax.tree.map(lambda _: True, results)
 
     return scoped
+
+
+def float64_with_derivative(function: Callable) -> Callable:
+    """``float64_inside`` of a function of arrays, with a derivative that is computed in float64 as
+    well: in reverse mode, once.
+    """
+
+    @jax.custom_vjp
+    def value(*arrays):
+        return float64_inside(function)(*arrays)
+
+    def forward(*arrays):
+        # Only the arguments are residuals, so that float64 never leaves its scope.
+        return value(*arrays), arrays
+
+    def backward(arrays, cotangents):
+        def pulled_back(arrays, cotangents):
+            return jax.vjp(function, *arrays)[1](cotangents)
+
+        return float64_inside(pulled_back)(arrays, cotangents)
+
+    value.defvjp(forward, backward)
+    return value

@@ -70,8 +70,11 @@ def automatic_sharding(sharding: NamedSharding) -> NamedSharding:
 
 
 def with_automatic_axes(x: Any) -> Any:
-    """The same array in the same place, on its mesh made ``automatic``; anything else as it is."""
-    if not isinstance(x, Array) or not isinstance(x.sharding, NamedSharding):
+    """The same array in the same place, on its mesh made ``automatic``; anything else, and what is
+    traced, as it is.
+    """
+    is_placed = isinstance(x, Array) and not isinstance(x, jax.core.Tracer)
+    if not is_placed or not isinstance(x.sharding, NamedSharding):
         return x
     return jax.device_put(x, automatic_sharding(x.sharding))
 

@@ -1,0 +1,69 @@
+"""HSIC and CKA of two kernels from their sums: three estimators, which differ in what they do with
+the diagonal.
+"""
+
+import warnings
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.kinds import require_choice
+from jaxalign.similarity._kernel_sums import KernelSums
+
+Estimator = Literal["biased", "debiased", "lange"]
+
+# Sums of float64 that cancel to less than this share are rounding.
+_ROUNDING = 2.0**-44
+
+_LEAST_ROWS = {"biased": 2, "debiased": 4, "lange": 4}
+
+
+class SimilarityWarning(UserWarning):
+    """A similarity is NaN, since a representation is constant or has too few rows for it."""
+
+
+def rows_for(estimator: str) -> int:
+    """How many rows an estimator needs; an unknown one is refused."""
+    require_choice(estimator, tuple(_LEAST_ROWS), "estimator")
+    return _LEAST_ROWS[estimator]
+
+
+def hsic_of(sums: KernelSums, estimator: str) -> Float[Array, " 3"]:
+    """HSIC(K, L), HSIC(K, K) and HSIC(L, L)."""
+    n = sums.n
+    if estimator == "biased":
+        return sums.inner / (n - 1) ** 2
+    without_diagonal = sums.inner - sums.diagonal
+    if estimator == "lange":
+        return without_diagonal / (n * (n - 3))
+    # Song's U-statistic of kernels with the diagonal set to 0. In centred kernels, Σ_{j≠i} k_ij is
+    # −k_ii, so its three sums are ⟨K, L⟩ − Σ k_ii l_ii, tr K tr L and Σ k_ii l_ii.
+    t = sums.traces
+    products = jnp.stack([t[0] * t[1], t[0] ** 2, t[1] ** 2])
+    of_sums = products / ((n - 1) * (n - 2)) - 2 * sums.diagonal / (n - 2)
+    return (without_diagonal + of_sums) / (n * (n - 3))
+
+
+def cka_of(sums: KernelSums, estimator: str) -> Float[Array, ""]:
+    """HSIC(K, L)/√(HSIC(K, K) HSIC(L, L)); NaN where one of these two is not positive."""
+    both, own, other = hsic_of(sums, estimator)
+    # Of rows that are all equally far apart the estimate is 0, but for rounding.
+    rounding = _ROUNDING * sums.inner / sums.n**2
+    is_defined = (own > rounding[1]) & (other > rounding[2])
+    # The inner `where` keeps the root of a negative number out of derivatives.
+    scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
+    return jnp.where(is_defined, both / scale, jnp.nan)
+
+
+def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> Array:
+    """``value``; a NaN of an eager call comes with a warning that says why."""
+    if is_concrete(value) and np.isnan(np.asarray(value)).any():
+        reason = "x or y is constant over all rows"
+        if estimator != "biased":
+            reason += f", or has too few rows: its own {estimator} HSIC is not above 0"
+        warnings.warn(f"{name} is NaN: {reason}", SimilarityWarning, stacklevel=3)
+    return value

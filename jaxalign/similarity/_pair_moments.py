@@ -1,0 +1,293 @@
+"""PairMoments: what two representations of the same rows have in common, in sums that add up over
+batches, devices and hosts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.kinds import require_kind
+from jaxalign._core.mesh import with_automatic_axes
+from jaxalign.similarity._augmented import ONE, moved, rounded_pivot, row_products
+from jaxalign.similarity._pair import Numbers, as_pair
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("products", "powers"),
+    meta_fields=("widths", "precision"),
+)
+@dataclass(frozen=True)
+class PairMoments:
+    """Σ zzᵀ over rows z = (x − p, y − q, 1, ‖x − p‖², ‖y − q‖²), in float64 whatever the x64 flag
+    says. The pivot (p, q) lies near the mean, which keeps the digits of data far from 0.
+
+    ``a + b`` merges two sets of rows, ``linear_cka(m)`` and its like read them. A pytree: it can be
+    carried through jit, vmap and scan. Over devices it is merged by ``m.over(axis)``, which agrees
+    on a pivot first. A bare ``psum`` is right where all devices have one pivot, and refused by what
+    reads it where they have several.
+
+    Attributes:
+      products: (p + q + 3, p + q + 3) float64.
+      powers: (3, p + q) float64, the powers 0, 1 and 2 of the pivot.
+      widths: (p, q), the numbers of columns of x and y.
+      precision: dtype of the results.
+    """
+
+    products: Float[Array, "*batch w w"]
+    powers: Float[Array, "*batch 3 p+q"]
+    widths: tuple[int, int]
+    precision: str
+
+    def __add__(self, other: "PairMoments") -> "PairMoments":
+        """The moments of both sets of rows together, about the mean of their pivots.
+
+        Raises:
+          ValueError: they differ in the number of columns or in precision.
+        """
+        if not isinstance(other, PairMoments):
+            return NotImplemented
+        self._require_like(other)
+        return self._with(*_added(self.widths[0], self._leaves, other._leaves))
+
+    def __radd__(self, other: object) -> "PairMoments":
+        """0 + m, with which ``sum([a, b])`` begins."""
+        if isinstance(other, int) and other == 0:
+            return self
+        return NotImplemented
+
+    def sum(self) -> "PairMoments":
+        """A batch of pair moments (a leading axis, as vmap makes it) merged into one."""
+        return self._with(*_summed(self.widths[0], *self._leaves))
+
+    def over(self, axis: str) -> "PairMoments":
+        """Inside shard_map or pmap: merged over the devices of a mesh axis."""
+        return self._with(*_over(axis, self.widths[0], *self._leaves))
+
+    @property
+    def num_samples(self) -> Int[Array, "*batch"]:
+        """() int32 n, the number of rows."""
+
+        def read(products: Array) -> Array:
+            return jnp.round(products[..., ONE, ONE]).astype(jnp.int32)
+
+        return float64_inside(read)(self.products)
+
+    @property
+    def pivot(self) -> Float[Array, "*batch p+q"]:
+        """(p + q,) float64 (p, q)."""
+        return float64_inside(_pivot)(self.powers)
+
+    def save(self, file: str | Path) -> None:
+        """Write everything to an .npz file; ``PairMoments.load`` gives it back bit for bit."""
+        with open(file, "wb") as stream:
+            np.savez(stream, **{**vars(self), "products": np.asarray(self.products)})
+
+    @staticmethod
+    def load(file: str | Path) -> "PairMoments":
+        """Read what ``save`` wrote.
+
+        Raises:
+          ValueError: the file holds something else.
+        """
+        with np.load(file, allow_pickle=False) as arrays:
+            if set(arrays.files) != {field.name for field in fields(PairMoments)}:
+                raise ValueError(
+                    f"{file} holds no pair moments: its arrays are {sorted(arrays.files)}"
+                )
+            p, q = arrays["widths"].tolist()
+            products, powers = (_as_float64(arrays[name]) for name in ("products", "powers"))
+            return PairMoments(products, powers, (p, q), arrays["precision"].item())
+
+    @property
+    def _leaves(self) -> tuple[Array, Array]:
+        return self.products, self.powers
+
+    def _with(self, products: Array, powers: Array) -> "PairMoments":
+        return replace(self, products=products, powers=powers)
+
+    def _require_like(self, other: "PairMoments") -> None:
+        facts = {
+            "columns of x": (self.widths[0], other.widths[0]),
+            "columns of y": (self.widths[1], other.widths[1]),
+            "precision": (self.precision, other.precision),
+        }
+        for name, (own, others) in facts.items():
+            if own != others:
+                raise ValueError(
+                    f"pair moments that are added must agree in {name}, found {own} and {others}"
+                )
+
+
+def pair_moments(x: ArrayLike, y: ArrayLike, *, pivot: ArrayLike | None = None) -> PairMoments:
+    """The sums Σ zzᵀ of z = (x − p, y − q, 1, ‖x − p‖², ‖y − q‖²) over a batch of rows, in float64.
+
+    From them linear CKA (biased, debiased, Lange), HSIC, correlations of squared distances,
+    Procrustes distances and canonical correlations of any number of rows are exact, in the memory
+    of (p + q + 3)² numbers. They are not differentiable; ``linear_cka(x, y)`` is.
+
+    Args:
+      x: (n, p) of one representation.
+      y: (n, q) of the other one, of the same rows.
+      pivot: (p + q,) what is subtracted from the rows, rounded to 16 binary digits; by default the
+        mean of the batch. It changes no result but by rounding.
+
+    Returns:
+      PairMoments; ``a + b`` merges them in any order.
+
+    Raises:
+      ValueError: x or y no matrix, empty, not finite (eager calls), of different n, or with fourth
+        powers beyond float64 (eager calls); a pivot not of shape (p + q,).
+      TypeError: x, y or the pivot no numbers; when differentiated.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxalign import similarity
+      >>> x = np.eye(6, 2, dtype=np.float32)
+      >>> m = similarity.pair_moments(x[:3], 2 * x[:3]) + similarity.pair_moments(x[3:], 2 * x[3:])
+      >>> similarity.linear_cka(m).round(3).item()
+      1.0
+
+    Source: ours, on the unbiased HSIC of Song et al. (JMLR 2012), Eq. 5.
+    """
+    x = as_numbers(with_automatic_axes(x), "x")
+    y = as_numbers(with_automatic_axes(y), "y")
+    center = None if pivot is None else as_numbers(pivot, "pivot")
+    return exactly(_of_arrays, x, y, center)
+
+
+def _of_arrays(x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None) -> PairMoments:
+    x, y = as_pair(x_rows, y_rows)
+    widths = (x.shape[1], y.shape[1])
+    if pivot is None:
+        powers = _powers_of_mean(x, y)
+    else:
+        pivot = as_real_floats(pivot, "pivot")
+        if pivot.shape != (sum(widths),):
+            raise ValueError(
+                f"pivot must have shape (p + q,) = ({sum(widths)},), found {pivot.shape}"
+            )
+        require_finite(pivot, "pivot")
+        powers = _powers(pivot)
+    precision = jnp.promote_types(x.dtype, y.dtype).name
+    center = float64_inside(_pivot)(powers)
+    products = _as_float64(row_products(x, y, center))
+    return PairMoments(products, powers, widths, precision)
+
+
+@jax.jit
+def _powers_of_mean(x: Array, y: Array) -> Float[Array, "3 p+q"]:
+    def run(x: Array, y: Array) -> Array:
+        means = [jnp.mean(part.astype(jnp.float64), axis=0) for part in (x, y)]
+        return _powers_of(jnp.concatenate(means))
+
+    return float64_inside(run)(jax.lax.stop_gradient(x), jax.lax.stop_gradient(y))
+
+
+@jax.jit
+def _powers(pivot: Array) -> Float[Array, "3 p+q"]:
+    def run(pivot: Array) -> Array:
+        return _powers_of(pivot.astype(jnp.float64))
+
+    return float64_inside(run)(pivot)
+
+
+def _powers_of(pivot: Float[Array, " w"]) -> Float[Array, "3 w"]:
+    near = rounded_pivot(pivot)
+    return jnp.stack([jnp.ones_like(near), near, near**2])
+
+
+def _pivot(powers: Float[Array, "*batch 3 w"]) -> Float[Array, "*batch w"]:
+    return powers[..., 1, :] / powers[..., 0, :]
+
+
+@partial(jax.jit, static_argnums=0)
+def _added(p: int, *parts: tuple[Array, Array]) -> tuple[Array, Array]:
+    def run(*parts: tuple[Array, Array]) -> tuple[Array, Array]:
+        counts = jnp.stack([products[ONE, ONE] for products, _ in parts])
+        pivots = jnp.stack([_pivot(powers) for _, powers in parts])
+        common = _common(jnp.sum, counts, pivots)
+        each = [_about(common, p, *part) for part in parts]
+        return sum(each[1:], each[0]), _powers_of(common)
+
+    return float64_inside(run)(*parts)
+
+
+@partial(jax.jit, static_argnums=0)
+def _summed(p: int, products: Array, powers: Array) -> tuple[Array, Array]:
+    def run(products: Array, powers: Array) -> tuple[Array, Array]:
+        common = _common(jnp.sum, products[:, ONE, ONE], _pivot(powers))
+        each = jax.vmap(partial(_about, common, p))(products, powers)
+        return jnp.sum(each, axis=0), _powers_of(common)
+
+    return float64_inside(run)(products, powers)
+
+
+def _over(axis: str, p: int, products: Array, powers: Array) -> tuple[Array, Array]:
+    def total(x: Array, axis: int = 0) -> Array:
+        return over_devices(jnp.sum(x, axis=axis))
+
+    over_devices = partial(jax.lax.psum, axis_name=axis)
+
+    def run(products: Array, powers: Array) -> tuple[Array, Array]:
+        common = _common(total, products[None, ONE, ONE], _pivot(powers)[None])
+        return over_devices(_about(common, p, products, powers)), _powers_of(common)
+
+    return float64_inside(run)(products, powers)
+
+
+def _common(
+    total: Callable[..., Array], counts: Float[Array, " b"], pivots: Float[Array, "b w"]
+) -> Float[Array, " w"]:
+    """The mean of several pivots, each weighted by its rows. Pivots that are equal stay as they
+    are: with so few digits, sums of them are exact.
+    """
+    return rounded_pivot(total(counts[:, None] * pivots, axis=0) / total(counts, axis=0))
+
+
+def _about(common: Array, p: int, products: Array, powers: Array) -> Array:
+    """Sums about another pivot; NaN where they are of several pivots."""
+    unknown = jnp.where(has_one_pivot(powers), 0, jnp.nan)
+    return moved(products, common - _pivot(powers), p) + unknown
+
+
+def has_one_pivot(powers: Float[Array, "3 w"]) -> Array:
+    """() whether sums of parts are of parts with the same pivot: then (Σp)² = Σ1·Σp²."""
+    count, pivots, squares = powers
+    spread = count * squares - pivots**2
+    # Pivots of 16 digits that differ leave 2⁻³² of the larger one's square, over the count.
+    return jnp.all(spread <= 2.0**-46 * count * squares)
+
+
+def require_one_pivot(moments: PairMoments) -> None:
+    """Raise for a bare ``psum`` of moments about several pivots (eager calls)."""
+    require_kind(moments, PairMoments, "x", "pass pair_moments(x, y)")
+    if not is_concrete(moments.powers):
+        return
+    if not np.all(np.asarray(float64_inside(has_one_pivot)(moments.powers))):
+        raise ValueError(
+            "pair moments were summed over different pivots, which lost them; "
+            "inside shard_map merge them by m.over(axis) instead of psum"
+        )
+
+
+def about_mean(products: Array, powers: Array, p: int) -> Float[Array, "w w"]:
+    """Inside ``float64_inside``: the sums about the mean."""
+    shift = products[ONE, :ONE] / products[ONE, ONE]
+    return _about(_pivot(powers) + shift, p, products, powers)
+
+
+def _as_float64(x: Array | np.ndarray) -> Array:
+    with jax.enable_x64(True):
+        return jnp.asarray(x)

@@ -1,0 +1,112 @@
+"""What is read from pair moments: products about the mean, and the sums over two kernels."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.float64 import float64_inside
+from jaxalign.similarity._augmented import ONE, X_SQUARES, Y_SQUARES
+from jaxalign.similarity._kernel_sums import KernelSums, squared_norms
+from jaxalign.similarity._pair import compared, require_rows
+from jaxalign.similarity._pair_moments import PairMoments, about_mean, require_one_pivot
+
+# A spread about the mean below this share of the squares about the pivot is rounding.
+_ROUNDING = 2.0**-40
+
+
+class Central(NamedTuple):
+    """Sums about the means of X (n, p) and Y (n, q).
+
+    Attributes:
+      n: () number of rows.
+      products: (p + q, p + q) [X Y]ᵀ[X Y].
+      traces: (2,) ‖X‖² and ‖Y‖².
+      diagonal: (3,) Σ a_i b_i, Σ a_i² and Σ b_i² of a = ‖x‖², b = ‖y‖².
+      p: the number of columns of X.
+    """
+
+    n: Float[Array, ""]
+    products: Float[Array, "p+q p+q"]
+    traces: Float[Array, " 2"]
+    diagonal: Float[Array, " 3"]
+    p: int
+
+
+def read(measure: Callable[..., Any], moments: PairMoments, *settings: Any, least: int = 2) -> Any:
+    """``measure(central, *settings)`` of a function of the module level, computed in float64.
+
+    Raises:
+      ValueError: moments of fewer rows, or summed over several pivots (eager calls).
+    """
+    require_one_pivot(moments)
+    if is_concrete(moments.products):
+        require_rows(int(np.min(np.asarray(moments.num_samples))), least)
+    dtype = np.dtype(jax.dtypes.canonicalize_dtype(np.dtype(moments.precision)))
+    return _read(measure, settings, dtype, moments)
+
+
+def compared_or_read(
+    of_arrays: Callable[..., Any],
+    of_moments: Callable[..., Any],
+    x: ArrayLike | PairMoments,
+    y: ArrayLike | None,
+    *settings: Any,
+    least: int = 2,
+) -> Any:
+    """A measure of arrays, or of PairMoments alone.
+
+    Raises:
+      ValueError: as ``compared`` and ``read``; y missing, or beside pair moments.
+    """
+    if isinstance(x, PairMoments):
+        if y is not None:
+            raise ValueError("pair moments hold x and y; pass them alone")
+        return read(of_moments, x, *settings, least=least)
+    if y is None:
+        raise ValueError("y is missing; pass two arrays of the same rows, or pair_moments(x, y)")
+    return compared(of_arrays, x, y, *settings, least=least)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _read(
+    measure: Callable[..., Any], settings: tuple, dtype: np.dtype, moments: PairMoments
+) -> Any:
+    p = moments.widths[0]
+
+    def run(products: Array, powers: Array) -> Any:
+        results = measure(_central(products, powers, p), *settings)
+        return jax.tree.map(lambda result: result.astype(dtype), results)
+
+    return float64_inside(run)(moments.products, moments.powers)
+
+
+def _central(products: Array, powers: Array, p: int) -> Central:
+    about = about_mean(products, powers, p)
+    rows = (X_SQUARES, Y_SQUARES)
+    raw = jnp.stack([products[row, ONE] for row in rows])
+    traces = jnp.stack([about[row, ONE] for row in rows])
+    # What is constant over all rows has a spread of exactly 0.
+    varies = jnp.where(traces <= _ROUNDING * raw, 0, 1).astype(traces.dtype)
+    columns = jnp.repeat(varies, np.array([p, products.shape[0] + ONE - p]))
+    pairs = jnp.stack([about[X_SQUARES, Y_SQUARES], *(about[row, row] for row in rows)])
+    return Central(
+        n=products[ONE, ONE],
+        products=about[:ONE, :ONE] * columns[:, None] * columns[None, :],
+        traces=traces * varies,
+        diagonal=pairs * jnp.stack([varies[0] * varies[1], varies[0], varies[1]]),
+        p=p,
+    )
+
+
+def kernel_sums(central: Central) -> KernelSums:
+    """The sums over the kernels XXᵀ and YYᵀ: ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖²."""
+    inner = squared_norms(central.products, central.p)
+    return KernelSums(central.n, central.traces, inner, central.diagonal)
