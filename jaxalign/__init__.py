@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         runs,
         similarity,
         statistics,
+        tangent,
         training,
         transferability,
     )
@@ -120,6 +121,7 @@ _NAMESPACES = (
     "runs",
     "similarity",
     "statistics",
+    "tangent",
     "training",
     "transferability",
 )
