@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ def checked_reading(keys: Any, chunk_bytes: Any, *, resumable: bool) -> Reading:
 
 
 class Batch(NamedTuple):
-    """Inputs (b, ...) in the dtype of a program, and labels (b, ...) as they were given."""
+    """Inputs (b, ...), in the end in the dtype of a program, and labels (b, ...) as given."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -73,15 +73,20 @@ class Batches:
         self._reader = Reader(data, resumable=reading.resumable)
         self._keys = reading.keys
         self._dropped = 0
-        self.first = self._read_first()
-        self._digest = digest(self.first) if reading.resumable else ""
+        self._given = self._read_first()
+        self.first = self._in_program(self._given)
+        self._digest = digest(self._given) if reading.resumable else ""
         self._is_first_next = True
 
     def _read_first(self) -> Batch:
         batch = self._reader.read()
         if batch is END:
             raise ValueError("data must hold at least one batch, found none")
-        return self._checked(batch)
+        with self._named():
+            inputs, labels = pair_of(batch, self._keys)
+            given = Batch(np.asarray(as_numbers(inputs, "inputs")), np.asarray(as_labels(labels)))
+            _require_rows(given)
+        return given
 
     @property
     def number(self) -> int:
@@ -99,10 +104,10 @@ class Batches:
             return self.first
         is_after_short = False
         while (given := self._reader.read()) is not END:
-            batch = self._checked(given)
-            self._require_like_first(batch)
+            with self._named():
+                batch = self._like_first(given)
             if len(batch.inputs) == len(self.first.inputs):
-                return batch
+                return self._in_program(batch)
             if is_after_short:
                 raise ValueError(
                     f"batches of data must have the {len(self.first.inputs)} rows of the first "
@@ -113,26 +118,33 @@ class Batches:
             self._dropped += 1
         return None
 
-    def _checked(self, batch: Any) -> Batch:
-        with batch_named(f"batch {self._reader.batches - 1} of data"):
-            inputs, labels = pair_of(batch, self._keys)
-            values = np.asarray(as_program_numbers(as_numbers(inputs, "inputs"), "inputs"))
-            answers = np.asarray(as_labels(labels))
-            if values.ndim == 0 or len(values) != len(answers):
+    def _like_first(self, batch: Any) -> Batch:
+        """Inputs and labels as they were given, of the shapes and dtypes of the first ones."""
+        inputs, labels = pair_of(batch, self._keys)
+        first = self._given
+        # What is an array of that dtype already needs no look at its kind.
+        if not _is_of(inputs, first.inputs.dtype):
+            inputs = np.asarray(as_numbers(inputs, "inputs"))
+        if not _is_of(labels, first.labels.dtype):
+            labels = np.asarray(as_labels(labels))
+        given = Batch(inputs, labels)
+        for name, x, of_first in zip(Batch._fields, given, first, strict=True):
+            is_alike = x.dtype == of_first.dtype and x.shape[1:] == of_first.shape[1:]
+            if x.ndim == 0 or not is_alike or len(x) > len(of_first):
                 raise ValueError(
-                    "inputs and labels must have as many rows, "
-                    f"found shapes {values.shape} and {answers.shape}"
+                    f"{name} must be {of_first.dtype} of shape {of_first.shape} as in the first "
+                    f"batch, found {x.dtype} of shape {x.shape}"
                 )
-        return Batch(values, answers)
+        _require_rows(given)
+        return given
 
-    def _require_like_first(self, batch: Batch) -> None:
-        for name, x, first in zip(Batch._fields, batch, self.first, strict=True):
-            is_alike = x.dtype == first.dtype and x.shape[1:] == first.shape[1:]
-            if not is_alike or len(x) > len(first):
-                raise ValueError(
-                    f"batch {self._reader.batches - 1} of data: {name} must be {first.dtype} of "
-                    f"shape {first.shape} as in the first batch, found {x.dtype} of shape {x.shape}"
-                )
+    def _in_program(self, batch: Batch) -> Batch:
+        with self._named():
+            inputs = np.asarray(as_program_numbers(batch.inputs, "inputs"))
+        return batch._replace(inputs=inputs)
+
+    def _named(self) -> AbstractContextManager[None]:
+        return batch_named(f"batch {self._reader.batches - 1} of data")
 
     def position(self) -> Position | None:
         """Where the next batch is; None unless resumable."""
@@ -170,6 +182,19 @@ class Batches:
                 "of the first one and were dropped; let the loader drop the remainder",
                 stacklevel=3,
             )
+
+
+def _is_of(x: Any, dtype: np.dtype) -> bool:
+    return type(x) is np.ndarray and x.dtype == dtype
+
+
+def _require_rows(batch: Batch) -> None:
+    inputs, labels = batch
+    if inputs.ndim == 0 or len(inputs) != len(labels):
+        raise ValueError(
+            "inputs and labels must have as many rows, "
+            f"found shapes {inputs.shape} and {labels.shape}"
+        )
 
 
 def pair_of(data: Any, keys: Keys) -> tuple[Any, Any]:

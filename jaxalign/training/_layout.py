@@ -149,7 +149,7 @@ class Layout(NamedTuple):
         if isinstance(block.samples, np.ndarray):
             return block
         if self.mesh is None:
-            return block._replace(samples=jax.tree.map(jnp.asarray, block.samples))
+            return block._replace(samples=jax.device_put(block.samples))
         spec = P() if self.models is not None else P(None, None, self.axis)
         put_in_parts = partial(_put_in_parts, NamedSharding(self.mesh, spec))
         return block._replace(samples=jax.tree.map(put_in_parts, block.samples))

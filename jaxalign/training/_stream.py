@@ -1,8 +1,10 @@
 """A stream as a source of batches: an iterable that is read while the device works."""
 
+import math
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import ShapeDtypeStruct
 
@@ -98,7 +100,9 @@ class _Blocks:
         first = batches.first
         number = batches.number
         end = min(begin + self._plan.length, self._plan.steps)
-        arrays = [np.empty((self._plan.length, *x.shape), x.dtype) for x in first]
+        # jax gives back what numpy lent to the chunk before when it is next called.
+        jax.device_put(0)
+        arrays = [_aligned((self._plan.length, *x.shape), x.dtype) for x in first]
         for step in range(begin, end):
             batch = batches.next()
             if batch is None:
@@ -128,3 +132,17 @@ class _Blocks:
         return inputs.reshape(*shape, *inputs.shape[2:]), answers.reshape(
             *shape, *answers.shape[1:]
         )
+
+
+ALIGNMENT = 64
+"""Bytes. What begins at a multiple of it, a CPU's device takes over; of anything else it makes a
+copy.
+"""
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An empty array."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)

@@ -1,4 +1,7 @@
-"""Trains a small run that is killed at random moments: ``python killed_run.py FOLDER KILLS``.
+"""Trains a small run that is killed at random moments:
+``python killed_run.py FOLDER KILLS SOURCE``.
+
+The source is "arrays" in memory, or a loader of "grain".
 
 Every life is a forked process, so that jax is imported once. It waits between chunks, so that the
 moments are spread over all that it does: reading what is there, training, rows, arrays and
@@ -25,10 +28,20 @@ from jaxalign.models import MLP
 from jaxalign.monitoring import of_features
 
 
-def train(folder: Path) -> None:
+def loader(inputs: np.ndarray, labels: np.ndarray):
+    """Batches in an order of its own, with a short one in each epoch."""
+    import grain
+
+    rows = [{"image": x, "label": y} for x, y in zip(inputs, labels, strict=True)]
+    epochs = [grain.MapDataset.source(rows).seed(epoch).shuffle().batch(8) for epoch in range(14)]
+    return grain.MapDataset.concatenate(epochs).to_iter_dataset()
+
+
+def train(folder: Path, source: str) -> None:
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((60, 4)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(int)
+    data = loader(inputs, labels) if source == "grain" else (inputs, labels)
     model = MLP(4, (8,), 1, rngs=nnx.Rngs(0))
     tap = ja.tap(model, "hidden_*")
     measures = {"mean": of_features(lambda x: x.mean(axis=0)), "size": of_features(jnp.mean)}
@@ -43,8 +56,7 @@ def train(folder: Path) -> None:
     ja.fit(
         model,
         optax.adam(1e-2),
-        inputs,
-        labels,
+        data,
         steps=90,
         monitor=monitor,
         every=3,
@@ -56,13 +68,13 @@ def train(folder: Path) -> None:
     writer.finish({"status": "finished"})
 
 
-def life(folder: Path) -> int:
+def life(folder: Path, source: str) -> int:
     """A process that goes on with the run, and its number."""
     process = os.fork()
     if process:
         return process
     try:
-        train(folder)
+        train(folder, source)
         os._exit(0)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -81,8 +93,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def main(folder: Path, kills: int) -> None:
-    whole = life(folder / "whole")
+def main(folder: Path, kills: int, source: str) -> None:
+    if source == "grain":
+        import grain  # noqa: F401  # as orbax above
+
+    whole = life(folder / "whole", source)
     os.waitpid(whole, 0)
     expected = files(folder / "whole")
     killed = folder / "killed"
@@ -91,7 +106,7 @@ def main(folder: Path, kills: int) -> None:
     steps = []
     while True:
         size = rows.stat().st_size if rows.exists() else 0
-        process = life(killed)
+        process = life(killed, source)
         began = time.monotonic()
         # Every third is killed in its first second: before it trains, while it reads what is there.
         early = rng.random() < 1 / 3
@@ -116,4 +131,4 @@ def main(folder: Path, kills: int) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

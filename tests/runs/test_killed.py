@@ -7,12 +7,15 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(tmp_path):
-    """SIGKILL at 20 random moments, also while a run that was killed before goes on."""
+@pytest.mark.parametrize(("source", "kills"), [("arrays", 20), ("grain", 8)])
+def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(tmp_path, source, kills):
+    """SIGKILL at random moments, also while a run that was killed before goes on."""
+    if source == "grain":
+        pytest.importorskip("grain")
     script = Path(__file__).with_name("killed_run.py")
-    command = [sys.executable, str(script), str(tmp_path), "20"]
+    command = [sys.executable, str(script), str(tmp_path), str(kills), source]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     steps = json.loads(done.stdout)
-    assert len(steps) == 20
-    assert len(set(steps)) > 2
+    assert len(steps) == kills
+    assert len(set(steps)) > kills // 8

@@ -114,3 +114,17 @@ def test_rows_go_to_a_callback_alone_on_request(task, whole):
 def test_rows_that_nobody_takes_are_refused(task):
     with pytest.raises(ValueError, match=r"keep_history=False needs a callback .* found none"):
         task.fit(task.model(), keep_history=False)
+
+
+def test_a_run_killed_before_its_last_row_is_delivered_delivers_it_later(task, tmp_path):
+    """Also where the last step begins a chunk."""
+    kept = ja.Checkpoints(tmp_path, every=4)
+    settings = {"monitor": None, "chunk": 5, "checkpoints": kept}
+
+    def stop(part):
+        if part.step[-1] == 20:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        task.fit(task.model(), callback=stop, **settings)
+    assert task.fit(task.model(), **settings)[1].step[-1] == 20

@@ -114,8 +114,11 @@ FAULTS = {
     r"batch 16 of data: inputs must be float32 of shape \(16, 6\)": lambda b: with_change(
         b, lambda x, y: (x[:, :5], y)
     ),
-    "batch 16 of data: inputs must be float32 .* found int32": lambda b: with_change(
+    "batch 16 of data: inputs must be float32 .* found int64": lambda b: with_change(
         b, lambda x, y: (x.astype(int), y)
+    ),
+    "batch 16 of data: inputs must be float32 .* found float64": lambda b: with_change(
+        b, lambda x, y: (x.astype(float), y)
     ),
     r"batch 16 of data: inputs .* found float32 of shape \(17, 6\)": lambda b: with_change(
         b, lambda x, y: (np.append(x, x[:1], axis=0), np.append(y, y[:1]))
