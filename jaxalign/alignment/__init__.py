@@ -3,6 +3,7 @@ would give.
 """
 
 from jaxalign.alignment._bootstrap import bootstrap_curves
+from jaxalign.alignment._differences import Difference, bootstrap_difference
 from jaxalign.alignment._measures import (
     aligned_rank,
     alignment_area,
@@ -20,11 +21,13 @@ from jaxalign.alignment._report import Alignment, measure
 
 __all__ = [
     "Alignment",
+    "Difference",
     "Permuted",
     "aligned_rank",
     "alignment_area",
     "alignment_curve",
     "bootstrap_curves",
+    "bootstrap_difference",
     "isotropic_null",
     "label_alignment_loss",
     "label_alignment_weights",

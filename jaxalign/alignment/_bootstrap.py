@@ -80,14 +80,20 @@ def bootstrap_curves(
     draws = as_count(draws, "draws")
     require_key(key)
     require_flag(centered, "centered")
-    stacked = _stacked(folds)
+    stacked = as_folds(folds, "folds")
     tau = as_real_floats(thresholds, "thresholds")
     require_finite(tau, "thresholds")
-    count = len(stacked.products)
-    at_once = min(draws, _DRAWS_AT_ONCE)
-    turns = -(-draws // at_once)  # rounded up; the surplus of the last one is cut off
-    chosen = jax.random.randint(key, (turns, at_once, count), 0, count, jnp.int32)
+    chosen = drawn_folds(key, draws, len(stacked.products))
     return _resampled(stacked, chosen, tau, centered)[:draws]
+
+
+def drawn_folds(key: Array, draws: int, count: int) -> Int[Array, "turns at_once F"]:
+    """The folds of each bootstrap sample, of ``draws`` or a few more, in turns of what fits into
+    memory.
+    """
+    at_once = min(draws, _DRAWS_AT_ONCE)
+    turns = -(-draws // at_once)
+    return jax.random.randint(key, (turns, at_once, count), 0, count, jnp.int32)
 
 
 @partial(jax.jit, static_argnames="centered")
@@ -99,39 +105,46 @@ def _resampled(
 ) -> Array:
     def curve(chosen: Array) -> Array:
         counts = jnp.bincount(chosen, length=len(folds.products))
-        merged = replace(folds, products=_weighted_sum(counts, folds.products))
+        merged = replace(folds, products=weighted_sum(counts, folds.products))
         return alignment_curve(spectrum(merged, centered=centered), thresholds)
 
     curves = jax.lax.map(jax.vmap(curve), chosen)
     return curves.reshape(-1, *curves.shape[2:])
 
 
-_weighted_sum = float64_inside(
+weighted_sum = float64_inside(
     lambda weights, products: jnp.tensordot(weights.astype(products.dtype), products, axes=1)
 )
 
 
-def _as_batch(folds: Any) -> Moments:
+def _as_batch(folds: Any, name: str) -> Moments:
     remedy = "pass a list of moments(features, targets), one of each part of the rows"
     if isinstance(folds, list | tuple):
         for i, fold in enumerate(folds):
-            require_kind(fold, Moments, f"folds[{i}]", remedy)
+            require_kind(fold, Moments, f"{name}[{i}]", remedy)
         return Moments.stack(folds)
-    require_kind(folds, Moments, "folds", remedy)
+    require_kind(folds, Moments, name, remedy)
     return folds
 
 
-def _stacked(folds: Moments | Sequence[Moments]) -> Moments:
-    stacked = _as_batch(folds)
+def as_folds(folds: Moments | Sequence[Moments], name: str) -> Moments:
+    """The Moments of two folds or more, as one batch.
+
+    Raises:
+      ValueError, TypeError: as ``bootstrap_curves``.
+    """
+    stacked = _as_batch(folds, name)
     products = stacked.products
     if products.ndim != 3 or len(products) < 2:
         raise ValueError(
-            f"folds must be at least 2 Moments, found products of shape {products.shape}; "
+            f"{name} must be at least 2 Moments, found products of shape {products.shape}; "
             "split the rows: jax.vmap(moments)(features.reshape(F, n // F, d), "
             "targets.reshape(F, n // F, k))"
         )
     if stacked.passes != 1:
-        raise ValueError("folds must be moments of a first pass, found those of a second")
+        raise ValueError(f"{name} must be moments of a first pass, found those of a second")
     if is_concrete(products) and not bool((stacked.weight > 0).all()):
-        raise ValueError(f"folds must hold rows, found one of weight {float(stacked.weight.min())}")
+        raise ValueError(
+            f"{name} must hold rows, found one of weight {float(stacked.weight.min())}"
+        )
     return stacked

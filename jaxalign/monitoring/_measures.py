@@ -16,6 +16,7 @@ from jaxalign.alignment import (
     alignment_curve,
     usual_thresholds,
 )
+from jaxalign.learning import gcv, learning_curve, predicted_convergence, sample_complexity
 
 Source = Literal[
     "spectrum", "null", "quadrature", "moments", "features", "activations", "outputs", "pair"
@@ -26,7 +27,9 @@ TargetsAs = Literal["mean", "each"]
 GRID = 64
 """Values of τ of the whole curve, by default."""
 
-_OF_EACH_TARGET = frozenset({alignment_area, aligned_rank})
+_OF_EACH_TARGET = frozenset(
+    {alignment_area, aligned_rank, gcv, learning_curve, predicted_convergence, sample_complexity}
+)
 """Measures of this package that give one value a target."""
 
 _ON_QUADRATURE = frozenset({alignment_area})
