@@ -177,9 +177,11 @@ def run_stage(name: str, folder: str, settings: dict[str, Any]) -> None:
     started = time.perf_counter()
     result = STAGES[name](Path(folder), **settings)
     seconds = time.perf_counter() - started
-    before = result.pop("before_mb", before)
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    memory = {"growth_mb": largest - before, "not_mapped_mb": not_mapped() - own_before}
+    if "before_mb" in result:  # training, where what is compiled is no growth
+        memory = {"growth_mb": largest - result.pop("before_mb")}
+    else:
+        memory = {"growth_mb": largest - before, "not_mapped_mb": not_mapped() - own_before}
     print(json.dumps({**memory, "seconds": seconds, **result}))
 
 
