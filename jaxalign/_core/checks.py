@@ -1,6 +1,7 @@
 """Checks of array arguments: shapes always, values where they can be read (eager calls)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,7 @@ def _require_spread(x: np.ndarray, rounded: np.ndarray, name: str) -> None:
         )
 
 
-def as_dtype(x: Array, dtype: jnp.dtype) -> Array:
+def as_dtype(x: Any, dtype: Any) -> Any:
     """``x`` in a dtype."""
     # Even a cast that changes nothing takes jax some µs.
     if x.dtype == dtype:
@@ -97,11 +98,25 @@ def is_concrete(x: ArrayLike) -> bool:
     return not isinstance(x, jax.core.Tracer)
 
 
-def is_on_host(*arrays: Array) -> bool:
-    """Whether all values can be read now, each array on one CPU device."""
-    return all(
-        is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"] for x in arrays
-    )
+def is_on_host(*arrays: Array | np.ndarray) -> bool:
+    """Whether all values can be read now, each array on one CPU device, or of numpy where a CPU is
+    the device that it would be placed on.
+    """
+    return all(map(_is_on_host, arrays))
+
+
+def _is_on_host(x: Array | np.ndarray) -> bool:
+    if isinstance(x, np.ndarray):
+        return default_platform() == "cpu"
+    return is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"]
+
+
+def default_platform() -> str:
+    """The platform of the device that arrays of numpy are placed on."""
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
 
 
 def require_finite(x: Array | np.ndarray, name: str) -> None:
@@ -167,7 +182,7 @@ def _all_finite(x: Array) -> Array:
     return jnp.isfinite(x).all()
 
 
-def require_matrix(x: Array, name: str, columns: str) -> None:
+def require_matrix(x: Array | np.ndarray, name: str, columns: str) -> None:
     """Raise unless ``x`` is a non-empty (n, ``columns``) matrix."""
     if x.ndim != 2:
         remedy = "prepare(activations)" if columns == "d" else "encode_targets(labels)"
@@ -216,9 +231,14 @@ def as_target_matrix(targets: ArrayLike) -> Float[Array, "n k"]:
     """Y (n, k), float32 at least; (n,) floats become one column; (n,) and (n, 1) of any other dtype
     are refused as class labels.
     """
+    return jnp.asarray(_as_matrix_of_targets(targets))
+
+
+def _as_matrix_of_targets(targets: ArrayLike) -> Float[Array | np.ndarray, "n k"]:
+    """``as_target_matrix``, where what does not lie on a device stays on the host."""
     y = as_numbers(targets, "targets")
     require_no_labels(y)
-    y = as_real_floats(y[:, None] if y.ndim == 1 else y, "targets")
+    y = as_real_numbers(y[:, None] if y.ndim == 1 else y, "targets")
     require_matrix(y, "targets", "k")
     return y
 
@@ -239,19 +259,27 @@ def as_matrices(
     """Φ (n, d) and Y (n, k), finite, float32 at least, Y in the features' dtype or a wider one;
     anything else is refused.
     """
-    features = as_real_floats(features, "features")
-    require_matrix(features, "features", "d")
-    targets = as_target_matrix(targets)
-    n, d = features.shape
-    if n != len(targets):
-        hint = "; features look transposed, pass features.T" if d == len(targets) else ""
+    phi, y = as_matrices_of_numbers(features, targets)
+    return jnp.asarray(phi), jnp.asarray(y)
+
+
+def as_matrices_of_numbers(
+    features: ArrayLike, targets: ArrayLike
+) -> tuple[Float[Array | np.ndarray, "n d"], Float[Array | np.ndarray, "n k"]]:
+    """``as_matrices``, where what does not lie on a device stays on the host."""
+    phi = as_real_numbers(features, "features")
+    require_matrix(phi, "features", "d")
+    y = _as_matrix_of_targets(targets)
+    n, d = phi.shape
+    if n != len(y):
+        hint = "; features look transposed, pass features.T" if d == len(y) else ""
         raise ValueError(
             f"features and targets must have as many rows, found features {n} "
-            f"and targets {len(targets)}{hint}"
+            f"and targets {len(y)}{hint}"
         )
-    require_finite(features, "features")
-    require_finite(targets, "targets")
-    return features, as_dtype(targets, np.promote_types(targets.dtype, features.dtype))
+    require_finite(phi, "features")
+    require_finite(y, "targets")
+    return phi, as_dtype(y, np.promote_types(y.dtype, phi.dtype))
 
 
 def as_row_numbers(

@@ -3,7 +3,7 @@ that jax has, in that dtype's range, on the device.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -70,15 +70,19 @@ def finished(
         return result
     result = jax.tree.map(_in_dtype_of_jax, result)
     are_of_jax = [x for x in jax.tree.leaves(result) if isinstance(x, jax.Array)]
-    if all(x.is_fully_addressable for x in are_of_jax):
+    if not are_of_jax:
+        ordinary = bool(_is_ordinary(np, result))
+    elif all(x.is_fully_addressable for x in are_of_jax):
         ordinary = bool(_is_ordinary(np, jax.tree.map(np.asarray, result)))
     else:
         ordinary = bool(_is_ordinary_on_device(result))
     if not ordinary:
         _require_range(jax.tree.map(np.asarray, result), sizes())
-    if len(are_of_jax) < len(leaves):
-        return jax.device_put(result, device)
-    return result
+    if len(are_of_jax) == len(leaves):
+        return result
+    if device is None:
+        return jax.tree.map(jnp.asarray, result)
+    return jax.device_put(result, device)
 
 
 def _in_dtype_of_jax(x: Array | np.ndarray | np.generic) -> Array | np.ndarray | np.generic:
@@ -90,19 +94,16 @@ def _in_dtype_of_jax(x: Array | np.ndarray | np.generic) -> Array | np.ndarray |
 
 def _is_ordinary(xp: Any, result: Spectrum) -> Any:
     """Whether all is finite, and every σ_1 and ‖y‖² so large that shares of it keep digits."""
-    is_finite = [xp.isfinite(x).all() for x in (result.singular_values, result.energy)]
     least = _least(result.singular_values.dtype)
-    largest = result.singular_values[..., 0]
-    is_held = [
-        (largest >= least).all(),
-        ((result.total >= least) & xp.isfinite(result.total)).all(),
-    ]
-    return xp.stack(xp.asarray(is_finite + is_held)).all()
+    is_finite = xp.isfinite(result.singular_values).all() & xp.isfinite(result.energy).all()
+    is_held = (result.singular_values[..., 0] >= least).all() & (result.total >= least).all()
+    return is_finite & is_held & xp.isfinite(result.total).all()
 
 
 _is_ordinary_on_device = jax.jit(partial(_is_ordinary, jnp))
 
 
+@cache
 def _least(dtype: Any) -> float:
     """The smallest number of which every share down to eps is an ordinary number of the dtype."""
     return float(jnp.finfo(dtype).tiny) / float(jnp.finfo(dtype).eps)

@@ -24,7 +24,10 @@ from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 
 def solve(
-    features: Float[Array, "n d"], targets: Float[Array, "n k"], route: str, centered: bool
+    features: Float[Array | np.ndarray, "n d"],
+    targets: Float[Array | np.ndarray, "n k"],
+    route: str,
+    centered: bool,
 ) -> Spectrum:
     """``spectrum`` of checked arrays by a route; pass the result through ``finished``."""
     if route in host.ROUTES and is_on_host(features, targets):

@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_matrices
+from jaxalign._core.checks import as_matrices_of_numbers
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul, svd
@@ -120,7 +120,7 @@ def _require_alone(
 def _of_arrays(
     method: Method, centered: bool, features: Array | np.ndarray, targets: Array | np.ndarray
 ) -> Spectrum:
-    phi, y = as_matrices(features, targets)
+    phi, y = as_matrices_of_numbers(features, targets)
     return solve(phi, y, route_for(method, phi), centered)
 
 

@@ -74,7 +74,9 @@ def products(
             if not few_targets:
                 total[: d + 1, d + 1 :] += block[:, : d + 1].T @ block[:, d + 1 :]
             squares += np.sum(block[:, d + 1 :] ** 2, axis=0)
-    result = np.vstack([total[: d + 1], np.pad(squares, (d + 1, 0))])
+    result = np.zeros((d + 2, d + 1 + k))
+    result[:-1] = total[: d + 1]
+    result[-1, d + 1 :] = squares
     if not np.isfinite(result).all():
         sizes = {"features": _largest(features), "targets": _largest(targets)}
         name = max(sizes, key=sizes.__getitem__)

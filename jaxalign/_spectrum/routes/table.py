@@ -42,7 +42,7 @@ def require_method(method: str, allowed: Iterable[str] = METHODS) -> None:
     require_choice(method, ("auto", *allowed), "method", remedy)
 
 
-def route_for(method: str, features: Array) -> str:
+def route_for(method: str, features: Array | np.ndarray) -> str:
     """The route that ``method`` means for (n, d) features, where there is float64; ``ON_TPU``
     has those of a TPU. An unknown method is refused, and float64 where the route has none.
     """
