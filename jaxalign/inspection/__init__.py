@@ -4,6 +4,7 @@ constant memory.
 
 from jaxalign.inspection._folder import Inspected, read_inspection, save
 from jaxalign.inspection._inspect import Inspection, inspect
+from jaxalign.inspection._label_curves import label_curves
 from jaxalign.inspection._notes import notes
 from jaxalign.inspection._numbers import LayerCurves, LayerNumbers, curves, numbers
 from jaxalign.inspection._plan import LayerPlan, Plan, plan
@@ -17,6 +18,7 @@ __all__ = [
     "Plan",
     "curves",
     "inspect",
+    "label_curves",
     "notes",
     "numbers",
     "plan",

@@ -14,13 +14,14 @@ from jaxalign.runs import is_input
 from jaxalign.style.html import number, percent, render, svg, unbroken
 
 
-def inspected_page(inspected: Inspected, figure: Figure) -> str:
+def inspected_page(inspected: Inspected, figure: Figure, labels: Figure) -> str:
     """The HTML of an inspection.
 
     Args:
       inspected: what its folder holds; of its config "title", "subtitle", "command", "warnings",
         "notes" and "details", a mapping.
       figure: its picture, as ``alignment_by_layer`` draws it.
+      labels: the picture of ``labels_needed``.
     """
     inspection = inspected.inspection
     config = inspected.config
@@ -41,6 +42,7 @@ def inspected_page(inspected: Inspected, figure: Figure) -> str:
         headline=most_aligned(rows),
         has_input=any(is_input(name) for name in rows),
         figure=svg(figure),
+        labels=svg(labels),
         verdict=_verdict(rows),
         shares=[f"A({tau:g})" for tau in inspected.thresholds],
         middle=f"{inspected.thresholds[middle]:g}",

@@ -10,6 +10,7 @@ from rich.console import Console
 import jaxalign as ja
 from jaxalign.inspection import Inspected, Inspection, LayerPlan, curves, numbers
 from jaxalign.report.inspection.figure import alignment_by_layer
+from jaxalign.report.inspection.labels import labels_needed
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
 from jaxalign.style.html import percent
@@ -60,7 +61,8 @@ def best_in_the_middle():
 
 
 def page_of(inspected: Inspected) -> str:
-    return inspected_page(inspected, alignment_by_layer(inspected.inspection))
+    inspection = inspected.inspection
+    return inspected_page(inspected, alignment_by_layer(inspection), labels_needed(inspection))
 
 
 def test_the_figure_draws_every_curve_and_area(few):
@@ -175,3 +177,12 @@ def test_the_table_says_where_the_last_layer_stands(best_in_the_middle):
         f"the last layer is hidden_3 ({rows['hidden_3'].area:.2f})."
     )
     assert line in console.file.getvalue().splitlines()
+
+
+def test_the_curves_of_labels_are_those_of_each_layer(few):
+    axes = labels_needed(few.inspection).axes[0]
+    drawn = {line.get_label(): line for line in axes.lines}
+    for name, s in few.inspection.spectra.items():
+        n = np.asarray(drawn[name].get_xdata(), np.float32)
+        expected = ja.learning.learning_curve(s, n, ridge="best")[:, 0] * 100 / 50
+        np.testing.assert_allclose(drawn[name].get_ydata(), expected, rtol=1e-5)
