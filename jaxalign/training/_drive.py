@@ -214,7 +214,8 @@ class Delivery:
             return False
         stop = False
         if self._layout.is_first_process:
-            answer = self._callback(part)
+            with self._layout.outside():
+                answer = self._callback(part)
             # A comparison of what was logged gives numpy's True.
             stop = isinstance(answer, bool | np.bool_) and bool(answer)
         # All processes have to leave the loop at the same chunk.

@@ -213,6 +213,8 @@ def _trained(
         per_model = models.per_model(placed.monitors, start, place)
         shardings = place.shardings_of(start)
         run = compiled(_chunk_of(recipe, models, place, shardings), place, shardings)
+        # A run that was resumed needs the memory of its start.
+        del start, identify
 
         # 4. Run it until all steps are done.
         program = Program(run, per_model, placed, plan)

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
-from jaxalign._core.mesh import automatic, put, split_over
+from jaxalign._core.mesh import automatic, put, split_over, with_automatic_axes
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._sharding import (
     axes_of,
@@ -40,6 +40,7 @@ class Layout(NamedTuple):
         single one.
       same_batches: whether all models see the same batches.
       given: the mesh with its axes of the kinds that the user gave them.
+      in_use: the mesh in use where ``fit`` was called; empty if there was none.
     """
 
     mesh: Mesh | None
@@ -47,10 +48,15 @@ class Layout(NamedTuple):
     models: int | None
     same_batches: bool
     given: Mesh | None
+    in_use: Mesh
 
     def active(self) -> AbstractContextManager[Any]:
         """The mesh is the one in use: models name its axes."""
         return nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
+
+    def outside(self) -> AbstractContextManager[Any]:
+        """The mesh in use is the user's again: their callback is called."""
+        return nullcontext() if self.mesh is None else jax.set_mesh(self.in_use)
 
     @property
     def rows(self) -> NamedSharding | None:
@@ -90,7 +96,7 @@ class Layout(NamedTuple):
     def place_model(self, variables: nnx.State) -> nnx.State:
         """The arrays of one model on the mesh, split as they came."""
         if self.mesh is None:
-            return variables
+            return jax.tree.map(with_automatic_axes, variables)
         return jax.tree.map(put, variables, shardings_of_model(variables, self.mesh))
 
     def shardings(self, of_one: TrainState, variables: nnx.State) -> TrainState:
@@ -233,15 +239,18 @@ def layout(
       TypeError: no mesh, or no name.
     """
     in_use = jax.sharding.get_mesh()
+    if data_axis is not None:
+        require_kind(data_axis, str, "data_axis", "pass the name of an axis of the mesh, or None")
     if mesh is None:
         mesh = mesh_of_arrays(variables) or (None if in_use.empty else in_use)
     if mesh is None:
-        return Layout(None, None, models, same_batches, None)
+        if data_axis not in (DATA_AXIS, None):
+            raise ValueError(f"data_axis={data_axis!r} needs a mesh, found none; pass mesh=")
+        return Layout(None, None, models, same_batches, None, in_use)
     require_kind(mesh, Mesh, "mesh", "pass jax.make_mesh((jax.device_count(),), ('data',))")
     if data_axis is None:
-        return Layout(automatic(mesh), None, models, same_batches, mesh)
-    require_kind(data_axis, str, "data_axis", "pass the name of an axis of the mesh, or None")
+        return Layout(automatic(mesh), None, models, same_batches, mesh, in_use)
     # A mesh of one axis needs no name.
     named = data_axis if data_axis != DATA_AXIS or len(mesh.axis_names) > 1 else None
     split = split_over(mesh, named, "data_axis")
-    return Layout(split.mesh, split.axis, models, same_batches, mesh)
+    return Layout(split.mesh, split.axis, models, same_batches, mesh, in_use)

@@ -147,6 +147,22 @@ def test_arrays_on_other_devices_than_the_mesh_are_refused(task, mesh, devices):
         task.fit(alone, monitor=None, mesh=mesh_of((2, 1), devices=jax.devices()[:2]))
 
 
+def test_an_axis_needs_a_mesh_that_has_it(task, mesh):
+    with pytest.raises(ValueError, match="data_axis='rows' needs a mesh"):
+        task.fit(task.model(), data_axis="rows")
+    with pytest.raises(ValueError, match="mesh has no axis 'rows'"):
+        task.fit(split(task.model(), mesh, by_both), data_axis="rows")
+    with pytest.raises(TypeError, match="data_axis must be a str, found 0"):
+        task.fit(task.model(), mesh=mesh, data_axis=0)
+
+
+def test_one_device_of_explicit_axes_is_one_device(task):
+    alone = mesh_of((1, 1), AxisType.Explicit, jax.devices()[:1])
+    _, found = task.fit(split(task.model(), alone, by_both), monitor=None, steps=6, chunk=3)
+    _, expected = task.fit(task.model(), monitor=None, steps=6, chunk=3)
+    np.testing.assert_array_equal(found.loss, expected.loss)
+
+
 def test_several_models_are_not_split_over_the_axis_that_they_are_on(task, mesh):
     models = [split(task.model(seed), mesh, by_both) for seed in (0, 1)]
     with pytest.raises(ValueError, match=r"must not be split over the mesh's axis 'data'"):
@@ -159,26 +175,23 @@ def assert_close(found, expected):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(y).max(initial=1e-3))
 
 
-def of_both(task, model):
-    """Layers on fixed samples, and on batches."""
-    encode = ja.encode_targets
-    return {
-        "fixed": task.monitor(model, defer=True),
-        "batch": ja.batch_monitor(
-            ja.tap(model, "hidden_*"), lambda y: encode(y, classes=(0, 1)), 16, defer=True
-        ),
-    }
-
-
 @pytest.mark.parametrize(
     "kind", [KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.slow)], ids=["explicit", "auto"]
 )
 def test_a_split_model_logs_what_one_device_logs(task, kind):
-    """Without a mesh, that of its arrays is taken; the state goes out on it."""
+    """Without a mesh, that of its arrays is taken; the state goes out on it, and is in use only
+    while the model runs.
+    """
     mesh = mesh_of((2, 2), kind)
     model = split(task.model(), mesh, by_both)
     monitor = task.monitor(model, measures={"area": ja.alignment_area}, defer=True)
-    state, found = task.fit(model, monitor=monitor)
+    in_use = []
+
+    def callback(part):
+        in_use.append(jax.sharding.get_mesh().empty)
+
+    state, found = task.fit(model, monitor=monitor, callback=callback)
+    assert in_use == [True] * 3
     alone, expected = task.fit(task.model(), monitor=monitor)
     assert_close((state, found), (alone, expected))
     before = jax.tree.map(lambda x: x.sharding, nnx.state(model))
