@@ -27,7 +27,7 @@ TargetsAs = Literal["mean", "each"]
 GRID = 64
 """Values of τ of the whole curve, by default."""
 
-_OF_EACH_TARGET = frozenset(
+_OF_EACH_TARGET: frozenset[Callable[..., Any]] = frozenset(
     {alignment_area, aligned_rank, gcv, learning_curve, predicted_convergence, sample_complexity}
 )
 """Measures of this package that give one value a target."""
