@@ -16,22 +16,26 @@ import numpy as np
 from jax import Array
 
 from jaxalign._core.arrays import needs_float64
+from jaxalign._core.axes import on_automatic_axes
 
 Result = TypeVar("Result")
 
 
-def exactly(function: Callable[..., Result], *arrays: Array | np.ndarray | None) -> Result:
-    """``function(*arrays)`` of arrays that ``as_numbers`` gave, as if x64 were on where one of them
-    would lose digits in float32. Where one of them is traced, this is just the call.
+def exactly(function: Callable[..., Result], *arguments: Any, by_rows: bool = False) -> Result:
+    """``function(*arguments)`` on any mesh, and as if x64 were on where one of the arrays, as
+    ``as_numbers`` gave them, would lose digits in float32. Where one of them is traced, x64 stays
+    as it is.
 
-    Results may then hold float64; pass them on through ``finished`` or as arrays of numpy.
+    Results may then hold float64; pass them on through ``finished`` or as arrays of numpy. See
+    ``on_automatic_axes`` for ``by_rows``.
     """
-    given = [x for x in arrays if x is not None]
+    run = partial(on_automatic_axes, function, by_rows=by_rows)
+    given = [x for x in arguments if isinstance(x, jax.Array | np.ndarray)]
     is_traced = any(isinstance(x, jax.core.Tracer) for x in given)
     if jax_has_float64() or is_traced or not any(map(needs_float64, given)):
-        return function(*arrays)
+        return run(*arguments)
     with jax.enable_x64(True), _host_for(given):
-        return function(*arrays)
+        return run(*arguments)
 
 
 def jax_has_float64() -> bool:
@@ -100,7 +104,7 @@ def float64_inside(function: Callable) -> Callable:
             results = float64_inside(jax.vmap(function, in_axes=axes, axis_size=axis_size))(*args)
         return results, jax.tree.map(lambda _: True, results)
 
-    return scoped
+    return partial(on_automatic_axes, scoped)
 
 
 def float64_with_derivative(function: Callable) -> Callable:
@@ -123,4 +127,4 @@ def float64_with_derivative(function: Callable) -> Callable:
         return float64_inside(pulled_back)(arrays, cotangents)
 
     value.defvjp(forward, backward)
-    return value
+    return partial(on_automatic_axes, value)

@@ -93,7 +93,7 @@ def prepare(
             return _with_ones(pooled)
         return pooled
 
-    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask)))
+    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask), by_rows=True))
 
 
 def pool(
@@ -127,7 +127,7 @@ def pool(
     def run(x: Array | np.ndarray, counted: Array | np.ndarray | None) -> Array:
         return _pooled(x, reduce, counted)
 
-    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask)))
+    return of_jax_or_numpy(exactly(run, *_numbers(activations, mask), by_rows=True))
 
 
 def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array | np.ndarray, "n d"]:
@@ -159,7 +159,7 @@ def unit_rows(features: ArrayLike, *, bias: bool = True) -> Float[Array | np.nda
         require_finite(x, "features")
         return _unit_rows(x, bias)
 
-    return of_jax_or_numpy(exactly(run, as_numbers(features, "features")))
+    return of_jax_or_numpy(exactly(run, as_numbers(features, "features"), by_rows=True))
 
 
 def _numbers(

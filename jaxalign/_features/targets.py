@@ -154,7 +154,7 @@ def _as_floats(order: list, dtype: Any) -> list:
 
 
 def _real_targets(labels: Array | np.ndarray) -> Float[Array | np.ndarray, "n k"]:
-    return of_jax_or_numpy(exactly(_as_columns, labels))
+    return of_jax_or_numpy(exactly(_as_columns, labels, by_rows=True))
 
 
 def _as_columns(labels: Array | np.ndarray) -> Float[Array, "n k"]:

@@ -80,7 +80,7 @@ def spectra(
         named = {f"features[{i}]": x for i, x in enumerate(features)}
         return _solve(named, targets, method, centered)
     stack = cast(ArrayLike, features)
-    return solved(partial(_solve_stack, method, centered), stack, targets)
+    return solved(partial(_solve_stack, method, centered), stack, targets, by_rows=True)
 
 
 def _solve_stack(

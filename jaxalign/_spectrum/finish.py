@@ -40,13 +40,15 @@ def solved(
     solve: Callable[[Array | np.ndarray, Array | np.ndarray], Spectrum],
     features: ArrayLike,
     targets: ArrayLike,
+    by_rows: bool = False,
 ) -> Spectrum:
     """The Spectrum that ``solve`` computes from Φ and Y as ``as_numbers`` reads them, in float64
-    where they need it, ``finished``.
+    where they need it, ``finished``. ``by_rows`` is for batches, as of ``on_automatic_axes``.
     """
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])
-    return finished(exactly(solve, phi, y), partial(sizes_of, phi, y), device_of(phi))
+    result = exactly(solve, phi, y, by_rows=by_rows)
+    return finished(result, partial(sizes_of, phi, y), device_of(phi))
 
 
 def finished(

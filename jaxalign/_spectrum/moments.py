@@ -254,14 +254,14 @@ def moments(
     Source: ours.
     """
     phi, y, w = as_row_numbers(features, targets, weights)
-    return exactly(partial(_of_arrays, basis), phi, y, w)
+    return exactly(_of_arrays, phi, y, w, basis)
 
 
 def _of_arrays(
-    basis: Basis | None,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
     weights: Array | np.ndarray | None,
+    basis: Basis | None,
 ) -> Moments:
     phi, y, w = as_weighted_rows(features, targets, weights)
     d = phi.shape[1]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
@@ -24,6 +25,7 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import as_count, require_choice, require_kind
 from jaxalign._core.linalg import matmul, svd
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.radau import curve_bounds
@@ -191,6 +193,7 @@ def _matrix_free(
     require_finite(y, "targets")
     d = _width_of(product, transposed, y)
     _require_order(order, len(y), d)
+    product, transposed = _as_called_outside(product, transposed, y)
 
     def run(y: Array) -> Quadrature:
         # Vectors are columns for the caller's products, rows in the recurrence.
@@ -201,7 +204,24 @@ def _matrix_free(
 
     guarded = jax.custom_jvp(run)
     guarded.defjvp(_no_derivative)
-    return guarded(y)
+    return on_automatic_axes(guarded, y)
+
+
+def _as_called_outside(
+    product: Product, transposed: Product, y: Float[Array, "n k"]
+) -> tuple[Product, Product]:
+    """Products that are called with arrays on the mesh of the targets, its axes explicit again: u
+    split over rows as the targets are, v on every device.
+    """
+    split = jax.typeof(y).sharding
+    axes = split.mesh.explicit_axes
+    if not axes:
+        return product, transposed
+    of_rows = P(*split.spec[:1])
+    return (
+        jax.sharding.explicit_axes(product, axes=axes, in_sharding=P()),
+        jax.sharding.explicit_axes(transposed, axes=axes, in_sharding=of_rows),
+    )
 
 
 def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> int:

@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
+    is_concrete,
     require_finite,
     require_no_labels,
 )
@@ -89,8 +90,37 @@ def sharded(
             "rows over devices have no plain SVD without gathering them; "
             "pass 'moments', 'refined' or 'triangular'"
         )
-    run = _of_placed_rows if batch is None else _of_placed_batch
-    return partial(solved, partial(run, NamedSharding(mesh, P(axis)), method, centered))
+    of_placed = _of_placed_rows if batch is None else _of_placed_batch
+    solve = partial(of_placed, NamedSharding(mesh, P(axis)), method, centered)
+    return partial(_of_any_placement, mesh, solve, batch is not None)
+
+
+def _of_any_placement(
+    mesh: Mesh,
+    solve: Callable[[Array | np.ndarray, Array | np.ndarray], Spectrum],
+    is_batch: bool,
+    features: ArrayLike,
+    targets: ArrayLike,
+) -> Spectrum:
+    """``solve`` on the mesh, of arrays that may be on another one."""
+
+    def on_mesh(phi: Array | np.ndarray, y: Array | np.ndarray) -> Spectrum:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return solve(phi, y)
+
+    arrays = [_off_other_devices(x, mesh) for x in (features, targets)]
+    return solved(on_mesh, *arrays, by_rows=is_batch)
+
+
+def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
+    """An array on a mesh of other devices without explicit axes, which would take the result there;
+    anything else as it is.
+    """
+    if not isinstance(x, jax.Array) or not is_concrete(x):
+        return x
+    if not isinstance(x.sharding, NamedSharding) or x.sharding.mesh.size == mesh.size:
+        return x
+    return jax.device_put(x, NamedSharding(automatic(x.sharding.mesh), x.sharding.spec))
 
 
 Sum = TypeVar("Sum", Moments, Triangle)

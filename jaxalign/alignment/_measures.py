@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.kinds import require_kind, require_number
 from jaxalign._core.linalg import matmul
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -44,7 +45,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
     require_finite(tau, "thresholds")
-    return _curve(spectrum, tau)
+    return on_automatic_axes(_curve, spectrum, tau)
 
 
 @jax.jit  # one program of an eager call, not one per operation
@@ -72,7 +73,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     Source: ours, from Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_one_spectrum(spectrum, "alignment_area")
-    area = matmul(spectrum.singular_values, spectrum.energy)
+    area = on_automatic_axes(matmul, spectrum.singular_values, spectrum.energy)
     if is_concrete(area) and bool(jnp.isinf(area).any()):
         raise ValueError(
             f"the area is outside the range of {area.dtype}, found singular values up to "
@@ -111,7 +112,7 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     require_number(energy, "energy")
     if is_concrete(energy) and not 0 < energy <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
-    return _rank(spectrum, energy)
+    return on_automatic_axes(_rank, spectrum, energy)
 
 
 @jax.jit

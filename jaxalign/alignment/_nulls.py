@@ -17,6 +17,7 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_matrices, as_target_numbers, is_concrete
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
 from jaxalign._spectrum.routes.table import Method, route_for
@@ -56,7 +57,7 @@ def isotropic_null(spectrum: Spectrum) -> Spectrum:
         raise ValueError(
             f"num_samples of a spectrum must be at least 1, found {spectrum.num_samples}"
         )
-    return _isotropic(spectrum)
+    return on_automatic_axes(_isotropic, spectrum)
 
 
 @jax.jit  # one program of an eager call, not one per operation

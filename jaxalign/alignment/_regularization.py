@@ -24,6 +24,7 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, matmul
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_one_spectrum
@@ -74,6 +75,12 @@ def smooth_alignment(
         raise ValueError(
             f"width must be positive, found {float(w)}; for a hard threshold call alignment_curve"
         )
+    return on_automatic_axes(_softly_above, spectrum, tau, w)
+
+
+def _softly_above(
+    spectrum: Spectrum, tau: Float[Array, ""], w: Float[Array, ""]
+) -> Float[Array, " k"]:
     return matmul(jax.nn.sigmoid((spectrum.singular_values - tau) / w), spectrum.energy)
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.linalg import matmul
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_one_spectrum
 
@@ -55,7 +56,7 @@ def predicted_convergence(
     if is_concrete(t) and bool((t < 0).any()):
         raise ValueError(f"steps must not be negative, found {float(t.min())}")
     eta = None if step_size is None else _checked(step_size, sigma[0])
-    return _excess(spectrum, t, eta)
+    return on_automatic_axes(_excess, spectrum, t, eta)
 
 
 @jax.jit  # one program of an eager call, not one per operation

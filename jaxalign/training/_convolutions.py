@@ -17,7 +17,7 @@ from jax.extend import core
 from jax.extend.core import primitives
 
 from jaxalign._core.jaxprs import bind, enter, equations, evaluate, traced
-from jaxalign._core.linalg import looped
+from jaxalign._core.loops import looped
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

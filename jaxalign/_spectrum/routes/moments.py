@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign._core.linalg import eigh, looped, matmul
+from jaxalign._core.linalg import eigh, matmul
+from jaxalign._core.loops import looped
 from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes.precision import in_float64
 

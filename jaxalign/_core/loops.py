@@ -1,0 +1,110 @@
+"""A loop in place of a batch, on each device of those that the batch is split over."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.experimental.custom_partitioning import custom_partitioning
+
+
+def looped(function: Callable, at_once: int = 1) -> Callable:
+    """``function`` of arrays, of which every ``vmap`` is one loop over the whole batch, ``at_once``
+    calls per iteration. Where the batch is split over devices, each loops over its own part.
+    """
+    # Not `sequential_vmap`: each further vmap makes a loop inside its loop, and XLA gathers a batch
+    # that is split over devices before it.
+    return _over_batch(function, at_once, 0)
+
+
+def _over_batch(function: Callable, at_once: int, axes: int) -> Callable:
+    """``function`` over a batch of so many leading axes; of those that an array does not have, its
+    length is 1.
+    """
+    of_batch = jax.custom_batching.custom_vmap(_loop_over(function, at_once, axes))
+
+    @of_batch.def_vmap
+    def of_larger_batch(axis_size: int, in_batched: list[bool], *arrays: Array) -> tuple[Any, Any]:
+        stacks = [
+            x if is_batched else x[None] for x, is_batched in zip(arrays, in_batched, strict=True)
+        ]
+        results = _over_batch(function, at_once, axes + 1)(*stacks)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return of_batch
+
+
+def _loop_over(function: Callable, at_once: int, axes: int) -> Callable:
+    if axes == 0:
+        return function
+
+    def loop(*stacks: Array) -> Any:
+        batch = np.broadcast_shapes(*(x.shape[:axes] for x in stacks))
+        size = math.prod(batch)
+        # What all calls share is not copied for each.
+        shared = [x.reshape(x.shape[axes:]) if _is_one(x, axes) else None for x in stacks]
+        rows = [
+            None
+            if _is_one(x, axes)
+            else jnp.broadcast_to(x, batch + x.shape[axes:]).reshape(size, *x.shape[axes:])
+            for x in stacks
+        ]
+
+        def step(carry: None, own: list[Array | None]) -> tuple[None, Any]:
+            arrays = zip(shared, own, strict=True)
+            return carry, function(*[x if y is None else y for x, y in arrays])
+
+        results = lax.scan(step, None, rows, size, unroll=min(at_once, size))[1]
+        return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), results)
+
+    split_loop = custom_partitioning(loop)
+    split_loop.def_partition(
+        partial(_on_each_device, loop), sharding_rule=partial(_split_by_batch, axes)
+    )
+
+    def over_batch(*stacks: Array) -> Any:
+        # Under shard_map this is the part of one device; where it leaves some axes of the mesh to
+        # the compiler, custom_partitioning gives wrong numbers.
+        is_of_one_device = any(jax.typeof(x).sharding.mesh.manual_axes for x in stacks)
+        return loop(*stacks) if is_of_one_device else split_loop(*stacks)
+
+    return over_batch
+
+
+def _is_one(x: Array, axes: int) -> bool:
+    return math.prod(x.shape[:axes]) == 1
+
+
+def _split_by_batch(
+    axes: int, mesh: Any, operands: Sequence[Any], results: Sequence[Any]
+) -> tuple[str, dict]:
+    """Shardy's rule: arrays may be split over the axes of the batch, and no others."""
+    whole: list[str] = []
+
+    def name_of(axis: int, size: int) -> str:
+        if axis < axes and size > 1:
+            return f"batch{axis}"
+        whole.append(f"whole{len(whole)}")
+        return whole[-1]
+
+    def names_of(arrays: Sequence[Any]) -> str:
+        return ", ".join(" ".join(map(name_of, range(x.rank), x.shape)) for x in arrays)
+
+    rule = f"{names_of(operands)} -> {names_of(results)}"
+    return rule, {"need_replication_factors": tuple(whole)}
+
+
+def _on_each_device(loop: Callable, mesh: Any, arguments: Any, results: Any) -> tuple:
+    """What each device runs, with arguments and results split as the compiler chose."""
+
+    def local(*stacks: Array) -> Any:
+        # Traced by the compiler, outside the scope that the call was in.
+        with jax.enable_x64(True):
+            return loop(*stacks)
+
+    shardings = jax.tree.map(lambda x: x.sharding, (results, arguments))
+    return mesh, local, *shardings
