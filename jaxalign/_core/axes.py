@@ -3,7 +3,7 @@ function computes with them.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 from jax import Array
@@ -39,9 +39,8 @@ def on_automatic_axes(
     def of_arrays(*arrays: Array) -> Result:
         # Arrays of numpy have no type on a mesh, and keep their dtype.
         rest = iter(arrays)
-        return function(
-            *tree.unflatten(next(rest) if isinstance(x, jax.Array) else x for x in leaves)
-        )
+        filled = [next(rest) if isinstance(x, jax.Array) else x for x in leaves]
+        return function(*jax.tree.unflatten(tree, filled))
 
     out_sharding = NamedSharding(mesh, P(*rows))
     axes = mesh.explicit_axes
@@ -52,6 +51,8 @@ def _explicit_mesh(arrays: list[Array]) -> Mesh | AbstractMesh | None:
     """The mesh with explicit axes that one of the arrays is on."""
     for x in arrays:
         if jax.typeof(x).sharding.mesh.explicit_axes:
+            # A tracer knows the type of its mesh, but not the devices.
             is_traced = isinstance(x, jax.core.Tracer)
-            return jax.typeof(x).sharding.mesh if is_traced else x.sharding.mesh
+            split = cast(NamedSharding, jax.typeof(x).sharding if is_traced else x.sharding)
+            return split.mesh
     return None

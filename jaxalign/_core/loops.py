@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 
 def looped(function: Callable, at_once: int = 1) -> Callable:
@@ -63,7 +65,7 @@ def _loop_over(function: Callable, at_once: int, axes: int) -> Callable:
 
     split_loop = custom_partitioning(loop)
     split_loop.def_partition(
-        partial(_on_each_device, loop), sharding_rule=partial(_split_by_batch, axes)
+        partial(_on_each_device, loop, axes), sharding_rule=partial(_split_by_batch, axes)
     )
 
     def over_batch(*stacks: Array) -> Any:
@@ -98,13 +100,17 @@ def _split_by_batch(
     return rule, {"need_replication_factors": tuple(whole)}
 
 
-def _on_each_device(loop: Callable, mesh: Any, arguments: Any, results: Any) -> tuple:
-    """What each device runs, with arguments and results split as the compiler chose."""
+def _on_each_device(loop: Callable, axes: int, mesh: Mesh, arguments: Any, results: Any) -> tuple:
+    """What each device runs, and how arguments and results are split: as the compiler chose for the
+    axes of the batch. For others it may have chosen something in spite of the rule.
+    """
 
     def local(*stacks: Array) -> Any:
         # Traced by the compiler, outside the scope that the call was in.
         with jax.enable_x64(True):
             return loop(*stacks)
 
-    shardings = jax.tree.map(lambda x: x.sharding, (results, arguments))
-    return mesh, local, *shardings
+    def by_batch(x: jax.ShapeDtypeStruct) -> NamedSharding:
+        return NamedSharding(mesh, P(*x.sharding.spec[:axes]))
+
+    return mesh, local, *jax.tree.map(by_batch, (results, arguments))

@@ -22,7 +22,7 @@ from jaxalign._core.checks import (
     require_no_labels,
 )
 from jaxalign._core.kinds import require_flag, require_kind
-from jaxalign._core.mesh import automatic
+from jaxalign._core.mesh import automatic, with_automatic_axes
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.moments import Moments, basis, moments
 from jaxalign._spectrum.routes.table import Method, require_method, route_for
@@ -103,13 +103,8 @@ def _of_any_placement(
     targets: ArrayLike,
 ) -> Spectrum:
     """``solve`` on the mesh, of arrays that may be on another one."""
-
-    def on_mesh(phi: Array | np.ndarray, y: Array | np.ndarray) -> Spectrum:
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return solve(phi, y)
-
-    arrays = [_off_other_devices(x, mesh) for x in (features, targets)]
-    return solved(on_mesh, *arrays, by_rows=is_batch)
+    phi = _off_other_devices(features, mesh)
+    return solved(solve, phi, _off_other_devices(targets, mesh), by_rows=is_batch)
 
 
 def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
@@ -118,9 +113,9 @@ def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
     """
     if not isinstance(x, jax.Array) or not is_concrete(x):
         return x
-    if not isinstance(x.sharding, NamedSharding) or x.sharding.mesh.size == mesh.size:
+    if x.sharding.device_set == set(mesh.devices.flat):
         return x
-    return jax.device_put(x, NamedSharding(automatic(x.sharding.mesh), x.sharding.spec))
+    return with_automatic_axes(x)
 
 
 Sum = TypeVar("Sum", Moments, Triangle)
@@ -228,8 +223,10 @@ def _of_placed_rows(
     weights = None
     if _missing_rows(n, split) > 0:
         # The rows of zeros that are added get the weight 0.
-        weights = _placed(jnp.ones(n, phi.dtype), split)
-    padded = _over_rows(split, method, centered, _placed(phi, split), _placed(y, split), weights)
+        weights = jnp.ones(n, phi.dtype)
+    with jax.sharding.use_abstract_mesh(split.mesh.abstract_mesh):
+        placed = jax.tree.map(partial(_placed, split), (phi, y, weights))
+        padded = _over_rows(split, method, centered, *placed)
     return leading(padded, min(n, d))
 
 
@@ -253,13 +250,14 @@ def _of_placed_batch(
         )
     require_finite(phi, "features")
     require_finite(y, "targets")
-    padded = _over_batch(split, method, centered, _placed(phi, split), _placed(y, split))
+    with jax.sharding.use_abstract_mesh(split.mesh.abstract_mesh):
+        padded = _over_batch(split, method, centered, _placed(split, phi), _placed(split, y))
     if _missing_rows(len(phi), split) == 0:
         return padded
     return jax.tree.map(lambda x: x[: len(phi)], padded)
 
 
-def _placed(x: Array, split: NamedSharding) -> Array:
+def _placed(split: NamedSharding, x: Array) -> Array:
     """``x`` on the mesh, padded with rows of zeros to a multiple of the number of devices."""
     missing = _missing_rows(len(x), split)
     if missing > 0:
