@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
@@ -77,6 +78,16 @@ def with_automatic_axes(x: Any) -> Any:
     if not is_placed or not isinstance(x.sharding, NamedSharding):
         return x
     return jax.device_put(x, automatic_sharding(x.sharding))
+
+
+def put_by_rows(x: np.ndarray, like: Any) -> Array:
+    """Rows of numpy on the devices where a user placed the rows of an array of jax."""
+    if not isinstance(like, jax.Array) or not like.committed:
+        return jnp.asarray(x)
+    sharding = like.sharding
+    if isinstance(sharding, NamedSharding):
+        sharding = NamedSharding(sharding.mesh, P(*sharding.spec[:1]))
+    return jax.device_put(x, sharding)
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import exactly, of_jax_or_numpy
+from jaxalign._core.mesh import put_by_rows
 from jaxalign._features.labels import are_real, as_class_values, as_labels
 
 
@@ -75,7 +76,7 @@ def _signs_of(labels: Array | np.ndarray, classes: Sequence | None) -> Float[Arr
     values = as_class_values(labels)
     if is_concrete(values):
         order = sorted(set(values.tolist())) if classes is None else _class_list(classes)
-        return _signs(values, _at_least_two(order))
+        return put_by_rows(_signs(values, _at_least_two(order)), labels)
     if classes is None:
         raise ValueError(
             "labels are traced, so their classes cannot be read; "
@@ -112,7 +113,7 @@ def _at_least_two(order: list) -> list:
     return order
 
 
-def _signs(values: Array | np.ndarray, order: list) -> Float[Array, "n c"]:
+def _signs(values: Array | np.ndarray, order: list) -> Float[np.ndarray, "n c"]:
     """±1 by class. Values of Python are compared: these are equal only where nothing is rounded."""
     classes = _as_floats(order, values.dtype) if are_real(values) else order
     position = {value: column for column, value in enumerate(classes)}
@@ -125,7 +126,7 @@ def _signs(values: Array | np.ndarray, order: list) -> Float[Array, "n c"]:
         )
     signs = np.full((len(columns), len(order)), -1, np.float32)
     signs[np.arange(len(columns)), columns] = 1
-    return jnp.asarray(signs)
+    return signs
 
 
 def _traced_signs(values: Array | np.ndarray, order: list) -> Float[Array, "n c"]:

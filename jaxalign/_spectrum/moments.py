@@ -21,6 +21,7 @@ from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.routes.refined import preconditioner
+from jaxalign._spectrum.routes.table import device_of
 from jaxalign._spectrum.row_products import row_products
 
 
@@ -279,9 +280,11 @@ def moments_of(
     """``moments`` of checked arrays."""
     products = row_products(features, targets, weights, basis)
     passes = 1 if basis is None else 2
+    if isinstance(products, np.ndarray) and features.committed:
+        products = _as_float64(products, device_of(features))
     return Moments(_as_float64(products), features.shape[1], features.dtype.name, passes)
 
 
-def _as_float64(x: Array | np.ndarray) -> Array:
+def _as_float64(x: Array | np.ndarray, device: jax.Device | None = None) -> Array:
     with jax.enable_x64(True):
-        return jnp.asarray(x)
+        return jnp.asarray(x, device=device)

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
@@ -25,7 +26,6 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import as_count, require_choice, require_kind
 from jaxalign._core.linalg import matmul, svd
-from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.radau import curve_bounds

@@ -7,10 +7,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.kinds import require_kind, require_number
 from jaxalign._core.linalg import matmul
-from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.types import Spectrum
 
 

@@ -14,10 +14,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_matrices, as_target_numbers, is_concrete
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
-from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
 from jaxalign._spectrum.routes.table import Method, route_for

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import (
     as_dtype,
     as_matrices,
@@ -24,7 +25,6 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, matmul
-from jaxalign._core.axes import on_automatic_axes
 from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_one_spectrum

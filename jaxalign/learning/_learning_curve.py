@@ -11,6 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.search import grid, minimizer, root
 from jaxalign._spectrum.types import Spectrum
@@ -54,7 +55,7 @@ def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
     Source: Golub, Heath, Wahba (Technometrics 1979).
     """
     rho = _checked(spectrum, "gcv", ridge, "ridge", zero=True)
-    return _gcv(spectrum, rho)
+    return on_automatic_axes(_gcv, spectrum, rho)
 
 
 def learning_curve(
@@ -103,11 +104,11 @@ def learning_curve(
     if isinstance(ridge, str):
         if ridge != "best":
             raise ValueError(f"ridge must be a number or 'best', found {ridge!r}")
-        return _best_curve(spectrum, n)
+        return on_automatic_axes(_best_curve, spectrum, n)
     rho = _checked(spectrum, "learning_curve", ridge, "ridge", zero=True)
     if rho.ndim != 0:
         raise ValueError(f"ridge must be one number or 'best', found shape {rho.shape}")
-    return _curve(spectrum, n, rho)
+    return on_automatic_axes(_curve, spectrum, n, rho)
 
 
 def sample_complexity(spectrum: Spectrum, error: ArrayLike) -> Float[Array, "*t k"]:
@@ -141,7 +142,7 @@ def sample_complexity(spectrum: Spectrum, error: ArrayLike) -> Float[Array, "*t 
     Source: ours, as ``learning_curve``.
     """
     epsilon = _checked(spectrum, "sample_complexity", error, "error", zero=False)
-    return _complexity(spectrum, epsilon)
+    return on_automatic_axes(_complexity, spectrum, epsilon)
 
 
 def _checked(
