@@ -20,6 +20,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 import jaxalign as ja
 from jaxalign._core import linalg
@@ -57,6 +58,15 @@ def fast_to_compile() -> list[str]:
         # time.
         flags.append("--xla_cpu_use_fusion_emitters=false")
     return flags
+
+
+@pytest.fixture(
+    params=[AxisType.Explicit, pytest.param(AxisType.Auto, marks=pytest.mark.slow)],
+    ids=["explicit", "automatic"],
+)
+def mesh(request) -> jax.sharding.Mesh:
+    """Four devices, with an axis of both types that users' meshes have."""
+    return jax.make_mesh((4,), ("data",), axis_types=(request.param,))
 
 
 @pytest.fixture

@@ -273,7 +273,7 @@ def test_the_layers_of_a_scan_are_numbered(x):
 def test_rows_over_devices(net, x):
     """Inside shard_map every device captures its own rows."""
     net.eval()
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = jax.make_mesh((2,), ("data",))
     rows, everywhere = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
     tap = ja.tap(net, "blocks.1")
 

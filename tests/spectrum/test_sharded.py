@@ -15,11 +15,6 @@ WIRE = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
 
 
 @pytest.fixture
-def mesh():
-    return jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
-
-
-@pytest.fixture
 def data(rng):
     return rng.standard_normal((48, 6)), rng.standard_normal((48, 2))
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
@@ -162,7 +161,7 @@ def test_transformations_agree(rng, x64, method):
         "map": lambda xs, y: jax.lax.map(lambda x: solve(x, y), xs),
         "shard_map": jax.shard_map(
             jax.vmap(solve, (0, None)),
-            mesh=jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,)),
+            mesh=jax.make_mesh((4,), ("batch",)),
             in_specs=(P("batch"), P()),
             out_specs=P("batch"),
         ),

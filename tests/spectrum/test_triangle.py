@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
@@ -105,7 +104,7 @@ def test_through_every_transformation(data, x64):
     def over(x, y):
         return ja.triangle(x, y).over("rows")
 
-    mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
+    mesh = jax.make_mesh((4,), ("rows",))
     ways = {
         "jit": lambda: jax.jit(ja.triangle)(features, targets),
         "vmap": lambda: jax.vmap(ja.triangle)(*batches).sum(),
