@@ -275,6 +275,7 @@ def test_rows_over_devices(net, x):
     net.eval()
     mesh = jax.make_mesh((2,), ("data",))
     rows, everywhere = jax.sharding.PartitionSpec("data"), jax.sharding.PartitionSpec()
+    split_x = jax.device_put(x, jax.sharding.NamedSharding(mesh, rows))
     tap = ja.tap(net, "blocks.1")
 
     def activation(state, x):
@@ -282,5 +283,5 @@ def test_rows_over_devices(net, x):
 
     split = jax.shard_map(activation, mesh=mesh, in_specs=(everywhere, rows), out_specs=rows)
     np.testing.assert_allclose(
-        jax.jit(split)(nnx.state(net), x), activation(nnx.state(net), x), rtol=1e-5, atol=1e-6
+        jax.jit(split)(nnx.state(net), split_x), activation(nnx.state(net), x), rtol=1e-5, atol=1e-6
     )

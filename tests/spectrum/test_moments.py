@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
@@ -159,7 +160,7 @@ def test_through_every_transformation(data, x64):
         "scan": lambda: jax.jit(scanned)(*batches),
         "shard_map": lambda: jax.jit(
             jax.shard_map(summed_over_devices, mesh=mesh, in_specs=P("rows"), out_specs=P())
-        )(features, targets),
+        )(*jax.device_put((features, targets), NamedSharding(mesh, P("rows")))),
     }
     for name, way in ways.items():
         found = way()

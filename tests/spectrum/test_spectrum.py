@@ -161,7 +161,7 @@ def test_transformations_agree(rng, x64, method):
         "map": lambda xs, y: jax.lax.map(lambda x: solve(x, y), xs),
         "shard_map": jax.shard_map(
             jax.vmap(solve, (0, None)),
-            mesh=jax.make_mesh((4,), ("batch",)),
+            mesh=jax.sharding.Mesh(np.array(jax.devices()), ("batch",)),
             in_specs=(P("batch"), P()),
             out_specs=P("batch"),
         ),

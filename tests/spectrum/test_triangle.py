@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
@@ -115,7 +116,7 @@ def test_through_every_transformation(data, x64):
         )[0],
         "shard_map": lambda: jax.jit(
             jax.shard_map(over, mesh=mesh, in_specs=P("rows"), out_specs=P(), check_vma=False)
-        )(*data),
+        )(*jax.device_put(data, NamedSharding(mesh, P("rows")))),
     }
     expected = ja.spectrum(features, targets)
     for way in ways.values():
