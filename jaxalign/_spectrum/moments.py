@@ -20,6 +20,7 @@ from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.finish import Sizes
+from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes.refined import preconditioner
 from jaxalign._spectrum.routes.table import device_of
 from jaxalign._spectrum.row_products import row_products
@@ -240,8 +241,8 @@ def moments(
       Moments; ``a + b`` merges them in any order, ``spectrum(m)`` gives the spectrum.
 
     Raises:
-      ValueError: as ``spectrum``; weights not of shape (n,), negative or not finite, or squares
-        beyond float64 (eager calls); a basis of another d.
+      ValueError: as ``spectrum``; weights not of shape (n,), negative or not finite, squares
+        beyond float64, or sums that memory has no room for (eager calls); a basis of another d.
       TypeError: when differentiated.
 
     Example:
@@ -255,6 +256,7 @@ def moments(
     Source: ours.
     """
     phi, y, w = as_row_numbers(features, targets, weights)
+    require_room(phi, y, 8, ONE_SUM)
     return exactly(_of_arrays, phi, y, w, basis)
 
 

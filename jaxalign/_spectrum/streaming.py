@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxalign._core.batches import each_batch, require_stream
 from jaxalign._core.kinds import require_flag, require_function
 from jaxalign._spectrum.moments import basis, moments
+from jaxalign._spectrum.room import with_room
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import triangle
@@ -75,7 +76,8 @@ def stream_spectrum(
 
     Raises:
       ValueError: as ``accumulate``; an unknown method; "refined" for an iterator, which is used up
-        after one pass; a second pass of another number of rows.
+        after one pass; a second pass of another number of rows; sums and eigenvectors that memory
+        has no room for, before any row is summed.
       TypeError: as ``accumulate``.
 
     Example:
@@ -91,7 +93,8 @@ def stream_spectrum(
     require_flag(centered, "centered")
     require_stream(batches, PAIR)
     if method == "triangular":
-        return spectrum(accumulate(batches, triangle), centered=centered)
+        planned = with_room(each_batch(batches, PAIR), 4)
+        return spectrum(accumulate(planned, triangle), centered=centered)
     # An iterator is its own iterator, and used up after one pass.
     can_be_read_again = iter(batches) is not batches
     if method == "refined" and not can_be_read_again:
@@ -99,7 +102,7 @@ def stream_spectrum(
             "method 'refined' reads batches twice, found an iterator; "
             "pass a list, or what makes a new iterator"
         )
-    first = accumulate(batches)
+    first = accumulate(with_room(each_batch(batches, PAIR), 8))
     result = spectrum(first, centered=centered)
     if method == "moments":
         return result

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from jaxalign._core.checks import as_dtype, as_row_numbers, as_weighted_rows
 from jaxalign._core.float64 import exactly
 from jaxalign._spectrum.finish import Sizes
+from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes import triangular
 
 
@@ -116,6 +117,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
     Source: ours, on the tall-skinny QR of Demmel, Grigori, Hoemmen, Langou (2012).
     """
     phi, y, w = as_row_numbers(features, targets, weights)
+    require_room(phi, y, 4, ONE_SUM)
     return exactly(_of_arrays, phi, y, w)
 
 

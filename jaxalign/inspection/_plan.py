@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxalign._core.kinds import require_kind
+from jaxalign._core.memory import readable
 from jaxalign._features import INPUT, Reduce, WidthWarning, prepare
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
@@ -184,15 +185,6 @@ def require_memory(layers: Mapping[str, LayerPlan], targets: int, copies: int, l
         f"over the memory_limit of {readable(limit)}; the largest is {largest}, "
         f"of d = {layer.width:,}: {readable(need[largest])}. Choose {', or '.join(ways)}"
     )
-
-
-def readable(count: int | float) -> str:
-    """A number of bytes for people: 1.5 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:,.3g} TiB"
 
 
 def _plan_layer(value: Any, reduce: Reduce) -> LayerPlan:

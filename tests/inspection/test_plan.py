@@ -7,8 +7,9 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign._core.memory import readable
 from jaxalign.inspection import LayerPlan, plan
-from jaxalign.inspection._plan import readable, require_memory
+from jaxalign.inspection._plan import require_memory
 
 
 class Pair(nnx.Module):

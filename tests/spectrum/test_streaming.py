@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign._core import memory
+from jaxalign._spectrum import room, streaming
 
 
 @pytest.fixture
@@ -135,3 +137,39 @@ def test_bad_streams_and_bases_are_explained(batches, rng):
         ja.moments(np.ones((4, 3)), np.ones((4, 1)), basis=b)
     with pytest.raises(ValueError, match="for arrays pass method='refined'"):
         ja.spectrum(*whole(batches), basis=b)
+
+
+@pytest.mark.parametrize("method", ["auto", "refined", "triangular"])
+def test_wide_streams_plan_their_memory_before_they_sum(method, monkeypatch):
+    """20,000 features: the message says what is needed and what there is, and no row is summed."""
+    monkeypatch.setattr(room, "available", lambda device: 2**30)
+    for name in ("moments", "triangle"):
+        monkeypatch.setattr(streaming, name, lambda *batch: pytest.fail("rows were summed"))
+    rows = np.broadcast_to(np.float32(1), (4, 20_000))
+    match = (
+        r"d = 20,000 columns need (17\.9|8\.94) GiB .* 1 GiB are available on the cpu; pass fewer"
+    )
+    with pytest.raises(ValueError, match=match):
+        ja.stream_spectrum([(rows, np.ones((4, 1)))], method=method)
+
+
+def test_wide_sums_plan_their_memory(monkeypatch):
+    monkeypatch.setattr(room, "available", lambda device: 2**30)
+    rows = np.broadcast_to(np.float32(1), (4, 20_000))
+    for function in (ja.moments, ja.triangle, lambda x, y: ja.accumulate([(x, y)])):
+        with pytest.raises(ValueError, match=r"are available on the cpu"):
+            function(rows, np.ones((4, 1)))
+
+
+def test_what_is_left_of_memory_is_known_on_linux(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    device = jax.devices()[0]
+    assert memory.available(device) is None  # as on other systems: then nothing is refused
+    (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemAvailable:    2000 kB\n")
+    assert memory.available(device) == 2000 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("100\n")
+    assert memory.available(device) == 2000 * 1024
+    (tmp_path / "memory.max").write_text("4196\n")
+    assert memory.available(device) == 4096

@@ -5,11 +5,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jaxalign._core.memory import readable
 from jaxalign.cli.inspect.options import Layers
 from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.subject import load_subject
 from jaxalign.inspection import LayerPlan, Plan, plan
-from jaxalign.inspection._plan import readable
 from jaxalign.report.inspection.terminal import shown_shape
 from jaxalign.style.names import in_terminal, printable
 

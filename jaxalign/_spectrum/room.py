@@ -1,0 +1,59 @@
+"""Whether sums over rows fit in memory, asked before any is computed."""
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import Any
+
+import jax
+
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.memory import available, readable
+
+ONE_SUM = 3
+"""The most arrays of its size that exist while one sum is computed."""
+
+SPECTRUM = 6
+"""And while sums are added, and their eigenvectors computed."""
+
+# Sums smaller than this fit anywhere.
+_WORTH_A_LOOK = 2**28
+
+
+def require_room(features: Any, targets: Any, itemsize: int, copies: int) -> None:
+    """Raise where the sums of Φ (n, d) and Y (n, k) do not fit on the device that they are on.
+
+    Args:
+      features: Φ; traced ones pass, and what is no array, which is never large.
+      targets: Y.
+      itemsize: bytes of a number of the sums.
+      copies: how many arrays of their size there will be at once.
+    """
+    shape: tuple[int, ...] = getattr(features, "shape", ())
+    if len(shape) != 2 or not is_concrete(features):
+        return
+    d = shape[1]
+    k = prod(getattr(targets, "shape", ())[1:])
+    size = itemsize * (d + 2) * (d + 1 + k)
+    if size < _WORTH_A_LOOK:
+        return
+    device = jax.local_devices()[0]
+    if isinstance(features, jax.Array):
+        device = next(iter(features.devices()))
+    left = available(device)
+    if left is None or copies * size <= left:
+        return
+    raise ValueError(
+        f"features of d = {d:,} columns need {readable(copies * size)} of memory, {copies} arrays "
+        f"of their sums of {readable(size)}, and {readable(left)} are available on the "
+        f"{device.platform}; pass fewer columns, as of a pooled or projected layer, or of fewer "
+        "rows than columns spectrum(features, targets), which needs n × n"
+    )
+
+
+def with_room(batches: Iterable[tuple[Any, ...]], itemsize: int) -> Iterator[tuple[Any, ...]]:
+    """The batches of a stream, once there is known to be room for the spectrum of their sums."""
+    for position, batch in enumerate(batches):
+        if position == 0:
+            features, targets = batch[:2]
+            require_room(features, targets, itemsize, SPECTRUM)
+        yield batch
