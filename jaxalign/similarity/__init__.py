@@ -1,8 +1,32 @@
 """Two representations of the same rows: how alike they are, and what chance would give."""
 
+from jaxalign.similarity._cca import cca, mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import SimilarityWarning
 from jaxalign.similarity._kernels import cka, hsic
+from jaxalign.similarity._null import Null, linear_cka_null
 from jaxalign.similarity._pair_moments import PairMoments, pair_moments
+from jaxalign.similarity._procrustes import (
+    angular_procrustes_distance,
+    bures_similarity,
+    procrustes_distance,
+)
 
-__all__ = ["PairMoments", "SimilarityWarning", "cka", "hsic", "linear_cka", "pair_moments"]
+__all__ = [
+    "Null",
+    "PairMoments",
+    "SimilarityWarning",
+    "angular_procrustes_distance",
+    "bures_similarity",
+    "cca",
+    "cka",
+    "hsic",
+    "linear_cka",
+    "linear_cka_null",
+    "mean_cca",
+    "mean_squared_cca",
+    "pair_moments",
+    "procrustes_distance",
+    "pwcca",
+    "svcca",
+]
