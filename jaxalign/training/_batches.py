@@ -84,6 +84,11 @@ class Batches:
             raise ValueError("data must hold at least one batch, found none")
         with self._named():
             inputs, labels = pair_of(batch, self._keys)
+            if np.ndim(labels) == 0:
+                raise TypeError(
+                    f"labels must be one per row, found {found(labels)}: a sample, no batch; batch "
+                    "the data, as by loader.batch(64)"
+                )
             given = Batch(np.asarray(as_numbers(inputs, "inputs")), np.asarray(as_labels(labels)))
             _require_rows(given)
         return given

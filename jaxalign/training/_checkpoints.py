@@ -37,11 +37,12 @@ class Checkpoints:
     begins at step 0. If the newest checkpoint is damaged, it logs a warning and goes on from the
     one before.
 
-    A checkpoint knows its run: ``fit`` refuses one of other data, initial weights, optimizer,
-    objective or settings. Only ``steps`` may grow: a finished run of N steps, called with M, goes
-    on to M, bit for bit as an unbroken run of M. It does so from the last beginning of a chunk up
-    to N, so the rows after that come a second time. A schedule that was made for N steps stays one
-    for N, and one that is made for M is another optimizer.
+    A checkpoint knows its run: ``fit`` refuses one of other data (of a stream, of another first
+    batch), initial weights, optimizer, objective or settings. Only ``steps`` may grow: a finished
+    run of N steps, called with M, goes on to M, bit for bit as an unbroken run of M. It does so
+    from the last beginning of a chunk up to N, so the rows after that come a second time. A
+    schedule that was made for N steps stays one for N, and one that is made for M is another
+    optimizer. A stream goes on where its iterator stood after the rows that were delivered.
 
     Args:
       folder: made when needed; with ``RunWriter`` a folder inside the run's. On a file system of

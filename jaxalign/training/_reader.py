@@ -63,9 +63,7 @@ class Reader:
         """Where the stream stands; None unless resumable."""
         if not self._resumable:
             return None
-        state = None
-        if _has_state(self._iterator):
-            state = _as_json(self._iterator.get_state())
+        state = _as_json(self._iterator) if _has_state(self._iterator) else None
         return {"batches": self.batches, "state": state}
 
     def go_to(self, position: Position) -> None:
@@ -126,7 +124,9 @@ def _has_state(iterator: Any) -> bool:
     return hasattr(iterator, "get_state") and hasattr(iterator, "set_state")
 
 
-def _as_json(state: Any) -> Mapping[str, Any]:
+def _as_json(iterator: Any) -> Mapping[str, Any]:
+    """The state of an iterator."""
+    state = iterator.get_state()
     if isinstance(state, bytes):
         return {"bytes": state.decode("latin-1")}
     try:
@@ -136,7 +136,7 @@ def _as_json(state: Any) -> Mapping[str, Any]:
     if not is_kept:
         raise TypeError(
             f"get_state of data must return bytes or what JSON holds, found {found(state)}; "
-            "run without checkpoints, or pass a loader that begins again with each iter()"
+            "return that, or run without checkpoints"
         )
     return {"json": state}
 

@@ -54,7 +54,7 @@ def take_own(samples: Any, rows: Array, *, axis: str, others: tuple[str, ...] = 
     def taken(x: Array) -> Array:
         part = _own_rows(x, wanted, (axis, *others))
         part = jax.lax.psum_scatter(part, axis, scatter_dimension=0, tiled=False)
-        return jax.lax.psum(part, others).astype(x.dtype)  # sums of booleans are integers
+        return jax.lax.psum(part, others).astype(x.dtype)
 
     return jax.tree.map(taken, samples)
 
@@ -73,4 +73,7 @@ def _own_rows(x: Array, rows: Array, axes: tuple[str, ...]) -> Array:
     place = rows - jax.lax.axis_index(axes) * len(x)
     is_here = (place >= 0) & (place < len(x))
     found = x[jnp.where(is_here, place, 0)]
-    return jnp.where(jnp.expand_dims(is_here, range(rows.ndim, found.ndim)), found, 0)
+    if found.dtype == bool:  # which has no sum
+        found = found.astype(jnp.uint8)
+    mask = jnp.expand_dims(is_here, range(rows.ndim, found.ndim))
+    return jnp.where(mask, found, jnp.zeros((), found.dtype))

@@ -173,7 +173,7 @@ NO_STREAMS = {
     "batch 0 of data: batches must be pairs .* found a tuple of 3": ([(1, 2, 3)], {}),
     "batch 0 of data: batches must be pairs .* found 'ab'": (["ab"], {}),
     "batch 0 of data: a dict must have the keys 'image' and 'label', found 'a'": ([{"a": 1}], {}),
-    "batch 0 of data: labels must be a list or an array of one value per row, found 1": (
+    "batch 0 of data: labels must be one per row, found 1: a sample, no batch": (
         [(np.zeros(6), 1)],
         {},
     ),
