@@ -31,6 +31,7 @@ import jaxalign as ja
 from jaxalign.data import fashion_mnist
 from jaxalign.models import MLP
 from jaxalign.monitoring import alignment_measures
+from jaxalign.monitoring import curve as curve_measure
 
 STEPS = 64
 MONITORED = 1000
@@ -80,6 +81,13 @@ MEASURES = {
 }
 
 
+MONITORS: dict[str, dict[str, Any]] = {
+    "+ monitor by quadrature (16)": {"method": "quadrature"},
+    "+ monitor, exact": {},
+}
+"""Settings of a monitor of the curve, which does not form Φ for a quadrature."""
+
+
 def ways() -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((MONITORED, 64)), jnp.float32)
@@ -95,12 +103,14 @@ def ways() -> dict[str, Callable[[], object]]:
             nnx.merge(graph, state)(batch), (goal + 1) / 2
         ).mean()
 
-    def program(measure: Callable | None) -> Callable[[], object]:
+    def program(measure: Callable | None, monitor: Any = None) -> Callable[[], object]:
         def step(carry, row):
             state, optimizer = carry
             measured = ()
             if measure is not None:
                 measured = tuple(measure(ja.prepare(a), y) for a in tap(state, x)[1].values())
+            if monitor is not None:
+                measured = monitor(state)
             loss, gradient = jax.value_and_grad(loss_of)(state, x[row], y[row])
             updates, optimizer = adam.update(gradient, optimizer, state)
             return (optax.apply_updates(state, updates), optimizer), (loss, measured)
@@ -114,9 +124,13 @@ def ways() -> dict[str, Callable[[], object]]:
 
         return lambda: run((state, adam.init(state)))
 
+    def monitor_of(**settings: Any) -> Any:
+        return ja.monitor(tap, x, y, measures={"curve": curve_measure(GRID)}, **settings)
+
     return {
         "train step": program(None),
         **{name: program(measure) for name, measure in MEASURES.items()},
+        **{name: program(None, monitor_of(**settings)) for name, settings in MONITORS.items()},
     }
 
 

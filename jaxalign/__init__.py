@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     )
     from jaxalign._features import WidthWarning, encode_targets, pool, prepare, unit_rows
     from jaxalign._spectrum.batched import spectra
+    from jaxalign._spectrum.bounds import quadrature_bounds
     from jaxalign._spectrum.moments import Basis, Moments, basis, moments
-    from jaxalign._spectrum.quadrature import Quadrature, quadrature, quadrature_bounds
+    from jaxalign._spectrum.quadrature import Quadrature, quadrature
     from jaxalign._spectrum.sharded import sharded, sum_over_processes
     from jaxalign._spectrum.spectrum import spectrum
     from jaxalign._spectrum.streaming import accumulate, stream_spectrum
@@ -75,7 +76,8 @@ _NAMES = {
     "_features": ("WidthWarning", "encode_targets", "pool", "prepare", "unit_rows"),
     "_spectrum.batched": ("spectra",),
     "_spectrum.moments": ("Basis", "Moments", "basis", "moments"),
-    "_spectrum.quadrature": ("Quadrature", "quadrature", "quadrature_bounds"),
+    "_spectrum.bounds": ("quadrature_bounds",),
+    "_spectrum.quadrature": ("Quadrature", "quadrature"),
     "_spectrum.sharded": ("sharded", "sum_over_processes"),
     "_spectrum.spectrum": ("spectrum",),
     "_spectrum.streaming": ("accumulate", "stream_spectrum"),

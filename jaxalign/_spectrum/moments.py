@@ -15,9 +15,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_row_numbers, as_weighted_rows
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag, require_kind
+from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
 from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.room import ONE_SUM, require_room

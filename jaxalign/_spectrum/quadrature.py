@@ -18,17 +18,15 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import (
     as_matrices,
-    as_real_floats,
     as_target_matrix,
     as_target_numbers,
     require_finite,
 )
 from jaxalign._core.float64 import exactly, float64_inside
-from jaxalign._core.kinds import as_count, require_choice, require_kind
+from jaxalign._core.kinds import as_count, require_choice
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
 from jaxalign._spectrum.finish import finished, sizes_of
-from jaxalign._spectrum.radau import curve_bounds
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 
@@ -110,45 +108,6 @@ def _of_arrays(
     return _of_matrix(phi, y, order, dtype)
 
 
-def quadrature_bounds(
-    quadrature: Quadrature, thresholds: ArrayLike
-) -> tuple[Float[Array, "t k"], Float[Array, "t k"]]:
-    """(lower, upper) bounds of A(τ): the sharpest that the first 2m moments of the spectral measure
-    allow.
-
-    Chebyshev, Markov and Stieltjes: with a node of the quadrature put at z = τ² (Gauss–Radau), the
-    weights above z are at most A(τ), those at and above z at least A(τ). Both hold for the curve of
-    Φ as given: arithmetic computed the curve A' of some Φ + E, ‖E‖ ≤ ρσ_1, and by Davis and Kahan
-    √A(τ) lies between √A'(τ ± √ρσ_1) ∓ √ρ‖y‖.
-
-    Args:
-      quadrature: of one representation.
-      thresholds: (t,) values of τ.
-
-    Returns:
-      Two (t, k), in the units of y². At τ ≤ 0 both are ‖y‖².
-
-    Raises:
-      ValueError: thresholds not of shape (t,), or not finite (eager calls).
-
-    Example:
-      >>> import jaxalign as ja
-      >>> q = ja.quadrature([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 0.0], order=1)
-      >>> lower, upper = ja.quadrature_bounds(q, [2.0])
-      >>> bool(lower[0, 0] <= 4.0 <= upper[0, 0])
-      True
-
-    Source: ours, on Golub (1973), Golub, Meurant (2010) and Davis, Kahan (1970).
-    """
-    remedy = "pass quadrature(features, targets)"
-    require_kind(quadrature, Quadrature, "quadrature", remedy)
-    tau = as_real_floats(thresholds, "thresholds")
-    if tau.ndim != 1:
-        raise ValueError(f"thresholds must have shape (t,), found {tau.shape}")
-    require_finite(tau, "thresholds")
-    return _bounds(quadrature, tau)
-
-
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 @partial(jax.jit, static_argnums=(2, 3))
 def _of_matrix(
@@ -160,7 +119,7 @@ def _of_matrix(
         bidiagonal = bidiagonalize(
             lambda v: matmul(v, phi.T), lambda u: matmul(u, phi), y.T, phi.shape[1], order
         )
-        result = _of_bidiagonal(bidiagonal)
+        result = of_bidiagonal(bidiagonal)
         # Only the spectrum is rounded: bounds are certified with L as it is.
         return result._replace(spectrum=_rounded(result.spectrum, features.dtype))
 
@@ -180,7 +139,7 @@ def _rounded(spectrum: Spectrum, dtype: jnp.dtype) -> Spectrum:
 
 
 @_of_matrix.defjvp
-def _no_derivative(*_):
+def no_derivative(*_):
     raise TypeError(
         "quadrature has no derivative; differentiate spectrum(features, targets) instead"
     )
@@ -200,10 +159,10 @@ def _matrix_free(
         bidiagonal = bidiagonalize(
             lambda v: product(v.T).T, lambda u: transposed(u.T).T, y.T, d, order
         )
-        return _of_bidiagonal(bidiagonal)
+        return of_bidiagonal(bidiagonal)
 
     guarded = jax.custom_jvp(run)
-    guarded.defjvp(_no_derivative)
+    guarded.defjvp(no_derivative)
     return on_automatic_axes(guarded, y)
 
 
@@ -241,7 +200,7 @@ def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> 
 
 
 @jax.jit
-def _of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
+def of_bidiagonal(bidiagonal: Bidiagonal) -> Quadrature:
     """Nodes and weights: singular values of L with a node at 0, ‖y‖² times the squares of the first
     components of its left singular vectors.
     """
@@ -275,28 +234,6 @@ def _square(alpha: Float[Array, " m"], beta: Float[Array, " m"]) -> Float[Array,
     node there; s = m + 1.
     """
     return jnp.diag(jnp.append(alpha, 0)) + jnp.diag(beta, -1)
-
-
-@jax.jit
-def _bounds(
-    quadrature: Quadrature, tau: Float[Array, " t"]
-) -> tuple[Float[Array, "t k"], Float[Array, "t k"]]:
-    dtype = quadrature.spectrum.total.dtype
-
-    slack = 4 * float(jnp.finfo(dtype).eps)
-
-    def run(*arguments: Array) -> tuple[Array, Array]:
-        alpha, beta, rounding, total, tau = (x.astype(jnp.float64) for x in arguments)
-        lower, upper = curve_bounds(alpha, beta, rounding, total, tau, slack)
-        return lower.astype(dtype), upper.astype(dtype)
-
-    return float64_inside(run)(
-        quadrature.diagonal,
-        quadrature.subdiagonal,
-        quadrature.rounding,
-        quadrature.spectrum.total,
-        tau,
-    )
 
 
 def _require_order(order: int, n: int, d: int) -> None:

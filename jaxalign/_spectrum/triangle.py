@@ -12,8 +12,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_dtype, as_row_numbers, as_weighted_rows
+from jaxalign._core.checks import as_dtype
 from jaxalign._core.float64 import exactly
+from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes import triangular

@@ -12,12 +12,15 @@ from jax import Array
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.alike import of_alike
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.float64 import exactly
 from jaxalign._features import pool, unit_rows
 from jaxalign._spectrum.moments import Moments, moments
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
 from jaxalign._spectrum.sharded import sharded
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
+from jaxalign._spectrum.unit_rows import quadrature_of_unit_rows
 from jaxalign.alignment._nulls import with_null
 from jaxalign.monitoring._logged import logged
 from jaxalign.monitoring._measures import Measure
@@ -63,7 +66,7 @@ class Layer:
     @cached_property
     def quadrature(self) -> Quadrature:
         """With the nodes of every target."""
-        return quadrature_of(self.measurement, self.targets, self.phi)
+        return quadrature_of(self.measurement, self.targets, self.features)
 
     @cached_property
     def moments(self) -> Moments:
@@ -141,16 +144,14 @@ def solve_together(layers: Sequence[Layer], sources: Container[str]) -> None:
     if measurement.method == "quadrature":
         if "spectrum" in sources or "quadrature" in sources:
             of_one = partial(quadrature_of, measurement, targets)
-            for layer, result in zip(layers, of_alike(of_one, _phis(layers)), strict=True):
+            features = [layer.features for layer in layers]
+            for layer, result in zip(layers, of_alike(of_one, features), strict=True):
                 layer.quadrature = result
     elif "spectrum" in sources or "null" in sources:
         solve_one = partial(solved, measurement, targets)
-        for layer, result in zip(layers, of_alike(solve_one, _phis(layers)), strict=True):
+        phis = [layer.phi for layer in layers]
+        for layer, result in zip(layers, of_alike(solve_one, phis), strict=True):
             layer.solved = result
-
-
-def _phis(layers: Sequence[Layer]) -> list[Array]:
-    return [layer.phi for layer in layers]
 
 
 def solved(
@@ -167,12 +168,18 @@ def solved(
     return solve(phi, targets), None
 
 
-def quadrature_of(measurement: Measurement, targets: Array, phi: Array) -> Quadrature:
+def quadrature_of(measurement: Measurement, targets: Array, features: Array) -> Quadrature:
     """The quadrature of one layer."""
+    n, d = features.shape
+    order = min(measurement.order, n, d + 1)
+    is_float64 = jnp.float64 in (features.dtype, targets.dtype)
+    if not (measurement.centered or is_float64 or is_concrete(features)):
+        rows = features.astype(jnp.float32)
+        return exactly(partial(quadrature_of_unit_rows, order=order), rows, targets)
+    phi = jnp.asarray(unit_rows(features))
     if measurement.centered:
         phi = phi - phi.mean(axis=0, keepdims=True)
         targets = targets - targets.mean(axis=0, keepdims=True)
-    order = min(measurement.order, *phi.shape)
     precision: Literal["float64", "float32"] = "float32"
     if phi.dtype == jnp.float64:
         precision = "float64"

@@ -11,6 +11,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign._core import alike
+from jaxalign._spectrum.unit_rows import quadrature_of_unit_rows
 from jaxalign.models import MLP
 from jaxalign.monitoring import alignment_measures
 
@@ -68,3 +69,25 @@ def test_a_batch_is_as_one_by_one(rng):
             np.testing.assert_allclose(one.energy, alone.energy, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(one.singular_values, alone.singular_values, rtol=1e-5)
             assert one.rank == alone.rank
+
+
+def test_a_quadrature_of_unit_rows_forms_no_matrix(rng):
+    """It is that of Φ, also for rows of any size."""
+    features = rng.standard_normal((30, 6)) * np.geomspace(1e-30, 1e25, 30)[:, None]
+    x = jnp.asarray(features, jnp.float32)
+    y = jnp.asarray(rng.standard_normal((30, 2)), jnp.float32)
+    found = quadrature_of_unit_rows(x, y, 4)
+    expected = ja.quadrature(ja.unit_rows(x), y, order=4, dtype="float32")
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert found.spectrum.dtype == expected.spectrum.dtype == "float32"
+    program = str(jax.make_jaxpr(lambda x: quadrature_of_unit_rows(x, y, 4))(x))
+    assert "f32[30,7]" not in program
+
+
+def test_a_monitor_by_quadrature_is_the_same_in_a_program(of_three_layers):
+    measures = alignment_measures(40, grid=[1.0, 2.0], null=False)
+    monitor, state = of_three_layers(measures=measures, method="quadrature", order=4)
+    eager, compiled = monitor(state), jax.jit(monitor)(state)
+    for one, other in zip(jax.tree.leaves(eager), jax.tree.leaves(compiled), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
