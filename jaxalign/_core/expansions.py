@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 Expansion = tuple[Array, ...]
 """float32 arrays of one shape, largest first, of which the sum is meant: p of them hold 24·p
-bits. Nothing here multiplies two numbers, so no compiler can fuse a product into a sum.
+bits. No rounded product is added to anything here, so no compiler can fuse the two.
 """
 
 
@@ -41,10 +41,36 @@ def difference(x: Expansion, y: Expansion) -> Expansion:
     return renormalized(tuple(terms), len(x))
 
 
-def of_float64(x: Float[Array, "*shape"]) -> Expansion:
-    """Two parts that hold 48 bits of float64 ``x``, in the range of float32."""
-    large = x.astype(jnp.float32)
-    return large, (x - large.astype(x.dtype)).astype(jnp.float32)
+def times(x: Expansion, y: Expansion) -> Expansion:
+    """The product x·y of numbers that broadcast, to two parts."""
+    # Halves of 12 bits have exact products.
+    halves = [_half(x[0]), _half(y[0])]
+    (a, b), (c, d) = [(half, whole[0] - half) for half, whole in zip(halves, (x, y), strict=True)]
+    small = [x[0] * part for part in y[1:]] + [y[0] * part for part in x[1:]]
+    return renormalized((a * c, a * d, b * c, b * d, *small), 2)
+
+
+def _half(x: Array) -> Array:
+    """The first 12 bits of float32."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    return lax.bitcast_convert_type(bits & ~0xFFF, jnp.float32)
+
+
+def square_root(x: Expansion) -> Expansion:
+    """√x to two parts, of numbers from 0 on."""
+    root = jnp.sqrt(x[0])
+    # Newton's step: √x ≈ r + (x − r²)/2r.
+    rest = rounded(difference((*x, jnp.zeros_like(root))[:2], times((root,), (root,))))
+    return root, jnp.where(root > 0, rest / jnp.where(root > 0, 2 * root, 1), 0)
+
+
+def of_float64(x: Float[Array, "*shape"], parts: int = 2) -> Expansion:
+    """Parts that hold 24 bits each of float64 ``x``, which is in the range of float32."""
+    result = []
+    for _ in range(parts):
+        result.append(x.astype(jnp.float32))
+        x = x - result[-1].astype(x.dtype)
+    return tuple(result)
 
 
 def as_float64(x: Expansion) -> Float[Array, "*shape"]:

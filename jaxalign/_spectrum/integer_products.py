@@ -10,6 +10,7 @@ Source: ours, on the error-free transformation of Ozaki, Ogita, Oishi, Rump (201
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -39,6 +40,18 @@ class Digits(NamedTuple):
     scale: Float[Array, " d"]  # float32 powers of two; NaN for a column that is not finite
 
 
+class Rows(NamedTuple):
+    """Which rows there are: of all devices of a mesh ``axis`` together, and of those here the ones
+    that are ``present`` (n,), 0 or 1; all if None.
+    """
+
+    axis: str | None = None
+    present: Array | None = None
+
+
+ALL = Rows()
+
+
 def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
     """Powers of two of at least twice ``top``, the largest |x| of each column."""
     _, exponent = jnp.frexp(top)
@@ -49,17 +62,14 @@ def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
 def largest(x: Float[Array, "n d"], axis: str | None = None) -> Float[Array, " d"]:
     """The largest |x| of each column, over all devices of a mesh axis if there is one."""
     top = jnp.max(jnp.abs(x), axis=0)
-    if axis is None:
-        return top
-    return lax.pmax(top, axis)
+    return top if axis is None else lax.pmax(top, axis)
 
 
-def digits_of(x: Expansion, scale: Float[Array, " d"] | None = None, *, words: int = 1) -> Digits:
-    """X (n, d), |x| up to 2^125, to 15 + 24·words bits below ``scale`` (by default that of its
-    columns).
+def digits_of(x: Expansion, *, words: int = 1, axis: str | None = None) -> Digits:
+    """X (n, d), |x| up to 2^125, to 15 + 24·words bits below the scale of each column, which all
+    devices of a mesh axis agree on.
     """
-    if scale is None:
-        scale = scales(largest(x[0]))
+    scale = scales(largest(x[0], axis))
     rest = tuple(part / scale[None, :] for part in x)  # |rest| ≤ 1/2
     integers = []
     for bits in (15, *[24] * words):
@@ -78,27 +88,45 @@ def digits_of(x: Expansion, scale: Float[Array, " d"] | None = None, *, words: i
     return Digits(jnp.concatenate(digits).astype(jnp.int8), scale)
 
 
-def about_mean(x: Expansion) -> Expansion:
-    """Rows minus their mean, to two parts."""
+def about_mean(x: Expansion, rows: Rows = ALL) -> Expansion:
+    """Rows minus their mean, to two parts; rows that are not present become 0."""
     x = (*x, jnp.zeros_like(x[0]))[:2]
+    present = jnp.ones(len(x[0]), jnp.float32) if rows.present is None else rows.present
+    # Behind the barrier it is no constant, whose division compilers turn into a product.
+    count = lax.optimization_barrier(rounded(_sum_of_rows((present[:, None],), rows.axis)))
     # The first mean is right to float32, the second adds as many digits.
     for _ in range(2):
-        mean = rounded(_sum_of_rows(digits_of(x))) / len(x[0])
+        mean = rounded(_sum_of_rows(x, rows.axis)) / count
         x = difference(x, (mean[None, :], jnp.zeros_like(mean)[None, :]))
+        x = tuple(part * present[:, None] for part in x)
     return x
 
 
-def _sum_of_rows(x: Digits) -> Expansion:
+def _sum_of_rows(x: Expansion, axis: str | None) -> Expansion:
     """Σ_i X_ij (d,)."""
-    n = x.digits.shape[1]
-    ones = Digits(jnp.ones((1, n, 1), jnp.int8), jnp.full(1, 2.0**7, jnp.float32))
-    return tuple(part[0] for part in product(ones, x))
+    ones = Digits(jnp.ones((1, len(x[0]), 1), jnp.int8), jnp.full(1, 2.0**7, jnp.float32))
+    return tuple(part[0] for part in product(ones, digits_of(x, axis=axis), axis=axis))
+
+
+def squares(x: Digits, axis: str | None = None, parts: int = 2) -> Expansion:
+    """Σ_i X_ij² (d,)."""
+
+    def of_column(digits: Int[Array, "s n"], scale: Array) -> Expansion:
+        column = Digits(digits[:, :, None], scale[None])
+        return tuple(part[0, 0] for part in product(column, column, axis=axis, parts=parts))
+
+    return jax.vmap(of_column, (2, 0))(*x)
 
 
 def product(left: Digits, right: Digits, *, axis: str | None = None, parts: int = 2) -> Expansion:
     """LᵀR (p, q) of L (n, p) and R (n, q), exactly up to ``parts`` float32, or to 72 bits of both
     scales; over the rows of all devices of a mesh axis if there is one.
     """
+    if left.digits.shape[1] > MOST_ROWS:
+        raise ValueError(
+            f"sums of int32 hold {MOST_ROWS} rows, found {left.digits.shape[1]}; "
+            "add moments of parts of them"
+        )
     sums = _by_order(_digit_products(left.digits, right.digits))[:_ORDERS]
     # The sum of blocks exceeds int32.
     limbs = jnp.stack(_halves(sums)).sum(axis=2, dtype=jnp.int32)

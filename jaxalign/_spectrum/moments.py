@@ -3,10 +3,11 @@ hosts.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +17,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.float64 import exactly, float64_inside
-from jaxalign._core.kinds import require_flag, require_kind
+from jaxalign._core.kinds import require_choice, require_flag, require_kind
+from jaxalign._core.platform import on_platform
 from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
+from jaxalign._spectrum import split_moments
 from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes.refined import preconditioner
-from jaxalign._spectrum.routes.table import device_of
+from jaxalign._spectrum.routes.table import device_of, route_for
 from jaxalign._spectrum.row_products import row_products
 
 
@@ -204,16 +207,20 @@ def basis(moments: Moments, *, centered: bool = False) -> Basis:
 def _basis(moments: Moments, centered: bool) -> tuple[Array, Array, Array]:
     d = moments.width
 
-    def run(products: Array) -> tuple[Array, Array, Array]:
+    def run(precondition: Callable, products: Array) -> tuple[Array, Array, Array]:
         gram = products[:d, :d]
         center = jnp.zeros(d)
         if centered:
             # Σ w (φ − φ̄)(φ − φ̄)ᵀ = Σ w φφᵀ − (Σ w) φ̄φ̄ᵀ.
             center = products[d, :d] / products[d, d]
             gram = gram - jnp.outer(center, center) * products[d, d]
-        return (center, *preconditioner(gram))
+        return (center, *precondition(gram))
 
-    return float64_inside(run)(moments.products)
+    return on_platform(
+        float64_inside(partial(run, preconditioner)),
+        partial(run, split_moments.preconditioner),
+        moments.products,
+    )
 
 
 def moments(
@@ -222,6 +229,7 @@ def moments(
     weights: ArrayLike | None = None,
     *,
     basis: Basis | None = None,
+    method: Literal["auto", "split"] = "auto",
 ) -> Moments:
     """The moments Σ_i w_i (φ_i, 1)(φ_i, 1, y_i)ᵀ and Σ_i w_i y_i² of one batch of rows, accumulated
     in float64.
@@ -236,6 +244,8 @@ def moments(
         class, a fold).
       basis: for a second pass, the ``basis`` of the first one: φ is then replaced by its
         coordinates in it.
+      method: "auto": in float64, on a TPU as "split". "split": by exact products of integers, for
+        float32 features, without float64 but in the result.
 
     Returns:
       Moments; ``a + b`` merges them in any order, ``spectrum(m)`` gives the spectrum.
@@ -255,12 +265,14 @@ def moments(
 
     Source: ours.
     """
+    require_choice(method, ("auto", "split"), "method")
     phi, y, w = as_row_numbers(features, targets, weights)
     require_room(phi, y, 8, ONE_SUM)
-    return exactly(_of_arrays, phi, y, w, basis)
+    return exactly(partial(_of_arrays, method), phi, y, w, basis)
 
 
 def _of_arrays(
+    method: str,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
     weights: Array | np.ndarray | None,
@@ -270,7 +282,8 @@ def _of_arrays(
     d = phi.shape[1]
     if basis is not None and basis.scale.shape != (d,):
         raise ValueError(f"basis must be of d = {d} features, found one of {basis.scale.shape[0]}")
-    return moments_of(phi, y, w, basis)
+    route_for(method, phi)
+    return moments_of(phi, y, w, basis, method)
 
 
 def moments_of(
@@ -278,9 +291,10 @@ def moments_of(
     targets: Float[Array, "n k"],
     weights: Float[Array, " n"] | None = None,
     basis: Basis | None = None,
+    method: str = "auto",
 ) -> Moments:
     """``moments`` of checked arrays."""
-    products = row_products(features, targets, weights, basis)
+    products = row_products(features, targets, weights, basis, method)
     passes = 1 if basis is None else 2
     if isinstance(products, np.ndarray) and features.committed:
         products = _as_float64(products, device_of(features))

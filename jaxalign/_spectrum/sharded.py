@@ -4,7 +4,7 @@ split with nothing on it.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +24,11 @@ from jaxalign._core.checks import (
 from jaxalign._core.kinds import require_flag, require_kind
 from jaxalign._core.mesh import automatic, with_automatic_axes
 from jaxalign._spectrum.finish import solved
+from jaxalign._spectrum.integer_products import Rows
 from jaxalign._spectrum.moments import Moments, basis, moments
-from jaxalign._spectrum.routes.table import Method, require_method, route_for
-from jaxalign._spectrum.solve import leading
+from jaxalign._spectrum.routes.split import solve_rows
+from jaxalign._spectrum.routes.table import ON_TPU, Method, require_method, route_for, significant
+from jaxalign._spectrum.solve import label_spectrum, leading
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import Triangle, triangle
 from jaxalign._spectrum.types import Spectrum
@@ -197,6 +199,8 @@ def _of_rows(
     weights: Array | None,
 ) -> Spectrum:
     route = route_for(method, features)
+    if route == "split":
+        return _of_split_rows(axis, centered, features, targets, weights)
     if route == "triangular":
         return spectrum(triangle(features, targets, weights).over(axis), centered=centered)
     first = jax.lax.psum(moments(features, targets, weights), axis)
@@ -207,6 +211,24 @@ def _of_rows(
     return spectrum(second, basis=coordinates)
 
 
+def _of_split_rows(
+    axis: str, centered: bool, features: Array, targets: Array, present: Array | None
+) -> Spectrum:
+    sigma, coordinates, total = solve_rows(features, targets, Rows(axis, present), centered)
+    counted = jnp.ones(len(features), jnp.float32) if present is None else present
+    num_samples = jax.lax.psum(jnp.sum(counted.astype(jnp.int32), dtype=jnp.int32), axis)
+    size = jnp.maximum(num_samples, features.shape[1])
+    return label_spectrum(
+        sigma,
+        coordinates,
+        significant(sigma, features.dtype, size, "split"),
+        total,
+        num_samples=num_samples,
+        route="split",
+        dtype=features.dtype,
+    )
+
+
 def _of_placed_rows(
     split: NamedSharding,
     method: Method,
@@ -215,7 +237,8 @@ def _of_placed_rows(
     targets: Array | np.ndarray,
 ) -> Spectrum:
     phi, y = as_matrices(features, targets)
-    if centered:
+    method = _method_of(cast(Mesh, split.mesh), method, phi)
+    if centered and method != "split":
         # Sums about 0 lose the spread of rows far from it; about a row of their own they keep it.
         phi = phi - phi[:1]
         y = y - y[:1]
@@ -255,6 +278,14 @@ def _of_placed_batch(
     if _missing_rows(len(phi), split) == 0:
         return padded
     return jax.tree.map(lambda x: x[: len(phi)], padded)
+
+
+def _method_of(mesh: Mesh, method: Method, features: Array) -> Method:
+    """The method for the mesh's platform: on a TPU the sums over devices are of integers too."""
+    route = route_for(method, features)
+    if mesh.devices.flat[0].platform == "tpu":
+        return cast(Method, ON_TPU.get(route, route))
+    return method
 
 
 def _placed(split: NamedSharding, x: Array) -> Array:

@@ -1,5 +1,6 @@
 """``spectrum``: the label spectrum of arrays, of Moments and of triangles."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -13,11 +14,13 @@ from jaxalign._core.checks import as_matrices_of_numbers
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul, svd
+from jaxalign._core.platform import on_platform
+from jaxalign._spectrum import split_moments
 from jaxalign._spectrum.finish import finished, solved
 from jaxalign._spectrum.moments import Basis, Moments, sizes_of_moments
 from jaxalign._spectrum.routes import refined
 from jaxalign._spectrum.routes.moments import over, singular_vectors
-from jaxalign._spectrum.routes.table import Method, route_for, significant
+from jaxalign._spectrum.routes.table import Method, refuse_float64, route_for, significant
 from jaxalign._spectrum.solve import label_spectrum, solve
 from jaxalign._spectrum.spread import require_digits_about_mean
 from jaxalign._spectrum.triangle import Triangle, num_samples_of, sizes_of_triangle
@@ -87,7 +90,7 @@ def spectrum(
         is_centered = centered or (basis is not None and basis.centered)
         if centered and basis is None:
             require_digits_about_mean(features)
-        result = _of_moments(features, basis, is_centered)
+        result = _of_moments(features, basis, is_centered, method)
         return finished(result, partial(sizes_of_moments, features))
     if basis is not None:
         raise ValueError(
@@ -106,8 +109,8 @@ def _require_alone(
     basis: Basis | None,
 ) -> None:
     name = type(sums).__name__
-    own_method = "triangular" if isinstance(sums, Triangle) else "moments"
-    if targets is not None or method not in ("auto", own_method):
+    own_methods = ("triangular",) if isinstance(sums, Triangle) else ("moments", "split")
+    if targets is not None or method not in ("auto", *own_methods):
         raise ValueError(f"spectrum({name}) takes no targets and no other method: both are in it")
     is_second_pass = isinstance(sums, Moments) and sums.passes == 2
     if (basis is not None) != is_second_pass:
@@ -124,35 +127,72 @@ def _of_arrays(
     return solve(phi, y, route_for(method, phi), centered)
 
 
-@partial(jax.jit, static_argnames="centered")
-def _of_moments(moments: Moments, basis: Basis | None, centered: bool) -> Spectrum:
-    d = moments.width
+@partial(jax.jit, static_argnames=("centered", "method"))
+def _of_moments(moments: Moments, basis: Basis | None, centered: bool, method: Method) -> Spectrum:
+    width = moments.width
     dtype = jnp.dtype(moments.precision)
+    scale = () if basis is None else (basis.scale,)
+    split: Callable = partial(_of_sums, "split", width, centered, dtype)
+    if method == "split":
+        return float64_inside(split)(moments.products, *scale)
     route = "moments" if basis is None else "refined"
+    in_float64 = float64_inside(partial(_of_sums, route, width, centered, dtype))
+    if dtype == jnp.float64:
+        split = refuse_float64
+    return on_platform(in_float64, split, moments.products, *scale)
 
-    def run(products: Array, basis: Basis | None) -> Spectrum:
-        ones = products[d]  # Σ w (φ, 1, y)
-        total = products[-1, d + 1 :]
-        weight = products[d, d]
-        if centered:
-            # Σ w (φ − φ̄)(x − x̄)ᵀ = Σ w φxᵀ − (Σ w φ)(Σ w x)ᵀ/Σ w, for x = φ and x = y.
-            products = products[:d] - jnp.outer(ones[:d], ones) / weight
-            total = total - ones[d + 1 :] ** 2 / weight
-        gram = products[:d, :d]
-        cross = products[:d, d + 1 :]
-        if basis is None:
-            # ΦᵀΦ = V diag(σ²) Vᵀ, and UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
-            sigma, right = singular_vectors(gram)
-            coordinates = over(matmul(cross.T, right), sigma).T
-        else:
-            sigma, coordinates = refined.finish(gram, cross, basis.scale)[:2]
-        in_span = significant(sigma, dtype, jnp.maximum(weight, d), route)
-        num_samples = jnp.round(weight)
-        return label_spectrum(
-            sigma, coordinates, in_span, total, num_samples=num_samples, route=route, dtype=dtype
-        )
 
-    return float64_inside(run)(moments.products, basis)
+def _of_sums(
+    route: str,
+    d: int,
+    centered: bool,
+    dtype: jnp.dtype,
+    products: Float[Array, "d+2 d+1+k"],
+    *scale: Float[Array, " d"],
+) -> Spectrum:
+    ones = products[d]  # Σ w (φ, 1, y)
+    total = products[-1, d + 1 :]
+    weight = products[d, d]
+    if centered:
+        # Σ w (φ − φ̄)(x − x̄)ᵀ = Σ w φxᵀ − (Σ w φ)(Σ w x)ᵀ/Σ w, for x = φ and x = y.
+        products = products[:d] - ones[:d, None] * ones[None, :] / weight
+        total = total - ones[d + 1 :] ** 2 / weight
+    sigma, coordinates = _OF_SUMS[route](products[:d, :d], products[:d, d + 1 :], *scale)
+    in_span = significant(sigma, dtype, jnp.maximum(weight, d), route)
+    return label_spectrum(
+        sigma,
+        coordinates,
+        in_span,
+        total,
+        num_samples=jnp.round(weight),
+        route=route,
+        dtype=dtype,
+    )
+
+
+def _in_float64(gram: Array, cross: Array) -> tuple[Array, Array]:
+    # ΦᵀΦ = V diag(σ²) Vᵀ, and UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
+    sigma, right = singular_vectors(gram)
+    return sigma, over(matmul(cross.T, right), sigma).T
+
+
+def _of_second_pass(gram: Array, cross: Array, scale: Array) -> tuple[Array, Array]:
+    return refined.finish(gram, cross, scale)[:2]
+
+
+def _split(gram: Array, cross: Array, *scale: Array) -> tuple[Array, Array]:
+    for s in scale:
+        # Of W = ΦV diag(1/s) back to ΦV, which has the singular values of Φ.
+        gram = gram * s[:, None] * s[None, :]
+        cross = cross * s[:, None]
+    return split_moments.spectrum_of(gram, cross)
+
+
+_OF_SUMS: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "moments": _in_float64,
+    "refined": _of_second_pass,
+    "split": _split,
+}
 
 
 @partial(jax.jit, static_argnums=(0, 1))

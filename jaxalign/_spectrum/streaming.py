@@ -56,7 +56,7 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
 def stream_spectrum(
     batches: Iterable[tuple[ArrayLike, ...]],
     *,
-    method: Literal["auto", "moments", "refined", "triangular"] = "auto",
+    method: Literal["auto", "moments", "refined", "triangular", "split"] = "auto",
     centered: bool = False,
 ) -> Spectrum:
     """The label spectrum of all rows of a stream, in the memory of one batch and one sum of (d +
@@ -89,12 +89,16 @@ def stream_spectrum(
 
     Source: ours.
     """
-    require_method(method, ("moments", "refined", "triangular"))
+    require_method(method, ("moments", "refined", "triangular", "split"))
     require_flag(centered, "centered")
     require_stream(batches, PAIR)
     if method == "triangular":
         planned = with_room(each_batch(batches, PAIR), 4)
         return spectrum(accumulate(planned, triangle), centered=centered)
+    if method == "split":
+        planned = with_room(each_batch(batches, PAIR), 8)
+        sums = accumulate(planned, partial(moments, method="split"))
+        return spectrum(sums, method="split", centered=centered)
     # An iterator is its own iterator, and used up after one pass.
     can_be_read_again = iter(batches) is not batches
     if method == "refined" and not can_be_read_again:

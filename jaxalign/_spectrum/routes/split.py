@@ -2,21 +2,22 @@
 float32 eigensolvers.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxalign._core.expansions import Expansion, of_float64, rounded
 from jaxalign._spectrum.decomposition import Decomposition, Route, Solved
 from jaxalign._spectrum.eigensystem import eigensystem
 from jaxalign._spectrum.integer_products import (
     Digits,
+    Rows,
     about_mean,
     digits_of,
     largest,
     product,
     scales,
+    squares,
 )
 from jaxalign._spectrum.routes.moments import over
 
@@ -38,7 +39,34 @@ def solve(
     decompose = _of_tall if len(features) >= features.shape[1] else _of_wide
     parts = decompose(phi, y, vectors)
     parts = parts._replace(singular_values=parts.singular_values * unit)
-    return Solved(parts, rounded(y), _squares(digits_of(y)))
+    return Solved(parts, rounded(y), rounded(squares(digits_of(y))))
+
+
+def solve_rows(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], rows: Rows, centered: bool
+) -> tuple[Float[Array, " d"], Float[Array, "d k"], Float[Array, " k"]]:
+    """(σ, UᵀY, ‖y‖²) of the rows of all devices, by ΦᵀΦ also where it is the larger Gram matrix.
+
+    All that is exchanged are maxima and sums of integers, so no bit depends on how many devices
+    there are.
+    """
+    phi, y = (parts_of(x) for x in (features, targets))
+    if centered:
+        phi, y = (about_mean(x, rows) for x in (phi, y))
+    phi, unit = _normalized(phi, rows.axis)
+    columns, goal = (digits_of(x, axis=rows.axis) for x in (phi, y))
+    gram = product(columns, columns, axis=rows.axis, parts=3)
+    cross = product(columns, goal, axis=rows.axis)
+    sigma, coordinates = spectrum_of_sums(gram, cross)
+    return sigma * unit, coordinates, rounded(squares(goal, rows.axis))
+
+
+def spectrum_of_sums(
+    gram: Expansion, cross: Expansion
+) -> tuple[Float[Array, " d"], Float[Array, "d k"]]:
+    """(σ, UᵀY) of ΦᵀΦ = V diag(σ²) Vᵀ and ΦᵀY, as UᵀY = diag(1/σ) Vᵀ(ΦᵀY)."""
+    sigma, along = eigensystem(gram, cross)
+    return sigma, over(rounded(along).T, sigma).T
 
 
 def parts_of(x: Float[Array, "n w"]) -> Expansion:
@@ -46,16 +74,6 @@ def parts_of(x: Float[Array, "n w"]) -> Expansion:
     if x.dtype == jnp.float64:
         return of_float64(x)
     return (x,)
-
-
-def _squares(y: Digits) -> Float[Array, " k"]:
-    """‖y‖² of each column."""
-
-    def of_column(digits: Int[Array, "s n"], scale: Array) -> Array:
-        column = Digits(digits[:, :, None], scale[None])
-        return rounded(product(column, column))[0, 0]
-
-    return jax.vmap(of_column, (2, 0))(*y)
 
 
 def _of_tall(phi: Expansion, y: Expansion, vectors: bool) -> Decomposition:
@@ -101,9 +119,9 @@ def _eigensystem(
     return sigma, along, tuple(part[:, k:].T for part in rotated)
 
 
-def _normalized(x: Expansion) -> tuple[Expansion, Float[Array, ""]]:
+def _normalized(x: Expansion, axis: str | None = None) -> tuple[Expansion, Float[Array, ""]]:
     """(x/unit, unit) with a power of two that makes the largest entry about 1."""
-    top = largest(x[0])
+    top = largest(x[0], axis)
     unit = scales(jnp.max(jnp.where(jnp.isfinite(top), top, 0))[None])[0]
     return tuple(part / unit for part in x), unit
 
