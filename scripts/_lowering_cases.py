@@ -19,40 +19,14 @@ import jaxalign as ja
 from jaxalign.alignment import spectrum_and_null
 
 DEVICES = 4
-METHODS = ("auto", "moments", "refined", "triangular", "svd")
+METHODS = ("auto", "moments", "refined", "triangular", "svd", "split")
 
-# The cases that do not lower for a TPU. They all contain a float64 svd, or a float64 eigh of more
-# than 256 columns. For a TPU, jax replaces these by functions that it traces during lowering. The
-# `jax.enable_x64` around the operation is no longer active then: float64 becomes float32 inside the
-# function, and the types do not match.
+# The cases that do not lower for a TPU: they contain a float64 svd. For a TPU, jax replaces it by a
+# function that it traces during lowering. The `jax.enable_x64` around the operation is no longer
+# active then: float64 becomes float32 inside the function, and the types do not match.
 REFUSED_BY_TPU = {
-    "spectrum[refined]",
-    "spectrum[refined] wide",
-    "spectrum[refined] centred",
-    "spectrum[refined] grad",
-    "spectrum[refined] vmap",
-    "spectrum[refined] vmap grad",
-    "spectrum[refined] scan",
-    "spectrum_and_null[refined]",
-    "spectra[refined] stack",
-    "spectra[refined] list",
-    "spectrum[svd]",
-    "spectrum[svd] wide",
-    "spectrum[svd] centred",
-    "spectrum[svd] grad",
-    "spectrum[svd] vmap",
-    "spectrum[svd] vmap grad",
-    "spectrum[svd] scan",
-    "spectrum_and_null[svd]",
-    "spectra[svd] stack",
-    "spectra[svd] list",
-    "moments of 300 columns, spectrum",
-    "moments, basis, second pass",
     "quadrature[float64]",
     "quadrature_bounds[float64]",
-    "sharded rows[refined]",
-    "sharded batch[refined]",
-    "sharded batch[svd]",
 }
 
 

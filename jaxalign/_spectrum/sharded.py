@@ -47,9 +47,11 @@ def sharded(
 
     With ``rows``, every device takes the moments of its rows, and a sum of (d + 2)(d + 1 + k)
     float64 is all that is exchanged (a second one for "refined"; one gathering of the triangular
-    factors for "triangular"). With ``batch``, every device solves its share of the batch and
-    nothing is exchanged. Arrays may have any placement, also global ones over several hosts; the
-    number of rows or batches need not be a multiple of the devices. Works inside jit.
+    factors for "triangular"). With "split" maxima and sums of integers are exchanged: the result
+    is bit for bit the same on any number of devices. With ``batch``, every device solves its share
+    of the batch and nothing is exchanged. Arrays may have any placement, also global ones over
+    several hosts; the number of rows or batches need not be a multiple of the devices. Works inside
+    jit.
 
     Args:
       mesh: any jax mesh.
@@ -90,7 +92,7 @@ def sharded(
     if rows is not None and method == "svd":
         raise ValueError(
             "rows over devices have no plain SVD without gathering them; "
-            "pass 'moments', 'refined' or 'triangular'"
+            "pass 'moments', 'refined', 'triangular' or 'split'"
         )
     of_placed = _of_placed_rows if batch is None else _of_placed_batch
     solve = partial(of_placed, NamedSharding(mesh, P(axis)), method, centered)

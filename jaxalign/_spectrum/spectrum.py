@@ -51,8 +51,12 @@ def spectrum(
       method: "moments": eigenvectors of ΦᵀΦ (ΦΦᵀ when wide); directions with σ below 6e-8·σ_1 are
         treated as zero. "refined": a second pass over Φ in their coordinates, with the accuracy of
         a float64 SVD. "triangular": from R of [Φ Y] = QR in the features' dtype, with the accuracy
-        of an SVD in that dtype. "svd": the plain SVD in float64, slowest. "auto": "moments" for
-        float32 features, "triangular" for float64 ones and on a TPU.
+        of an SVD in that dtype. "svd": the plain SVD in float64, slowest. "split": for float32
+        features, exact products of integers and float32 eigensolvers: the accuracy of float64
+        where there is none, or slow; on a CPU it takes many times as long. "auto": "moments" for
+        float32 features, "triangular" for float64 ones. On a TPU "auto", "moments" and "refined"
+        are "split", "triangular" and "svd" compute in float32, and float64 features are refused.
+        The platform is that of the arrays, or the one that a program is lowered for.
       centered: subtract the mean of every column of Φ and Y first, in float64.
       basis: for Moments of a second pass, the basis they were taken in, which also says whether
         they are centred.

@@ -66,7 +66,8 @@ def stream_spectrum(
       batches: of (features, targets) or (features, targets, weights). A list or a data loader may
         be read twice, see ``method``.
       method: "moments": one pass. "refined": two, for the accuracy of a float64 SVD. "triangular":
-        one pass of QR in the features' dtype. "auto": one, and a second where the stream can be
+        one pass of QR in the features' dtype. "split": one pass of exact products of integers,
+        without float64 but in the sums. "auto": one, and a second where the stream can be
         read again and the condition number cost the first more than half the digits of the
         features' dtype.
       centered: about the mean of all rows.

@@ -68,12 +68,16 @@ class Spectrum:
         """() The relative error to expect of σ_m, the smallest above the rank tolerance.
 
         eps·κ² with the eps of float64 for "moments", eps·κ for the other routes: with the eps of
-        float64, but for "triangular" with that of ``dtype``. For a larger σ_i it is smaller by the
-        factor σ_m/σ_i.
+        float64, but for "triangular" and "svd in float32" with that of ``dtype``. 2⁻⁴⁸·κ² for
+        "split", of sums in what a TPU has for float64; from arrays it is far smaller. For a larger
+        σ_i it is smaller by the factor σ_m/σ_i.
         """
-        squared = self.route == ROUTE_NAMES.index("moments")
+        is_split = self.route == ROUTE_NAMES.index("split")
+        squared = (self.route == ROUTE_NAMES.index("moments")) | is_split
         in_own_dtype = self.route == ROUTE_NAMES.index("triangular")
+        in_own_dtype |= self.route == ROUTE_NAMES.index("svd in float32")
         eps = jnp.where(in_own_dtype, float(jnp.finfo(self.dtype).eps), 2.0**-52)
+        eps = jnp.where(is_split, 2.0**-48, eps)
         return eps * self.condition ** jnp.where(squared, 2, 1)
 
     @property

@@ -94,7 +94,7 @@ class Monitor:
         if self.measurement.method == "svd":
             raise ValueError(
                 "rows over devices have no plain SVD without gathering them; "
-                "pass method='moments', 'refined' or 'triangular'"
+                "pass method='moments', 'refined', 'triangular' or 'split'"
             )
         everywhere = NamedSharding(split.mesh, P())
         inputs, targets, references = put(
