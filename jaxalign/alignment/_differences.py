@@ -143,7 +143,7 @@ def _require_same_rows(first: Moments, second: Moments) -> None:
         )
 
 
-def _sums_of_targets(folds: Moments) -> Float[Array, "F k+1"]:
+def _sums_of_targets(folds: Moments) -> Float[Array, "F columns"]:
     """Σ w and Σ w y of each fold."""
     return folds.products[:, folds.width, folds.width :]
 
