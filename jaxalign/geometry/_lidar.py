@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -22,7 +23,7 @@ def lidar(
     *,
     ridge: float = 1e-4,
     classes: Sequence | None = None,
-) -> Float[Array, ""]:
+) -> Float[Array | np.ndarray, ""]:
     """Exp H(p), p = λ/Σλ + 1e-7, of the eigenvalues λ of (S_W + δI)^{-1/2} S_B (S_W + δI)^{-1/2}:
     the effective rank of linear discriminant analysis, with objects for classes.
 
