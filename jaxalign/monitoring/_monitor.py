@@ -89,7 +89,7 @@ class Monitor:
         if n % split.devices:
             raise ValueError(
                 f"the monitor's {n} rows must be a multiple of the mesh's {split.devices} devices; "
-                f"take {n // split.devices * split.devices} of them, or fewer devices"
+                f"take {n - n % split.devices or split.devices} of them, or fewer devices"
             )
         if self.measurement.method == "svd":
             raise ValueError(

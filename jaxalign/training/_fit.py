@@ -197,10 +197,13 @@ def _trained(
     """The state after the last step."""
     models, source, place, plan = job.models, job.source, job.place, job.plan
 
-    # 2. Begin at step 0, or where a checkpoint was saved.
+    # 2. Put the data where they belong: what devices do not divide is refused here.
+    data = Data(job.monitors, *source.arrays, jnp.int32(plan.steps))
+    placed = place.place(data)
+
+    # 3. Begin at step 0, or where a checkpoint was saved.
     recipe = models.recipe(job.optimizer, job.objective)
     start = models.start(recipe, place)
-    data = Data(job.monitors, *source.arrays, jnp.int32(plan.steps))
     batch = source.batch_inputs, source.batch_labels
     identify = partial(fingerprint, settings, recipe, start, job.hyperparameters, data, batch)
     with Saver(checkpoints, identify, plan, place) as saver:
@@ -208,15 +211,12 @@ def _trained(
         if step == plan.steps:
             return state
 
-        # 3. Put the data where they belong, and compile a chunk for there.
-        placed = place.place(data)
+        # 4. Compile a chunk, and run it until all steps are done.
         per_model = models.per_model(placed.monitors, start, place)
         shardings = place.shardings_of(start)
         run = compiled(_chunk_of(recipe, models, place, shardings), place, shardings)
         # A run that was resumed needs the memory of its start.
         del start, identify
-
-        # 4. Run it until all steps are done.
         program = Program(run, per_model, placed, plan)
         with closing(source.blocks(plan, step, saver.position)) as blocks:
             return drive(program, state, map(place.place_block, blocks), plan, saver, deliver)

@@ -1,5 +1,5 @@
 """Eight devices, four by two, started by test_sharding.py: models split over them, alone and
-several, with every kind of monitor, and a checkpoint that goes on on four.
+several, with monitors of both kinds, and a checkpoint that goes on on four.
 """
 
 import tempfile
@@ -41,19 +41,17 @@ def by_both(x):
 
 def monitors(model):
     layers = ja.tap(model, "hidden_*")
-    targets = ja.encode_targets(LABELS[:40])
     area = {"area": ja.alignment_area}
+    targets = ja.encode_targets(LABELS[:40])
     return {
         "deferred": ja.monitor(layers, INPUTS[:40], targets, measures=area, defer=True),
-        "quadrature": ja.monitor(
-            layers, INPUTS[:40], targets, measures=area, method="quadrature", order=6
-        ),
         "batch": ja.batch_monitor(
             layers,
             lambda y: ja.encode_targets(y, classes=(0, 1)),
             16,
             measures=area,
-            method="triangular",
+            method="quadrature",
+            order=6,
         ),
     }
 
