@@ -69,13 +69,13 @@ def fit(
       optimizer: anything with ``init`` and ``update``, as optax has it; it is given ``value``,
         ``grad`` and ``value_fn`` if it takes them. With ``hyperparameters``, a function that makes
         one of them.
-      data: (n, ...) training inputs, kept on the device, or the pair (inputs, labels), or a dict of
-        both. Or a stream, for what is larger than a device or a host: an iterable of batches, each
-        a pair or a dict, as grain's loaders give them. Every batch has the rows, shapes and dtypes
-        of the first one; one with fewer rows is dropped, and a warning counts them. A stream of
-        exactly ``steps`` batches suffices: the last row then has its loss on the last batch, a
-        second time. One that ends early, or a batch that is not like the others, ends the run with
-        an error; what was trained until then is delivered and saved.
+      data: (n, ...) training inputs, or the pair (inputs, labels), or a dict of both, kept on the
+        device, or split over those of the mesh. Or a stream, for what is larger than a device or a
+        host: an iterable of batches, each a pair or a dict, as grain's loaders give them. Every
+        batch has the rows, shapes and dtypes of the first one; one with fewer rows is dropped, and
+        a warning counts them. A stream of exactly ``steps`` batches suffices: the last row then has
+        its loss on the last batch, a second time. One that ends early, or a batch that is not like
+        the others, ends the run with an error; what was trained until then is delivered and saved.
       labels: as the objective wants them, by default (n,) or (n, 1) class numbers: 0 or 1 for one
         output, 0...c − 1 for c outputs.
       steps: number of updates.
@@ -85,17 +85,18 @@ def fit(
         then logged as "train/LAYER". None measures nothing.
       every: k, to measure θ_0, θ_k, θ_2k, ... only; the steps between cost nothing, and are not
         measured.
-      batch_size: rows per step, 64 of arrays, of a stream those it has. Every epoch of arrays is a
-        fresh permutation, batches run across its end; a stream has its own order.
+      batch_size: rows per step, by default 64 of arrays; a stream brings its own. Every epoch of
+        arrays is a fresh permutation, batches run across its end; a stream has one order.
       seed: of the permutations (initial weights come with the model); for several models one each,
-        or one for all.
+        or one for all; a stream is the same for all.
       hyperparameters: a pytree with a leading axis of models, as in ``optimizer=optax.sgd,
         hyperparameters=rates``.
       objective: (outputs, labels) → scalar loss, or (scalar loss, {name: scalar metric}); by
         default ``classification``. ``logistic`` is for labels ±1, ``squared_error`` for regression.
       chunk: steps between two visits to the host, at most.
       chunk_bytes: what a chunk of a stream may hold; two are in memory, one of them read while the
-        device works on the other. Longer steps from ``every`` to ``every`` are run in parts.
+        device works on the other. Where ``every`` steps are more than that, they are several
+        chunks.
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
         the last started chunk was delivered.

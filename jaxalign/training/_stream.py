@@ -129,9 +129,8 @@ class _Blocks:
         require_finite(inputs.reshape(steps * rows, *inputs.shape[2:]), "inputs")
         answers = np.asarray(self._stream.check(labels.reshape(steps * rows, *labels.shape[2:])))
         shape = (-1, self._plan.group, rows)
-        return inputs.reshape(*shape, *inputs.shape[2:]), answers.reshape(
-            *shape, *answers.shape[1:]
-        )
+        inputs = inputs.reshape(*shape, *inputs.shape[2:])
+        return inputs, answers.reshape(*shape, *answers.shape[1:])
 
 
 ALIGNMENT = 64
