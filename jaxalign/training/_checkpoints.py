@@ -37,6 +37,9 @@ class Checkpoints:
     begins at step 0. If the newest checkpoint is damaged, it logs a warning and goes on from the
     one before.
 
+    Each device writes and reads its own part of a state that is split over a mesh. On another mesh,
+    or another number of devices, a run goes on too; its rows then agree to rounding.
+
     A checkpoint knows its run: ``fit`` refuses one of other data (of a stream, of another first
     batch), initial weights, optimizer, objective or settings. Only ``steps`` may grow: a finished
     run of N steps, called with M, goes on to M, bit for bit as an unbroken run of M. It does so

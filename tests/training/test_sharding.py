@@ -149,11 +149,11 @@ def test_arrays_on_other_devices_than_the_mesh_are_refused(task, mesh, devices):
 
 def test_an_axis_needs_a_mesh_that_has_it(task, mesh):
     with pytest.raises(ValueError, match="data_axis='rows' needs a mesh"):
-        task.fit(task.model(), data_axis="rows")
+        task.fit(task.model(), monitor=None, data_axis="rows")
     with pytest.raises(ValueError, match="mesh has no axis 'rows'"):
-        task.fit(split(task.model(), mesh, by_both), data_axis="rows")
+        task.fit(split(task.model(), mesh, by_both), monitor=None, data_axis="rows")
     with pytest.raises(TypeError, match="data_axis must be a str, found 0"):
-        task.fit(task.model(), mesh=mesh, data_axis=0)
+        task.fit(task.model(), monitor=None, mesh=mesh, data_axis=0)
 
 
 def test_one_device_of_explicit_axes_is_one_device(task):
