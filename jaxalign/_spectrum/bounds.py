@@ -1,4 +1,7 @@
-"""Certified bounds of the curve from a quadrature."""
+"""Certified bounds of the curve, from a quadrature."""
+
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +9,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.kinds import require_kind
+from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.quadrature import Quadrature
 from jaxalign._spectrum.radau import curve_bounds
 
@@ -49,7 +54,7 @@ def quadrature_bounds(
     if tau.ndim != 1:
         raise ValueError(f"thresholds must have shape (t,), found {tau.shape}")
     require_finite(tau, "thresholds")
-    return _bounds(quadrature, tau)
+    return on_automatic_axes(_bounds, quadrature, tau)
 
 
 @jax.jit
@@ -60,12 +65,16 @@ def _bounds(
 
     slack = 4 * float(jnp.finfo(dtype).eps)
 
-    def run(*arguments: Array) -> tuple[Array, Array]:
-        alpha, beta, rounding, total, tau = (x.astype(jnp.float64) for x in arguments)
+    def run(wide: Any, *arguments: Array) -> tuple[Array, Array]:
+        alpha, beta, rounding, total, tau = (x.astype(wide) for x in arguments)
+        # The eigensolver of the bounds rounds as the steps do.
+        rounding = jnp.maximum(rounding, 8 * float(jnp.finfo(wide).eps))
         lower, upper = curve_bounds(alpha, beta, rounding, total, tau, slack)
         return lower.astype(dtype), upper.astype(dtype)
 
-    return float64_inside(run)(
+    return on_platform(
+        float64_inside(partial(run, jnp.float64)),
+        partial(run, jnp.float32),
         quadrature.diagonal,
         quadrature.subdiagonal,
         quadrature.rounding,

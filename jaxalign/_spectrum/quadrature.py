@@ -25,8 +25,10 @@ from jaxalign._core.checks import (
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import as_count, require_choice
 from jaxalign._core.linalg import matmul, svd
+from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
 from jaxalign._spectrum.finish import finished, sizes_of
+from jaxalign._spectrum.routes.table import refuse_float64
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 
@@ -56,7 +58,7 @@ def quadrature(
     targets: ArrayLike,
     *,
     order: int = 16,
-    dtype: Literal["float64", "float32"] = "float64",
+    dtype: Literal["float64", "float32"] | None = None,
 ) -> Quadrature:
     """Gauss–Radau quadrature of the spectral measure Σ_i (u_iᵀy)² δ(σ_i²) from ``order`` products
     with Φ and with Φᵀ.
@@ -71,15 +73,16 @@ def quadrature(
         part of the program.
       targets: (n, k) Y; (n,) floats count as one column.
       order: m, from 1 to min(n, d).
-      dtype: in which steps on an array are computed. "float32" takes half the time; its nodes and
-        weights have errors of 1e-6, and the certified bounds widen by 1e-3 of ‖y‖² and of σ_1.
+      dtype: in which steps on an array are computed; by default float64, and float32 on a TPU,
+        which has no float64. "float32" takes half the time; its nodes and weights have errors of
+        1e-6, and the certified bounds widen by 1e-3 of ‖y‖² and of σ_1.
 
     Returns:
       Quadrature; ``quadrature_bounds`` gives certified bounds of the curve.
 
     Raises:
-      ValueError: as ``spectrum``; order out of range; another dtype; products whose shapes do not
-        fit each other.
+      ValueError: as ``spectrum``; order out of range; another dtype; on a TPU "float64", or
+        features of it; products whose shapes do not fit each other.
       TypeError: when differentiated.
 
     Example:
@@ -90,7 +93,8 @@ def quadrature(
 
     Source: ours, on Golub, Kahan (1965), Golub (1973), Simon, Zha (2000) and Golub, Meurant (2010).
     """
-    require_choice(dtype, ("float64", "float32"), "dtype")
+    if dtype is not None:
+        require_choice(dtype, ("float64", "float32"), "dtype")
     order = as_count(order, "order")
     if isinstance(features, tuple) and len(features) == 2 and all(map(callable, features)):
         return _matrix_free(*features, targets, order)
@@ -101,7 +105,7 @@ def quadrature(
 
 
 def _of_arrays(
-    order: int, dtype: str, features: Array | np.ndarray, targets: Array | np.ndarray
+    order: int, dtype: str | None, features: Array | np.ndarray, targets: Array | np.ndarray
 ) -> Quadrature:
     phi, y = as_matrices(features, targets)
     _require_order(order, *phi.shape)
@@ -111,21 +115,42 @@ def _of_arrays(
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 @partial(jax.jit, static_argnums=(2, 3))
 def _of_matrix(
-    features: Float[Array, "n d"], targets: Float[Array, "n k"], order: int, dtype: str
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], order: int, dtype: str | None
 ) -> Quadrature:
-    def run(features: Array, targets: Array) -> Quadrature:
-        phi = features.astype(dtype)
-        y = targets.astype(dtype)
-        bidiagonal = bidiagonalize(
-            lambda v: matmul(v, phi.T), lambda u: matmul(u, phi), y.T, phi.shape[1], order
-        )
-        result = of_bidiagonal(bidiagonal)
-        # Only the spectrum is rounded: bounds are certified with L as it is.
-        return result._replace(spectrum=_rounded(result.spectrum, features.dtype))
-
+    in_float32 = partial(_steps, order, "float32")
+    in_float64 = float64_inside(partial(_steps, order, "float64"))
+    if dtype == "float32":
+        return in_float32(features, targets)
     if dtype == "float64":
-        return float64_inside(run)(features, targets)
-    return run(features, targets)
+        return on_platform(in_float64, _refuse_float64, features, targets)
+    if features.dtype == jnp.float64:
+        return on_platform(in_float64, refuse_float64, features, targets)
+
+    def on_tpu(features: Array, targets: Array) -> Quadrature:
+        result = in_float32(features, targets)
+        # In the dtypes of the other platforms.
+        return Quadrature(result.spectrum, *(x.astype(jnp.float64) for x in result[1:]))
+
+    return on_platform(in_float64, on_tpu, features, targets)
+
+
+def _steps(
+    order: int, dtype: str, features: Float[Array, "n d"], targets: Float[Array, "n k"]
+) -> Quadrature:
+    phi = features.astype(dtype)
+    y = targets.astype(dtype)
+    bidiagonal = bidiagonalize(
+        lambda v: matmul(v, phi.T), lambda u: matmul(u, phi), y.T, phi.shape[1], order
+    )
+    result = of_bidiagonal(bidiagonal)
+    # Only the spectrum is rounded: bounds are certified with L as it is.
+    return result._replace(spectrum=_rounded(result.spectrum, features.dtype))
+
+
+def _refuse_float64(*arrays: Array) -> Quadrature:
+    raise ValueError(
+        "dtype must be 'float32' on a TPU, which has no float64, found 'float64'; leave it out"
+    )
 
 
 def _rounded(spectrum: Spectrum, dtype: jnp.dtype) -> Spectrum:

@@ -96,6 +96,6 @@ def _last_pivot(
         bounded = jnp.where(pivot < 0, -tiny, tiny)
         return jnp.where(jnp.abs(pivot) < tiny, bounded, pivot), None
 
-    squares = jnp.concatenate([jnp.zeros(1), coupling[:-1] ** 2])
-    last, _ = jax.lax.scan(step, jnp.ones(()), (diagonal, squares))
+    squares = jnp.pad(coupling[:-1] ** 2, (1, 0))
+    last, _ = jax.lax.scan(step, jnp.ones((), diagonal.dtype), (diagonal, squares))
     return last
