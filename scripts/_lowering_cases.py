@@ -138,7 +138,7 @@ def moment_cases() -> Iterator[Case]:
     yield Case("triangles merged, spectrum", merged_triangles, matrix)
 
 
-def bounds(features, targets, dtype: str):
+def bounds(features, targets, dtype: str | None):
     return ja.quadrature_bounds(
         ja.quadrature(features, targets, order=8, dtype=dtype), thresholds()
     )
@@ -151,7 +151,7 @@ def quadrature_of_products(features, targets):
 
 def quadrature_cases() -> Iterator[Case]:
     matrix = (FEATURES, TARGETS)
-    for dtype in ("float64", "float32"):
+    for dtype in (None, "float64", "float32"):
         yield Case(f"quadrature[{dtype}]", partial(ja.quadrature, order=8, dtype=dtype), matrix)
         yield Case(f"quadrature_bounds[{dtype}]", partial(bounds, dtype=dtype), matrix)
     yield Case("quadrature of products", quadrature_of_products, matrix)
