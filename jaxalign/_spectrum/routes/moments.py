@@ -88,8 +88,7 @@ def _products_in_blocks(width: int, *columns: Array) -> Array:
         return jax.tree.map(jnp.add, total, block_products(columns)), None
 
     n = len(columns[0])
-    # A loop of one turn and a rest take half as long again as all rows at once.
-    whole = n - n % _BLOCK if n > 2 * _BLOCK else 0
+    whole = n - n % _BLOCK
     all_columns = sum(c.shape[1] for c in columns)
     total = [jnp.zeros((stop - start, all_columns - start), jnp.float64) for start, stop in edges]
     if whole > 0:
