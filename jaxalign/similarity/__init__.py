@@ -3,7 +3,9 @@
 from jaxalign.similarity._cca import cca, mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import SimilarityWarning
+from jaxalign.similarity._grid import grid
 from jaxalign.similarity._kernels import cka, hsic
+from jaxalign.similarity._neighbours import cknna, mutual_knn
 from jaxalign.similarity._null import Null, linear_cka_null
 from jaxalign.similarity._pair_moments import PairMoments, pair_moments
 from jaxalign.similarity._procrustes import (
@@ -11,6 +13,8 @@ from jaxalign.similarity._procrustes import (
     bures_similarity,
     procrustes_distance,
 )
+from jaxalign.similarity._rbf import rbf_cka
+from jaxalign.similarity._rsa import rsa
 
 __all__ = [
     "Null",
@@ -20,13 +24,18 @@ __all__ = [
     "bures_similarity",
     "cca",
     "cka",
+    "cknna",
+    "grid",
     "hsic",
     "linear_cka",
     "linear_cka_null",
     "mean_cca",
     "mean_squared_cca",
+    "mutual_knn",
     "pair_moments",
     "procrustes_distance",
     "pwcca",
+    "rbf_cka",
+    "rsa",
     "svcca",
 ]

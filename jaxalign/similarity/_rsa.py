@@ -1,0 +1,170 @@
+"""Representational similarity analysis: how alike the distances between rows are."""
+
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.kinds import require_choice, require_number
+from jaxalign._core.linalg import matmul
+from jaxalign.similarity._estimators import explained
+from jaxalign.similarity._kernel_sums import KernelSums, of_centred_features
+from jaxalign.similarity._pair import centred
+from jaxalign.similarity._pair_moments import PairMoments
+from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
+
+Metric = Literal["sqeuclidean", "correlation"]
+Compare = Literal["pearson", "cosine", "spearman"]
+
+# Two lists of n²/2 distances in float64, sorted, ranked and with what sorting takes.
+_BYTES_PER_PAIR = 64
+
+
+def rsa(
+    x: ArrayLike | PairMoments,
+    y: ArrayLike | None = None,
+    *,
+    metric: Metric = "sqeuclidean",
+    compare: Compare = "pearson",
+    limit: float = 2e9,
+) -> Float[Array, ""]:
+    """The correlation of the distances d(x_i, x_j) with d(y_i, y_j) over all pairs of rows i < j.
+
+    "pearson" and "cosine" are exact from sums, for any n: with centred kernels K = XXᵀ, squared
+    distances are k_ii + k_jj − 2k_ij, and 1 − r of two rows is half the squared distance of the
+    rows about their own means with norm 1. By chance "pearson" and "spearman" are 0 in the mean;
+    for p-values permute rows.
+
+    Args:
+      x: (n, p) of one representation, n ≥ 3; or PairMoments, alone, with "sqeuclidean".
+      y: (n, q) of the other one, of the same rows.
+      metric: "sqeuclidean", ‖x_i − x_j‖²; or "correlation", 1 − r over the p columns.
+      compare: "pearson"; "cosine", without subtracting the means; or "spearman", of ranks, equal
+        distances sharing the mean of theirs, which has no derivative.
+      limit: bytes that "spearman" may take; it takes some 32 n².
+
+    Returns:
+      () in the features' dtype; NaN where all distances of x or of y are equal (with a
+      SimilarityWarning in eager calls).
+
+    Raises:
+      ValueError: x or y no matrix, empty, not finite (eager calls), of different n or n < 3; an
+        unknown metric or comparison; "correlation" of rows that are constant over their columns
+        (eager calls); "spearman" of more pairs than ``limit`` allows; pair moments with
+        "correlation" or "spearman", or as ``linear_cka``.
+      TypeError: x or y no numbers; "spearman" when differentiated.
+
+    Example:
+      >>> from jaxalign import similarity
+      >>> x = [[0.0, 1.0], [2.0, 0.0], [1.0, 1.0], [3.0, 2.0]]
+      >>> similarity.rsa(x, x, compare="spearman").item()
+      1.0
+
+    Source: Kriegeskorte, Mur, Bandettini (Frontiers in Systems Neuroscience 2008).
+    """
+    require_choice(metric, get_args(Metric), "metric")
+    require_choice(compare, get_args(Compare), "compare")
+    require_number(limit, "limit")
+    if isinstance(x, PairMoments) and (metric, compare == "spearman") != ("sqeuclidean", False):
+        raise ValueError(
+            "pair moments hold squared distances without their order; pass arrays for "
+            f"metric={metric!r} and compare={compare!r}"
+        )
+    if not isinstance(x, PairMoments) and y is not None:
+        x, y = as_numbers(x, "x"), as_numbers(y, "y")
+        _require_usable(x, "x", metric, compare, limit)
+        _require_usable(y, "y", metric, compare, limit)
+    of_arrays = _of_ranks if compare == "spearman" else _of_arrays
+    value = compared_or_read(of_arrays, _of_moments, x, y, metric, compare, least=3)
+    return explained(value, "rsa")
+
+
+def _require_usable(x, name: str, metric: str, compare: str, limit: float) -> None:
+    if x.ndim != 2:
+        return  # refused later
+    needed = _BYTES_PER_PAIR * len(x) * (len(x) - 1) / 2
+    if compare == "spearman" and needed > limit:
+        raise ValueError(
+            f"compare='spearman' ranks all pairs of {len(x)} rows, which takes {needed:.1e} bytes "
+            f"of the {limit:.1e} allowed; pass compare='pearson', fewer rows, or a larger limit"
+        )
+    if metric == "correlation" and is_concrete(x) and x.size > 0:
+        values = np.asarray(x, np.float64)
+        constant = np.flatnonzero(values.max(axis=1) == values.min(axis=1))
+        if constant.size > 0:
+            raise ValueError(
+                f"{name} must vary within each row for metric='correlation', found {constant.size} "
+                f"constant rows (the first is row {constant[0]}); drop them from x and y"
+            )
+
+
+def _prepared(x: Float[Array, "n d"], metric: str) -> Float[Array, "n d"]:
+    """Rows whose squared distances are those of the metric, but for a factor."""
+    if metric == "correlation":
+        x = centred(x.T).T
+        x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    return centred(x)
+
+
+def _of_arrays(x: Array, y: Array, metric: str, compare: str) -> Array:
+    return _correlation(of_centred_features(_prepared(x, metric), _prepared(y, metric)), compare)
+
+
+def _of_moments(central: Central, metric: str, compare: str) -> Array:
+    return _correlation(kernel_sums(central), compare)
+
+
+def _correlation(sums: KernelSums, compare: str) -> Array:
+    n = sums.n
+    traces = sums.traces
+    squares = jnp.stack([traces[0] * traces[1], traces[0] ** 2, traces[1] ** 2])
+    # Over all i and j, Σ d_ij d'_ij of d_ij = k_ii + k_jj − 2k_ij, and Σ d_ij = 2n tr K.
+    both, own, other = 2 * n * sums.diagonal + 2 * squares + 4 * sums.inner
+    if compare == "pearson":
+        mean_squares = 4 * n * squares / (n - 1)
+        both, own, other = (s - m for s, m in zip((both, own, other), mean_squares, strict=True))
+    return _ratio(both, own, other, squares[1:])
+
+
+def _ratio(both: Array, own: Array, other: Array, sizes: Float[Array, " 2"]) -> Array:
+    # Distances that are all equal leave rounding.
+    rounding = 2.0**-40 * sizes
+    is_defined = (own > rounding[0]) & (other > rounding[1])
+    scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
+    return jnp.where(is_defined, both / scale, jnp.nan)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
+    ranks = [_ranks(_distances(_prepared(part, metric))) for part in (x, y)]
+    k, l = (rank - rank.mean() for rank in ranks)  # noqa: E741
+    sizes = jnp.full(2, len(k), k.dtype)
+    return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)
+
+
+@_of_ranks.defjvp
+def _no_derivative(metric, compare, primals, tangents):
+    raise TypeError("ranks have no derivative; differentiate rsa with compare='pearson'")
+
+
+def _distances(x: Float[Array, "n d"]) -> Float[Array, " pairs"]:
+    squares = jnp.sum(x**2, axis=1)
+    first, second = np.triu_indices(len(x), 1)
+    return (squares[:, None] + squares[None, :] - 2 * matmul(x, x.T))[first, second]
+
+
+def _ranks(values: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    # Equal distances differ by their rounding.
+    ordered = jnp.sort(values)
+    rounding = 2.0**-44 * ordered[-1]
+    first = jnp.searchsorted(ordered, values - rounding, side="left", method="sort")
+    last = jnp.searchsorted(ordered, values + rounding, side="right", method="sort")
+    return (first + last + 1).astype(values.dtype) / 2
