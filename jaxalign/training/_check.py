@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
+from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.capture._nnx import without_sown
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._checkpoints import Checkpoints
@@ -59,9 +60,11 @@ class Models(NamedTuple):
         return Recipe(self.graph, optimizer, objective)
 
     def placed(self, place: Layout) -> "Models":
-        """The same with their arrays on the mesh."""
+        """The same with arrays of automatic axes, which can be put on the mesh."""
+        for state in self.states:
+            place.require_place(state)
         return self._replace(
-            states=[place.place_model(state) for state in self.states],
+            states=[jax.tree.map(with_automatic_axes, state) for state in self.states],
             hyperparameters=place.place_hyperparameters(self.hyperparameters),
         )
 
@@ -83,10 +86,10 @@ class Models(NamedTuple):
         if place.mesh is None:
             return begin(self.states, self.hyperparameters)
         # Each array is made where it belongs: all of them may be more than one device holds.
-        own = _entry(self.hyperparameters, 0)
-        of_one = jax.eval_shape(recipe.start, self.states[0], own)
-        shardings = place.shardings(of_one, self.states[0])
-        return jax.jit(begin, out_shardings=shardings)(self.states, self.hyperparameters)
+        states = [place.place_model(state) for state in self.states]
+        of_one = jax.eval_shape(recipe.start, states[0], _entry(self.hyperparameters, 0))
+        shardings = place.shardings(of_one, states[0])
+        return jax.jit(begin, out_shardings=shardings)(states, self.hyperparameters)
 
     def per_model(self, monitors: Monitors, start: TrainState, place: Layout) -> PerModel:
         """The hyperparameters, and the features at step 0 where a monitor compares with them.

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
-from jaxalign._core.mesh import automatic, put, split_over, with_automatic_axes
+from jaxalign._core.mesh import automatic, put, split_over
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._sharding import (
     axes_of,
@@ -93,10 +93,15 @@ class Layout(NamedTuple):
             f"take {choices}, or fewer devices"
         )
 
+    def require_place(self, variables: nnx.State) -> None:
+        """Raise for an array of a model that cannot be put on the mesh as it is split."""
+        if self.mesh is not None:
+            shardings_of_model(variables, self.mesh)
+
     def place_model(self, variables: nnx.State) -> nnx.State:
         """The arrays of one model on the mesh, split as they came."""
         if self.mesh is None:
-            return jax.tree.map(with_automatic_axes, variables)
+            return variables
         return jax.tree.map(put, variables, shardings_of_model(variables, self.mesh))
 
     def shardings(self, of_one: TrainState, variables: nnx.State) -> TrainState:
