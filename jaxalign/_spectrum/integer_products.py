@@ -83,9 +83,9 @@ def digits_of(x: Expansion, *, words: int = 1, axis: str | None = None) -> Digit
         # With 128 added at each digit, digits from −128 to 127 are plain bytes.
         shifted = integer + carry + 0x808080 % 256**count
         places = np.arange(0, 8 * count, 8, dtype=np.int32)[::-1, None, None]
-        digits.insert(0, ((shifted[None] >> places) & 255) - 128)
+        digits.insert(0, (((shifted[None] >> places) & 255) - 128).astype(jnp.int8))
         carry = shifted >> 24
-    return Digits(jnp.concatenate(digits).astype(jnp.int8), scale)
+    return Digits(jnp.concatenate(digits), scale)
 
 
 def about_mean(x: Expansion, rows: Rows = ALL) -> Expansion:
