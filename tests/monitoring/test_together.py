@@ -43,12 +43,14 @@ def test_in_the_step(of_three_layers):
     assert solvers(monitor, "cpu", state) == {"13x13"}
 
 
+@pytest.mark.slow
 def test_by_quadrature(of_three_layers):
     measures = alignment_measures(40, grid=[1.0, 2.0], null=False)
     monitor, state = of_three_layers(measures=measures, method="quadrature", order=4)
     assert solvers(monitor, "cuda", state) == {"3x1x5x5"}
 
 
+@pytest.mark.slow
 def test_after_the_steps(of_three_layers):
     monitor, state = of_three_layers(defer=True)
     both = jax.tree.map(lambda *x: jnp.stack(x), *[monitor.sample(state)] * 2)
@@ -85,6 +87,7 @@ def test_a_quadrature_of_unit_rows_forms_no_matrix(rng):
     assert "f32[30,7]" not in program
 
 
+@pytest.mark.slow
 def test_a_monitor_by_quadrature_is_the_same_in_a_program(of_three_layers):
     measures = alignment_measures(40, grid=[1.0, 2.0], null=False)
     monitor, state = of_three_layers(measures=measures, method="quadrature", order=4)
