@@ -37,6 +37,7 @@ def test_the_value_is_that_of_all_rows(difference):
     np.testing.assert_allclose(difference.value, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_error_is_the_spread_over_new_samples(difference):
     """Within a factor: it is an estimate from 20 folds."""
     values = []
@@ -51,6 +52,7 @@ def test_the_error_is_the_spread_over_new_samples(difference):
     assert narrow[1] < high
 
 
+@pytest.mark.slow
 def test_a_representation_and_its_rotation_do_not_differ():
     x, y = rows(0)
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((6, 6)))[0].astype(np.float32)

@@ -105,6 +105,7 @@ def test_lidar_is_its_definition(x):
     assert 1 <= expected <= C - 1
 
 
+@pytest.mark.slow
 def test_under_jit_vmap_and_grad(x):
     features = jnp.asarray(x, jnp.float32)
     labels = jnp.asarray(LABELS)

@@ -62,6 +62,7 @@ def test_turns_permutations_and_scale_change_nothing_a_shift_does_where_not_cent
     assert np.isclose(function(x + 10.0), expected, rtol=1e-4) == is_centred
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 def test_under_jit_vmap_and_grad(x, name):
     function = getattr(geometry, name)

@@ -87,6 +87,7 @@ def test_labels_needed_are_the_inverse_of_the_best_curve(wide):
     assert np.isinf(out_of_reach).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [60, 200])
 @pytest.mark.parametrize("rho", [0.3, 10.0])
 def test_fitted_heads_have_that_error(n, rho):
@@ -129,6 +130,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_derivatives_are_differences(example, name):
     phi, y = example
@@ -154,6 +156,7 @@ def test_derivative_by_the_strength(s):
         np.testing.assert_allclose(jax.grad(value)(0.5), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_float32_under_jit_and_vmap_is_float64(example, s):
     phi, y = example
     s32 = ja.spectrum(phi.astype(np.float32), y.astype(np.float32))

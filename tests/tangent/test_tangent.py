@@ -77,6 +77,7 @@ def test_the_spectrum_bounds_the_curve_of_the_jacobian(one, y):
     np.testing.assert_allclose(area, ja.alignment_area(exact), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_several_outputs_are_one_target(y):
     function, state, inputs, jacobian = network(3)
     targets = np.random.default_rng(3).standard_normal((N, 3)).astype(np.float32)
@@ -86,6 +87,7 @@ def test_several_outputs_are_one_target(y):
     np.testing.assert_allclose(found, ja.alignment_area(exact), rtol=0.03)
 
 
+@pytest.mark.slow
 def test_the_norm_is_exact_with_all_directions_and_close_with_few(one):
     function, state, inputs, jacobian = one
     expected = np.linalg.norm(jacobian @ jacobian.T)

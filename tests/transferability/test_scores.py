@@ -123,6 +123,7 @@ def test_a_source_class_that_no_row_has():
     assert nce([0, 0, 2, 2], [0, 0, 1, 1], source_classes=(0, 1, 2)) == pytest.approx(0)
 
 
+@pytest.mark.slow
 def test_under_jit_vmap_and_grad(x, labels):
     features = jnp.asarray(x, jnp.float32)
     known = range(3)
