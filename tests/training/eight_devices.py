@@ -5,17 +5,14 @@ several, with monitors of both kinds, and a checkpoint that goes on on four.
 import tempfile
 
 import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
-jax.config.update("jax_num_cpu_devices", 8)
-
-import numpy as np  # noqa: E402  # after the number of devices is set
-import optax  # noqa: E402
-from flax import nnx  # noqa: E402
-from jax.sharding import AxisType, NamedSharding  # noqa: E402
-from jax.sharding import PartitionSpec as P  # noqa: E402
-
-import jaxalign as ja  # noqa: E402
-from jaxalign.models import MLP  # noqa: E402
+import jaxalign as ja
+from jaxalign.models import MLP
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.standard_normal((90, 6)).astype(np.float32)
@@ -122,6 +119,7 @@ def onto_fewer_devices() -> None:
 
 
 if __name__ == "__main__":
+    jax.config.update("jax_num_cpu_devices", 8)
     one_model()
     several_models()
     onto_fewer_devices()
