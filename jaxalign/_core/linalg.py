@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.lax import Precision
+from jax.lax.linalg import EighImplementation
 from jaxtyping import Float
 
 from jaxalign._core.loops import looped
@@ -48,6 +49,12 @@ def _side_by_side(function: Callable) -> Callable:
 
 
 eigh = _side_by_side(partial(lax.linalg.eigh, symmetrize_input=False))
+eigh_on_tpu = partial(
+    lax.linalg.eigh, symmetrize_input=False, implementation=EighImplementation.JACOBI
+)
+"""For float32. The default of wide matrices there is another algorithm, whose parts are traced
+again where the program is lowered, out of reach of the x64 setting around the call.
+"""
 svd = _side_by_side(partial(jnp.linalg.svd, full_matrices=False))
 cholesky = _side_by_side(partial(lax.linalg.cholesky, symmetrize_input=False))
 orthonormal = _side_by_side(partial(jnp.linalg.qr, mode="reduced"))

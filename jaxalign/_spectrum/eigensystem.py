@@ -12,11 +12,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.lax.linalg import EighImplementation
 from jaxtyping import Float, Int
 
 from jaxalign._core.expansions import Expansion, power_of_two, renormalized, rounded
-from jaxalign._core.linalg import eigh, matmul
+from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
 from jaxalign._spectrum.integer_products import digits_of, product
 
 # How often the eigensolver is applied; each time resolves about 14 bits more of λ.
@@ -64,13 +63,7 @@ def _solved(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
     return vectors[:, ::-1]
 
 
-# On a TPU the default is another algorithm for wide matrices, whose parts are traced again where
-# the program is lowered, out of reach of the x64 setting around this call.
-_eigh = partial(
-    lax.platform_dependent,
-    tpu=partial(lax.linalg.eigh, symmetrize_input=False, implementation=EighImplementation.JACOBI),
-    default=eigh,
-)
+_eigh = partial(lax.platform_dependent, tpu=eigh_on_tpu, default=eigh)
 
 
 def _in_bands(matrix: Float[Array, "d d"], stage: Int[Array, ""]) -> Float[Array, "d d"]:

@@ -15,9 +15,9 @@ from jaxalign.alignment._permutations import Permuted, permutation_curves
 from jaxalign.alignment._regularization import (
     label_alignment_loss,
     label_alignment_weights,
-    smooth_alignment,
 )
 from jaxalign.alignment._report import Alignment, measure
+from jaxalign.alignment._smooth import smooth_alignment
 
 __all__ = [
     "Alignment",

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.kinds import as_count, require_flag, require_key, require_kind
+from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign.alignment._measures import alignment_curve
@@ -112,9 +113,20 @@ def _resampled(
     return curves.reshape(-1, *curves.shape[2:])
 
 
-weighted_sum = float64_inside(
-    lambda weights, products: jnp.tensordot(weights.astype(products.dtype), products, axes=1)
-)
+def weighted_sum(weights: Array, products: Array) -> Array:
+    """Σ_f weight_f·products_f of (F, ...) in float64; on a TPU, which has no float64 products, term
+    by term.
+    """
+    return on_platform(float64_inside(_product), _sum_of_terms, weights, products)
+
+
+def _product(weights: Array, products: Array) -> Array:
+    return jnp.tensordot(weights.astype(products.dtype), products, axes=1)
+
+
+def _sum_of_terms(weights: Array, products: Array) -> Array:
+    column = weights.astype(products.dtype).reshape(-1, *(1,) * (products.ndim - 1))
+    return jnp.sum(column * products, axis=0)
 
 
 def _as_batch(folds: Any, name: str) -> Moments:

@@ -1,8 +1,8 @@
-"""Alignment as an objective: a smooth curve with a useful gradient, and Label Alignment
-Regularization.
-"""
+"""Alignment as an objective: Label Alignment Regularization."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import (
     as_dtype,
     as_matrices,
@@ -24,64 +23,17 @@ from jaxalign._core.checks import (
 )
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
-from jaxalign._core.linalg import eigh, matmul
+from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
+from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.routes.moments import products
-from jaxalign._spectrum.types import Spectrum
-from jaxalign.alignment._measures import require_one_spectrum
+from jaxalign._spectrum.routes.table import refuse_float64
 
 
-def smooth_alignment(
-    spectrum: Spectrum, threshold: ArrayLike, *, width: ArrayLike = 1.0
-) -> Float[Array, " k"]:
-    """A_w(τ) = Σ_i s((σ_i − τ)/w) (u_iᵀ y)² with the logistic s: A(τ) with a soft threshold.
+class _Algebra(NamedTuple):
+    """Products of rows and the eigensolver, in the dtype that a platform computes in."""
 
-    A(τ) itself is a step function of every σ_i, so its gradient sees the directions alone. Add
-    −A_w(τ)/‖y‖², of a layer's spectrum, to a loss.
-
-    Args:
-      spectrum: of one representation, with k targets.
-      threshold: () τ, in the units of the singular values.
-      width: () w > 0 of the soft threshold, in the same units; for w → 0, A_w(τ) tends to
-        ``alignment_curve``.
-
-    Returns:
-      (k,), between 0 and ‖P_col y‖².
-
-    Raises:
-      ValueError: a batch of spectra; threshold or width not a scalar; a threshold that is not
-        finite, or a width that is not positive (eager values).
-      TypeError: no Spectrum; threshold or width no number.
-
-    Example:
-      >>> import jaxalign as ja
-      >>> s = ja.spectrum([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [2.0, 1.0, 1.0])
-      >>> ja.smooth_alignment(s, 3.0).round(2).tolist()
-      [2.119...]
-      >>> ja.smooth_alignment(s, 2.0, width=0.01).round(2).tolist()
-      [4.0]
-
-    Source: ours.
-    """
-    require_one_spectrum(spectrum, "smooth_alignment")
-    dtype = spectrum.singular_values.dtype
-    tau = as_dtype(as_real_floats(threshold, "threshold"), dtype)
-    w = as_dtype(as_real_floats(width, "width"), dtype)
-    if tau.ndim != 0 or w.ndim != 0:
-        raise ValueError(
-            f"threshold and width must be scalars, found shapes {tau.shape} and {w.shape}"
-        )
-    require_finite(tau, "threshold")
-    if is_concrete(w) and not w > 0:
-        raise ValueError(
-            f"width must be positive, found {float(w)}; for a hard threshold call alignment_curve"
-        )
-    return on_automatic_axes(_softly_above, spectrum, tau, w)
-
-
-def _softly_above(
-    spectrum: Spectrum, tau: Float[Array, ""], w: Float[Array, ""]
-) -> Float[Array, " k"]:
-    return matmul(jax.nn.sigmoid((spectrum.singular_values - tau) / w), spectrum.energy)
+    products: Callable[..., Array]
+    eigh: Callable[[Array], Any]
 
 
 def label_alignment_loss(
@@ -174,10 +126,10 @@ def label_alignment_weights(
 
         w = (Σ_{i≤k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ)⁻¹ Φᵀy.
 
-    Computed in float64, returned in the features' dtype. Along directions in which the unlabelled
-    data are weak, weights grow as 1/σ̃², so on raw images the exact minimizer classifies poorly.
-    Use features in which both distributions vary along the same directions, or take a few steps of
-    gradient descent on the loss instead.
+    Computed in float64 (on a TPU in float32), returned in the features' dtype. Along directions in
+    which the unlabelled data are weak, weights grow as 1/σ̃², so on raw images the exact minimizer
+    classifies poorly. Use features in which both distributions vary along the same directions, or
+    take a few steps of gradient descent on the loss instead.
 
     Args:
       features, targets, unlabelled, rank, unlabelled_rank, strength: as in
@@ -217,31 +169,48 @@ def _weights_of(
 ) -> Float[Array, "d c"]:
     d = phi.shape[1]
 
-    def run(strength: Array, phi: Array, y: Array, other: Array) -> Array:
+    def run(algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array) -> Array:
+        products, eigh = algebra
         both = products([phi], [y])
         gram = both[:, :d]
         # Setting the loss's gradient to 0 gives M w = Φᵀy with
         # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
-        added = strength.astype(jnp.float64) * _without_largest(products([other]), unlabelled_rank)
-        vectors, values = eigh(gram - _without_largest(gram, rank) + added)
+        added = _without_largest(eigh, products([other]), unlabelled_rank)
+        added = strength.astype(added.dtype) * added
+        vectors, values = eigh(gram - _without_largest(eigh, gram, rank) + added)
         # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
         is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
         along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
         return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0)).astype(y.dtype)
 
-    return float64_inside(run)(strength, phi, y, other)
+    return _by_platform(run, strength, phi, y, other)
 
 
 def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
     """Σ_{i>k} σ_i² v_i v_iᵀ of rows with singular values σ_i and right singular vectors v_i."""
 
-    def run(rows: Array) -> Array:
-        return _without_largest(products([rows]), rank).astype(rows.dtype)
+    def run(algebra: _Algebra, rows: Array) -> Array:
+        products, eigh = algebra
+        return _without_largest(eigh, products([rows]), rank).astype(rows.dtype)
 
-    return float64_inside(run)(rows)
+    return _by_platform(run, rows)
 
 
-def _without_largest(gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"]:
+def _by_platform(run: Callable[..., Array], *arrays: Array) -> Array:
+    """``run`` in float64; on a TPU, which has none, in float32."""
+    usual = float64_inside(partial(run, _Algebra(products, eigh)))
+    if arrays[-1].dtype == jnp.float64:
+        return on_platform(usual, refuse_float64, *arrays)
+    on_tpu = partial(run, _Algebra(_products_in_own_dtype, eigh_on_tpu))
+    return on_platform(usual, on_tpu, *arrays)
+
+
+def _products_in_own_dtype(left: Sequence[Array], right: Sequence[Array] = ()) -> Array:
+    columns = jnp.concatenate([*left, *right], axis=1)
+    return matmul(jnp.concatenate(left, axis=1).T, columns)
+
+
+def _without_largest(eigh: Callable, gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"]:
     """A Gram matrix without its ``rank`` largest eigenvalues."""
     vectors, values = eigh(gram)  # ascending
     count = len(gram) - rank
