@@ -92,11 +92,12 @@ def about_mean(x: Expansion, rows: Rows = ALL) -> Expansion:
     """Rows minus their mean, to two parts; rows that are not present become 0."""
     x = (*x, jnp.zeros_like(x[0]))[:2]
     present = jnp.ones(len(x[0]), jnp.float32) if rows.present is None else rows.present
-    # Behind the barrier it is no constant, whose division compilers turn into a product.
-    count = lax.optimization_barrier(rounded(_sum_of_rows((present[:, None],), rows.axis)))
+    count = rounded(_sum_of_rows((present[:, None],), rows.axis))
+    # Compilers turn a division by a constant into this product, which rounds otherwise.
+    share = lax.optimization_barrier(1 / count)
     # The first mean is right to float32, the second adds as many digits.
     for _ in range(2):
-        mean = rounded(_sum_of_rows(x, rows.axis)) / count
+        mean = rounded(_sum_of_rows(x, rows.axis)) * share
         x = difference(x, (mean[None, :], jnp.zeros_like(mean)[None, :]))
         x = tuple(part * present[:, None] for part in x)
     return x
