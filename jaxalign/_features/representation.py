@@ -1,6 +1,5 @@
 """From the activations of a layer to the representation matrix Φ (n, d)."""
 
-import warnings
 from functools import partial
 from typing import Literal, get_args
 
@@ -15,6 +14,7 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
 from jaxalign._core.float64 import exactly, of_jax_or_numpy
 from jaxalign._core.kinds import require_choice, require_flag
+from jaxalign._core.warn import warn
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]
 
@@ -286,4 +286,4 @@ def _warn_of_width(shape: tuple[int, ...]) -> None:
     )
     if n < d:
         message += f", and spectrum(features, targets) of all n = {n} < d rows at once needs n × n"
-    warnings.warn(message, WidthWarning, stacklevel=6)
+    warn(message, WidthWarning)

@@ -2,7 +2,6 @@
 the diagonal.
 """
 
-import warnings
 from typing import Literal
 
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_choice
+from jaxalign._core.warn import warn
 from jaxalign.similarity._kernel_sums import KernelSums
 
 Estimator = Literal["biased", "debiased", "lange"]
@@ -65,5 +65,5 @@ def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> 
         reason = "x or y is constant over all rows"
         if estimator != "biased":
             reason += f", or has too few rows: its own {estimator} HSIC is not above 0"
-        warnings.warn(f"{name} is NaN: {reason}", SimilarityWarning, stacklevel=3)
+        warn(f"{name} is NaN: {reason}", SimilarityWarning)
     return value

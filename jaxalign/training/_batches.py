@@ -1,6 +1,5 @@
 """The batches of a stream: pairs of arrays that are all like the first one."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import as_count, found
+from jaxalign._core.warn import warn
 from jaxalign._features.labels import as_labels
 from jaxalign.training._fingerprint import digest
 from jaxalign.training._reader import END, Position, Reader
@@ -182,10 +182,10 @@ class Batches:
     def warn_of_dropped(self) -> None:
         """Say how many batches were dropped, if any."""
         if self._dropped:
-            warnings.warn(
+            warn(
                 f"{self._dropped} batches of data had fewer rows than the {len(self.first.inputs)} "
                 "of the first one and were dropped; let the loader drop the remainder",
-                stacklevel=3,
+                UserWarning,
             )
 
 

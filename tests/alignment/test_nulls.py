@@ -132,6 +132,7 @@ def test_sums_give_both_as_their_rows_do(rng, kind, n, centered):
         assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("kind", ["moments", "second pass", "triangle"])
 def test_integer_weights_are_repeated_rows(rng, kind, centered):
@@ -144,6 +145,7 @@ def test_integer_weights_are_repeated_rows(rng, kind, centered):
         assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["arrays", "moments", "second pass", "triangle"])
 def test_centred_null_is_the_mean_over_all_permutations(rng, kind):
     features, targets = problem(rng, 5, 3)

@@ -73,6 +73,7 @@ def test_the_best_strength_is_the_best_of_many(s):
         np.testing.assert_allclose(best, many.min(axis=0), rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True])
 def test_labels_needed_are_the_inverse_of_the_best_curve(wide):
     rng = np.random.default_rng(1)
@@ -110,6 +111,7 @@ def test_fitted_heads_have_that_error(n, rho):
     assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.05)
 
 
+@pytest.mark.slow
 def test_targets_do_not_mix_and_one_number_has_no_axis(s):
     with jax.enable_x64(True):
         both = learning_curve(s, [10, 50], ridge="best")

@@ -124,6 +124,7 @@ def test_what_observe_keeps_is_its_own():
     assert (int(state.step), int(state.measured_at)) == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bfloat16", "mixed"])
 def test_half_precision_is_measured_as_it_is(kind):
     """Every measure of a layer is that of its activations, which float32 holds exactly."""

@@ -69,6 +69,7 @@ def test_sample_and_finish_are_the_monitor_in_two_parts(task, settings):
         np.testing.assert_allclose(together["input"]["area"][i], alone["input"]["area"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @pytest.mark.parametrize("settings", [{"method": m} for m in METHODS] + [{"defer": True}], ids=str)
 def test_ways_to_compute_agree(task, settings):
@@ -346,6 +347,7 @@ def test_default_grid_spans_what_singular_values_can_be(task):
     assert tau.shape == (64,)
 
 
+@pytest.mark.slow
 def test_a_pytree_under_jit_vmap_and_scan(task):
     model = task.model()
     monitor = task.monitor(model)
@@ -393,6 +395,7 @@ def test_bad_arguments_are_explained(task):
         ja.monitor(tap, np.where(task.inputs > 2, np.nan, task.inputs), targets)
 
 
+@pytest.mark.slow
 def test_bfloat16_models_are_measured_in_float64(task):
     """What is lost is what bfloat16 lost in the activations, 3 digits; the measure adds nothing,
     and takes no square in it.

@@ -44,6 +44,7 @@ def test_what_was_written_is_read_back_bit_for_bit(finished):
     assert_same(ja.read_history(folder), history)
 
 
+@pytest.mark.slow
 def test_several_models_are_read_back_too(task, tmp_path):
     models = [task.model(seed) for seed in (3, 5, 8)]
     writer = ja.RunWriter(tmp_path / "run", {})
@@ -58,6 +59,7 @@ def test_several_models_are_read_back_too(task, tmp_path):
     assert np.load(tmp_path / "run" / "curve.npy").shape == (6, 3, 3, 64)
 
 
+@pytest.mark.slow
 def test_rows_say_which_steps_were_measured(task, tmp_path):
     writer = ja.RunWriter(tmp_path / "run", {})
     _, history = task.fit(task.model(), callback=writer.write, every=4)

@@ -82,6 +82,7 @@ def test_the_mean_of_debiased_hsic_over_all_permutations_is_0(rng, hsic_by_defin
     assert abs(np.mean(values)) < 1e-12 * np.max(np.abs(values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [1, 20])
 def test_the_derivative_is_that_of_differences(pair, rng, columns):
     x, y = pair
@@ -98,6 +99,7 @@ def test_the_derivative_is_that_of_differences(pair, rng, columns):
     np.testing.assert_allclose((found[0] * direction).sum(), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_through_vmap_and_its_derivative(pair):
     x, y = map(jnp.asarray, pair)
     stacked = jnp.stack([x, x[::-1]]), jnp.stack([y, y])

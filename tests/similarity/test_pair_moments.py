@@ -76,6 +76,7 @@ def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
         np.testing.assert_allclose(debiased(merged), debiased(x, y), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_devices_agree_on_a_pivot(shards, kind):
     x, y = shards

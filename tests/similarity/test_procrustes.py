@@ -67,6 +67,7 @@ def test_rotations_and_shifts_are_no_distance(pair, rng):
     assert similarity.angular_procrustes_distance(x, x) >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", DISTANCES)
 def test_distances_have_derivatives(pair, wide, rng, measure):
     with jax.enable_x64(True):
@@ -150,6 +151,7 @@ def test_pwcca_weighs_by_the_projection_of_x(rng):
     assert abs(similarity.pwcca(y, x) - expected) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "measure",
     [

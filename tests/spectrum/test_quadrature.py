@@ -170,6 +170,7 @@ def test_the_area_comes_from_below_and_soon(rng, kind):
     assert (shares[2] >= 0.97).all()
 
 
+@pytest.mark.slow
 def test_matrix_free_products_give_the_same(rng):
     features = jnp.asarray(make(rng, 60, 20, np.linspace(1, 8, 20)))
     targets = jnp.asarray(rng.standard_normal((60, 2)), jnp.float32)

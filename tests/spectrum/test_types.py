@@ -141,6 +141,7 @@ def test_cotangents_of_counts_are_float0(data, x64, method):
     np.testing.assert_allclose(batch[1], plain, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_through_stacked_spectra_of_two_routes_is_the_sum(data):
     features, targets = map(jnp.asarray, data)
 
@@ -154,6 +155,7 @@ def test_gradient_through_stacked_spectra_of_two_routes_is_the_sum(data):
     np.testing.assert_allclose(apart[0], apart[1], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wide", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["tall", "wide"]
 )

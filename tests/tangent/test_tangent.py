@@ -63,6 +63,7 @@ def test_the_block_of_the_head_is_the_kernel_of_its_features(one):
     np.testing.assert_allclose(product(transposed(jnp.eye(N))), phi @ phi.T, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_spectrum_bounds_the_curve_of_the_jacobian(one, y):
     function, state, inputs, jacobian = one
     q = tangent_spectrum(function, state, inputs, y, order=8)

@@ -95,6 +95,7 @@ def test_an_interrupt_is_passed_on_after_the_running_chunk_was_observed(task):
     assert steps == list(range(14))
 
 
+@pytest.mark.slow
 def test_rows_go_to_a_callback_alone_on_request(task, whole):
     arrays = []
     steps = []

@@ -71,6 +71,7 @@ def test_a_model_that_sows_trains_also_when_it_was_called_before(task, plain, ca
     assert model(task.inputs[:5]).shape == (5, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_several_of_which_one_was_called_before(task, plain, devices):
     models = [Sowing(0), Sowing(1)]
@@ -105,6 +106,7 @@ def test_variables_of_a_users_kind_may_be_sown(task, plain):
     assert_same_log(task.fit(model, monitor=task.monitor(model, "hidden", measures=MEAN))[1], plain)
 
 
+@pytest.mark.slow
 def test_an_objective_of_ones_own_and_a_model_with_more_state_than_parameters(task):
     class Net(nnx.Module):
         def __init__(self, rngs):

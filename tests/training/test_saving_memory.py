@@ -80,6 +80,7 @@ def test_layers_computed_again_in_the_backward_pass_log_the_same(task, plain):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["deferred", pytest.param("quadrature", marks=pytest.mark.slow)])
 def test_two_halves_of_a_batch_are_one_step(task, kind):
     """Rows at even steps are those of batches twice as large; between, the parameters stand."""

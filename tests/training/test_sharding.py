@@ -156,6 +156,7 @@ def test_an_axis_needs_a_mesh_that_has_it(task, mesh):
         task.fit(task.model(), monitor=None, mesh=mesh, data_axis=0)
 
 
+@pytest.mark.slow
 def test_one_device_of_explicit_axes_is_one_device(task):
     alone = mesh_of((1, 1), AxisType.Explicit, jax.devices()[:1])
     _, found = task.fit(split(task.model(), alone, by_both), monitor=None, steps=6, chunk=3)
@@ -175,6 +176,7 @@ def assert_close(found, expected):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(y).max(initial=1e-3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.slow)], ids=["explicit", "auto"]
 )

@@ -270,6 +270,7 @@ def test_a_loader_without_a_state_is_read_again(task, tmp_path):
     assert_same(*resumed(task, lambda: Loader(task), tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["dataset", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("iterator", "loader"))],
@@ -315,6 +316,7 @@ def test_blocks_fit_in_their_bytes():
             assert plan.length % every == 0 or every % plan.length == 0
 
 
+@pytest.mark.slow
 def test_a_measurement_less_often_than_a_chunk_fits(task, batches):
     """Chunks of three batches where every tenth step is measured."""
     settings = {"monitor": task.monitor(task.model(), measures=MEAN), "every": 10}

@@ -112,6 +112,7 @@ def test_networks_of_true_and_random_labels_are_different_ones(tables):
     assert not true & random
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 9])
 def test_true_labels_have_one_alignment_by_both_routes(tables, step):
     """What training logged of the labels trained on, and what was measured of states afterwards."""
