@@ -17,6 +17,7 @@ from jax import Array
 
 from jaxalign._core.arrays import needs_float64
 from jaxalign._core.axes import on_automatic_axes
+from jaxalign._core.platform import on_platform
 
 Result = TypeVar("Result")
 
@@ -108,23 +109,42 @@ def float64_inside(function: Callable) -> Callable:
 
 
 def float64_with_derivative(function: Callable) -> Callable:
-    """``float64_inside`` of a function of arrays, with a derivative that is computed in float64 as
-    well: in reverse mode, once.
+    """``function`` of float arrays of one dtype, in float64 or, on a TPU, in float32, with a
+    derivative that is computed likewise: in reverse mode, once. Results have the arrays' dtype.
     """
 
     @jax.custom_vjp
     def value(*arrays):
-        return float64_inside(function)(*arrays)
+        return _in_float64_but_on_tpu(function, *arrays)
 
     def forward(*arrays):
         # Only the arguments are residuals, so that float64 never leaves its scope.
         return value(*arrays), arrays
 
     def backward(arrays, cotangents):
-        def pulled_back(arrays, cotangents):
-            return jax.vjp(function, *arrays)[1](cotangents)
+        leaves, tree = jax.tree.flatten(cotangents)
+        count = len(arrays)
 
-        return float64_inside(pulled_back)(arrays, cotangents)
+        def pulled_back(*arrays):
+            bars = jax.tree.unflatten(tree, arrays[count:])
+            return jax.vjp(function, *arrays[:count])[1](bars)
+
+        return _in_float64_but_on_tpu(pulled_back, *arrays, *leaves)
 
     value.defvjp(forward, backward)
-    return partial(on_automatic_axes, value)
+    return value
+
+
+def _in_float64_but_on_tpu(function: Callable, *arrays: Array) -> Any:
+    dtype = arrays[0].dtype
+
+    def in_float64(*arrays: Array) -> Any:
+        results = function(*(x.astype(np.float64) for x in arrays))
+        return jax.tree.map(lambda x: x.astype(dtype), results)
+
+    on_tpu = function if dtype == np.float32 else _refuse_float64
+    return on_platform(float64_inside(in_float64), on_tpu, *arrays)
+
+
+def _refuse_float64(*arrays: Array) -> Any:
+    raise ValueError("arrays must be 'float32' on a TPU, which has no float64")

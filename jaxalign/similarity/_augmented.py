@@ -12,8 +12,10 @@ from jaxtyping import Float
 
 from jaxalign._core import lapack
 from jaxalign._core.checks import is_on_host, power_of_ten
+from jaxalign._core.expansions import as_float64, of_float64
 from jaxalign._core.float64 import float64_inside
-from jaxalign._core.linalg import matmul
+from jaxalign._core.platform import on_platform
+from jaxalign._spectrum.integer_products import digits_of, product
 from jaxalign._spectrum.routes.moments import products
 
 ONE = -3
@@ -80,7 +82,11 @@ def _traced(x: Array, y: Array, pivot: Array) -> Array:
     def run(x: Array, y: Array, pivot: Array) -> Array:
         return products([_augmented(x, y, pivot)])
 
-    return float64_inside(run)(x, y, pivot)
+    def in_integers(x: Array, y: Array, pivot: Array) -> Array:
+        digits = digits_of(of_float64(_augmented(x, y, pivot)), words=2)
+        return as_float64(product(digits, digits, parts=3))
+
+    return on_platform(float64_inside(run), in_integers, x, y, pivot)
 
 
 @_traced.defjvp
@@ -110,5 +116,7 @@ def _rows_moved(total: Array, shift: Array, p: int) -> Array:
     squares = []
     for row, columns in ((X_SQUARES, slice(0, p)), (Y_SQUARES, slice(p, total.shape[0] + ONE))):
         own = shift[columns]
-        squares.append(total[row] - 2 * matmul(own, total[columns]) + jnp.sum(own**2) * ones)
+        squares.append(
+            total[row] - 2 * jnp.sum(own[:, None] * total[columns], axis=0) + jnp.sum(own**2) * ones
+        )
     return jnp.concatenate([features, ones[None], jnp.stack(squares)])

@@ -47,10 +47,15 @@ class Settings(NamedTuple):
 
 def space_of_rows(x: Float[Array, "n p"], settings: Settings) -> tuple[Space, Float[Array, "n r"]]:
     """The column space of X about its mean, and U."""
-    parts = refined.decompose(x, jnp.zeros((len(x), 1), x.dtype))
-    kept = _kept(parts.singular_values, settings, max(x.shape), "refined")
+    if x.dtype == jnp.float32:
+        left, sigma, transposed = svd(x)
+        right = transposed.T
+    else:
+        parts = refined.decompose(x, jnp.zeros((len(x), 1), x.dtype))
+        left, sigma, right = parts.left, parts.singular_values, parts.right
+    kept = _kept(sigma, settings, max(x.shape), "refined")
     # The second pass lifts the σ of zeros a little.
-    return Space(parts.singular_values, parts.right, kept & jnp.any(x != 0)), parts.left
+    return Space(sigma, right, kept & jnp.any(x != 0)), left
 
 
 def space_of_gram(gram: Float[Array, "p p"], n: Float[Array, ""], settings: Settings) -> Space:

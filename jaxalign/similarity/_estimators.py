@@ -16,8 +16,8 @@ from jaxalign.similarity._kernel_sums import KernelSums
 
 Estimator = Literal["biased", "debiased", "lange"]
 
-# Sums of float64 that cancel to less than this share are rounding.
-_ROUNDING = 2.0**-44
+# Sums that cancel to less than this share of themselves, in eps, are rounding.
+_ROUNDING = 2.0**8
 
 _LEAST_ROWS = {"biased": 2, "debiased": 4, "lange": 4}
 
@@ -52,7 +52,7 @@ def cka_of(sums: KernelSums, estimator: str) -> Float[Array, ""]:
     """HSIC(K, L)/√(HSIC(K, K) HSIC(L, L)); NaN where one of these two is not positive."""
     both, own, other = hsic_of(sums, estimator)
     # Of rows that are all equally far apart the estimate is 0, but for rounding.
-    rounding = _ROUNDING * sums.inner / sums.n**2
+    rounding = _ROUNDING * float(jnp.finfo(sums.n.dtype).eps) * sums.inner / sums.n**2
     is_defined = (own > rounding[1]) & (other > rounding[2])
     # The inner `where` keeps the root of a negative number out of derivatives.
     scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
@@ -62,7 +62,7 @@ def cka_of(sums: KernelSums, estimator: str) -> Float[Array, ""]:
 def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> Array:
     """``value``; a NaN of an eager call comes with a warning that says why."""
     if is_concrete(value) and np.isnan(np.asarray(value)).any():
-        reason = "x or y is constant over all rows"
+        reason = "x or y is constant over all rows, or its squares are out of range"
         if estimator != "biased":
             reason += f", or has too few rows: its own {estimator} HSIC is not above 0"
         warn(f"{name} is NaN: {reason}", SimilarityWarning)

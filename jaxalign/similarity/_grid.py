@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +12,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
-from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite, require_matrix
+from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import found, require_function
 from jaxalign._core.linalg import matmul
-from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import KernelSums
-from jaxalign.similarity._pair import Numbers, centred, require_rows, result_dtype
+from jaxalign.similarity._pair import Numbers, centred, in_dtype_of_jax, in_float64, require_rows
 
 # Entries of all kernels that are in memory at once: 128 MB of float64.
 _AT_ONCE = 1 << 24
@@ -64,10 +64,9 @@ def grid(
         rows = [[measure(x, y) for y in named[1].values()] for x in named[0].values()]
         return jnp.stack([jnp.stack([jnp.asarray(value) for value in row]) for row in rows])
     arrays = {**named[0], **named[1]}
-    numbers = [as_numbers(with_automatic_axes(x), name) for name, x in arrays.items()]
-    dtype = result_dtype(*numbers)
-    run = partial(_cka_grid, list(arrays), len(named[0]), estimator, dtype)
-    return explained(exactly(run, *numbers), "grid", estimator)
+    numbers = [as_numbers(x, name) for name, x in arrays.items()]
+    run = partial(_of_arrays, list(arrays), len(named[0]), estimator)
+    return explained(in_dtype_of_jax(exactly(run, *numbers)), "grid", estimator)
 
 
 def _named(xs: Mapping[str, ArrayLike] | Iterable[ArrayLike], name: str) -> dict[str, ArrayLike]:
@@ -92,86 +91,67 @@ def _estimator_of(measure: Callable[..., Array]) -> str | None:
     return None
 
 
-def _cka_grid(
-    names: list[str], split: int, estimator: str, dtype: np.dtype, *numbers: Numbers
-) -> Array:
+def _of_arrays(names: list[str], split: int, estimator: str, *numbers: Numbers) -> Array:
+    least = rows_for(estimator)
     features = [as_real_floats(x, name) for name, x in zip(names, numbers, strict=True)]
     for name, x in zip(names, features, strict=True):
         require_matrix(x, name, "d")
         require_finite(x, name)
-    n = len(features[0])
-    for name, x in zip(names, features, strict=True):
-        if len(x) != n:
+        if len(x) != len(features[0]):
             raise ValueError(
                 "representations must be of the same rows, in the same order, "
-                f"found {n} rows in {names[0]} and {len(x)} in {name}"
+                f"found {len(features[0])} rows in {names[0]} and {len(x)} in {name}"
             )
-    require_rows(n, rows_for(estimator))
-    about_mean = [_centred(x) for x in features]
-    size = min(n, max(1, _AT_ONCE // (n * len(features))))
-    total = None
-    for start in range(0, n, size):
-        rows = [_kernel_rows(x, start, min(size, n - start)) for x in about_mean]
-        total = _added(total, rows)
-    diagonals = [_squares(x) for x in about_mean]
-    return _finished(total, diagonals, split, estimator, dtype)
+    require_rows(len(features[0]), least)
+    dtype = np.result_type(*(x.dtype for x in features))
+    settings = (_Settings(split, estimator),)
+    return in_float64(_cka_grid, settings, *(as_dtype(x, dtype) for x in features))
 
 
-@jax.jit
-def _centred(x: Array) -> Array:
-    return float64_inside(lambda x: centred(x.astype(jnp.float64)))(x)
+class _Settings(NamedTuple):
+    """The first ``split`` representations are compared with the others."""
+
+    split: int
+    estimator: str
 
 
-@partial(jax.jit, static_argnums=2)
-def _kernel_rows(x: Array, start: int, size: int) -> Array:
-    """Rows of XXᵀ, flattened."""
+def _cka_grid(*arguments: Any) -> Float[Array, "a b"]:
+    *features, settings = arguments
+    about_mean = [centred(x) for x in features]
+    squares = jnp.stack([jnp.sum(x**2, axis=1) for x in about_mean])
+    inner = _inner_products(about_mean)
+    traces = jnp.sum(squares, axis=1)
+    diagonal = matmul(squares, squares.T)
 
-    def run(x: Array, start: Array) -> Array:
-        rows = jax.lax.dynamic_slice_in_dim(x, start, size)
-        return matmul(rows, x.T).ravel()
+    def of_pair(i: Array, j: Array) -> Array:
+        pairs = (i, j), (i, i), (j, j)
+        sums = KernelSums(
+            n=jnp.asarray(squares.shape[1], squares.dtype),
+            traces=jnp.stack([traces[i], traces[j]]),
+            inner=jnp.stack([inner[pair] for pair in pairs]),
+            diagonal=jnp.stack([diagonal[pair] for pair in pairs]),
+        )
+        return cka_of(sums, settings.estimator)
 
-    return float64_inside(run)(x, start)
-
-
-@jax.jit
-def _added(total: Array | None, rows: list[Array]) -> Array:
-    """⟨K_i, K_j⟩ of all pairs, so far."""
-
-    def run(total: Array | None, rows: list[Array]) -> Array:
-        flat = jnp.stack(rows)
-        products = matmul(flat, flat.T)
-        return products if total is None else total + products
-
-    return float64_inside(run)(total, rows)
-
-
-@jax.jit
-def _squares(x: Array) -> Array:
-    return float64_inside(lambda x: jnp.sum(x**2, axis=1))(x)
+    left = jnp.arange(settings.split)
+    right = jnp.arange(settings.split, len(features))
+    return jax.vmap(jax.vmap(of_pair, (None, 0)), (0, None))(left, right)
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
-def _finished(
-    inner: Array, diagonals: list[Array], split: int, estimator: str, dtype: np.dtype
-) -> Array:
-    def run(inner: Array, diagonals: list[Array]) -> Array:
-        squares = jnp.stack(diagonals)
-        n = jnp.asarray(squares.shape[1], squares.dtype)
-        traces = jnp.sum(squares, axis=1)
-        diagonal = matmul(squares, squares.T)
+def _inner_products(features: list[Array]) -> Float[Array, "m m"]:
+    """⟨X_i X_iᵀ, X_j X_jᵀ⟩ of all pairs, in blocks of rows of all kernels."""
+    n = len(features[0])
+    blocks = -(-n * n * len(features) // _AT_ONCE)
+    height = -(-n // blocks)
 
-        def of_pair(i: Array, j: Array) -> Array:
-            pairs = (i, j), (i, i), (j, j)
-            sums = KernelSums(
-                n=n,
-                traces=jnp.stack([traces[i], traces[j]]),
-                inner=jnp.stack([inner[pair] for pair in pairs]),
-                diagonal=jnp.stack([diagonal[pair] for pair in pairs]),
-            )
-            return cka_of(sums, estimator)
+    def add(total: Array, rows: list[Array]) -> tuple[Array, None]:
+        flat = jnp.stack(
+            [matmul(part, x.T).ravel() for part, x in zip(rows, features, strict=True)]
+        )
+        return total + matmul(flat, flat.T), None
 
-        left, right = jnp.arange(split), jnp.arange(split, len(traces))
-        each = jax.vmap(jax.vmap(of_pair, (None, 0)), (0, None))(left, right)
-        return each.astype(dtype)
-
-    return float64_inside(run)(inner, diagonals)
+    # Rows of zeros add nothing.
+    padding = ((0, blocks * height - n), (0, 0))
+    rows = [jnp.pad(x, padding).reshape(blocks, height, -1) for x in features]
+    start = jnp.zeros((len(features), len(features)), features[0].dtype)
+    return jax.lax.scan(jax.checkpoint(add), start, rows)[0]

@@ -12,9 +12,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers, needs_float64
-from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
-from jaxalign._core.float64 import exactly, float64_with_derivative
-from jaxalign._core.mesh import with_automatic_axes
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite, require_matrix
+from jaxalign._core.float64 import exactly, float64_with_derivative, jax_has_float64
 
 Numbers = Array | np.ndarray
 
@@ -36,14 +35,18 @@ def compared(
         differ in n, or n is below ``least``.
       TypeError: X or Y are no numbers.
     """
-    x = as_numbers(with_automatic_axes(x), "x")
-    y = as_numbers(with_automatic_axes(y), "y")
-    dtype = result_dtype(x, y)
 
     def run(x: Numbers, y: Numbers) -> Any:
-        return in_float64(measure, settings, dtype, *as_pair(x, y, least))
+        return in_float64(measure, settings, *as_pair(x, y, least))
 
-    return exactly(run, x, y)
+    return in_dtype_of_jax(exactly(run, as_numbers(x, "x"), as_numbers(y, "y")))
+
+
+def in_dtype_of_jax(result: Array) -> Array:
+    """A result of ``exactly``, rounded to float32 where x64 is off."""
+    if result.dtype != np.float64 or jax_has_float64():
+        return result
+    return jnp.asarray(np.asarray(result, np.float32))
 
 
 def result_dtype(*arrays: Numbers) -> np.dtype:
@@ -59,7 +62,7 @@ def _is_wide(x: Numbers) -> bool:
 def as_pair(
     x: Numbers, y: Numbers, least: int = 1
 ) -> tuple[Float[Array, "n p"], Float[Array, "n q"]]:
-    """X and Y as matrices of floats with the same n ≥ ``least``."""
+    """X and Y as matrices of floats of one dtype, with the same n ≥ ``least``."""
     pair = []
     for name, values in (("x", x), ("y", y)):
         matrix = as_real_floats(values, name)
@@ -74,7 +77,8 @@ def as_pair(
     require_rows(rows[0], least)
     for name, matrix in zip(("x", "y"), pair, strict=True):
         require_finite(matrix, name)
-    return pair[0], pair[1]
+    dtype = np.promote_types(*(matrix.dtype for matrix in pair))
+    return as_dtype(pair[0], dtype), as_dtype(pair[1], dtype)
 
 
 def require_rows(found: int, least: int) -> None:
@@ -83,15 +87,14 @@ def require_rows(found: int, least: int) -> None:
         raise ValueError(f"x and y must have at least {least} rows for this measure, found {found}")
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def in_float64(
-    measure: Callable[..., Any], settings: tuple, dtype: np.dtype, *arrays: Array
-) -> Any:
-    """``measure`` of arrays in float64, its results and its derivative in the callers' dtypes."""
+@partial(jax.jit, static_argnums=(0, 1))
+def in_float64(measure: Callable[..., Any], settings: tuple, *arrays: Array) -> Any:
+    """``measure`` of arrays of one dtype, in which its results and its derivative are; computed in
+    float64, on a TPU in float32.
+    """
 
     def run(*arrays: Array) -> Any:
-        results = measure(*(x.astype(jnp.float64) for x in arrays), *settings)
-        return jax.tree.map(lambda result: result.astype(dtype), results)
+        return measure(*arrays, *settings)
 
     return float64_with_derivative(run)(*arrays)
 

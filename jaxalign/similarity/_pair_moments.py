@@ -18,7 +18,6 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_kind
-from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.similarity._augmented import ONE, moved, rounded_pivot, row_products
 from jaxalign.similarity._pair import Numbers, as_pair
 
@@ -59,7 +58,7 @@ class PairMoments:
         if not isinstance(other, PairMoments):
             return NotImplemented
         self._require_like(other)
-        return self._with(*_added(self.widths[0], self._leaves, other._leaves))
+        return self._with(*_added(self.widths[0], self.leaves, other.leaves))
 
     def __radd__(self, other: object) -> "PairMoments":
         """0 + m, with which ``sum([a, b])`` begins."""
@@ -69,11 +68,11 @@ class PairMoments:
 
     def sum(self) -> "PairMoments":
         """A batch of pair moments (a leading axis, as vmap makes it) merged into one."""
-        return self._with(*_summed(self.widths[0], *self._leaves))
+        return self._with(*_summed(self.widths[0], *self.leaves))
 
     def over(self, axis: str) -> "PairMoments":
         """Inside shard_map or pmap: merged over the devices of a mesh axis."""
-        return self._with(*_over(axis, self.widths[0], *self._leaves))
+        return self._with(*_over(axis, self.widths[0], *self.leaves))
 
     @property
     def num_samples(self) -> Int[Array, "*batch"]:
@@ -111,7 +110,8 @@ class PairMoments:
             return PairMoments(products, powers, (p, q), arrays["precision"].item())
 
     @property
-    def _leaves(self) -> tuple[Array, Array]:
+    def leaves(self) -> tuple[Array, Array]:
+        """The arrays: products and powers."""
         return self.products, self.powers
 
     def _with(self, products: Array, powers: Array) -> "PairMoments":
@@ -161,8 +161,8 @@ def pair_moments(x: ArrayLike, y: ArrayLike, *, pivot: ArrayLike | None = None) 
 
     Source: ours, on the unbiased HSIC of Song et al. (JMLR 2012), Eq. 5.
     """
-    x = as_numbers(with_automatic_axes(x), "x")
-    y = as_numbers(with_automatic_axes(y), "y")
+    x = as_numbers(x, "x")
+    y = as_numbers(y, "y")
     center = None if pivot is None else as_numbers(pivot, "pivot")
     return exactly(_of_arrays, x, y, center)
 
@@ -180,10 +180,9 @@ def _of_arrays(x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None) -> PairM
             )
         require_finite(pivot, "pivot")
         powers = _powers(pivot)
-    precision = jnp.promote_types(x.dtype, y.dtype).name
     center = float64_inside(_pivot)(powers)
     products = _as_float64(row_products(x, y, center))
-    return PairMoments(products, powers, widths, precision)
+    return PairMoments(products, powers, widths, x.dtype.name)
 
 
 @jax.jit

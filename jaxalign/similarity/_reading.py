@@ -1,8 +1,9 @@
 """What is read from pair moments: products about the mean, and the sums over two kernels."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.platform import on_platform
 from jaxalign.similarity._augmented import ONE, X_SQUARES, Y_SQUARES
 from jaxalign.similarity._kernel_sums import KernelSums, squared_norms
 from jaxalign.similarity._pair import compared, require_rows
@@ -22,7 +24,13 @@ from jaxalign.similarity._pair_moments import PairMoments, about_mean, require_o
 _ROUNDING = 2.0**-40
 
 
-class Central(NamedTuple):
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("n", "products", "traces", "diagonal"),
+    meta_fields=("p",),
+)
+@dataclass(frozen=True)
+class Central:
     """Sums about the means of X (n, p) and Y (n, q).
 
     Attributes:
@@ -81,11 +89,14 @@ def _read(
 ) -> Any:
     p = moments.widths[0]
 
-    def run(products: Array, powers: Array) -> Any:
-        results = measure(_central(products, powers, p), *settings)
+    def in_dtype(precision: type, products: Array, powers: Array) -> Any:
+        central = jax.tree.map(lambda x: x.astype(precision), _central(products, powers, p))
+        results = measure(central, *settings)
         return jax.tree.map(lambda result: result.astype(dtype), results)
 
-    return float64_inside(run)(moments.products, moments.powers)
+    usual = float64_inside(partial(in_dtype, np.float64))
+    # The sums are taken about the mean before they are rounded.
+    return on_platform(usual, partial(in_dtype, np.float32), *moments.leaves)
 
 
 def _central(products: Array, powers: Array, p: int) -> Central:

@@ -135,7 +135,7 @@ def _correlation(sums: KernelSums, compare: str) -> Array:
 
 def _ratio(both: Array, own: Array, other: Array, sizes: Float[Array, " 2"]) -> Array:
     # Distances that are all equal leave rounding.
-    rounding = 2.0**-40 * sizes
+    rounding = 2.0**12 * float(jnp.finfo(own.dtype).eps) * sizes
     is_defined = (own > rounding[0]) & (other > rounding[1])
     scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
     return jnp.where(is_defined, both / scale, jnp.nan)
@@ -164,7 +164,7 @@ def _ranks(values: Float[Array, " m"]) -> Float[Array, " m"]:
     """Ranks from 1; equal values share the mean of theirs."""
     # Equal distances differ by their rounding.
     ordered = jnp.sort(values)
-    rounding = 2.0**-44 * ordered[-1]
+    rounding = 2.0**8 * float(jnp.finfo(values.dtype).eps) * ordered[-1]
     first = jnp.searchsorted(ordered, values - rounding, side="left", method="sort")
     last = jnp.searchsorted(ordered, values + rounding, side="right", method="sort")
     return (first + last + 1).astype(values.dtype) / 2

@@ -26,6 +26,7 @@ def neighbours(x, k):
     return np.argsort(-products, axis=1, kind="stable")[:, :k]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "n", [pytest.param(20, marks=pytest.mark.slow), 21, pytest.param(2, marks=pytest.mark.slow)]
 )
@@ -120,11 +121,11 @@ def test_cknna_of_all_neighbours_is_debiased_cka(pair):
 @pytest.mark.parametrize(
     ("metric", "compare"),
     [
-        ("sqeuclidean", "pearson"),
         ("correlation", "spearman"),
         *(
             pytest.param(metric, compare, marks=pytest.mark.slow)
             for metric, compare in (
+                ("sqeuclidean", "pearson"),
                 ("sqeuclidean", "cosine"),
                 ("sqeuclidean", "spearman"),
                 ("correlation", "pearson"),
@@ -203,7 +204,11 @@ def test_what_is_refused(pair, message, call):
 
 @pytest.mark.parametrize(
     "measure",
-    [similarity.mutual_knn, similarity.cknna, partial(similarity.rsa, compare="spearman")],
+    [
+        similarity.mutual_knn,
+        pytest.param(similarity.cknna, marks=pytest.mark.slow),
+        pytest.param(partial(similarity.rsa, compare="spearman"), marks=pytest.mark.slow),
+    ],
 )
 def test_what_has_no_derivative_says_so(pair, measure):
     with pytest.raises(TypeError, match="have no derivative; differentiate"):

@@ -35,7 +35,10 @@ def estimates(x, y, orders, estimator):
     return hsic(inner, diagonal, a.sum() * b.sum()) / np.sqrt(own)
 
 
-@pytest.mark.parametrize("estimator", ["biased", "debiased", "lange"])
+@pytest.mark.parametrize(
+    "estimator",
+    ["lange", *(pytest.param(e, marks=pytest.mark.slow) for e in ("biased", "debiased"))],
+)
 def test_moments_are_exact_over_all_permutations(rng, estimator):
     x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2)) ** 2
     orders = [list(order) for order in permutations(range(6))]
@@ -63,6 +66,7 @@ def test_tails_are_honest_down_to_one_per_cent(rng, n, width, decay):
             assert share / wrong < null.p_value < share * wrong
 
 
+@pytest.mark.slow
 def test_likeness_has_the_least_p_value_and_constants_have_none(pair):
     x, y = pair
     assert linear_cka_null(pair_moments(x, x)).p_value == np.float32(1e-3)

@@ -41,6 +41,7 @@ def about_one_pivot(moments: PairMoments) -> np.ndarray:
         return np.asarray(moved(moments.products, -moments.pivot, moments.widths[0]))
 
 
+@pytest.mark.slow
 def test_they_hold_the_sums_that_they_say(pair):
     x, y = (part.astype(float) for part in pair)
     columns = [x, y, np.ones(40), (x**2).sum(axis=1), (y**2).sum(axis=1)]
@@ -76,8 +77,9 @@ def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
         np.testing.assert_allclose(debiased(merged), debiased(x, y), rtol=1e-9)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+    "kind", [AxisType.Explicit, pytest.param(AxisType.Auto, marks=pytest.mark.slow)]
+)
 def test_devices_agree_on_a_pivot(shards, kind):
     x, y = shards
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
@@ -94,6 +96,7 @@ def test_devices_agree_on_a_pivot(shards, kind):
         debiased(run(lambda m: jax.lax.psum(m, "data")))
 
 
+@pytest.mark.slow
 def test_a_bare_sum_over_devices_is_right_about_one_pivot(shards):
     x, y = shards
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
@@ -132,6 +135,7 @@ def test_saved_and_loaded_bit_for_bit(pair, tmp_path):
         PairMoments.load(tmp_path / "other.npz")
 
 
+@pytest.mark.slow
 def test_a_scan_carries_them(pair):
     x, y = (part.reshape(4, 10, -1) for part in pair)
 

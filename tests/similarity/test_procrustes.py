@@ -42,6 +42,7 @@ def test_distances_are_those_of_the_best_rotation(pair, wide):
                 np.testing.assert_allclose(angle, np.arccos(cosine), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_scipy_agrees(pair):
     x, y = (part.astype(float) for part in pair)
     disparity = procrustes(x, np.pad(y, ((0, 0), (0, 2))))[2]
@@ -58,6 +59,7 @@ def test_netrep_agrees(pair):
     np.testing.assert_allclose(similarity.angular_procrustes_distance(x, y), angle, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rotations_and_shifts_are_no_distance(pair, rng):
     x = pair[0]
     turned = (x @ np.linalg.qr(rng.standard_normal((6, 6)))[0] + 5).astype(np.float32)
@@ -177,6 +179,7 @@ def test_chance_of_mean_squared_cca_is_exact(rng):
     assert abs(np.mean(values) - 5 / 19) < 4 * np.std(values) / 4000**0.5
 
 
+@pytest.mark.slow
 def test_what_is_refused_or_nan(pair):
     x, y = map(jnp.asarray, pair)
     with pytest.raises(ValueError, match="variance must be above 0 and at most 1, found 99"):
