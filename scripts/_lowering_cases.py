@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
+from jaxalign import similarity
 from jaxalign.alignment import spectrum_and_null
 
 DEVICES = 4
@@ -63,6 +64,7 @@ def array_cases(mesh: Mesh) -> Iterator[Case]:
     yield from feature_cases()
     yield from null_cases()
     yield from loss_cases()
+    yield from similarity_cases()
     yield from sharded_cases(mesh)
 
 
@@ -222,6 +224,44 @@ def loss_cases() -> Iterator[Case]:
     head = floats(40, 3)
     yield Case("label_alignment_loss grad", jax.grad(label_alignment), (head, FEATURES, TARGETS))
     yield Case("label_alignment_weights", label_alignment_head, (FEATURES, TARGETS))
+
+
+SIMILARITIES = {
+    "linear_cka": partial(similarity.linear_cka, estimator="debiased"),
+    "rbf_cka": similarity.rbf_cka,
+    "cca": similarity.cca,
+    "svcca": similarity.svcca,
+    "pwcca": similarity.pwcca,
+    "procrustes_distance": similarity.procrustes_distance,
+    "mutual_knn": similarity.mutual_knn,
+    "cknna": similarity.cknna,
+    "rsa": similarity.rsa,
+    "rsa of ranks": partial(similarity.rsa, compare="spearman"),
+}
+OF_SUMS = ("linear_cka", "cca", "pwcca", "procrustes_distance", "rsa")
+WITHOUT_DERIVATIVE = ("pwcca", "mutual_knn", "cknna", "rsa of ranks")
+
+
+def of_merged(measure: Callable[..., jax.Array], x, y):
+    return measure(similarity.pair_moments(x, y) + similarity.pair_moments(x, y))
+
+
+def slope(measure: Callable[..., jax.Array], x, y):
+    return jax.grad(lambda x: measure(x, y).sum())(x)
+
+
+def similarity_cases() -> Iterator[Case]:
+    pair = (FEATURES, floats(200, 30))
+    wide = (WIDE_FEATURES, floats(30, 50))
+    for name, measure in SIMILARITIES.items():
+        yield Case(name, measure, pair)
+        yield Case(f"{name}, wide", measure, wide)
+        if name not in WITHOUT_DERIVATIVE:
+            yield Case(f"{name}, gradient", partial(slope, measure), pair)
+    for name in OF_SUMS:
+        yield Case(f"{name} of pair moments", partial(of_merged, SIMILARITIES[name]), pair)
+    yield Case("linear_cka_null", partial(of_merged, similarity.linear_cka_null), pair)
+    yield Case("grid", lambda x, y: similarity.grid([x, y], [y]), pair)
 
 
 def sharded_cases(mesh: Mesh) -> Iterator[Case]:
