@@ -56,6 +56,12 @@ def _half(x: Array) -> Array:
     return lax.bitcast_convert_type(bits & ~0xFFF, jnp.float32)
 
 
+def without_last_bit(x: Array) -> Array:
+    """float32 ``x`` to 23 bits: a number that no compiler takes for the operation it came from."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    return lax.bitcast_convert_type(bits & ~1, jnp.float32)
+
+
 def square_root(x: Expansion) -> Expansion:
     """√x to two parts, of numbers from 0 on."""
     root = jnp.sqrt(x[0])

@@ -23,6 +23,7 @@ from jaxalign._core.expansions import (
     renormalized,
     rounded,
     two_sum,
+    without_last_bit,
 )
 
 # Rows that are summed in int32: 5 products of digits, each up to 2^14, of this many rows.
@@ -97,7 +98,8 @@ def about_mean(x: Expansion, rows: Rows = ALL) -> Expansion:
     share = lax.optimization_barrier(1 / count)
     # The first mean is right to float32, the second adds as many digits.
     for _ in range(2):
-        mean = rounded(_sum_of_rows(x, rows.axis)) * share
+        # Without its last bit it is no product that a compiler may fuse with the difference.
+        mean = without_last_bit(rounded(_sum_of_rows(x, rows.axis)) * share)
         x = difference(x, (mean[None, :], jnp.zeros_like(mean)[None, :]))
         x = tuple(part * present[:, None] for part in x)
     return x
