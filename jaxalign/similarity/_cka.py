@@ -1,13 +1,16 @@
 """CKA of the linear kernels XXᵀ and YYᵀ, from features or from pair moments."""
 
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import is_on_host
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
-from jaxalign.similarity._kernel_sums import of_centred_features
+from jaxalign.similarity._kernel_sums import is_tall, of_centred_features
 from jaxalign.similarity._pair import centred
-from jaxalign.similarity._pair_moments import PairMoments
+from jaxalign.similarity._pair_moments import PairMoments, pair_moments
 from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
 
 
@@ -53,8 +56,17 @@ def linear_cka(
       Eq. 5, in it, as Nguyen, Raghu, Kornblith (ICLR 2021) do; "lange": Lange et al. (2023).
     """
     least = rows_for(estimator)
+    if not isinstance(x, PairMoments) and y is not None and _are_tall_on_host(x, y):
+        x, y = pair_moments(x, y), None
     value = compared_or_read(_of_arrays, _of_moments, x, y, estimator, least=least)
     return explained(value, "linear_cka", estimator)
+
+
+def _are_tall_on_host(x: ArrayLike, y: ArrayLike) -> bool:
+    """Whether BLAS, which computes half of a symmetric product, is faster than a program."""
+    pair = as_numbers(x, "x"), as_numbers(y, "y")
+    on_host = [isinstance(part, np.ndarray) or is_on_host(part) for part in pair]
+    return all(on_host) and all(part.ndim == 2 for part in pair) and is_tall(*pair)
 
 
 def _of_arrays(x: Float[Array, "n p"], y: Float[Array, "n q"], estimator: str) -> Array:

@@ -2,7 +2,7 @@
 distances follow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -46,8 +46,7 @@ def _inner(x: Float[Array, "*n"], y: Float[Array, "*n"]) -> Float[Array, " 3"]:
 def of_centred_features(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> KernelSums:
     """The sums of XXᵀ and YYᵀ for X and Y about their means, by the smaller products."""
     n, p = x.shape
-    q = y.shape[1]
-    if n * (p + q) < p * p + p * q + q * q:
+    if not is_tall(x, y):
         return of_centred_kernels(gram(x.T), gram(y.T))
     # ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖².
     products = gram(jnp.concatenate([x, y], axis=1))
@@ -58,6 +57,13 @@ def of_centred_features(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> Kerne
         inner=squared_norms(products, p),
         diagonal=_inner(*squares),
     )
+
+
+def is_tall(x: Any, y: Any) -> bool:
+    """Whether XᵀX, XᵀY and YᵀY take fewer products than XXᵀ and YYᵀ."""
+    n, p = x.shape
+    q = y.shape[1]
+    return p * p + p * q + q * q <= n * (p + q)
 
 
 def squared_norms(products: Float[Array, "w w"], p: int) -> Float[Array, " 3"]:
