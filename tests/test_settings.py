@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign import alignment, inspection, models, statistics, training
+from jaxalign import alignment, inspection, models, similarity, statistics, training
 from jaxalign.models._depthwise import DepthwiseConv
 from jaxalign.models._resnet import BasicBlock
 
@@ -226,6 +226,25 @@ OPERATIONS = {
         np.ones((3, 2)), PHI, Y, PHI, rank=1, unlabelled_rank=1, strength=np.float64(0.5)
     ),
     "measure": lambda: ja.measure(PHI, LABELS),
+    "similarity": lambda: [
+        similarity.linear_cka(PHI, PHI[:, :2], estimator="debiased"),
+        similarity.rbf_cka(PHI, PHI[:, :2]),
+        similarity.cka(PHI @ PHI.T, Y @ Y.T),
+        similarity.mutual_knn(PHI, PHI[:, :2], k=3),
+        similarity.cknna(PHI, PHI[:, :2], k=5),
+        similarity.rsa(PHI, PHI[:, :2], compare="spearman"),
+        similarity.grid([PHI], [Y]),
+        jax.grad(similarity.svcca)(jnp.asarray(PHI), jnp.asarray(PHI[:, :2])),
+    ],
+    "similarity of pair moments": lambda: [
+        measure(similarity.pair_moments(PHI, Y) + similarity.pair_moments(PHI, Y))
+        for measure in (
+            similarity.linear_cka_null,
+            similarity.pwcca,
+            similarity.bures_similarity,
+            similarity.rsa,
+        )
+    ],
     "statistics": lambda: (
         statistics.mean_interval(jnp.asarray(Y)),
         statistics.paired_effect(jnp.asarray(PHI[:, 0]), jnp.asarray(PHI[:, 1])),

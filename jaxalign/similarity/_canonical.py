@@ -125,8 +125,8 @@ def _backward(settings: Settings, pair: tuple, cotangents: tuple) -> tuple[Array
     (x_space, x_left), (y_space, y_left) = spaces
     canonical = _crossed(x_space, y_space, matmul(x_left.T, y_left))
     # Past the smaller rank, correlations are 0 and have the derivative 0.
-    count = jnp.arange(len(canonical.correlations))
-    weights = jnp.where(count < ranks(x_space, y_space).min(), cotangents[0], 0)
+    place = jnp.arange(len(canonical.correlations), dtype=cotangents[0].dtype)
+    weights = jnp.where(place < ranks(x_space, y_space).min(), cotangents[0], 0)
     x_variates = matmul(x_left, canonical.left)
     y_variates = matmul(y_left, canonical.right.T)
     return (

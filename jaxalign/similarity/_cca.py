@@ -239,7 +239,7 @@ def _projection_weighted(canonical: Canonical, x: Space, y: Space) -> Array:
     # h_iᵀX = L_iᵀ diag(σ) Vᵀ.
     along = matmul(canonical.left.T, x.sigma[:, None] * x.right.T)
     # Past the smaller rank there are no variates.
-    is_variate = jnp.arange(len(along)) < ranks(x, y).min()
+    is_variate = jnp.arange(len(along), dtype=along.dtype) < ranks(x, y).min()
     weights = jnp.where(is_variate, jnp.sum(jnp.abs(along), axis=1), 0)
     total = jnp.sum(weights)
     mean = jnp.sum(weights * canonical.correlations) / jnp.where(total > 0, total, 1)

@@ -144,15 +144,15 @@ def _masked_hsic(
     n = len(x)
 
     def of_row(i: Array, near: Array, count: Array) -> tuple[Array, Array, Array]:
-        k = jnp.where(count, matmul(x[near], x[i]), 0)
-        l = jnp.where(count, matmul(y[near], y[i]), 0)  # noqa: E741
+        own = jnp.where(count, matmul(x[near], x[i]), 0)
+        other = jnp.where(count, matmul(y[near], y[i]), 0)
         # Entry (j, i) of the other kernel counts if i is a neighbour of j that counts.
         returns = jnp.any((neighbours[near] == i) & counts[near], axis=1)
-        return k, l, jnp.sum(jnp.where(returns, k * l, 0))
+        return own, other, jnp.sum(jnp.where(returns, own * other, 0))
 
-    k, l, crossed = by_rows(of_row, jnp.arange(n), neighbours, counts)  # noqa: E741
+    own, other, crossed = by_rows(of_row, jnp.arange(n, dtype=neighbours.dtype), neighbours, counts)
     # Σ_ij k_ij l_ji, Σk Σl and Σ_ijm k_ij l_jm = Σ_j (column sum of K)·(row sum of L).
-    columns = jnp.zeros(n, x.dtype).at[neighbours].add(k)
-    of_sums = jnp.sum(k) * jnp.sum(l) / ((n - 1) * (n - 2))
-    through = 2 * jnp.sum(columns * jnp.sum(l, axis=1)) / (n - 2)
+    columns = jnp.zeros(n, x.dtype).at[neighbours].add(own)
+    of_sums = jnp.sum(own) * jnp.sum(other) / ((n - 1) * (n - 2))
+    through = 2 * jnp.sum(columns * jnp.sum(other, axis=1)) / (n - 2)
     return (jnp.sum(crossed) + of_sums - through) / (n * (n - 3))
