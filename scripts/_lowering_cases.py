@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from _lowering_rooms import room_operations, tangents
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -65,6 +66,7 @@ def array_cases(mesh: Mesh) -> Iterator[Case]:
     yield from null_cases()
     yield from loss_cases()
     yield from similarity_cases()
+    yield from room_cases()
     yield from sharded_cases(mesh)
 
 
@@ -262,6 +264,12 @@ def similarity_cases() -> Iterator[Case]:
         yield Case(f"{name} of pair moments", partial(of_merged, SIMILARITIES[name]), pair)
     yield Case("linear_cka_null", partial(of_merged, similarity.linear_cka_null), pair)
     yield Case("grid", lambda x, y: similarity.grid([x, y], [y]), pair)
+
+
+def room_cases() -> Iterator[Case]:
+    for name, function in room_operations():
+        yield Case(name, function, (FEATURES, TARGETS))
+    yield Case("tangent", tangents, (floats(40), FEATURES, floats(200)))
 
 
 def sharded_cases(mesh: Mesh) -> Iterator[Case]:

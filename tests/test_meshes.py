@@ -18,11 +18,12 @@ import jaxalign as ja
 from jaxalign._core.loops import looped
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
-from _lowering_cases import Case, array_cases, similarity_cases
+from _lowering_cases import Case, array_cases, room_cases, similarity_cases
 
 WIRE = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
 EXPLICIT, AUTO = AxisType.Explicit, AxisType.Auto
 SIMILARITIES = {case.name for case in similarity_cases()}
+ROOMS = {case.name for case in room_cases()}
 # The user's products close over the user's arrays; a scan's axis may not be split.
 NOT_SPLIT = ("quadrature of products", "scan")
 
@@ -41,8 +42,8 @@ def split_shape(mesh, x, by_columns: bool) -> jax.ShapeDtypeStruct:
 
 
 def is_fast(name: str) -> bool:
-    if name in SIMILARITIES:
-        return name == "linear_cka of pair moments"
+    if name in SIMILARITIES or name in ROOMS:
+        return name in ("linear_cka of pair moments", "neural_collapse")
     return all(method not in name for method in ("moments]", "refined]", "svd]"))
 
 

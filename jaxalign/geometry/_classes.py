@@ -52,7 +52,9 @@ def of_classes(
     indicators = class_indicators(labels, classes)
     _require_rows(indicators)
 
-    def checked(x: Array | np.ndarray, *others: Array | np.ndarray) -> Any:
+    def checked(
+        x: Array | np.ndarray, indicators: Array | np.ndarray, *others: Array | np.ndarray
+    ) -> Any:
         rows = as_real_floats(x, "features")
         require_matrix(rows, "features", "d")
         require_finite(rows, "features")
@@ -64,7 +66,9 @@ def of_classes(
         same = (jnp.asarray(array, rows.dtype) for array in (indicators, *others))
         return float64_where_it_is(function)(rows, *same)
 
-    return jax.tree.map(of_jax_or_numpy, exactly(checked, x, *others))
+    # Of numpy they leave the choice of the device to the features.
+    known = np.asarray(indicators) if is_concrete(indicators) else indicators
+    return jax.tree.map(of_jax_or_numpy, exactly(checked, x, known, *others))
 
 
 def _require_rows(indicators: Float[Array, "n c"]) -> None:

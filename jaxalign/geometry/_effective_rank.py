@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -190,8 +191,7 @@ def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:
     if isinstance(features, Moments):
         return spectrum(features, centered=centered)
     x = as_numbers(features, "features")
-    # Targets are not needed; a column of the features has their dtype.
-    targets = x[:, :1] if x.ndim == 2 else x
+    targets = np.ones((len(x) if x.ndim > 0 else 1, 1), np.float32)  # any, of as many rows
     return spectrum(x, targets, centered=centered)
 
 

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._core.linalg import matmul, orthonormal
@@ -73,7 +74,8 @@ def tangent_norm(
     require_key(key)
     directions = as_count(directions, "directions")
     probes = as_count(probes, "probes", least=2)
-    return _norm(function, directions, probes, parameters, inputs, key)
+    run = partial(_norm, function, directions, probes)
+    return on_automatic_axes(run, parameters, inputs, key)
 
 
 def tangent_alignment(
@@ -121,7 +123,8 @@ def tangent_alignment(
     probes = as_count(probes, "probes", least=2)
     y = as_real_floats(targets, "targets")
     require_finite(y, "targets")
-    return _alignment(function, directions, probes, parameters, inputs, y, key)
+    run = partial(_alignment, function, directions, probes)
+    return on_automatic_axes(run, parameters, inputs, y, key)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

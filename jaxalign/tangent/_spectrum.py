@@ -8,6 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats
 from jaxalign._core.kinds import as_count
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
@@ -49,7 +50,8 @@ def tangent_spectrum(
     Source: ours, as ``quadrature``.
     """
     order = as_count(order, "order")
-    return _compiled(function, order, parameters, inputs, as_real_floats(targets, "targets"))
+    y = as_real_floats(targets, "targets")
+    return on_automatic_axes(partial(_compiled, function, order), parameters, inputs, y)
 
 
 def checked_targets(outputs: Any, targets: Float[Array, "..."]) -> Float[Array, "m k"]:

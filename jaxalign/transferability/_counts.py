@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
@@ -49,7 +50,7 @@ def leep(
     _require_distributions(theta)
     indicators = class_indicators(labels, classes)
     _require_same_rows(theta, indicators, "probabilities")
-    return _leep(theta, indicators)
+    return on_automatic_axes(_leep, theta, indicators)
 
 
 def nce(
@@ -86,7 +87,7 @@ def nce(
     source = class_indicators(source_labels, source_classes)
     indicators = class_indicators(labels, classes)
     _require_same_rows(source, indicators, "source_labels")
-    return _leep(source, indicators)
+    return on_automatic_axes(_leep, source, indicators)
 
 
 @jax.jit

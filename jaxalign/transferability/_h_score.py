@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats
 from jaxalign._core.float64 import exactly, float64_where_it_is, of_jax_or_numpy
 from jaxalign._core.kinds import require_flag
@@ -76,10 +77,9 @@ def h_score(
     x = as_numbers(features, "features")
     indicators = class_indicators(labels, classes)
     s = spectrum(x, indicators, centered=True)
-    if not shrinkage:
-        return _score(s, indicators, jnp.asarray(0, s.singular_values.dtype), x.shape[1])
-    weight = of_jax_or_numpy(exactly(_shrinkage, x))
-    return _score(s, indicators, jnp.asarray(weight, s.singular_values.dtype), x.shape[1])
+    weight = of_jax_or_numpy(exactly(_shrinkage, x)) if shrinkage else 0
+    level = jnp.asarray(weight, s.singular_values.dtype)
+    return on_automatic_axes(_score, s, indicators, level, x.shape[1])
 
 
 def _shrinkage(features: Array | np.ndarray) -> Float[Array, ""]:
