@@ -151,7 +151,7 @@ def _of_sums(
     d: int,
     centered: bool,
     dtype: jnp.dtype,
-    products: Float[Array, "d+2 d+1+k"],
+    products: Float[Array, "rows columns"],
     *scale: Float[Array, " d"],
 ) -> Spectrum:
     ones = products[d]  # Σ w (φ, 1, y)

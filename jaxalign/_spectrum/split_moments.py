@@ -27,7 +27,7 @@ def row_products(
     targets: Float[Array, "n k"],
     weights: Float[Array, " n"] | None,
     basis: Basis | None,
-) -> Float[Array, "d+2 d+1+k"]:
+) -> Float[Array, "rows columns"]:
     """Σ w (φ, 1)(φ, 1, y)ᵀ and, in a last row, Σ w y², in float64."""
     phi, y = (parts_of(x) for x in (features, targets))
     if basis is not None:

@@ -32,10 +32,10 @@ def quadrature_of_unit_rows(
     """
     scale = _inverse_norms(features)
 
-    def product(v: Float[Array, "k d+1"]) -> Float[Array, "k n"]:
+    def product(v: Float[Array, "k w"]) -> Float[Array, "k n"]:
         return (matmul(v[:, :-1], features.T) + v[:, -1:]) * scale
 
-    def transposed(u: Float[Array, "k n"]) -> Float[Array, "k d+1"]:
+    def transposed(u: Float[Array, "k n"]) -> Float[Array, "k w"]:
         scaled = u * scale
         ones = jnp.sum(scaled, axis=1, keepdims=True)
         return jnp.concatenate([matmul(scaled, features), ones], axis=1)
