@@ -114,7 +114,7 @@ def spectrum_of(
     return _by_platform(_spectrum_by, route, centered, features, targets, jnp.asarray(size))
 
 
-def _by_platform(run: Callable, route: str, centered: bool, *arrays: Array) -> Any:
+def _by_platform(run: Callable, route: str, centered: bool, *arrays: Any) -> Any:
     """``run`` by a route, or by the one that a TPU takes instead."""
     usual: Callable = partial(run, route, centered)
     if ROUTES[route].float64:

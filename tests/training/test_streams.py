@@ -304,7 +304,7 @@ def test_no_more_than_two_chunks_are_read_ahead_and_no_thread_is_left(task, batc
     threads = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         run(task, counted(), callback=delivered.append)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert [part.step[-1] for part in delivered] == [6, 13]
 
 
