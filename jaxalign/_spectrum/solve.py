@@ -127,7 +127,7 @@ def _by_platform(run: Callable, route: str, centered: bool, *arrays: Any) -> Any
 
 
 def _spectrum_by(
-    route: str, centered: bool, features: Array, targets: Array, size: Array
+    route: str, centered: bool, features: Array, targets: Array, size: ArrayLike
 ) -> Spectrum:
     solved = ROUTES[route].solve(features, targets, centered, False)
     sigma = solved.parts.singular_values
@@ -166,7 +166,7 @@ def _pulled_back(
 
 
 def _cotangents_by(
-    route: str, centered: bool, features: Array, targets: Array, size: Array, *bars: Array
+    route: str, centered: bool, features: Array, targets: Array, size: ArrayLike, *bars: Array
 ) -> tuple[Array, Array]:
     parts, goal, _ = ROUTES[route].solve(features, targets, centered, True)
     in_span = significant(parts.singular_values, features.dtype, size, route)

@@ -69,7 +69,7 @@ def spectrum_of_sums(
     return sigma, over(rounded(along).T, sigma).T
 
 
-def parts_of(x: Float[Array, "n w"]) -> Expansion:
+def parts_of(x: Float[Array, "..."]) -> Expansion:
     """An array as an expansion: of two parts if it is float64."""
     if x.dtype == jnp.float64:
         return of_float64(x)
