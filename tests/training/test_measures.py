@@ -156,7 +156,7 @@ def test_pairs_and_what_is_no_spectrum_under_every_placement(task, several, devi
     final = state.model
     if several:
         history = history.of(1)
-        final = jax.tree.map(lambda x: x[1], state.model)
+        final = jax.tree.map(lambda x: np.asarray(x)[1], state.model)
     after = features_of(task, final)
     before = features_of(task, nnx.state(task.model()))
     before_it = {"hidden_1": task.inputs[:40], "hidden_2": after["hidden_1"]}
