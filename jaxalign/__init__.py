@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from jaxalign._spectrum.batched import spectra
     from jaxalign._spectrum.bounds import quadrature_bounds
     from jaxalign._spectrum.moments import Basis, Moments, basis, moments
+    from jaxalign._spectrum.processes import sum_over_processes
     from jaxalign._spectrum.quadrature import Quadrature, quadrature
-    from jaxalign._spectrum.sharded import sharded, sum_over_processes
+    from jaxalign._spectrum.sharded import sharded
     from jaxalign._spectrum.spectrum import spectrum
     from jaxalign._spectrum.streaming import accumulate, stream_spectrum
     from jaxalign._spectrum.triangle import Triangle, triangle
@@ -77,8 +78,9 @@ _NAMES = {
     "_spectrum.batched": ("spectra",),
     "_spectrum.moments": ("Basis", "Moments", "basis", "moments"),
     "_spectrum.bounds": ("quadrature_bounds",),
+    "_spectrum.processes": ("sum_over_processes",),
     "_spectrum.quadrature": ("Quadrature", "quadrature"),
-    "_spectrum.sharded": ("sharded", "sum_over_processes"),
+    "_spectrum.sharded": ("sharded",),
     "_spectrum.spectrum": ("spectrum",),
     "_spectrum.streaming": ("accumulate", "stream_spectrum"),
     "_spectrum.triangle": ("Triangle", "triangle"),

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -67,23 +68,6 @@ def _host_for(arrays: list[Any]) -> Iterator[None]:
         yield
 
 
-def float64_where_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of float arrays computed in float64 on platforms that have it, and on a TPU,
-    which emulates it, in the arrays' own dtype; its results in the dtype of the first array.
-    """
-
-    def in_float64(*arrays: Array) -> Any:
-        dtype = arrays[0].dtype
-
-        def run(*arrays: Array) -> Any:
-            results = function(*(x.astype(np.float64) for x in arrays))
-            return jax.tree.map(lambda x: x.astype(dtype), results)
-
-        return float64_inside(run)(*arrays)
-
-    return partial(jax.lax.platform_dependent, tpu=function, default=in_float64)
-
-
 def float64_inside(function: Callable) -> Callable:
     """``function`` (pytrees of arrays in and out) traced with float64 allowed, under every
     transformation except differentiation.
@@ -106,6 +90,12 @@ def float64_inside(function: Callable) -> Callable:
         return results, jax.tree.map(lambda _: True, results)
 
     return partial(on_automatic_axes, scoped)
+
+
+def float64_array(x: Array | np.ndarray, device: jax.Device | None = None) -> Array:
+    """An array of jax, of float64 where ``x`` is, whatever x64 says."""
+    with jax.enable_x64(True):
+        return jnp.asarray(x, device=device)
 
 
 def float64_with_derivative(function: Callable) -> Callable:

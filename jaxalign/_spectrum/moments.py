@@ -16,7 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_choice, require_flag, require_kind
 from jaxalign._core.platform import on_platform
 from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
@@ -152,7 +152,7 @@ class Moments:
             if set(arrays.files) != {field.name for field in fields(Moments)}:
                 raise ValueError(f"{file} holds no moments: its arrays are {sorted(arrays.files)}")
             meta = {name: arrays[name].item() for name in ("width", "precision", "passes")}
-            return Moments(_as_float64(arrays["products"]), **meta)
+            return Moments(float64_array(arrays["products"]), **meta)
 
 
 def sizes_of_moments(moments: Moments) -> Sizes:
@@ -297,10 +297,5 @@ def moments_of(
     products = row_products(features, targets, weights, basis, method)
     passes = 1 if basis is None else 2
     if isinstance(products, np.ndarray) and features.committed:
-        products = _as_float64(products, device_of(features))
-    return Moments(_as_float64(products), features.shape[1], features.dtype.name, passes)
-
-
-def _as_float64(x: Array | np.ndarray, device: jax.Device | None = None) -> Array:
-    with jax.enable_x64(True):
-        return jnp.asarray(x, device=device)
+        products = float64_array(products, device_of(features))
+    return Moments(float64_array(products), features.shape[1], features.dtype.name, passes)

@@ -4,7 +4,7 @@ split with nothing on it.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +21,16 @@ from jaxalign._core.checks import (
     require_finite,
     require_no_labels,
 )
-from jaxalign._core.kinds import require_flag, require_kind
+from jaxalign._core.kinds import require_flag
 from jaxalign._core.mesh import automatic, with_automatic_axes
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.integer_products import Rows
-from jaxalign._spectrum.moments import Moments, basis, moments
+from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.routes.split import solve_rows
 from jaxalign._spectrum.routes.table import ON_TPU, Method, require_method, route_for, significant
 from jaxalign._spectrum.solve import label_spectrum, leading
 from jaxalign._spectrum.spectrum import spectrum
-from jaxalign._spectrum.triangle import Triangle, triangle
+from jaxalign._spectrum.triangle import triangle
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -120,45 +120,6 @@ def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
     if x.sharding.device_set == set(mesh.devices.flat):
         return x
     return with_automatic_axes(x)
-
-
-Sum = TypeVar("Sum", Moments, Triangle)
-
-
-def sum_over_processes(local: Sum) -> Sum:
-    """The sum of all processes' moments or triangles, in every process.
-
-    For streams: each host reads its own files into ``accumulate``, in any number of batches, and at
-    the end one (d + 2, d + 1 + k) matrix per process is exchanged. Every process has to call it. In
-    one process it returns its argument.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> import jaxalign as ja
-      >>> moments = ja.sum_over_processes(ja.moments(jnp.eye(4), jnp.ones((4, 1))))
-      >>> ja.spectrum(moments).singular_values.tolist()
-      [1.0, 1.0, 1.0, 1.0]
-
-    Source: ours.
-    """
-    require_kind(local, Moments | Triangle, "local", "pass accumulate(batches)")
-    if jax.process_count() == 1:
-        return local
-    # A mesh of the first device of each process.
-    first_of = {device.process_index: device for device in reversed(jax.devices())}
-    mesh = Mesh(np.array([first_of[i] for i in range(jax.process_count())]), ("processes",))
-    everywhere = NamedSharding(mesh, P())
-
-    def gather(x: Array) -> Array:
-        split = jax.make_array_from_process_local_data(
-            NamedSharding(mesh, P("processes")), np.asarray(x)[None]
-        )
-        replicate = jax.jit(lambda whole: whole, out_shardings=everywhere)
-        return jnp.asarray(replicate(split).addressable_data(0))
-
-    with jax.enable_x64(True):
-        stacked = jax.tree.map(gather, local)
-    return stacked.sum()
 
 
 # The settings are static arguments, not a closure: a second `sharded` of the same ones finds the

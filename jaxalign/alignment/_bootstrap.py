@@ -1,6 +1,6 @@
 """How a measure would vary over other samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -104,13 +104,27 @@ def _resampled(
     thresholds: Float[Array, "..."],
     centered: bool,
 ) -> Array:
-    def curve(chosen: Array) -> Array:
-        counts = jnp.bincount(chosen, length=len(folds.products))
-        merged = replace(folds, products=weighted_sum(counts, folds.products))
-        return alignment_curve(spectrum(merged, centered=centered), thresholds)
+    def curve(counts: Array) -> Array:
+        return alignment_curve(spectrum(merged(folds, counts), centered=centered), thresholds)
 
-    curves = jax.lax.map(jax.vmap(curve), chosen)
-    return curves.reshape(-1, *curves.shape[2:])
+    return over_samples(curve, chosen)
+
+
+def over_samples(
+    function: Callable[[Array], Array], chosen: Int[Array, "turns at_once F"]
+) -> Array:
+    """``function`` of how often each fold is in a sample, (F,), for all samples."""
+
+    def of_draw(chosen: Int[Array, " F"]) -> Array:
+        return function(jnp.bincount(chosen, length=len(chosen)))
+
+    each = jax.lax.map(jax.vmap(of_draw), chosen)
+    return each.reshape(-1, *each.shape[2:])
+
+
+def merged(folds: Moments, counts: Int[Array, " F"]) -> Moments:
+    """The Moments of a sample that holds each fold so often."""
+    return replace(folds, products=weighted_sum(counts, folds.products))
 
 
 def weighted_sum(weights: Array, products: Array) -> Array:

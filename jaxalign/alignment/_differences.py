@@ -1,7 +1,6 @@
 """How much a measure differs between two representations of the same rows, with an interval."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from jaxalign._core.kinds import as_count, require_flag, require_function, requi
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
-from jaxalign.alignment._bootstrap import as_folds, drawn_folds, weighted_sum
+from jaxalign.alignment._bootstrap import as_folds, drawn_folds, merged, over_samples
 
 
 class Difference(NamedTuple):
@@ -112,18 +111,12 @@ def _differences(
     chosen: Int[Array, "turns at_once F"],
 ) -> tuple[Array, Array]:
     def of_sample(counts: Int[Array, " F"]) -> Array:
-        found = []
-        for folds in (first, second):
-            merged = replace(folds, products=weighted_sum(counts, folds.products))
-            found.append(jnp.asarray(measure(spectrum(merged, centered=centered))))
-        return found[1] - found[0]
+        solved = [spectrum(merged(folds, counts), centered=centered) for folds in (first, second)]
+        of_first, of_second = (jnp.asarray(measure(s)) for s in solved)
+        return of_second - of_first
 
-    def of_draw(chosen: Int[Array, " F"]) -> Array:
-        return of_sample(jnp.bincount(chosen, length=len(first.products)))
-
-    each = jax.lax.map(jax.vmap(of_draw), chosen)
     whole = of_sample(jnp.ones(len(first.products), jnp.int32))
-    return whole, each.reshape(-1, *each.shape[2:])
+    return whole, over_samples(of_sample, chosen)
 
 
 def _require_same_rows(first: Moments, second: Moments) -> None:

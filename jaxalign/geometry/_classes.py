@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
-from jaxalign._core.float64 import exactly, float64_where_it_is, of_jax_or_numpy
+from jaxalign._core.float64 import exactly, float64_with_derivative, of_jax_or_numpy
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
 
@@ -46,11 +46,13 @@ def of_classes(
     Raises:
       ValueError: features that are no (n, d) matrix, empty, not finite, or of another n than the
         labels; a class without rows (eager calls); labels as in ``encode_targets``.
-      TypeError: features or labels of another kind.
+      TypeError: features or labels of another kind; when differentiated.
     """
     x = as_numbers(features, "features")
     indicators = class_indicators(labels, classes)
     _require_rows(indicators)
+    guarded = jax.custom_jvp(function)
+    guarded.defjvp(_no_derivative)
 
     def checked(
         x: Array | np.ndarray, indicators: Array | np.ndarray, *others: Array | np.ndarray
@@ -64,11 +66,16 @@ def of_classes(
                 f"found shape {rows.shape} and {len(indicators)} labels"
             )
         same = (jnp.asarray(array, rows.dtype) for array in (indicators, *others))
-        return float64_where_it_is(function)(rows, *same)
+        return float64_with_derivative(guarded)(rows, *same)
 
     # Of numpy they leave the choice of the device to the features.
     known = np.asarray(indicators) if is_concrete(indicators) else indicators
     return jax.tree.map(of_jax_or_numpy, exactly(checked, x, known, *others))
+
+
+def _no_derivative(primals: tuple, tangents: tuple) -> Any:
+    # Eigenvalues coincide where classes collapse, and eigenvectors then have no derivative.
+    raise TypeError("neural_collapse and lidar have no derivative; differentiate a loss instead")
 
 
 def _require_rows(indicators: Float[Array, "n c"]) -> None:

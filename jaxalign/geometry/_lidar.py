@@ -41,7 +41,7 @@ def lidar(
     Raises:
       ValueError: features and labels that do not fit, not finite; an object without rows; δ not
         positive.
-      TypeError: features or labels of another kind.
+      TypeError: features or labels of another kind; when differentiated.
 
     Example:
       >>> import numpy as np

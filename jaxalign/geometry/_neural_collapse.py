@@ -64,7 +64,7 @@ def neural_collapse(
     Raises:
       ValueError: arrays that do not fit each other, not finite; a class without rows; a bias
         without weights.
-      TypeError: features or labels of another kind.
+      TypeError: features or labels of another kind; when differentiated.
 
     Example:
       >>> import numpy as np

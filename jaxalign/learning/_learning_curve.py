@@ -14,12 +14,11 @@ from jaxtyping import Float
 from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.search import grid, minimizer, root
+from jaxalign._spectrum.directions import Directions, directions_of
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_counted, require_one_spectrum
 from jaxalign.learning._ridge import (
-    Directions,
     Fit,
-    directions_of,
     error_with,
     fit,
     strength_with,

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
-from jaxalign._core.float64 import exactly, float64_inside
+from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_kind
 from jaxalign.similarity._augmented import ONE, moved, rounded_pivot, row_products
 from jaxalign.similarity._pair import Numbers, as_pair
@@ -106,7 +106,7 @@ class PairMoments:
                     f"{file} holds no pair moments: its arrays are {sorted(arrays.files)}"
                 )
             p, q = arrays["widths"].tolist()
-            products, powers = (_as_float64(arrays[name]) for name in ("products", "powers"))
+            products, powers = (float64_array(arrays[name]) for name in ("products", "powers"))
             return PairMoments(products, powers, (p, q), arrays["precision"].item())
 
     @property
@@ -181,7 +181,7 @@ def _of_arrays(x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None) -> PairM
         require_finite(pivot, "pivot")
         powers = _powers(pivot)
     center = float64_inside(_pivot)(powers)
-    products = _as_float64(row_products(x, y, center))
+    products = float64_array(row_products(x, y, center))
     return PairMoments(products, powers, widths, x.dtype.name)
 
 
@@ -285,8 +285,3 @@ def about_mean(products: Array, powers: Array, p: int) -> Float[Array, "w w"]:
     """Inside ``float64_inside``: the sums about the mean."""
     shift = products[ONE, :ONE] / products[ONE, ONE]
     return _about(_pivot(powers) + shift, p, products, powers)
-
-
-def _as_float64(x: Array | np.ndarray) -> Array:
-    with jax.enable_x64(True):
-        return jnp.asarray(x)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats
-from jaxalign._core.float64 import exactly, float64_where_it_is, of_jax_or_numpy
+from jaxalign._core.float64 import exactly, float64_with_derivative, of_jax_or_numpy
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
@@ -84,7 +84,7 @@ def h_score(
 
 def _shrinkage(features: Array | np.ndarray) -> Float[Array, ""]:
     """A of Ledoit and Wolf (J. Multivariate Analysis 2004)."""
-    return float64_where_it_is(_shrinkage_of_rows)(as_real_floats(features, "features"))
+    return float64_with_derivative(_shrinkage_of_rows)(as_real_floats(features, "features"))
 
 
 @jax.jit

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from jaxalign._core.search import minimizer
 from jaxalign._features import class_indicators, encode_targets
 from jaxalign._features.labels import are_real, as_labels
+from jaxalign._spectrum.directions import directions_of
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_counted, require_one_spectrum
@@ -79,15 +80,10 @@ def _spectrum_of(
 
 @jax.jit
 def _evidence(s: Spectrum) -> Float[Array, ""]:
-    sigma = s.singular_values
-    inside = jnp.arange(len(sigma)) < s.rank
-    largest = jnp.where(sigma[0] > 0, sigma[0], 1)
-    squares = jnp.where(inside, (sigma / largest) ** 2, 0)
-    energy = jnp.where(inside[:, None], s.energy, 0)
-    outside = jnp.maximum(s.total - jnp.sum(energy, axis=0), 0)
-    n = s.num_samples.astype(sigma.dtype)
+    directions = directions_of(s)
+    squares, n = directions.squares, directions.rows
     # β/α in units of 1/σ_1²: from one that explains nothing to one that shrinks no direction.
-    ratios = jnp.geomspace(1e-8, 1e24, 192, dtype=sigma.dtype)
+    ratios = jnp.geomspace(1e-8, 1e24, 192, dtype=squares.dtype)
 
     def of_target(energy: Array, outside: Array) -> Float[Array, ""]:
         def loss(ratio: Array, squares: Array, energy: Array, outside: Array) -> Array:
@@ -102,4 +98,4 @@ def _evidence(s: Spectrum) -> Float[Array, ""]:
         # At the maximum the derivative by the ratio is 0.
         return -loss(best, squares, energy, outside)
 
-    return jnp.mean(jax.vmap(of_target, (1, 0))(energy, outside))
+    return jnp.mean(jax.vmap(of_target, (1, 0))(directions.energy, directions.outside))

@@ -119,6 +119,10 @@ def test_under_jit_vmap_and_grad(x):
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
+    for i in range(2):
+        with pytest.raises(TypeError, match="no derivative"):
+            jax.grad(lambda features, i=i: both(features)[i])(features)
+
 
 BAD = {
     "one class": (lambda x: geometry.neural_collapse(x, 0 * LABELS), "at least two classes"),

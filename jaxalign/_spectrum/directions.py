@@ -1,0 +1,55 @@
+"""The directions of a label spectrum that are in the column space, and what lies outside it."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float
+
+from jaxalign._spectrum.types import Spectrum
+
+
+class Directions(NamedTuple):
+    """A label spectrum in the units of σ_1², in which strengths are told.
+
+    Attributes:
+      inside: which directions are in the column space.
+      squares: σ_i²/σ_1².
+      energy: e_i = (u_iᵀy)², of one target or of each.
+      outside: ‖y‖² − Σe_i, what no direction holds.
+      rows: N.
+      unit: σ_1².
+    """
+
+    inside: Bool[Array, " r"]
+    squares: Float[Array, " r"]
+    energy: Float[Array, "*rk"]
+    outside: Float[Array, "*k"]
+    rows: Float[Array, ""]
+    unit: Float[Array, ""]
+
+    def of_target(self, energy: Float[Array, " r"], outside: Float[Array, ""]) -> "Directions":
+        """Those of one target."""
+        return self._replace(energy=energy, outside=outside)
+
+    @property
+    def least(self) -> float:
+        """A strength that no direction feels, in place of 0, where quotients are 0/0."""
+        return float(jnp.finfo(self.squares.dtype).eps) ** 2
+
+
+def directions_of(spectrum: Spectrum) -> Directions:
+    """The Directions of all targets of one spectrum."""
+    sigma = spectrum.singular_values
+    largest = jnp.where(sigma[0] > 0, sigma[0], 1)
+    inside = jnp.arange(len(sigma)) < spectrum.rank
+    energy = jnp.where(inside[:, None], spectrum.energy, 0)
+    return Directions(
+        inside=inside,
+        squares=jnp.where(inside, (sigma / largest) ** 2, 0),
+        energy=energy,
+        # Rounding may leave less than 0 where y lies in the column space.
+        outside=jnp.maximum(spectrum.total - jnp.sum(energy, axis=0), 0),
+        rows=spectrum.num_samples.astype(sigma.dtype),
+        unit=largest**2,
+    )
