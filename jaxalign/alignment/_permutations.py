@@ -20,30 +20,44 @@ from jaxalign.alignment._nulls import permutable
 
 
 class Permuted(NamedTuple):
-    """A curve, and those of targets whose rows were permuted at random. A pytree; p-values and
-    quantiles of a batch are computed under vmap.
+    """A value, as a curve (t, k), and those of rows that were permuted at random. A pytree;
+    p-values and quantiles of a batch are computed under vmap.
 
     Attributes:
-      observed: (t, k) A(τ) of the targets as they are.
-      null: (draws, t, k) A(τ) of the permuted ones.
+      observed: (...) of the rows as they are.
+      null: (draws, ...) of permuted ones.
     """
 
-    observed: Float[Array, "*batch t k"]
-    null: Float[Array, "*batch draws t k"]
+    observed: Float[Array, "..."]
+    null: Float[Array, "draws ..."]
 
     @property
-    def p_values(self) -> Float[Array, "t k"]:
-        """(1 + #{null ≥ observed})/(1 + draws), one-sided, for the hypothesis that alignment is no
-        greater than by chance. Each is for its own τ.
+    def p_values(self) -> Float[Array, "..."]:
+        """(1 + #{null ≥ observed})/(1 + draws), one-sided, for the hypothesis that the value is no
+        greater than by chance. Of a curve, each is for its own τ. NaN where a value is NaN.
         """
-        # Values within rounding count as equal: p is 1 where no permutation changes A (τ ≤ 0).
-        slack = 100 * jnp.finfo(self.null.dtype).eps * jnp.abs(self.observed)
-        reached = jnp.sum(self.null >= (self.observed - slack)[None], axis=0)
-        return (1 + reached).astype(self.null.dtype) / (1 + self.null.shape[0])
+        return _share_at_least(self.observed, self.null)
 
-    def quantiles(self, q: ArrayLike) -> Float[Array, "*q t k"]:
-        """Quantiles q of the null at every threshold."""
+    @property
+    def lower_p_values(self) -> Float[Array, "..."]:
+        """(1 + #{null ≤ observed})/(1 + draws): for the hypothesis that the value is no smaller
+        than by chance, of distances. NaN where a value is NaN.
+        """
+        return _share_at_least(-self.observed, -self.null)
+
+    def quantiles(self, q: ArrayLike) -> Float[Array, "..."]:
+        """Quantiles q of the null, at every threshold of a curve."""
         return jnp.quantile(self.null, jnp.asarray(q, self.null.dtype), axis=0)
+
+
+def _share_at_least(observed: Array, null: Float[Array, "draws ..."]) -> Float[Array, "..."]:
+    # Values within rounding count as equal: p is 1 where no permutation changes A (τ ≤ 0), or a
+    # distance.
+    size = jnp.maximum(jnp.abs(observed), jnp.max(jnp.abs(null), axis=0))
+    slack = 100 * jnp.finfo(null.dtype).eps * size
+    reached = jnp.sum(null >= (observed - slack)[None], axis=0)
+    share = (1 + reached).astype(null.dtype) / (1 + null.shape[0])
+    return jnp.where(jnp.isnan(size), jnp.nan, share)
 
 
 def permutation_curves(

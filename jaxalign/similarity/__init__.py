@@ -1,6 +1,7 @@
 """Two representations of the same rows: how alike they are, and what chance would give."""
 
 from jaxalign.similarity._cca import cca, mean_cca, mean_squared_cca, pwcca, svcca
+from jaxalign.similarity._chance import mean_squared_cca_chance, mutual_knn_chance
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import SimilarityWarning
 from jaxalign.similarity._grid import grid
@@ -8,6 +9,7 @@ from jaxalign.similarity._kernels import cka, hsic
 from jaxalign.similarity._neighbours import cknna, mutual_knn
 from jaxalign.similarity._null import Null, linear_cka_null
 from jaxalign.similarity._pair_moments import PairMoments, pair_moments
+from jaxalign.similarity._permutations import permutation_null
 from jaxalign.similarity._procrustes import (
     angular_procrustes_distance,
     bures_similarity,
@@ -31,8 +33,11 @@ __all__ = [
     "linear_cka_null",
     "mean_cca",
     "mean_squared_cca",
+    "mean_squared_cca_chance",
     "mutual_knn",
+    "mutual_knn_chance",
     "pair_moments",
+    "permutation_null",
     "procrustes_distance",
     "pwcca",
     "rbf_cka",

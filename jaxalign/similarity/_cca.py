@@ -56,11 +56,14 @@ def cca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array, 
 
     Source: Hotelling (Biometrika 1936); Björck, Golub (Mathematics of Computation 1973).
     """
-    return compared_or_read(_cca_of_rows, _cca_of_sums, x, y, _settings(x, y))
+    return compared_or_read(_cca_of_rows, _cca_of_sums, x, y, settings_of(x, y))
 
 
 def mean_cca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array, ""]:
     """The mean of the canonical correlations, Σρ/min(rank X, rank Y).
+
+    By chance it is at most √(max(rank X, rank Y)/(n − 1)); for its mean and spread see
+    ``permutation_null``.
 
     Args:
       x: as in ``cca``.
@@ -87,7 +90,7 @@ def mean_cca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Ar
 def mean_squared_cca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array, ""]:
     """The mean of the squared canonical correlations, Σρ²/min(rank X, rank Y).
 
-    By chance it is max(rank X, rank Y)/(n − 1), exactly.
+    By chance it is max(rank X, rank Y)/(n − 1), exactly (``mean_squared_cca_chance``).
 
     Args:
       x: as in ``cca``.
@@ -117,7 +120,8 @@ def svcca(
     """``mean_cca`` of the leading singular directions of X and of Y, as few as hold the share
     ``variance`` of Σσ².
 
-    The shares are those of the variance σ²; some programs cut on σ, and keep more.
+    The shares are those of the variance σ²; some programs cut on σ, and keep more. Chance is
+    that of ``mean_cca`` with as many directions as are kept.
 
     Args:
       x: as in ``cca``.
@@ -152,7 +156,7 @@ def pwcca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array
 
     The weights are those of x: exchanging x and y gives another number. Programs differ here; this
     is the paper's formula. Variates of equal correlations are any basis of their space, and so are
-    their weights. It has no derivative.
+    their weights. For chance see ``permutation_null``. It has no derivative.
 
     Args:
       x: as in ``cca``.
@@ -174,11 +178,11 @@ def pwcca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array
 
     Source: Morcos, Raghu, Bengio (NeurIPS 2018), Eqs. 2 and 3.
     """
-    value = compared_or_read(_pwcca_of_rows, _pwcca_of_sums, x, y, _settings(x, y))
+    value = compared_or_read(_pwcca_of_rows, _pwcca_of_sums, x, y, settings_of(x, y))
     return explained(value, "pwcca")
 
 
-def _settings(x, y, variance: float = 1.0) -> Settings:
+def settings_of(x, y, variance: float = 1.0) -> Settings:
     if isinstance(x, PairMoments) or y is None:
         precision = getattr(x, "precision", "float32")
     else:
@@ -187,7 +191,7 @@ def _settings(x, y, variance: float = 1.0) -> Settings:
 
 
 def _mean_of(power: int, name: str, x, y, variance: float = 1.0) -> Array:
-    settings = _settings(x, y, variance)
+    settings = settings_of(x, y, variance)
     return explained(compared_or_read(_mean_of_rows, _mean_of_sums, x, y, settings, power), name)
 
 

@@ -21,8 +21,8 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int = 10) -> Float[Array, ""]:
 
     Nearest is the largest dot product x_iᵀx_j, of rows as they are: normalize them
     (``unit_rows``) for the cosine. A row is not its own neighbour; of equal products the earlier
-    row is nearer. Rotations change nothing, shifts do. By chance it is k/(n − 1), exactly. It has
-    no derivative.
+    row is nearer. Rotations change nothing, shifts do. By chance it is k/(n − 1), exactly
+    (``mutual_knn_chance``). It has no derivative.
 
     Args:
       x: (n, p) of one representation.
@@ -53,7 +53,8 @@ def cknna(x: ArrayLike, y: ArrayLike, *, k: int = 10) -> Float[Array, ""]:
     neighbours of i in both, by the unbiased HSIC.
 
     Nearest as in ``mutual_knn``; dot products are not centred before. For k = n − 1 it is the
-    debiased ``cka`` of XXᵀ and YYᵀ. By chance it is not 0: permute rows. It has no derivative.
+    debiased ``cka`` of XXᵀ and YYᵀ. By chance it is not 0: see
+    ``permutation_null``. It has no derivative.
 
     Args:
       x: as in ``mutual_knn``, n ≥ 4.

@@ -51,7 +51,7 @@ def linear_cka_null(x: PairMoments, *, estimator: Estimator = "biased") -> Null:
       Null(mean, standard_deviation, p_value). The p-value is the tail of a Pearson III (shifted
       gamma) distribution with these two moments and the skewness of many rows. It is approximate:
       of permutations, 4 to 5 % have p < 0.05, and 0.6 to 1.1 % p < 0.01. None is below 1e-3, where
-      three moments tell too little: permute the rows for that.
+      three moments tell too little: ``permutation_null`` goes on.
 
     Raises:
       ValueError: fewer than 4 rows; an unknown estimator; moments summed over different pivots by

@@ -68,17 +68,21 @@ def as_pair(
         matrix = as_real_floats(values, name)
         require_matrix(matrix, name, "d")
         pair.append(matrix)
-    rows = [len(matrix) for matrix in pair]
-    if rows[0] != rows[1]:
-        raise ValueError(
-            "x and y must be of the same rows, in the same order, "
-            f"found {rows[0]} rows in x and {rows[1]} in y"
-        )
-    require_rows(rows[0], least)
+    require_same_rows(pair[0], pair[1], least)
     for name, matrix in zip(("x", "y"), pair, strict=True):
         require_finite(matrix, name)
     dtype = np.promote_types(*(matrix.dtype for matrix in pair))
     return as_dtype(pair[0], dtype), as_dtype(pair[1], dtype)
+
+
+def require_same_rows(x: Numbers, y: Numbers, least: int) -> None:
+    """Raise unless x and y have as many rows, of which the measure needs ``least``."""
+    if len(x) != len(y):
+        raise ValueError(
+            "x and y must be of the same rows, in the same order, "
+            f"found {len(x)} rows in x and {len(y)} in y"
+        )
+    require_rows(len(x), least)
 
 
 def require_rows(found: int, least: int) -> None:

@@ -20,7 +20,8 @@ def procrustes_distance(x: ArrayLike | PairMoments, y: ArrayLike | None = None) 
     means: squared, and not scaled.
 
     Rotations and shifts change nothing; a factor does. Of X and Y with p ≠ q columns, the narrower
-    one is filled up with zeros. Chance depends on the spectra: permute rows for it.
+    one is filled up with zeros. Chance depends on the spectra: see
+    ``permutation_null`` and its ``lower_p_values``.
 
     Args:
       x: (n, p) of one representation, or PairMoments, alone.
@@ -52,7 +53,8 @@ def angular_procrustes_distance(
     """The angle θ, cos θ = ‖XᵀY‖_*/(‖X‖ ‖Y‖), between X and Y about their means after the best
     rotation: a metric.
 
-    Rotations, shifts and factors change nothing.
+    Rotations, shifts and factors change nothing. Chance is below π/2, the more so for few rows: see
+    ``permutation_null`` and its ``lower_p_values``.
 
     Args:
       x: as in ``procrustes_distance``.
@@ -80,7 +82,8 @@ def angular_procrustes_distance(
 
 def bures_similarity(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array, ""]:
     """‖XᵀY‖_*/(‖X‖ ‖Y‖) for X and Y about their means: the normalized Bures similarity of XXᵀ and
-    YYᵀ, and the cosine of ``angular_procrustes_distance``.
+    YYᵀ, and the cosine of ``angular_procrustes_distance``. By chance it is
+    above 0, the more so for few rows: see ``permutation_null``.
 
     Args:
       x: as in ``procrustes_distance``.

@@ -25,7 +25,8 @@ def rbf_cka(
     """Centred kernel alignment of the kernels exp(−‖x_i − x_j‖²/(2b²)) of X and of Y.
 
     No kernel is ever whole in memory. Rotations and shifts change nothing, nor does a factor if the
-    bandwidth is relative. By chance the debiased estimate is 0; for the biased one permute rows.
+    bandwidth is relative. By chance the debiased estimate is 0; for the biased one see
+    ``permutation_null``.
 
     Args:
       x: (n, p) of one representation.

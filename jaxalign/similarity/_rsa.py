@@ -39,8 +39,8 @@ def rsa(
 
     "pearson" and "cosine" are exact from sums, for any n: with centred kernels K = XXᵀ, squared
     distances are k_ii + k_jj − 2k_ij, and 1 − r of two rows is half the squared distance of the
-    rows about their own means with norm 1. By chance "pearson" and "spearman" are 0 in the mean;
-    for p-values permute rows.
+    rows about their own means with norm 1. By chance "pearson" and "spearman" are 0 in the mean,
+    "cosine" is not; for p-values see ``permutation_null``.
 
     Args:
       x: (n, p) of one representation, n ≥ 3; or PairMoments, alone, with "sqeuclidean".
