@@ -3,6 +3,7 @@
 from jaxalign.similarity._cca import cca, mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._chance import mean_squared_cca_chance, mutual_knn_chance
 from jaxalign.similarity._cka import linear_cka
+from jaxalign.similarity._columns import Sampled, sampled_linear_cka
 from jaxalign.similarity._estimators import SimilarityWarning
 from jaxalign.similarity._grid import grid
 from jaxalign.similarity._kernels import cka, hsic
@@ -21,6 +22,7 @@ from jaxalign.similarity._rsa import rsa
 __all__ = [
     "Null",
     "PairMoments",
+    "Sampled",
     "SimilarityWarning",
     "angular_procrustes_distance",
     "bures_similarity",
@@ -42,5 +44,6 @@ __all__ = [
     "pwcca",
     "rbf_cka",
     "rsa",
+    "sampled_linear_cka",
     "svcca",
 ]

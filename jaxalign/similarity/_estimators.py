@@ -34,17 +34,27 @@ def rows_for(estimator: str) -> int:
 
 def hsic_of(sums: KernelSums, estimator: str) -> Float[Array, " 3"]:
     """HSIC(K, L), HSIC(K, K) and HSIC(L, L)."""
-    n = sums.n
+    t = sums.traces
+    products = jnp.stack([t[0] * t[1], t[0] ** 2, t[1] ** 2])
+    return hsic_from(sums.n, sums.inner, products, sums.diagonal, estimator)
+
+
+def hsic_from(
+    n: Float[Array, ""],
+    inner: Float[Array, "*shape"],
+    traces: Float[Array, "*shape"],
+    diagonal: Float[Array, "*shape"],
+    estimator: str,
+) -> Float[Array, "*shape"]:
+    """HSIC of centred kernels: a linear function of ⟨K, L⟩, tr K tr L and Σ k_ii l_ii."""
     if estimator == "biased":
-        return sums.inner / (n - 1) ** 2
-    without_diagonal = sums.inner - sums.diagonal
+        return inner / (n - 1) ** 2
+    without_diagonal = inner - diagonal
     if estimator == "lange":
         return without_diagonal / (n * (n - 3))
     # Song's U-statistic of kernels with the diagonal set to 0. In centred kernels, Σ_{j≠i} k_ij is
     # −k_ii, so its three sums are ⟨K, L⟩ − Σ k_ii l_ii, tr K tr L and Σ k_ii l_ii.
-    t = sums.traces
-    products = jnp.stack([t[0] * t[1], t[0] ** 2, t[1] ** 2])
-    of_sums = products / ((n - 1) * (n - 2)) - 2 * sums.diagonal / (n - 2)
+    of_sums = traces / ((n - 1) * (n - 2)) - 2 * diagonal / (n - 2)
     return (without_diagonal + of_sums) / (n * (n - 3))
 
 
