@@ -5,7 +5,8 @@ from jaxalign.similarity._chance import mean_squared_cca_chance, mutual_knn_chan
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._columns import Sampled, sampled_linear_cka
 from jaxalign.similarity._estimators import SimilarityWarning
-from jaxalign.similarity._grid import grid
+from jaxalign.similarity._grid import grid, grid_and_null
+from jaxalign.similarity._grid_moments import GridMoments
 from jaxalign.similarity._kernels import cka, hsic
 from jaxalign.similarity._neighbours import cknna, mutual_knn
 from jaxalign.similarity._null import Null, linear_cka_null
@@ -20,6 +21,7 @@ from jaxalign.similarity._rbf import rbf_cka
 from jaxalign.similarity._rsa import rsa
 
 __all__ = [
+    "GridMoments",
     "Null",
     "PairMoments",
     "Sampled",
@@ -30,6 +32,7 @@ __all__ = [
     "cka",
     "cknna",
     "grid",
+    "grid_and_null",
     "hsic",
     "linear_cka",
     "linear_cka_null",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +17,22 @@ from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import found, require_function
 from jaxalign._core.linalg import matmul
 from jaxalign.similarity._cka import linear_cka
-from jaxalign.similarity._estimators import cka_of, explained, rows_for
+from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
+from jaxalign.similarity._gram import gram
 from jaxalign.similarity._kernel_sums import KernelSums
+from jaxalign.similarity._null import Description, Null, cube, described, null_of
 from jaxalign.similarity._pair import Numbers, centred, in_dtype_of_jax, in_float64, require_rows
+
+Layers = Mapping[str, ArrayLike] | Iterable[ArrayLike]
+Value = TypeVar("Value")
 
 # Entries of all kernels that are in memory at once: 128 MB of float64.
 _AT_ONCE = 1 << 24
 
 
 def grid(
-    xs: Mapping[str, ArrayLike] | Iterable[ArrayLike],
-    ys: Mapping[str, ArrayLike] | Iterable[ArrayLike],
+    xs: Layers,
+    ys: Layers,
     measure: Callable[..., Array] = linear_cka,
 ) -> Float[Array, "a b"]:
     """``measure(x, y)`` of every x with every y.
@@ -58,15 +63,58 @@ def grid(
     Source: ours.
     """
     require_function(measure, "measure", "pass similarity.linear_cka")
-    named = _named(xs, "xs"), _named(ys, "ys")
     estimator = _estimator_of(measure)
-    if estimator is None:
-        rows = [[measure(x, y) for y in named[1].values()] for x in named[0].values()]
-        return jnp.stack([jnp.stack([jnp.asarray(value) for value in row]) for row in rows])
+    if estimator is not None:
+        return explained(_of_kernels(_cka_grid, xs, ys, estimator), "grid", estimator)
+    named = _named(xs, "xs"), _named(ys, "ys")
+    rows = [[measure(x, y) for y in named[1].values()] for x in named[0].values()]
+    return jnp.stack([jnp.stack([jnp.asarray(value) for value in row]) for row in rows])
+
+
+def grid_and_null(
+    xs: Layers, ys: Layers, *, estimator: Estimator = "debiased"
+) -> tuple[Float[Array, "a b"], Null]:
+    """``linear_cka`` of every x with every y, and what chance would give each pair
+    (``linear_cka_null``), from one computation of the kernels.
+
+    Args:
+      xs: as in ``grid``, of n ≥ 4 rows.
+      ys: as in ``grid``.
+      estimator: as in ``linear_cka``.
+
+    Returns:
+      (a, b) similarities, and their Null of arrays (a, b); NaN where one side is constant (with a
+      SimilarityWarning in eager calls).
+
+    Raises:
+      ValueError: as ``grid``; fewer than 4 rows; an unknown estimator.
+      TypeError: no lists of arrays.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxalign import similarity
+      >>> layers = np.random.default_rng(0).standard_normal((2, 20, 4))
+      >>> values, null = similarity.grid_and_null(layers, layers)
+      >>> (null.p_value < 0.05).tolist()
+      [[True, False], [False, True]]
+
+    Source: as ``linear_cka_null``.
+    """
+    values, description = _of_kernels(_cka_and_null_grid, xs, ys, estimator, least=4)
+    return explained(values, "grid_and_null", estimator), null_of(description)
+
+
+def _of_kernels(
+    run: Callable[..., Value], xs: Layers, ys: Layers, estimator: str, least: int = 2
+) -> Value:
+    """``run`` of all representations in float64."""
+    named = _named(xs, "xs"), _named(ys, "ys")
     arrays = {**named[0], **named[1]}
     numbers = [as_numbers(x, name) for name, x in arrays.items()]
-    run = partial(_of_arrays, list(arrays), len(named[0]), estimator)
-    return explained(in_dtype_of_jax(exactly(run, *numbers)), "grid", estimator)
+    settings = _Settings(len(named[0]), estimator)
+    least = max(least, rows_for(estimator))
+    results = exactly(partial(_of_arrays, run, list(arrays), settings, least), *numbers)
+    return jax.tree.map(in_dtype_of_jax, results)
 
 
 def _named(xs: Mapping[str, ArrayLike] | Iterable[ArrayLike], name: str) -> dict[str, ArrayLike]:
@@ -91,8 +139,16 @@ def _estimator_of(measure: Callable[..., Array]) -> str | None:
     return None
 
 
-def _of_arrays(names: list[str], split: int, estimator: str, *numbers: Numbers) -> Array:
-    least = rows_for(estimator)
+class _Settings(NamedTuple):
+    """The first ``split`` representations are compared with the others."""
+
+    split: int
+    estimator: str
+
+
+def _of_arrays(
+    run: Callable[..., Value], names: list[str], settings: _Settings, least: int, *numbers: Numbers
+) -> Value:
     features = [as_real_floats(x, name) for name, x in zip(names, numbers, strict=True)]
     for name, x in zip(names, features, strict=True):
         require_matrix(x, name, "d")
@@ -104,38 +160,58 @@ def _of_arrays(names: list[str], split: int, estimator: str, *numbers: Numbers) 
             )
     require_rows(len(features[0]), least)
     dtype = np.result_type(*(x.dtype for x in features))
-    settings = (_Settings(split, estimator),)
-    return in_float64(_cka_grid, settings, *(as_dtype(x, dtype) for x in features))
-
-
-class _Settings(NamedTuple):
-    """The first ``split`` representations are compared with the others."""
-
-    split: int
-    estimator: str
+    return in_float64(run, (settings,), *(as_dtype(x, dtype) for x in features))
 
 
 def _cka_grid(*arguments: Any) -> Float[Array, "a b"]:
     *features, settings = arguments
+    sums = _sums_of_pairs([centred(x) for x in features], settings.split)
+    return _over_pairs(partial(cka_of, estimator=settings.estimator))(sums)
+
+
+def _cka_and_null_grid(*arguments: Any) -> tuple[Float[Array, "a b"], Description]:
+    *features, settings = arguments
     about_mean = [centred(x) for x in features]
-    squares = jnp.stack([jnp.sum(x**2, axis=1) for x in about_mean])
-    inner = _inner_products(about_mean)
-    traces = jnp.sum(squares, axis=1)
+    sums = _sums_of_pairs(about_mean, settings.split)
+    cubes = jnp.stack([cube(_smaller_gram(x)) for x in about_mean])
+    of_pairs = _pairs(cubes, settings.split)
+    describe = partial(described, estimator=settings.estimator)
+    values = _over_pairs(partial(cka_of, estimator=settings.estimator))(sums)
+    return values, _over_pairs(describe)(sums, of_pairs)
+
+
+def _over_pairs(of_pair: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one pair as one of arrays with leading axes (a, b)."""
+    return jax.vmap(jax.vmap(of_pair))
+
+
+def _pairs(each: Float[Array, " m"], split: int) -> Float[Array, "a b 2"]:
+    """A number of each representation, for both of each pair."""
+    left, right = jnp.meshgrid(each[:split], each[split:], indexing="ij")
+    return jnp.stack([left, right], axis=-1)
+
+
+def _sums_of_pairs(features: list[Array], split: int) -> KernelSums:
+    """The sums over the kernels of all pairs of centred representations, with leading axes."""
+    squares = jnp.stack([jnp.sum(x**2, axis=1) for x in features])
+    inner = _inner_products(features)
     diagonal = matmul(squares, squares.T)
 
-    def of_pair(i: Array, j: Array) -> Array:
-        pairs = (i, j), (i, i), (j, j)
-        sums = KernelSums(
-            n=jnp.asarray(squares.shape[1], squares.dtype),
-            traces=jnp.stack([traces[i], traces[j]]),
-            inner=jnp.stack([inner[pair] for pair in pairs]),
-            diagonal=jnp.stack([diagonal[pair] for pair in pairs]),
-        )
-        return cka_of(sums, settings.estimator)
+    def with_own(products: Float[Array, "m m"]) -> Float[Array, "a b 3"]:
+        both = products[:split, split:, None]
+        return jnp.concatenate([both, _pairs(jnp.diagonal(products), split)], axis=-1)
 
-    left = jnp.arange(settings.split)
-    right = jnp.arange(settings.split, len(features))
-    return jax.vmap(jax.vmap(of_pair, (None, 0)), (0, None))(left, right)
+    shape = split, len(features) - split
+    return KernelSums(
+        n=jnp.full(shape, squares.shape[1], squares.dtype),
+        traces=_pairs(jnp.sum(squares, axis=1), split),
+        inner=with_own(inner),
+        diagonal=with_own(diagonal),
+    )
+
+
+def _smaller_gram(x: Float[Array, "n d"]) -> Float[Array, "r r"]:
+    return gram(x) if x.shape[1] <= len(x) else gram(x.T)
 
 
 def _inner_products(features: list[Array]) -> Float[Array, "m m"]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from jaxalign._core.kinds import require_kind
 from jaxalign._core.linalg import matmul
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, hsic_of, rows_for
+from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, kernel_sums, read
 
@@ -25,14 +26,14 @@ class Null(NamedTuple):
     """What a measure would be by chance.
 
     Attributes:
-      mean: () its mean.
+      mean: () its mean; of a grid (a, b), as are the others.
       standard_deviation: () its deviation.
       p_value: () how likely chance is to give the value observed or more.
     """
 
-    mean: Float[Array, ""]
-    standard_deviation: Float[Array, ""]
-    p_value: Float[Array, ""]
+    mean: Float[Array, "*grid"]
+    standard_deviation: Float[Array, "*grid"]
+    p_value: Float[Array, "*grid"]
 
 
 def linear_cka_null(x: PairMoments, *, estimator: Estimator = "biased") -> Null:
@@ -72,16 +73,35 @@ def linear_cka_null(x: PairMoments, *, estimator: Estimator = "biased") -> Null:
     """
     require_kind(x, PairMoments, "x", "pass pair_moments(x, y)")
     rows_for(estimator)
-    mean, deviation, excess, shape = read(_moments_of_null, x, estimator, least=4)
-    explained(deviation, "linear_cka_null", estimator)
-    return Null(mean, deviation, _tail(excess, shape))
+    description = read(_of_moments, x, estimator, least=4)
+    explained(description.deviation, "linear_cka_null", estimator)
+    return null_of(description)
 
 
-def _moments_of_null(central: Central, estimator: str) -> tuple[Array, Array, Array, Array]:
-    """The mean, the deviation, by how many deviations the estimate exceeds the mean, and the shape
-    of the gamma distribution of the same skewness.
+class Description(NamedTuple):
+    """A null distribution in numbers that float32 holds.
+
+    Attributes:
+      mean: () of the estimate.
+      deviation: () of the estimate.
+      excess: () by how many deviations the estimate exceeds the mean.
+      shape: () of the gamma distribution of the same skewness.
     """
-    sums = kernel_sums(central)
+
+    mean: Float[Array, "*grid"]
+    deviation: Float[Array, "*grid"]
+    excess: Float[Array, "*grid"]
+    shape: Float[Array, "*grid"]
+
+
+def _of_moments(central: Central, estimator: str) -> Description:
+    p = central.p
+    grams = central.products[:p, :p], central.products[p:, p:]
+    return described(kernel_sums(central), jnp.stack([cube(gram) for gram in grams]), estimator)
+
+
+def described(sums: KernelSums, cubes: Float[Array, " 2"], estimator: str) -> Description:
+    """The null of two kernels, of which ``cubes`` are the normalized third moments."""
     n = sums.n
     traces = sums.traces[0] * sums.traces[1]
     # The estimate is Σ_ij of a product of entries without the diagonals, plus a multiple of that of
@@ -109,23 +129,27 @@ def _moments_of_null(central: Central, estimator: str) -> tuple[Array, Array, Ar
     scale = norm * jnp.sqrt(own[1] * own[2])
     deviation = jnp.sqrt(variance) / scale
     excess = (cka_of(sums, estimator) - mean / scale) / deviation
-    return mean / scale, deviation, excess, _shape(central)
-
-
-def _shape(central: Central) -> Float[Array, ""]:
     # For many rows the estimate is Σ_ij λ_i μ_j z_ij² of normal z: its skewness is
     # 8 Σλ³Σμ³/(2 Σλ²Σμ²)^{3/2}, and a gamma distribution of shape k has 2/√k.
-    p = central.p
-    ratio = jnp.ones_like(central.n)
-    for gram in (central.products[:p, :p], central.products[p:, p:]):
-        # Of kernels as large as 1: cubes of large ones would leave the range.
-        unit = gram / jnp.linalg.norm(gram)
-        ratio = ratio * jnp.sum(matmul(unit, unit) * unit)
-    return 1 / (2 * ratio**2)
+    shape = 1 / (2 * (cubes[0] * cubes[1]) ** 2)
+    return Description(mean / scale, deviation, excess, shape)
+
+
+def cube(gram: Float[Array, "p p"]) -> Float[Array, ""]:
+    """Σλ³/(Σλ²)^{3/2} of the eigenvalues λ of a kernel."""
+    # Of kernels as large as 1: cubes of large ones would leave the range.
+    unit = gram / jnp.linalg.norm(gram)
+    return jnp.sum(matmul(unit, unit) * unit)
+
+
+def null_of(description: Description) -> Null:
+    """The null with its p-value."""
+    mean, deviation, excess, shape = description
+    return Null(mean, deviation, _tail(excess, shape))
 
 
 @jax.jit
-def _tail(excess: Float[Array, ""], shape: Float[Array, ""]) -> Float[Array, ""]:
+def _tail(excess: Float[Array, "*grid"], shape: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
     k = jnp.minimum(shape, _LARGEST_SHAPE)
     tail = gammaincc(k, jnp.maximum(k + excess * jnp.sqrt(k), 0))
     return jnp.maximum(tail, LEAST_P_VALUE)

@@ -1,0 +1,74 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from jaxalign import similarity
+
+
+@pytest.fixture(scope="module")
+def layers():
+    """Two layers of one model, one of them wide, and two of another one: float32, n = 30."""
+    rng = np.random.default_rng(0)
+    xs = {f"x{d}": rng.standard_normal((30, d)).astype(np.float32) for d in (3, 40)}
+    ys = {"near": xs["x3"] + 1e3, "far": np.tanh(xs["x3"]) + rng.standard_normal((30, 3))}
+    return xs, {name: y.astype(np.float32) for name, y in ys.items()}
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    ["debiased", *(pytest.param(e, marks=pytest.mark.slow) for e in ("biased", "lange"))],
+)
+def test_a_grid_and_its_null_are_those_of_each_pair(layers, estimator):
+    xs, ys = layers
+    values, null = similarity.grid_and_null(xs, ys, estimator=estimator)
+    alone = similarity.grid(xs, ys, partial(similarity.linear_cka, estimator=estimator))
+    np.testing.assert_array_equal(values, alone)
+    for i, j in ((0, 1), (1, 0)):
+        moments = similarity.pair_moments([*xs.values()][i], [*ys.values()][j])
+        expected = similarity.linear_cka_null(moments, estimator=estimator)
+        value = similarity.linear_cka(moments, estimator=estimator)
+        found = values[i, j], *(each[i, j] for each in null)
+        np.testing.assert_allclose(found, [value, *expected], rtol=2e-5, atol=1e-6)
+
+
+def test_sums_of_a_grid_are_the_pair_moments_of_each_pair(layers):
+    xs, ys = layers
+    sums = similarity.GridMoments(
+        *({name: x.shape[1] for name, x in side.items()} for side in (xs, ys))
+    )
+    for rows in (slice(0, 7), slice(7, 30)):
+        sums.add(*({name: x[rows] for name, x in side.items()} for side in (xs, ys)))
+    assert sums.layers == (list(xs), list(ys))
+    x, y = xs["x3"], ys["near"]
+    pair = sums.pair("x3", "near")
+    assert pair.num_samples == 30
+    assert pair.widths == (3, 3)
+    expected = similarity.pair_moments(x, y, pivot=pair.pivot)
+    np.testing.assert_allclose(pair.products, expected.products, rtol=1e-12, atol=1e-9)
+    # A mean of 1e3 costs no digits, and merging with other pair moments is allowed.
+    np.testing.assert_allclose(
+        similarity.linear_cka(pair, estimator="debiased"),
+        similarity.linear_cka(x, y, estimator="debiased"),
+        rtol=1e-5,
+    )
+    assert (pair + similarity.pair_moments(x, y)).num_samples == 60
+
+
+def test_batches_of_other_layers_or_rows_are_refused(layers):
+    sums = similarity.GridMoments({"a": 3}, {"b": 3})
+    x = layers[0]["x3"]
+    for xs, ys in (({"a": x}, {"b": x[:7]}), ({"c": x}, {"b": x}), ({"a": x[:, :2]}, {"b": x})):
+        with pytest.raises(ValueError, match="layers must be"):
+            sums.add(xs, ys)
+
+
+def test_memory_counts_each_sum_once():
+    widths = {"a": 10, "b": 20}
+    assert similarity.GridMoments.memory(widths, {"c": 5}) == 8 * (33 * 7 + 12**2 + 22**2 + 7**2)
+
+
+def test_a_grid_without_enough_rows_is_refused(layers):
+    few = {name: x[:3] for name, x in layers[0].items()}
+    with pytest.raises(ValueError, match="at least 4 rows for this measure, found 3"):
+        similarity.grid_and_null(few, few)
