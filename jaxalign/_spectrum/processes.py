@@ -1,6 +1,7 @@
 """The sum of what several processes, each on its own host, have read."""
 
-from typing import TypeVar
+from dataclasses import is_dataclass
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,19 +10,31 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxalign._core.kinds import require_kind
-from jaxalign._spectrum.moments import Moments
-from jaxalign._spectrum.triangle import Triangle
+from jaxalign._core.kinds import found
 
-Sum = TypeVar("Sum", Moments, Triangle)
+
+class Mergeable(Protocol):
+    """Sums that add up, as a pytree: ``Moments``, ``Triangle``, ``PairMoments``."""
+
+    def sum(self) -> Any:
+        """A batch of them, with a leading axis, merged into one."""
+        ...
+
+
+Sum = TypeVar("Sum", bound=Mergeable)
 
 
 def sum_over_processes(local: Sum) -> Sum:
-    """The sum of all processes' moments or triangles, in every process.
+    """The sum of all processes' moments, triangles or pair moments, in every process.
 
-    For streams: each host reads its own files into ``accumulate``, in any number of batches, and at
-    the end one (d + 2, d + 1 + k) matrix per process is exchanged. Every process has to call it. In
-    one process it returns its argument.
+    For streams: each host adds up its own batches, in any number, and at the end one set of sums
+    per process is exchanged. Every process has to call it. In one process it returns its argument.
+
+    Args:
+      local: of this process: ``accumulate(batches)``, or PairMoments.
+
+    Raises:
+      TypeError: none of these.
 
     Example:
       >>> import jax.numpy as jnp
@@ -32,7 +45,12 @@ def sum_over_processes(local: Sum) -> Sum:
 
     Source: ours.
     """
-    require_kind(local, Moments | Triangle, "local", "pass accumulate(batches)")
+    # An array has a sum as well, over all its axes.
+    if isinstance(local, type) or not (is_dataclass(local) and hasattr(local, "sum")):
+        raise TypeError(
+            "local must be Moments, a Triangle or PairMoments, "
+            f"found {found(local)}; pass accumulate(batches)"
+        )
     if jax.process_count() == 1:
         return local
     # A mesh of the first device of each process.

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
+from jaxalign import similarity
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +38,13 @@ def main(address: str, processes: int, process: int, task: str) -> None:
             for each in (ja.moments, ja.triangle):
                 whole = ja.sum_over_processes(ja.accumulate(batches, each))
                 report(ja.spectrum(whole), ja.spectrum(features, targets, method="svd"))
+        # About the means of each process, which differ.
+        shifted = features + np.arange(64)[:, None]
+        pair = ja.sum_over_processes(similarity.pair_moments(shifted[own], targets[own]))
+        np.testing.assert_allclose(
+            similarity.linear_cka(pair), similarity.linear_cka(shifted, targets), rtol=1e-5
+        )
+        print("agrees", flush=True)
     else:
         mesh = jax.make_mesh((2 * processes,), ("rows",))
         with jax.enable_x64(True):

@@ -37,7 +37,7 @@ def outcome(running: list[subprocess.Popen]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "answers"), [("stream", 2), ("mesh", 3)])
+@pytest.mark.parametrize(("task", "answers"), [("stream", 3), ("mesh", 3)])
 def test_processes_agree_with_one(task, answers):
     for status, output in outcome(start(task)):
         assert status == 0, output[-2000:]
