@@ -19,7 +19,16 @@ MODULES = [
     if not info.name.endswith("__main__")
 ]
 # What users import from. Their modules are private, so that a name is the package's or nothing.
-NAMESPACES = ["alignment", "capture", "data", "inspection", "learning", "models", "models.weights"]
+NAMESPACES = [
+    "alignment",
+    "capture",
+    "comparison",
+    "data",
+    "inspection",
+    "learning",
+    "models",
+    "models.weights",
+]
 NAMESPACES += ["monitoring", "runs", "similarity", "statistics", "training"]
 
 

@@ -1,5 +1,5 @@
-"""The command line: `jaxalign train | inspect MODEL | layers MODEL | show RUN | benchmark | study
-NAME`.
+"""The command line: `jaxalign train | inspect MODEL | compare A B | layers MODEL | show RUN |
+benchmark | study NAME`.
 """
 
 import os

@@ -9,15 +9,34 @@ ArrayDtype = Literal["float16", "bfloat16", "float32"]
 At = Literal["output", "input"]
 Categories = Literal["refuse", "one-hot"]
 Centered = Literal["auto", "yes", "no"]
+Channels = Literal["auto", "first", "last"]
 Decimal = Literal["auto", ".", ","]
+DistanceMetric = Literal["sqeuclidean", "correlation"]
+Estimator = Literal["debiased", "biased", "lange"]
 Header = Literal["auto", "yes", "no"]
+Intervals = Literal["best", "named", "none"]
 Missing = Literal["refuse", "drop"]
 Method = Literal["auto", "moments", "refined", "triangular", "svd", "split", "quadrature"]
 Optimizer = Literal["adam", "adamw", "sgd", "momentum", "rmsprop", "lion"]
 Part = Literal["train", "test"]
 Pooling = Literal["mean", "flatten", "cls"]
+RankCompare = Literal["pearson", "cosine", "spearman"]
 Reduce = Literal["mean", "flatten", "samples", "cls"]
 Scaling = Literal["signed", "unit", "imagenet", "none"]
+Similarity = Literal[
+    "linear-cka",
+    "rbf-cka",
+    "cca",
+    "mean-squared-cca",
+    "svcca",
+    "pwcca",
+    "procrustes",
+    "angular-procrustes",
+    "bures",
+    "rsa",
+    "mutual-knn",
+    "cknna",
+]
 Size = Literal["small", "paper"]
 StreamMethod = Literal["auto", "moments", "refined"]
 Task = Literal["auto", "classes", "regression"]

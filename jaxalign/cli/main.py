@@ -13,6 +13,7 @@ import tyro
 
 from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
+from jaxalign.cli.compare.options import Compare
 from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.interrupts import on_interrupt
@@ -30,6 +31,7 @@ DESCRIPTION = """How much of the target lies along the top singular directions o
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Layers, tyro.conf.subcommand("layers")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
@@ -87,6 +89,10 @@ def _run(arguments: list[str]) -> int:
             from jaxalign.cli.inspect.command import inspect_model
 
             return inspect_model(command, console)
+        case Compare():
+            from jaxalign.cli.compare.command import compare_models
+
+            return compare_models(command, console)
         case Layers():
             from jaxalign.cli.inspect.layers import layers
 

@@ -124,7 +124,7 @@ class Checkpoints:
         damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
-                self._require_whole(step)
+                self.require_whole(step)
                 self._require_same(step, self._settings(step), known)
                 if not usable(step):
                     continue
@@ -152,7 +152,7 @@ class Checkpoints:
         names = ", ".join(f"{step} ({reason})" for step, reason in damaged.items())
         return f"checkpoint {names} in {self.folder} cannot be read"
 
-    def _require_whole(self, step: int) -> None:
+    def require_whole(self, step: int) -> None:
         """Raise if a file is missing or changed. Orbax would read some of them as zeros."""
         folder = self.folder / str(step)
         if not (folder / FILES).exists():  # killed before it was written, after the others
@@ -186,7 +186,7 @@ class Checkpoints:
             for name, x in named_arrays(like)
         }
         args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        return _as_state(self._restored(step, args).state, like)
+        return as_state(self._restored(step, args).state, like)
 
     def _restored(self, step: int, args: Any) -> Any:
         try:
@@ -249,7 +249,9 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _as_state(arrays: Mapping[str, Any], like: Any) -> Any:
+def as_state(arrays: Mapping[str, Any], like: Any) -> Any:
+    """Arrays by name in the structure of ``like``, random keys as keys."""
+
     def restored(path: Any, leaf: Any) -> Any:
         array = arrays[name_of(path)]
         if is_key(leaf):

@@ -9,10 +9,12 @@ from jaxalign.cli import choices
 from jaxalign.cli.subject.architectures import ACTIVATIONS
 from jaxalign.cli.subject.images import SCALINGS
 from jaxalign.cli.train.recipe import OPTIMIZERS
+from jaxalign.comparison import _activations, _compare
 from jaxalign.data import _csv, _csv_columns, _idx_folder, _labelled
 from jaxalign.inspection import _inspect
 from jaxalign.monitoring import _settings
 from jaxalign.runs import _storage
+from jaxalign.similarity import _estimators, _rsa
 from jaxalign.studies.framework import study
 
 
@@ -33,6 +35,11 @@ from jaxalign.studies.framework import study
         (choices.Categories, get_args(_csv.Categories)),
         (choices.Decimal, ("auto", *get_args(_csv_columns.Decimal))),
         (choices.Size, get_args(study.Size)),
+        (choices.Channels, get_args(_activations.Channels)),
+        (choices.Intervals, get_args(_compare.Intervals)),
+        (choices.Estimator, get_args(_estimators.Estimator)),
+        (choices.DistanceMetric, get_args(_rsa.Metric)),
+        (choices.RankCompare, get_args(_rsa.Compare)),
     ],
 )
 def test_choices_are_those_of_the_library(choice, library):

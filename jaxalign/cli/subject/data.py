@@ -19,7 +19,15 @@ def load_examples(options: DataOptions, part: Part = "train") -> Examples:
       ValueError: what is there is no data set, or damaged; an option that does not go with it;
         numbers that float32, in which networks compute, does not hold.
     """
-    source = read_source(options, part)
+    return examples_of(read_source(options, part), options)
+
+
+def examples_of(source: Labelled, options: DataOptions) -> Examples:
+    """The rows of a source that the options choose, with targets.
+
+    Raises:
+      ValueError: as ``load_examples``.
+    """
     task = options.task
     if isinstance(source.inputs, ImageFolder) and task == "auto":
         # Folders are classes however few images they hold.

@@ -70,7 +70,7 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
     runs = []
     for number, variant in enumerate(config.variants):
         writer = RunWriter(
-            _place(config, folder, variant),
+            place_of(config, folder, variant),
             _description(config, variant, task),
             overwrite=config.overwrite,
             resume=resume,
@@ -143,7 +143,8 @@ def _write_report(folder: Path, run: RunSummary, result: Mapping[str, Any]) -> P
     return folder / FIGURES / f"{next(iter(figures))}.png"
 
 
-def _place(config: Train, folder: Path, variant: Variant) -> Path:
+def place_of(config: Train, folder: Path, variant: Variant) -> Path:
+    """The run folder of a variant, in the folder of all."""
     if len(config.variants) == 1:
         return folder
     name = f"learning-rate-{variant.rate:g}"

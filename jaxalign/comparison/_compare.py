@@ -1,0 +1,328 @@
+"""Two models, layer by layer, on the same rows: how alike they are, and how aligned with the
+targets.
+"""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from jaxalign._core.kinds import as_count, require_choice, require_kind, require_number
+from jaxalign._core.memory import readable
+from jaxalign.comparison._alignment import (
+    Alignments,
+    AlignmentSums,
+    AreaDifference,
+    Targets,
+    alignments_of_rows,
+    are_codes,
+    area_difference,
+    best_layer,
+)
+from jaxalign.comparison._layers import (
+    Callback,
+    LayerShape,
+    LayerSource,
+    SavedLayers,
+    in_blocks,
+    matrix_of,
+)
+from jaxalign.comparison._measures import DEBIASED_CKA, Measure
+from jaxalign.comparison._pairs import Pairs, of_permuted_rows, of_rows, of_sums, prepared
+from jaxalign.similarity import GridMoments, SimilarityWarning
+
+Intervals = Literal["best", "named", "none"]
+
+_BYTES_OF_ROWS = 20
+"""Of each number of a layer in memory: float32, and float64 twice while layers are compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` found.
+
+    Attributes:
+      measure: what was measured of each pair, for people.
+      is_distance: whether less of it means more alike.
+      is_share: whether it lies between 0 and 1, but for noise.
+      first: layer → LayerShape of the first side.
+      second: likewise of the second side.
+      left_out: of both sides, layer → why it was not compared.
+      pairs: the measure of all pairs, and what chance gives them.
+      permutations: how many random orders of rows chance was taken from; 0 where it is exact, or
+        not known.
+      alignments: of both sides, layer → its numbers; None without targets.
+      differences: of layers' alignment, with intervals.
+      num_samples: n.
+      centered: whether the means of features and targets were subtracted for the alignment.
+    """
+
+    measure: str
+    is_distance: bool
+    is_share: bool
+    first: OrderedDict[str, LayerShape]
+    second: OrderedDict[str, LayerShape]
+    left_out: tuple[Mapping[str, str], Mapping[str, str]]
+    pairs: Pairs
+    permutations: int
+    alignments: tuple[Alignments, Alignments] | None
+    differences: tuple[AreaDifference, ...]
+    num_samples: int
+    centered: bool
+
+
+class _Task(NamedTuple):
+    """What is to be done with both sides."""
+
+    measure: Measure
+    targets: Targets | None
+    centered: bool
+    permutations: int
+    seed: int
+    callback: Callback
+
+
+def compare(
+    first: LayerSource,
+    second: LayerSource,
+    measure: Measure = DEBIASED_CKA,
+    *,
+    targets: Targets | None = None,
+    centered: bool | None = None,
+    permutations: int = 0,
+    intervals: Intervals = "best",
+    seed: int = 0,
+    memory_limit: float = 4 * 2**30,
+    callback: Callback | None = None,
+) -> Comparison:
+    """A measure of every layer of one model with every layer of another one, on the same rows, and
+    what chance gives; with targets, also how aligned each layer is with them.
+
+    A measure that is read from sums takes a memory that does not grow with the rows, where those
+    take more: some 8(PQ + Σp² + Σq²) bytes for P and Q columns in all. Other measures, and
+    permutations, need the rows of all layers in memory.
+
+    Args:
+      first: ``ModelLayers`` or ``SavedLayers``.
+      second: likewise, of the same rows in the same order; ``first`` itself compares the layers of
+        one model.
+      measure: of two layers; by default debiased linear CKA.
+      targets: (n, k) from ``encode_targets``, of the same rows.
+      centered: as in ``inspect``, for the alignment.
+      permutations: take what chance gives from so many random orders of the rows of one side.
+      intervals: of which layers' alignment the difference is taken, with a 95 % interval over
+        bootstrap samples of rows: "best", the layer of each side furthest above chance; "named",
+        the layers of one name; or "none".
+      seed: of permutations and bootstrap samples.
+      memory_limit: bytes.
+      callback: called with (stage, done, total).
+
+    Returns:
+      Comparison.
+
+    Raises:
+      ValueError: sides of different n, of too few rows for the measure; targets of another n; rows
+        or sums over the memory limit (before anything is computed); layers that hold NaN; as the
+        measure.
+      TypeError: another kind of argument.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxalign.comparison import SavedLayers, compare
+      >>> rows = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
+      >>> first = SavedLayers({"a": rows[:, :4]}, {"a": (40, 4)})
+      >>> second = SavedLayers({"b": rows[:, 2:]}, {"b": (40, 4)})
+      >>> found = compare(first, second)
+      >>> found.pairs.values.shape, bool(found.pairs.chance.p_value < 0.05)
+      ((1, 1), True)
+
+    Source: layers × layers as Kornblith, Norouzi, Lee, Hinton (ICML 2019), Section 6.
+    """
+    require_kind(measure, Measure, "measure", "pass comparison.DEBIASED_CKA")
+    require_choice(intervals, get_args(Intervals), "intervals")
+    require_number(memory_limit, "memory_limit")
+    permutations = as_count(permutations, "permutations", least=0)
+    _require_same_rows(first, second, targets, measure)
+    if centered is None:
+        centered = targets is not None and not are_codes(targets)
+    task = _Task(measure, targets, centered, permutations, seed, callback or _silent)
+    in_memory = _are_rows_kept(first, second, task, memory_limit)
+    with warnings.catch_warnings():
+        # NaN of a layer that is constant is in the result, for all its pairs.
+        warnings.simplefilter("ignore", SimilarityWarning)
+        if in_memory:
+            first, second = _kept(first, second, task.callback)
+            pairs, alignments = _from_rows(first, second, task)
+        else:
+            pairs, alignments = _from_sums(first, second, task)
+    return Comparison(
+        measure=measure.name,
+        is_distance=measure.is_distance,
+        is_share=measure.is_share,
+        first=OrderedDict(first.shapes),
+        second=OrderedDict(second.shapes),
+        left_out=(first.left_out, second.left_out),
+        pairs=pairs,
+        permutations=permutations,
+        alignments=alignments,
+        differences=_differences(first, second, alignments, task, intervals),
+        num_samples=first.num_samples,
+        centered=centered,
+    )
+
+
+def _require_same_rows(
+    first: LayerSource, second: LayerSource, targets: Targets | None, measure: Measure
+) -> None:
+    n = first.num_samples
+    if second.num_samples != n:
+        raise ValueError(
+            "both sides must be of the same rows, in the same order, "
+            f"found {n:,} rows in the first and {second.num_samples:,} in the second"
+        )
+    if targets is not None and len(targets) != n:
+        raise ValueError(f"targets must have a row for each sample, found {len(targets)} of {n:,}")
+    if n < measure.least:
+        raise ValueError(f"{measure.name} needs at least {measure.least} rows, found {n}")
+
+
+def _are_rows_kept(
+    first: LayerSource, second: LayerSource, task: _Task, memory_limit: float
+) -> bool:
+    """Whether the rows of all layers are held in memory: what takes less of it, where sums would
+    do.
+
+    Raises:
+      ValueError: that takes more than the limit.
+    """
+    widths = [{name: each.width for name, each in side.shapes.items()} for side in (first, second)]
+    columns = [width for side in widths for width in side.values()]
+    rows = _BYTES_OF_ROWS * first.num_samples * sum(columns)
+    sums = GridMoments.memory(*widths)
+    if task.targets is not None:
+        sums += AlignmentSums.memory(columns, task.targets.shape[1])
+    sums_would_do = task.measure.of_moments and not task.permutations
+    needed = min(rows, sums) if sums_would_do else rows
+    if needed > memory_limit:
+        raise ValueError(_too_large(first, second, needed, memory_limit))
+    return rows <= sums or not sums_would_do
+
+
+def _too_large(first: LayerSource, second: LayerSource, needed: int, limit: float) -> str:
+    n = first.num_samples
+    sides = {"first": first.shapes, "second": second.shapes}
+    side, name, widest = max(
+        ((side, name, each) for side, shapes in sides.items() for name, each in shapes.items()),
+        key=lambda found: found[2].width,
+    )
+    shape = "×".join(map(str, widest.shape))
+    message = (
+        f"comparing {len(first.shapes)} with {len(second.shapes)} layers on {n:,} rows would take "
+        f"{readable(needed)}, over the limit of {readable(limit)}; the widest is {name} of the "
+        f"{side} ({shape}, {widest.width:,} columns): its rows alone are "
+        f"{4 * n * widest.width / 1e9:.2g} GB. Choose "
+    )
+    if len(widest.shape) > 1 and widest.width > widest.shape[-1]:
+        message += f"reduce mean for {widest.shape[-1]:,} columns, or "
+    return message + "fewer layers, or fewer rows, or a larger limit"
+
+
+def _kept(
+    first: LayerSource, second: LayerSource, callback: Callback
+) -> tuple[SavedLayers, SavedLayers]:
+    """Both sides with the rows of all layers in memory; each is read once."""
+    of_first = _in_memory(first, "rows of the first", callback)
+    if second is first:
+        return of_first, of_first
+    return of_first, _in_memory(second, "rows of the second", callback)
+
+
+def _in_memory(source: LayerSource, stage: str, callback: Callback) -> SavedLayers:
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in source.shapes}
+    done = 0
+    for batch in source.batches(source.shapes):
+        for name, rows in batch.items():
+            parts[name].append(rows)
+        done += len(rows)
+        callback(stage, done, source.num_samples)
+    _require_count(done, source)
+    matrices = {name: np.concatenate(parts.pop(name)) for name in source.shapes}
+    shapes = {name: x.shape for name, x in matrices.items()}
+    kept = SavedLayers(matrices, shapes, left_out=source.left_out)
+    kept.shapes = OrderedDict(source.shapes)
+    return kept
+
+
+def _require_count(found: int, source: LayerSource) -> None:
+    if found != source.num_samples:
+        raise ValueError(f"batches must hold {source.num_samples} rows, found {found}")
+
+
+def _from_rows(
+    first: SavedLayers, second: SavedLayers, task: _Task
+) -> tuple[Pairs, tuple[Alignments, Alignments] | None]:
+    xs, ys = (
+        prepared({name: matrix_of(side, name) for name in side.shapes}, task.measure)
+        for side in (first, second)
+    )
+    if task.permutations:
+        pairs = of_permuted_rows(xs, ys, task.measure, task.permutations, task.seed, task.callback)
+    else:
+        pairs = of_rows(xs, ys, task.measure, task.callback)
+    if task.targets is None:
+        return pairs, None
+    found = [
+        alignments_of_rows(side, task.targets, centered=task.centered, callback=task.callback)
+        for side in ((first,) if second is first else (first, second))
+    ]
+    return pairs, (found[0], found[-1])
+
+
+def _from_sums(
+    first: LayerSource, second: LayerSource, task: _Task
+) -> tuple[Pairs, tuple[Alignments, Alignments] | None]:
+    widths = [{name: each.width for name, each in side.shapes.items()} for side in (first, second)]
+    sums = GridMoments(*widths)
+    aligned = AlignmentSums(), AlignmentSums()
+    done = 0
+    for xs, ys in zip(in_blocks(first), in_blocks(second), strict=False):
+        count = len(next(iter(xs.values())))
+        sums.add(prepared(xs, task.measure), prepared(ys, task.measure))
+        if task.targets is not None:
+            for each, rows in zip(aligned, (xs, ys), strict=True):
+                each.add(rows, task.targets[done : done + count])
+        done += count
+        task.callback("rows", done, first.num_samples)
+    _require_count(done, first)
+    pairs = of_sums(sums, task.measure, task.callback)
+    if task.targets is None:
+        return pairs, None
+    of_first, of_second = (each.alignments(centered=task.centered) for each in aligned)
+    return pairs, (of_first, of_second)
+
+
+def _differences(
+    first: LayerSource,
+    second: LayerSource,
+    alignments: tuple[Alignments, Alignments] | None,
+    task: _Task,
+    intervals: Intervals,
+) -> tuple[AreaDifference, ...]:
+    if alignments is None or task.targets is None or intervals == "none" or second is first:
+        return ()
+    chosen = [(best_layer(alignments[0]), best_layer(alignments[1]))]
+    if intervals == "named":
+        chosen = [(name, name) for name in first.shapes if name in second.shapes]
+    found = []
+    for number, (x, y) in enumerate(chosen):
+        sides = (first, x), (second, y)
+        found.append(area_difference(*sides, task.targets, centered=task.centered, seed=task.seed))
+        task.callback("intervals of differences", number + 1, len(chosen))
+    return tuple(found)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """A callback that does nothing."""

@@ -1,0 +1,1 @@
+"""A comparison's figure, page and table."""
