@@ -44,12 +44,14 @@ def directions_of(spectrum: Spectrum) -> Directions:
     largest = jnp.where(sigma[0] > 0, sigma[0], 1)
     inside = jnp.arange(len(sigma)) < spectrum.rank
     energy = jnp.where(inside[:, None], spectrum.energy, 0)
+    # Rounding may leave less than 0 where y lies in the column space, and more than 0 where all do.
+    outside = jnp.maximum(spectrum.total - jnp.sum(energy, axis=0), 0)
+    leaves_room = spectrum.rank < spectrum.num_samples
     return Directions(
         inside=inside,
         squares=jnp.where(inside, (sigma / largest) ** 2, 0),
         energy=energy,
-        # Rounding may leave less than 0 where y lies in the column space.
-        outside=jnp.maximum(spectrum.total - jnp.sum(energy, axis=0), 0),
+        outside=jnp.where(leaves_room, outside, 0),
         rows=spectrum.num_samples.astype(sigma.dtype),
         unit=largest**2,
     )

@@ -4,11 +4,13 @@ numbers of rows is told.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jax import Array
-from jaxtyping import Float
+from jax import Array, lax
+from jaxtyping import Bool, Float
 
 from jaxalign._core.linalg import matmul
+from jaxalign._core.search import root
 from jaxalign._spectrum.directions import Directions
 
 
@@ -66,3 +68,33 @@ def strength_with(
     negative where n < D, which no strength does.
     """
     return delta * (n - rows + one.left) / one.left
+
+
+def is_reached(
+    directions: Directions, strength: Float[Array, ""], n: Float[Array, ""]
+) -> Bool[Array, ""]:
+    """Whether some δ > 0 stands for ρ: with r = N, from ρ = (n − N)/Σ σ_i⁻² on, which is δ → 0."""
+    delta = jnp.asarray(directions.least, strength.dtype)
+    least = strength_with(fit(directions, delta), delta, n, directions.rows)
+    return least <= strength + delta * (n + 2)
+
+
+def transported(
+    directions: Directions, strength: Float[Array, ""], n: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The δ with δ(n − D)/(N − D) = ρ, which grows with δ where n > D."""
+    fixed, rho, rows = lax.stop_gradient((directions, strength, n))
+
+    def excess(delta: Array, directions: Directions, rho: Array, n: Array) -> Array:
+        return strength_with(fit(directions, delta), delta, n, directions.rows) - rho
+
+    # From δ = 2 max(Σσ², Nρ)/n on D is at most n/2, and the left side at least δn/2N ≥ ρ.
+    high = 2 * jnp.maximum(jnp.sum(fixed.squares), fixed.rows * rho) / rows
+    high = jnp.maximum(high, 2 * fixed.least)
+    low = jnp.asarray(fixed.least, high.dtype)
+    delta = root(lambda delta: excess(delta, fixed, rho, rows), low, high)
+    # A step of Newton's from the solution, which it leaves where it is, has the derivative of the
+    # implicit function: dδ = −d(excess)/(∂excess/∂δ).
+    slope = jax.grad(excess)(delta, fixed, rho, rows)
+    change = excess(delta, directions, strength, n) - excess(delta, fixed, rho, rows)
+    return delta - change / slope

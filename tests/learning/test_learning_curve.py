@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign import learning
 from jaxalign.learning import gcv, learning_curve, sample_complexity
 
 N, D = 120, 12
@@ -187,6 +188,32 @@ def test_features_of_zeros_explain_nothing():
     for found in (gcv(s, 1.0), learning_curve(s, 4, ridge=1.0), learning_curve(s, 4, ridge="best")):
         np.testing.assert_allclose(found, 1, rtol=1e-5)
     assert np.isinf(sample_complexity(s, 0.5))
+
+
+@pytest.fixture(scope="module")
+def full():
+    """The spectrum, in float32, of 12 rows with 20 columns: each target is interpolated."""
+    rng = np.random.default_rng(4)
+    return ja.spectrum(*(rng.standard_normal((12, k)).astype(np.float32) for k in (20, 1)))
+
+
+def test_rows_that_are_interpolated_tell_nothing_of_more_rows_at_small_strength(full):
+    least = 6 / np.sum(np.float64(full.singular_values) ** -2)
+    with pytest.warns(learning.LearningWarning, match="fit all N rows"):
+        assert np.isnan(learning_curve(full, 18, ridge=0.5 * least)).all()
+    # Just above, the curve goes on from δ → 0: B = Σσ⁻⁴e/Σσ⁻⁴ and df₂ = N − (Σσ⁻²)²/Σσ⁻⁴.
+    sigma, e = np.float64(full.singular_values), np.float64(full.energy[:, 0])
+    b = (sigma**-4).sum()
+    expected = (sigma**-4 @ e / b) / (1 - (12 - (sigma**-2).sum() ** 2 / b) / 18)
+    np.testing.assert_allclose(learning_curve(full, 18, ridge=1.0001 * least), expected, rtol=2e-3)
+    assert np.isfinite(learning_curve(full, [4, 12], ridge=0.5 * least)).all()
+    assert np.isfinite(learning_curve(full, [4, 12, 18], ridge="best")).all()
+
+
+def test_gcv_of_interpolated_rows_is_its_limit(full):
+    sigma, e = np.float64(full.singular_values), np.float64(full.energy[:, 0])
+    expected = 12 * (sigma**-4 @ e) / (sigma**-2).sum() ** 2
+    np.testing.assert_allclose(gcv(full, 0.0), expected, rtol=1e-4)
 
 
 BAD = {

@@ -18,7 +18,7 @@ class Study:
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo."""
+    """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo, learning."""
     all: bool = False
     """All of them."""
     size: Size = "small"

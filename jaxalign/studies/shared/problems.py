@@ -3,7 +3,7 @@
 They come with the package or with scikit-learn; CIFAR-10 has to be at hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,18 @@ def fashion_pair(a: int, b: int, n: int) -> Problem:
     images = fashion_mnist(classes=(a, b)).train.first(n)
     names = " against ".join(images.class_names)
     return _classes(f"Fashion-MNIST: {names}", images.inputs[..., None], images.labels)
+
+
+def fashion_groups(first: Sequence[int], second: Sequence[int]) -> Problem:
+    """All images of the embedded Fashion-MNIST whose class is in one of two groups."""
+    split = fashion_mnist(classes=(*first, *second))
+    names = split.train.class_names
+    groups = [", ".join(part) for part in (names[: len(first)], names[len(first) :])]
+    inputs, labels = (
+        np.concatenate([getattr(part, name) for part in split]) for name in ("inputs", "labels")
+    )
+    is_second = labels >= len(first)
+    return _classes(f"Fashion-MNIST: {' against '.join(groups)}", inputs[..., None], is_second)
 
 
 def cifar_pair(a: int, b: int, n: int, folder: str | Path) -> Problem:

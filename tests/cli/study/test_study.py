@@ -83,7 +83,7 @@ def test_all_studies_are_on_one_page_also_when_run_one_by_one(all_made_up, tmp_p
     assert main(["study", "speed", "depth", "speed", "--out", str(out)]) == 0
     text = (out / "claims.html").read_text(encoding="utf-8")
     assert text.index('<section id="depth">') < text.index('<section id="speed">')
-    assert "Not run yet: emergence, layers, pretrained, labels, transfer, demo." in text
+    assert "Not run yet: emergence, layers, pretrained, labels, transfer, demo, learning." in text
     assert main(["study", "--all", "--out", str(out)]) == 0
     text = (out / "claims.html").read_text(encoding="utf-8")
     assert all(f'<section id="{name}">' in text for name in STUDIES)

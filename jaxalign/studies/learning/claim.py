@@ -1,0 +1,35 @@
+"""One label spectrum predicts the learning curve of ridge heads.
+
+Heads min ‖Φw − y‖² + ρ‖w‖² are fitted to n rows and tested on others. Their error per row, mean
+over draws of all rows, is compared with ``learning_curve`` of the spectrum of N rows, which holds
+no head and no test row. The rows are ones that the network was not trained on. It fails for a
+representation and a strength where the prediction misses by more than the tolerance at any n.
+"""
+
+from jaxalign.studies.framework.study import Study
+from jaxalign.studies.learning.design import Config, cells
+from jaxalign.studies.learning.figure import figure
+from jaxalign.studies.learning.measurement import measure
+from jaxalign.studies.learning.verdict import verdict
+
+STUDY = Study(
+    name="learning",
+    claim=(
+        "The label spectrum of N held-out rows predicts the error of ridge heads fitted to n rows "
+        "within 5 %."
+    ),
+    source="ours, from the deterministic equivalent of ridge regression",
+    sizes={
+        "small": Config(),
+        "paper": Config(
+            networks=("efficientnet-lite0", "efficientnet-lite1", "squeezenet1.1"),
+            sizes=(20, 30, 40, 75, 150, 300, 450, 600),
+            ridges=(1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
+            draws=100,
+        ),
+    },
+    cells=cells,
+    measure=measure,
+    verdict=verdict,
+    figure=figure,
+)
