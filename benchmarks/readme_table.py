@@ -1,8 +1,8 @@
-"""Write the tables in README from committed results.
+"""Write the tables of README and of the guide to accuracy from committed results.
 
     python benchmarks/readme_table.py
 
-The tables are speeds and errors of throughput.py, and verdicts of `jaxalign study`.
+README has the verdicts of `jaxalign study`, the guide the speeds and errors of throughput.py.
 """
 
 import json
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 STUDIES = ROOT / "studies"
 README = ROOT / "README.md"
+ACCURACY = ROOT / "docs" / "guides" / "accuracy.md"
 OTHERS = ("numpy svd", "jnp svd", "torch svd", "sklearn randomized (50)")
 
 
@@ -33,8 +34,9 @@ def throughput(file: Path) -> str:
         f"{environment['device']}, {environment['host']}, "
         f"jax {environment['versions']['jax']}, {content['date']}"
     )
-    image = file.with_suffix(".png").relative_to(ROOT)
-    note = f"*{where}; [all numbers]({file.relative_to(ROOT)}), [picture]({image}).*"
+    numbers = f"../../{file.relative_to(ROOT)}"
+    picture = f"../../{file.with_suffix('.png').relative_to(ROOT)}"
+    note = f"*{where}; [all numbers]({numbers}), [picture]({picture}).*"
     return f"{table(heading, map(throughput_row, content['results']))}\n{note}\n"
 
 
@@ -108,17 +110,21 @@ def between_marks(text: str, name: str, tables: Iterable[str]) -> str:
     return before + begin + "\n" + "".join(each + "\n" for each in tables) + end + after
 
 
-def readme(text: str, results: Path = RESULTS, studies: Path = STUDIES) -> str:
-    """README with its tables made from committed results."""
-    text = between_marks(
-        text, "throughput", map(throughput, sorted(results.glob("*-throughput.json")))
-    )
+def readme(text: str, studies: Path = STUDIES) -> str:
+    """README with its table made from committed results."""
     finished = read_results(studies)
     return between_marks(text, "claims", [claims(finished)] if finished else [])
 
 
+def accuracy(text: str, results: Path = RESULTS) -> str:
+    """The guide to accuracy with its tables made from committed results."""
+    files = sorted(results.glob("*-throughput.json"))
+    return between_marks(text, "throughput", map(throughput, files))
+
+
 def main() -> None:
-    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for file, with_tables in ((README, readme), (ACCURACY, accuracy)):
+        file.write_text(with_tables(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

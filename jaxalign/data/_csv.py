@@ -42,7 +42,7 @@ def read_csv(
 ) -> Labelled:
     r"""The columns of a .csv file as inputs (n, p) float64, and one of them as labels (n,).
 
-    The separator is the comma, semicolon, tab or |, whichever occurs as often in every line. An
+    The separator is the comma, semicolon, tab or ``|``, whichever occurs as often in every line. An
     index is left out: first columns without a name, and columns named id or index that count rows.
 
     Args:

@@ -1,0 +1,112 @@
+"""The documentation: ``sphinx-build -W --keep-going docs docs/_build/html``. It needs no network.
+
+Notebooks are shown with their committed outputs, which a test compares with a fresh run. The
+gallery is executed here. Examples of docstrings and guides are executed by pytest.
+"""
+
+import re
+import shutil
+import tomllib
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
+
+import jaxalign
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+project = "jaxalign"
+author = PROJECT["authors"][0]["name"]
+project_copyright = f"2026, {author}"
+version = release = jaxalign.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_llms_txt",
+]
+exclude_patterns = ["_build"]
+nitpicky = True
+# What other packages document is theirs, and no inventory is loaded. Private names of ours are not
+# documented.
+nitpick_ignore_regex = [("py:.*", r"(?!jaxalign\.).*"), ("py:.*", r".*\._.*")]
+
+autodoc_default_options = {"member-order": "bysource"}
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Source"]
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
+napoleon_use_rtype = False
+
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_excludepatterns = ["notebooks/*"]
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "furo"
+html_title = f"jaxalign {version}"
+html_static_path = ["_static"]
+html_css_files = ["jaxalign.css"]
+html_show_sphinx = False
+urls = PROJECT.get("urls", {})
+if "Documentation" in urls:
+    html_baseurl = urls["Documentation"]
+if "Repository" in urls:
+    html_theme_options = {
+        "source_repository": urls["Repository"],
+        "source_branch": "main",
+        "source_directory": "docs/",
+    }
+
+llms_txt_summary = PROJECT["description"]
+
+
+def without_blank_last_lines(app: Sphinx, document: str, source: list[str]) -> None:
+    """Examples end with a blank line for doctest, which would take the fence for output."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
+def in_restructured_text(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """``Source: text``, which ends our docstrings, is a section for napoleon; the star of a shape
+    such as (*batch, r) is no emphasis, and bars are absolute values.
+    """
+    text = re.sub(r"(?m)^Source: (.*)", r"Source:\n  \1", "\n".join(lines))
+    text = re.sub(r"\|(\w[^|\n]*)\|", r"\|\1\|", text.replace("(*", r"(\*"))
+    lines[:] = text.split("\n")
+
+
+def is_left_out(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Fields of a NamedTuple are among its attributes already."""
+    return (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") or None
+
+
+for field in PyObject.doc_field_types:
+    if field.name == "variable":
+        field.label = "Attributes"
+
+
+def setup(app: Sphinx) -> None:
+    shutil.copytree(ROOT / "notebooks", ROOT / "docs" / "notebooks", dirs_exist_ok=True)
+    app.connect("source-read", without_blank_last_lines)
+    app.connect("autodoc-process-docstring", in_restructured_text, priority=400)
+    app.connect("autodoc-skip-member", is_left_out)
