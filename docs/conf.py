@@ -8,6 +8,7 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyObject
@@ -56,6 +57,8 @@ nb_execution_excludepatterns = ["notebooks/*"]
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_code_prompt_show = "Show how it is drawn"
+nb_code_prompt_hide = "Hide how it is drawn"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -100,6 +103,17 @@ def is_left_out(
     return (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") or None
 
 
+def with_levels(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Captions of the navigation are headings; which level is left out."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+
+
+# The attributes of a class are fields "Variables" by default.
 for field in PyObject.doc_field_types:
     if field.name == "variable":
         field.label = "Attributes"
@@ -109,4 +123,5 @@ def setup(app: Sphinx) -> None:
     shutil.copytree(ROOT / "notebooks", ROOT / "docs" / "notebooks", dirs_exist_ok=True)
     app.connect("source-read", without_blank_last_lines)
     app.connect("autodoc-process-docstring", in_restructured_text, priority=400)
+    app.connect("html-page-context", with_levels, priority=600)
     app.connect("autodoc-skip-member", is_left_out)

@@ -1,0 +1,50 @@
+"""The documentation names everything public, once, and what it links to is there."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import jaxalign as ja
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+NAMESPACES = [*(name for name in ja.__all__ if name in ja._NAMESPACES), "models.weights"]
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+HIDDEN = ("_build", "notebooks", "jupyter_execute")  # what a build leaves
+
+
+def documented(page: str) -> list[str]:
+    """The names that a page of the reference documents, in its order."""
+    text = (DOCS / "api" / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(r"^\.\. auto(?!module)\w+:: jaxalign\.([\w.]+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_a_page_of_the_reference_documents_every_name_of_its_namespace_once(name):
+    public = importlib.import_module(f"jaxalign.{name}").__all__
+    names = documented(name.replace(".", "_"))
+    assert sorted(names) == sorted(f"{name}.{each}" for each in public)
+
+
+def test_names_of_the_package_are_documented_there_or_in_a_namespace():
+    elsewhere = {
+        each for name in NAMESPACES for each in importlib.import_module(f"jaxalign.{name}").__all__
+    }
+    names = documented("jaxalign")
+    assert len(names) == len(set(names))
+    assert set(names) | elsewhere >= set(ja.__all__) - set(ja._NAMESPACES)
+    assert not set(names) & elsewhere
+
+
+def test_readme_is_short_and_links_lead_to_files():
+    readme = ROOT / "README.md"
+    assert len(readme.read_text(encoding="utf-8").splitlines()) <= 150
+    guides = [file for file in DOCS.rglob("*.md") if not set(HIDDEN) & set(file.parts)]
+    assert len(guides) > 20
+    for file in [readme, ROOT / "CONTRIBUTING.md", *guides]:
+        for target in LINK.findall(file.read_text(encoding="utf-8")):
+            copied = DOCS / "notebooks" in (file.parent / target).parents
+            place = ROOT / "notebooks" / Path(target).name if copied else file.parent / target
+            assert place.exists(), f"{file}: {target}"
