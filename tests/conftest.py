@@ -52,7 +52,11 @@ def fast_to_compile() -> list[str]:
     """Flags of XLA on CPUs. Nearly all of the time of the tests goes into compiling programs that
     run for milliseconds, so the compiler's costly optimizations are left out.
     """
-    flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+    flags = [
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
     if jax.__version__.startswith("0.10."):
         # The emitter of fusions that later versions no longer have takes half of the other one's
         # time.

@@ -6,7 +6,7 @@ product, decomposition or loop has float64 operands.
 
 import sys
 import warnings
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -17,7 +17,7 @@ from jax.interpreters import mlir
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from _lowering_cases import REFUSED_BY_TPU, Case, array_cases
-from _lowering_training import training_cases
+from _lowering_training import fit_chunk_cases, monitor_cases
 from _stablehlo import CPU_CALLS, is_callback, needs_of
 
 FAST = {"spectrum[auto]", "quadrature_bounds[None]", "quadrature[float64]"}
@@ -27,29 +27,51 @@ CARRIES_FLOAT64 += ("two MLPs[deferred]", "CNN[deferred]")
 MESH = jax.sharding.Mesh(jax.devices()[:1], ("data",))
 CASES = [
     pytest.param(case, id=case.name, marks=() if case.name in FAST else pytest.mark.slow)
-    for case in chain(array_cases(MESH), training_cases(MESH))
+    for case in array_cases(MESH)
 ]
 
 
-def lowered(case: Case, platform: str) -> tuple[list[str], dict[str, int]]:
+def lowered(program, case: Case, *platforms: str) -> tuple[list[str], dict[str, int]]:
+    """What the program calls, and how many of its operations have float64 operands."""
     with warnings.catch_warnings():
         # A chunk of fit donates its state, of which not every array finds a use.
         warnings.filterwarnings("ignore", "Some donated buffers were not usable")
-        exported = export(jax.jit(case.function), platforms=(platform,))(*case.arguments)
+        exported = export(program, platforms=platforms)(*case.arguments)
     with mlir.make_ir_context():
         needs = needs_of(ir.Module.parse(exported.mlir_module()))
     return needs.calls, needs.float64
 
 
-@pytest.mark.parametrize("platform", ["cuda", "rocm", "tpu"])
-@pytest.mark.parametrize("case", CASES)
-def test_it_lowers_or_is_refused_by_name(case: Case, platform: str):
-    if platform == "tpu" and case.name in REFUSED_BY_TPU:
+def lowers_or_is_refused_by_name(case: Case) -> None:
+    program = jax.jit(case.function)
+    # One program for both: where they differ it has both branches.
+    calls, _ = lowered(program, case, "cuda", "rocm")
+    assert calls_of_others(calls) == [], case.name
+    if case.name in REFUSED_BY_TPU:
         with pytest.raises(ValueError, match=r"must be .float32. on a TPU"):
-            lowered(case, platform)
+            lowered(program, case, "tpu")
         return
-    calls, float64 = lowered(case, platform)
-    assert [call for call in calls if call.startswith(CPU_CALLS) or is_callback(call)] == []
-    if platform == "tpu":
-        is_carried = any(word in case.name for word in CARRIES_FLOAT64)
-        assert float64 == ({"while": 1} if is_carried else {})
+    calls, float64 = lowered(program, case, "tpu")
+    assert calls_of_others(calls) == [], case.name
+    is_carried = any(word in case.name for word in CARRIES_FLOAT64)
+    assert float64 == ({"while": 1} if is_carried else {}), case.name
+
+
+def calls_of_others(calls: list[str]) -> list[str]:
+    """Those that a CPU or the host would have to answer."""
+    return [call for call in calls if call.startswith(CPU_CALLS) or is_callback(call)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_operations_of_arrays(case: Case):
+    lowers_or_is_refused_by_name(case)
+
+
+# Their models are built when the test runs, not when it is collected.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cases", [monitor_cases, partial(fit_chunk_cases, MESH)], ids=["monitor", "fit"]
+)
+def test_training(cases):
+    for case in cases():
+        lowers_or_is_refused_by_name(case)
