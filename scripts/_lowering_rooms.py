@@ -45,11 +45,11 @@ def of_classes(measure: Callable, features, targets):
     return measure(features, targets[:, 0] > 0)
 
 
-def slope(measure: Callable, features, targets):
+def with_gradient(measure: Callable, features, targets):
     def total(features):
         return sum(jnp.sum(x) for x in jax.tree.leaves(measure(features, targets)))
 
-    return jax.grad(total)(features)
+    return jax.value_and_grad(total)(features)
 
 
 def network(weights, inputs):
@@ -68,8 +68,7 @@ def tangents(weights, inputs, targets):
 def room_operations() -> Iterator[tuple[str, Callable]]:
     """Functions of features and targets, by name."""
     for name, measure in OF_SPECTRUM.items():
-        yield name, partial(of_spectrum, measure)
-        yield f"{name}, gradient", partial(slope, partial(of_spectrum, measure))
+        yield f"{name}, gradient", partial(with_gradient, partial(of_spectrum, measure))
     for name, measure in OF_FEATURES.items():
         yield name, lambda x, y, measure=measure: measure(x)
     for name, measure in OF_CLASSES.items():
