@@ -7,16 +7,17 @@ of their own, far from the large ones, and the eigensolver is applied to it agai
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxalign._core.expansions import Expansion, power_of_two, renormalized, rounded
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
-from jaxalign._spectrum.integer_products import digits_of, product
+from jaxalign._spectrum.integer_products import digits_of, product, table_of
 
 # How often the eigensolver is applied; each time resolves about 14 bits more of λ.
 _STAGES = 4
@@ -36,7 +37,7 @@ def eigensystem(matrix: Expansion, columns: Expansion) -> Eigensystem:
     """The eigensystem of a positive semidefinite G (d, d), and a matrix X (d, k) rotated into
     it.
     """
-    columns = renormalized((*columns, jnp.zeros_like(columns[0])), 2)
+    columns = renormalized((*columns, *[jnp.zeros_like(columns[0])] * 2), 3)
     first = _State(renormalized(matrix, 3), columns)
     state = lax.fori_loop(np.int32(0), np.int32(2 * _STAGES + 1), _step, first)
     values = jnp.diagonal(state.matrix[0])
@@ -89,19 +90,37 @@ def _in_bands(matrix: Float[Array, "d d"], stage: Int[Array, ""]) -> Float[Array
 
 def _turned(state: _State, vectors: Float[Array, "d d"]) -> _State:
     """Everything in the coordinates of vectors that are orthonormal up to float32."""
-    # Q(I + E) with E = (I − QᵀQ)/2 is orthonormal up to E²; QE is small, so float32 will do.
-    own = digits_of((vectors,))
-    overlap = product(own, own)
-    error = (jnp.eye(len(vectors), dtype=jnp.float32) - overlap[0] - overlap[1]) / 2
-    turn = digits_of(renormalized((vectors, matmul(vectors, error)), 2))
-    # G = Gᵀ, so QᵀGQ = Qᵀ(GᵀQ).
-    half = product(digits_of(state.matrix, words=2), turn)
-    both = tuple(jnp.concatenate(part, axis=1) for part in zip(half, state.columns, strict=True))
-    both = product(turn, digits_of(both, words=2), parts=3)
-    # The columns of small eigenvalues are computed without cancellation: above the diagonal.
+    # Three products of one shape, so that they are one program: QᵀQ, (QᵀG)ᵀ and (Qᵀ(GQ))ᵀ.
+    nothing = jnp.zeros_like(vectors)
+    start = (vectors, nothing), _State((vectors, nothing, nothing), state.columns)
+    step = partial(_turned_once, state, vectors)
+    _, turned = lax.fori_loop(np.int32(0), np.int32(3), step, start)
+    # The rows of small eigenvalues are computed without cancellation: below the diagonal.
+    matrix = tuple(jnp.tril(part) + jnp.tril(part, -1).T for part in turned.matrix)
+    return _State(matrix, turned.columns)
+
+
+def _turned_once(
+    state: _State,
+    vectors: Float[Array, "d d"],
+    count: Int[Array, ""],
+    current: tuple[Expansion, _State],
+) -> tuple[Expansion, _State]:
+    turn, right = current
     d = len(vectors)
-    matrix = tuple(jnp.triu(part[:, :d]) + jnp.triu(part[:, :d], 1).T for part in both)
-    return _State(matrix, renormalized(tuple(part[:, d:] for part in both), 2))
+    both = tuple(jnp.concatenate(part, axis=1) for part in zip(*right, strict=True))
+    both = product(digits_of(table_of(turn)), digits_of(table_of(both), words=2), parts=3)
+    matrix = tuple(part[:, :d].T for part in both)
+    # Q(I + E) with E = (I − QᵀQ)/2 is orthonormal up to E²; QE is small, so float32 will do.
+    error = (jnp.eye(d, dtype=jnp.float32) - matrix[0] - matrix[1]) / 2
+    orthonormal = renormalized((vectors, matmul(vectors, error)), 2)
+    # The columns are turned once.
+    columns = _choice(count == 1, tuple(part[:, d:] for part in both), right.columns)
+    return _choice(count == 0, (orthonormal, state), (turn, _State(matrix, columns)))
+
+
+def _choice(condition: Bool[Array, ""], first: Any, second: Any) -> Any:
+    return jax.tree.map(partial(jnp.where, condition), first, second)
 
 
 def _decoupled(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:

@@ -3,61 +3,51 @@ digits of 8 bits, which are multiplied and summed as integers.
 
 The result is that of the columns rounded to 39 bits of their largest entry, exactly: a Gram matrix
 stays positive semidefinite, and no order of summation, block of rows or number of devices changes a
-bit of it.
+bit of it. Digits take more memory than what they are of: there are those of one block of rows at a
+time.
 
 Source: ours, on the error-free transformation of Ozaki, Ogita, Oishi, Rump (2012).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from jaxalign._core.expansions import (
-    Expansion,
-    difference,
-    power_of_two,
-    renormalized,
-    rounded,
-    two_sum,
-    without_last_bit,
-)
+from jaxalign._core.expansions import Expansion, power_of_two, renormalized, two_sum
+from jaxalign._spectrum.row_blocks import fold, mapped
 
-# Rows that are summed in int32: 5 products of digits, each up to 2^14, of this many rows.
-_BLOCK = 1 << 14
 # Orders of products of digits that are kept.
 _ORDERS = 9
-# The sums of this many rows, cut into two limbs, stay in int32.
-MOST_ROWS = 1 << 28
+# Sums of 9 products of digits, each up to 2^14, of this many rows, over 2^16 stay in int32.
+MOST_ROWS = 1 << 29
+
+
+class Table(NamedTuple):
+    """A matrix X (n, d) whose rows are computed from other rows when they are needed."""
+
+    rows: Any  # arrays of n rows
+    expand: Callable[[Any], Expansion]  # some of these rows to the same rows of X
 
 
 class Digits(NamedTuple):
-    """A matrix X = diag-scaled fixed point: X_ij = scale_j·2⁻⁷·Σ_s digits_sij·256⁻ˢ."""
+    """A matrix X (n, d) in fixed point: X_ij = scale_j·2⁻⁷·Σ_s digits_sij·256⁻ˢ, see ``digit``."""
 
-    digits: Int[Array, "s n d"]  # int8
+    rows: Any  # arrays of n rows
+    # h of these rows to their digits, three in an int32; of rows that are not new all are 0.
+    cut: Callable[[Any, Bool[Array, " h"]], Int[Array, "words h d"]]
     scale: Float[Array, " d"]  # float32 powers of two; NaN for a column that is not finite
-
-
-class Rows(NamedTuple):
-    """Which rows there are: of all devices of a mesh ``axis`` together, and of those here the ones
-    that are ``present`` (n,), 0 or 1; all if None.
-    """
-
-    axis: str | None = None
-    present: Array | None = None
-
-
-ALL = Rows()
 
 
 def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
     """Powers of two of at least twice ``top``, the largest |x| of each column."""
     _, exponent = jnp.frexp(top)
-    scale = power_of_two(jnp.clip(exponent + 1, -126, 126))
-    return jnp.where(jnp.isfinite(top), jnp.where(top > 0, scale, 1), jnp.nan)
+    scale = power_of_two(jnp.where(top > 0, jnp.clip(exponent + 1, -126, 126), -126))
+    return jnp.where(jnp.isfinite(top), scale, jnp.nan)
 
 
 def largest(x: Float[Array, "n d"], axis: str | None = None) -> Float[Array, " d"]:
@@ -66,11 +56,40 @@ def largest(x: Float[Array, "n d"], axis: str | None = None) -> Float[Array, " d
     return top if axis is None else lax.pmax(top, axis)
 
 
-def digits_of(x: Expansion, *, words: int = 1, axis: str | None = None) -> Digits:
+def table_of(x: Expansion) -> Table:
+    """A matrix that is in memory."""
+    return Table(x, _as_it_is)
+
+
+def _as_it_is(x: Expansion) -> Expansion:
+    return x
+
+
+def digits_of(table: Table, *, words: int = 1, axis: str | None = None) -> Digits:
     """X (n, d), |x| up to 2^125, to 15 + 24·words bits below the scale of each column, which all
     devices of a mesh axis agree on.
     """
-    scale = scales(largest(x[0], axis))
+    # Compilers compute the rows one by one inside this maximum, and keep none of them.
+    scale = scales(largest(table.expand(table.rows)[0], axis))
+
+    def cut(rows: Any, is_new: Bool[Array, " h"]) -> Int[Array, "words h d"]:
+        x = tuple(jnp.where(is_new[:, None], part, 0) for part in table.expand(rows))
+        return _cut(x, scale, words)
+
+    return Digits(table.rows, cut, scale)
+
+
+def beside(left: Digits, right: Digits) -> Digits:
+    """The columns of both."""
+
+    def cut(rows: Any, is_new: Bool[Array, " h"]) -> Int[Array, "words h d"]:
+        return jnp.concatenate([left.cut(rows[0], is_new), right.cut(rows[1], is_new)], axis=2)
+
+    scale = jnp.concatenate([left.scale, right.scale])
+    return Digits((left.rows, right.rows), cut, scale)
+
+
+def _cut(x: Expansion, scale: Float[Array, " d"], words: int) -> Int[Array, "words+1 n d"]:
     rest = tuple(part / scale[None, :] for part in x)  # |rest| ≤ 1/2
     integers = []
     for bits in (15, *[24] * words):
@@ -78,109 +97,123 @@ def digits_of(x: Expansion, *, words: int = 1, axis: str | None = None) -> Digit
         whole = jnp.round(rest[0])
         integers.append(whole.astype(jnp.int32))
         rest = (rest[0] - whole, *rest[1:])
-    digits: list[Array] = []
     carry = jnp.zeros_like(integers[0])
-    for integer, count in zip(reversed(integers), (*[3] * words, 2), strict=True):
+    for place in reversed(range(words + 1)):
         # With 128 added at each digit, digits from −128 to 127 are plain bytes.
-        shifted = integer + carry + 0x808080 % 256**count
-        places = np.arange(0, 8 * count, 8, dtype=np.int32)[::-1, None, None]
-        digits.insert(0, (((shifted[None] >> places) & 255) - 128).astype(jnp.int8))
-        carry = shifted >> 24
-    return Digits(jnp.concatenate(digits), scale)
+        integers[place] = integers[place] + carry + 0x808080
+        carry = integers[place] >> 24
+    return jnp.stack(integers)
 
 
-def about_mean(x: Expansion, rows: Rows = ALL) -> Expansion:
-    """Rows minus their mean, to two parts; rows that are not present become 0."""
-    x = (*x, jnp.zeros_like(x[0]))[:2]
-    present = jnp.ones(len(x[0]), jnp.float32) if rows.present is None else rows.present
-    count = rounded(_sum_of_rows((present[:, None],), rows.axis))
-    # Compilers turn a division by a constant into this product, which rounds otherwise.
-    share = lax.optimization_barrier(1 / count)
-    # The first mean is right to float32, the second adds as many digits.
-    for _ in range(2):
-        # Without its last bit it is no product that a compiler may fuse with the difference.
-        mean = without_last_bit(rounded(_sum_of_rows(x, rows.axis)) * share)
-        x = difference(x, (mean[None, :], jnp.zeros_like(mean)[None, :]))
-        x = tuple(part * present[:, None] for part in x)
-    return x
-
-
-def _sum_of_rows(x: Expansion, axis: str | None) -> Expansion:
-    """Σ_i X_ij (d,)."""
-    ones = Digits(jnp.ones((1, len(x[0]), 1), jnp.int8), jnp.full(1, 2.0**7, jnp.float32))
-    return tuple(part[0] for part in product(ones, digits_of(x, axis=axis), axis=axis))
-
-
-def squares(x: Digits, axis: str | None = None, parts: int = 2) -> Expansion:
-    """Σ_i X_ij² (d,)."""
-
-    def of_column(digits: Int[Array, "s n"], scale: Array) -> Expansion:
-        column = Digits(digits[:, :, None], scale[None])
-        return tuple(part[0, 0] for part in product(column, column, axis=axis, parts=parts))
-
-    return jax.vmap(of_column, (2, 0))(*x)
+def digit(words: Int[Array, "w n d"], s: Int[Array, ""] | int) -> Int[Array, "n d"]:
+    """The digits of one order. The first word has two, the others three."""
+    word = lax.dynamic_index_in_dim(words, (s + 1) // 3, keepdims=False)
+    return (((word >> (16 - 8 * ((s + 1) % 3))) & 255) - 128).astype(jnp.int8)
 
 
 def product(left: Digits, right: Digits, *, axis: str | None = None, parts: int = 2) -> Expansion:
     """LᵀR (p, q) of L (n, p) and R (n, q), exactly up to ``parts`` float32, or to 72 bits of both
     scales; over the rows of all devices of a mesh axis if there is one.
     """
-    if left.digits.shape[1] > MOST_ROWS:
-        raise ValueError(
-            f"sums of int32 hold {MOST_ROWS} rows, found {left.digits.shape[1]}; "
-            "add moments of parts of them"
-        )
-    sums = _by_order(_digit_products(left.digits, right.digits))[:_ORDERS]
-    # The sum of blocks exceeds int32.
-    limbs = jnp.stack(_halves(sums)).sum(axis=2, dtype=jnp.int32)
-    if axis is not None:
-        limbs = lax.psum(limbs, axis)
-    total = _sum_of_orders(limbs[0], limbs[1])
+
+    def of_block(rows: tuple, is_new: Bool[Array, " h"]) -> Int[Array, "o p q"]:
+        return _by_order(left.cut(rows[0], is_new), right.cut(rows[1], is_new))
+
+    total = _sum_of_blocks(of_block, (left.rows, right.rows), axis)
     # Powers of two: exact, one after the other.
     scaled = tuple(part * left.scale[:, None] * right.scale[None, :] for part in total)
     return renormalized(scaled, parts)
 
 
-def _digit_products(
-    left: Int[Array, "s n p"], right: Int[Array, "t n q"]
-) -> Int[Array, "s t b p q"]:
-    """left_iᵀ right_j of each block of rows, in int32."""
-    n = left.shape[1]
-    blocks = -(-n // _BLOCK)
-    height = -(-n // blocks)
-    padding = ((0, 0), (0, blocks * height - n), (0, 0))
-    lhs, rhs = (jnp.pad(x, padding).reshape(len(x), blocks, height, -1) for x in (left, right))
-    dimensions = (((2,), (2,)), ((1,), (1,)))
-    products = lax.dot_general(lhs, rhs, dimensions, preferred_element_type=jnp.int32)
-    return products.transpose(1, 3, 0, 2, 4)
+def squares(x: Digits, axis: str | None = None, parts: int = 2) -> Expansion:
+    """Σ_i X_ij² (d,)."""
+
+    def of_block(rows: Any, is_new: Bool[Array, " h"]) -> Int[Array, "o d"]:
+        columns = x.cut(rows, is_new)[..., None]
+        return jax.vmap(_by_order, in_axes=2, out_axes=1)(columns, columns)[:, :, 0, 0]
+
+    total = _sum_of_blocks(of_block, x.rows, axis)
+    return renormalized(tuple(part * x.scale * x.scale for part in total), parts)
 
 
-def _by_order(products: Int[Array, "s t *shape"]) -> Array:
-    """Σ_{i+j=order} products_ij."""
-    s, t, *shape = products.shape
-    # Row i is moved right by i: each is one longer than the rows that it is read in.
-    padded = jnp.pad(products, ((0, 0), (0, s), *((0, 0),) * len(shape)))
-    flat = padded.reshape(s * (s + t), *shape)[: s * (s + t - 1)]
-    return flat.reshape(s, s + t - 1, *shape).sum(axis=0, dtype=jnp.int32)
+def rows_times(rows: Table, matrix: Expansion, words: int = 1) -> Expansion:
+    """X M of X (n, m) and M (m, r) to two parts, in fixed point for each row and each column."""
+    digits = digits_of(table_of(matrix), words=words)
+
+    def times(block: Any) -> Expansion:
+        columns = tuple(part.T for part in rows.expand(block))
+        return product(digits_of(table_of(columns), words=words), digits)
+
+    return mapped(times, rows.rows)
 
 
-def _sum_of_orders(high: Int[Array, "o p q"], low: Int[Array, "o p q"]) -> Expansion:
+def _sum_of_blocks(
+    of_block: Callable[[Any, Bool[Array, " h"]], Array],
+    rows: Any,
+    axis: str | None,
+) -> Expansion:
+    """Σ_order Σ_blocks of_block(rows)_order·2⁻¹⁴·256^(−order) to three parts, over all devices."""
+    devices = 1 if axis is None else lax.axis_size(axis)
+    count = len(jax.tree.leaves(rows)[0]) * devices
+    if count > MOST_ROWS:
+        raise ValueError(
+            f"sums of int32 hold {MOST_ROWS} rows, found {count}; add moments of parts of them"
+        )
+
+    def add(limbs: tuple, block: Any, is_new: Bool[Array, " h"]) -> tuple:
+        high, low = _halves(of_block(block, is_new))
+        carry, low = _halves(limbs[1] + low)
+        return limbs[0] + high + carry, low
+
+    like = jax.eval_shape(of_block, rows, jax.ShapeDtypeStruct((count // devices,), bool))
+    zero = jnp.zeros(like.shape, jnp.int32)
+    limbs = fold(add, (zero, zero), rows)
+    if axis is not None:
+        limbs = lax.psum(limbs, axis)
+    return _sum_of_orders(*limbs)
+
+
+def _by_order(left: Int[Array, "v n p"], right: Int[Array, "w n q"]) -> Int[Array, "o p q"]:
+    """Σ_{i+j=order} left_iᵀ right_j of their digits, in int32."""
+    counts = [3 * len(words) - 1 for words in (left, right)]
+    pairs = np.indices(counts, np.int32).reshape(2, -1)
+    pairs = pairs[:, pairs.sum(axis=0) < _ORDERS]
+
+    # One pair of digits at a time: a compiler of accelerators takes long for a product.
+    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        i, j = pair
+        new = lax.dot_general(
+            digit(left, i),
+            digit(right, j),
+            (((0,), (0,)), ((), ())),
+            preferred_element_type=jnp.int32,
+        )
+        new = new + lax.dynamic_index_in_dim(total, i + j, keepdims=False)
+        return lax.dynamic_update_index_in_dim(total, new, i + j, 0), None
+
+    orders = min(sum(counts) - 1, _ORDERS)
+    zero = jnp.zeros((orders, left.shape[2], right.shape[2]), jnp.int32)
+    return lax.scan(add, zero, (pairs[0], pairs[1]))[0]
+
+
+def _sum_of_orders(high: Array, low: Array) -> Expansion:
     """Σ_order (2¹⁶·high + low)·2⁻¹⁴·256^(−order) to three parts."""
-    carry, low = _halves(low)
-    # 16 bits each, which float32 holds.
-    terms = jnp.stack([*_halves(high + carry), low]).astype(jnp.float32)
-    places = 2.0 ** (np.array([[18.0], [2.0], [-14.0]]) - 8.0 * np.arange(len(high)))
-    terms = terms * places.astype(np.float32)[:, :, None, None]
 
-    def add(total: Expansion, term: Array) -> tuple[Expansion, None]:
-        first, lost = two_sum(total[0], term)
-        second, lost = two_sum(total[1], lost)
-        return (first, second, total[2] + lost), None
+    def add(total: Expansion, order: tuple[Array, Array, Array]) -> tuple[Expansion, None]:
+        high, low, place = order
+        carry, low = _halves(low)
+        # 16 bits each, which float32 holds.
+        for part, factor in zip((*_halves(high + carry), low), (2.0**18, 4, 2.0**-14), strict=True):
+            term = part.astype(jnp.float32) * (factor * place)
+            first, lost = two_sum(total[0], term)
+            second, lost = two_sum(total[1], lost)
+            total = (first, second, total[2] + lost)
+        return total, None
 
-    terms = terms.reshape(-1, *high.shape[1:])
-    zero = jnp.zeros_like(terms[0])
-    first: Expansion = (terms[0], zero, zero)
-    return lax.scan(add, first, terms[1:])[0]
+    zero = jnp.zeros(high.shape[1:], jnp.float32)
+    nothing: Expansion = (zero, zero, zero)
+    places = jnp.asarray(256.0 ** -np.arange(len(high)), jnp.float32)
+    return lax.scan(add, nothing, (high, low, places))[0]
 
 
 def _halves(value: Int[Array, "*shape"]) -> tuple[Array, Array]:

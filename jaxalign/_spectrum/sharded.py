@@ -23,8 +23,8 @@ from jaxalign._core.checks import (
 )
 from jaxalign._core.kinds import require_flag
 from jaxalign._core.mesh import automatic, with_automatic_axes
+from jaxalign._spectrum.exact_means import Rows
 from jaxalign._spectrum.finish import solved
-from jaxalign._spectrum.integer_products import Rows
 from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.routes.split import solve_rows
 from jaxalign._spectrum.routes.table import ON_TPU, Method, require_method, route_for, significant

@@ -17,7 +17,16 @@ from jaxalign._core.expansions import (
 )
 from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.eigensystem import eigensystem
-from jaxalign._spectrum.integer_products import digits_of, largest, product, scales, squares
+from jaxalign._spectrum.integer_products import (
+    Digits,
+    Table,
+    beside,
+    digits_of,
+    product,
+    rows_times,
+    scales,
+    squares,
+)
 from jaxalign._spectrum.routes.refined import lifted
 from jaxalign._spectrum.routes.split import parts_of, spectrum_of_sums
 
@@ -32,20 +41,30 @@ def row_products(
     phi, y = (parts_of(x) for x in (features, targets))
     if basis is not None:
         phi = _in_basis(phi, basis)
-    d = features.shape[1]
-    columns = tuple(jnp.pad(part, ((0, 0), (0, 1))) for part in phi)
-    columns = (columns[0].at[:, d].set(1), *columns[1:])
+    root = None
     if weights is not None:
         # Σ w xxᵀ is the product of rows √w x.
-        root = square_root(parts_of(weights))
-        columns, y = (times(x, tuple(part[:, None] for part in root)) for x in (columns, y))
-    columns, unit = _scaled(columns)
-    y, target_unit = _scaled(y)
-    own, goal = digits_of(columns), digits_of(y)
-    both = jnp.concatenate([as_float64(product(own, x, parts=3)) for x in (own, goal)], axis=1)
+        root = tuple(part[:, None] for part in square_root(parts_of(weights)))
+    columns, unit = _scaled(digits_of(Table((phi, root), _with_ones)))
+    goal, target_unit = _scaled(digits_of(Table((y, root), _weighted)))
+    both = as_float64(product(columns, beside(columns, goal), parts=3))
     both = both * unit[:, None] * jnp.concatenate([unit, target_unit])[None, :]
     total = as_float64(squares(goal, parts=3)) * target_unit * target_unit
-    return jnp.vstack([both, jnp.pad(total, (d + 1, 0))[None]])
+    return jnp.vstack([both, jnp.pad(total, (len(unit), 0))[None]])
+
+
+def _with_ones(rows: tuple[Expansion, Expansion | None]) -> Expansion:
+    """Rows √w (φ, 1)."""
+    phi, root = rows
+    columns = tuple(jnp.pad(part, ((0, 0), (0, 1))) for part in phi)
+    columns = (columns[0].at[:, -1].set(1), *columns[1:])
+    return _weighted((columns, root))
+
+
+def _weighted(rows: tuple[Expansion, Expansion | None]) -> Expansion:
+    """Rows √w x."""
+    x, root = rows
+    return x if root is None else times(x, root)
 
 
 def spectrum_of(
@@ -68,19 +87,21 @@ def preconditioner(gram: Float[Array, "d d"]) -> tuple[Float[Array, "d d"], Floa
 
 def _in_basis(phi: Expansion, basis: Basis) -> Expansion:
     """(φ − center)·directions/scale."""
-    phi = (*phi, jnp.zeros_like(phi[0]))[:2]
     center = tuple(part[None, :] for part in of_float64(basis.center))
-    rows = tuple(part.T for part in difference(phi, center))
+
+    def shifted(rows: Expansion) -> Expansion:
+        return difference((*rows, jnp.zeros_like(rows[0]))[:2], center)
+
     # Digits keep 39 bits below the largest entry of a row; in the coordinates of small σ that much
     # cancels, so there are 24 more.
     directions = of_float64(basis.directions / basis.scale[None, :])
-    return product(digits_of(rows, words=2), digits_of(directions, words=2))
+    return rows_times(Table(phi, shifted), directions, words=2)
 
 
-def _scaled(x: Expansion) -> tuple[Expansion, Float[Array, " d"]]:
+def _scaled(x: Digits) -> tuple[Digits, Float[Array, " d"]]:
     """(x/unit, unit in float64) with a power of two for each column."""
-    unit = scales(largest(x[0]))
-    return tuple(part / unit[None, :] for part in x), unit.astype(jnp.float64)
+    unit = x.scale.astype(jnp.float64)
+    return x._replace(scale=x.scale / x.scale), unit
 
 
 def _scaled_float64(x: Float[Array, "d k"]) -> tuple[Expansion, Float[Array, " k"]]:

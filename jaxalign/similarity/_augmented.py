@@ -15,7 +15,7 @@ from jaxalign._core.checks import is_on_host, power_of_ten
 from jaxalign._core.expansions import as_float64, of_float64
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.platform import on_platform
-from jaxalign._spectrum.integer_products import digits_of, product
+from jaxalign._spectrum.integer_products import digits_of, product, table_of
 from jaxalign._spectrum.routes.moments import products
 
 ONE = -3
@@ -83,7 +83,7 @@ def _traced(x: Array, y: Array, pivot: Array) -> Array:
         return products([_augmented(x, y, pivot)])
 
     def in_integers(x: Array, y: Array, pivot: Array) -> Array:
-        digits = digits_of(of_float64(_augmented(x, y, pivot)), words=2)
+        digits = digits_of(table_of(of_float64(_augmented(x, y, pivot))), words=2)
         return as_float64(product(digits, digits, parts=3))
 
     return on_platform(float64_inside(run), in_integers, x, y, pivot)

@@ -12,7 +12,8 @@ from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 from jaxalign._core import expansions
-from jaxalign._spectrum.integer_products import about_mean, digits_of, product
+from jaxalign._spectrum.exact_means import about_mean
+from jaxalign._spectrum.integer_products import beside, digit, digits_of, product, table_of
 from jaxalign._spectrum.routes import split
 from jaxalign.alignment import spectrum_and_null
 
@@ -30,6 +31,19 @@ def with_singular_values(sigma, n=N, rng=RNG):
 
 def total_of(expansion):
     return sum(np.asarray(part, np.longdouble) for part in expansion)
+
+
+def of(x):
+    return digits_of(table_of((x,)))
+
+
+def digits_and_scale(x):
+    words = of(x).cut((x,), jnp.ones(len(x), bool))
+    return jnp.stack([digit(words, s) for s in range(5)]), of(x).scale
+
+
+def in_memory(table):
+    return table.expand(table.rows)
 
 
 def heavy_tailed():
@@ -75,26 +89,25 @@ def test_agrees_with_a_float64_svd(kind):
 def test_products_are_those_of_the_digits_exactly():
     x = (RNG.standard_normal((70, 5)) * 10.0 ** np.array([0, -5, 3, -9, 15])).astype(np.float32)
     y = RNG.integers(-1000, 1000, (70, 2)).astype(np.float32)
-    digits = jax.jit(lambda x: digits_of((x,)))(x)
+    digits, scale = jax.jit(digits_and_scale)(x)
     places = 2.0**-7 * 256.0 ** -np.arange(5)
-    rounded = np.tensordot(places, np.asarray(digits.digits, float), 1) * np.asarray(digits.scale)
+    rounded = np.tensordot(places, np.asarray(digits, float), 1) * np.asarray(scale)
     assert (np.abs(rounded - x) <= 2.0**-40 * 4 * np.abs(x).max(axis=0)).all()
     exact = rounded.astype(np.longdouble).T @ np.c_[rounded, y]
-    found = jax.jit(lambda a, y: [product(a, b, parts=3) for b in (a, digits_of((y,)))])(digits, y)
-    found = np.concatenate([total_of(part) for part in found], axis=1)
-    np.testing.assert_allclose(found, exact, rtol=1e-15, atol=0)
+    found = jax.jit(lambda x, y: product(of(x), beside(of(x), of(y)), parts=3))(x, y)
+    np.testing.assert_allclose(total_of(found), exact, rtol=1e-15, atol=0)
 
 
 def test_sums_of_more_rows_than_int32_holds():
     rows = 300_000
     x = np.full((rows, 1), 2 * 0.49609375, np.float32)
-    found = jax.jit(lambda x: product(digits_of((x,)), digits_of((x,)), parts=3))(x)
+    found = jax.jit(lambda x: product(of(x), of(x), parts=3))(x)
     assert total_of(found)[0, 0] == rows * float(x[0, 0]) ** 2
 
 
 def test_a_mean_far_from_zero_costs_no_digits():
     x = (1e4 + RNG.standard_normal((N, 3))).astype(np.float32)
-    found = total_of(jax.jit(lambda x: about_mean((x,)))(x))
+    found = total_of(jax.jit(lambda x: in_memory(about_mean((x,))))(x))
     np.testing.assert_allclose(found, x - x.astype(np.float64).mean(axis=0), atol=1e-10)
 
 

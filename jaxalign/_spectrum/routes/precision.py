@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxalign._core.expansions import rounded
 from jaxalign._spectrum.decomposition import Decomposition, Solved
-from jaxalign._spectrum.integer_products import about_mean
+from jaxalign._spectrum.exact_means import about_mean
 
 Decompose = Callable[[Array, Array], Decomposition]
 Solve = Callable[[Array, Array, bool, bool], Solved]
@@ -46,5 +46,6 @@ def _solved(decompose: Decompose, features: Array, targets: Array, centered: boo
 def _minus_mean(x: Float[Array, "n w"]) -> Float[Array, "n w"]:
     """Rounded once: float32 means of data far from 0 would move every σ."""
     if x.dtype == jnp.float32:
-        return rounded(about_mean((x,)))
+        rows = about_mean((x,))
+        return rounded(rows.expand(rows.rows))
     return x - x.mean(axis=0, keepdims=True)

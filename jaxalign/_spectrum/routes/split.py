@@ -3,43 +3,38 @@ float32 eigensolvers.
 """
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.expansions import Expansion, of_float64, rounded
 from jaxalign._spectrum.decomposition import Decomposition, Route, Solved
 from jaxalign._spectrum.eigensystem import eigensystem
+from jaxalign._spectrum.exact_means import ALL, Rows, about_mean, columns_about_mean
 from jaxalign._spectrum.integer_products import (
     Digits,
-    Rows,
-    about_mean,
+    Table,
+    beside,
     digits_of,
-    largest,
     product,
-    scales,
+    rows_times,
     squares,
+    table_of,
 )
 from jaxalign._spectrum.routes.moments import over
 
 RESOLUTION = 2.0**-27
 """Singular values below this share of σ_1 are noise: λ keeps 55 bits of λ_1."""
 
-# Rows of U that are computed at once.
-_BLOCK = 4096
-
 
 def solve(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], centered: bool, vectors: bool
 ) -> Solved:
     """``Route.solve``."""
-    phi, y = (parts_of(x) for x in (features, targets))
-    if centered:
-        phi, y = (about_mean(x) for x in (phi, y))
-    phi, unit = _normalized(phi)
+    goal = _table(parts_of(targets), centered)
+    y = goal.expand(goal.rows)
     decompose = _of_tall if len(features) >= features.shape[1] else _of_wide
-    parts = decompose(phi, y, vectors)
-    parts = parts._replace(singular_values=parts.singular_values * unit)
-    return Solved(parts, rounded(y), rounded(squares(digits_of(y))))
+    parts = decompose(parts_of(features), y, centered, vectors)
+    return Solved(parts, rounded(y), rounded(squares(digits_of(table_of(y)))))
 
 
 def solve_rows(
@@ -50,14 +45,11 @@ def solve_rows(
     All that is exchanged are maxima and sums of integers, so no bit depends on how many devices
     there are.
     """
-    phi, y = (parts_of(x) for x in (features, targets))
-    if centered:
-        phi, y = (about_mean(x, rows) for x in (phi, y))
-    phi, unit = _normalized(phi, rows.axis)
-    columns, goal = (digits_of(x, axis=rows.axis) for x in (phi, y))
-    gram = product(columns, columns, axis=rows.axis, parts=3)
-    cross = product(columns, goal, axis=rows.axis)
-    sigma, coordinates = spectrum_of_sums(gram, cross)
+    tables = [_table(parts_of(x), centered, rows) for x in (features, targets)]
+    columns, goal = (digits_of(table, axis=rows.axis) for table in tables)
+    columns, unit = _normalized(columns)
+    gram, along = _sums(columns, goal, rows.axis)
+    sigma, coordinates = spectrum_of_sums(gram, along)
     return sigma * unit, coordinates, rounded(squares(goal, rows.axis))
 
 
@@ -76,26 +68,47 @@ def parts_of(x: Float[Array, "..."]) -> Expansion:
     return (x,)
 
 
-def _of_tall(phi: Expansion, y: Expansion, vectors: bool) -> Decomposition:
+def _table(x: Expansion, centered: bool, rows: Rows = ALL) -> Table:
+    return about_mean(x, rows) if centered else table_of(x)
+
+
+def _of_tall(phi: Expansion, y: Expansion, centered: bool, vectors: bool) -> Decomposition:
     """ΦᵀΦ = V diag(σ²) Vᵀ, UᵀY = diag(1/σ) Vᵀ(ΦᵀY) and U = ΦV diag(1/σ)."""
-    columns = digits_of(phi)
-    along = product(columns, digits_of(y))
-    sigma, along, right = _eigensystem(columns, along, vectors)
+    table = _table(phi, centered)
+    columns, unit = _normalized(digits_of(table))
+    gram, along = _sums(columns, digits_of(table_of(y)))
+    sigma, along, right = _eigensystem(gram, along, vectors)
     coordinates = over(rounded(along).T, sigma).T
+    sigma = sigma * unit
     if not vectors:
         return _without_vectors(sigma, coordinates)
-    left = over(_rows_times(phi, right), sigma)
+    left = over(rounded(rows_times(table, right)), sigma)
     return Decomposition(sigma, coordinates, left, rounded(right))
 
 
-def _of_wide(phi: Expansion, y: Expansion, vectors: bool) -> Decomposition:
+def _of_wide(phi: Expansion, y: Expansion, centered: bool, vectors: bool) -> Decomposition:
     """ΦΦᵀ = U diag(σ²) Uᵀ, and V = ΦᵀU diag(1/σ)."""
-    transposed = tuple(part.T for part in phi)
-    sigma, coordinates, left = _eigensystem(digits_of(transposed), y, vectors)
+    table = columns_about_mean(phi) if centered else table_of(tuple(part.T for part in phi))
+    columns, unit = _normalized(digits_of(table))
+    sigma, coordinates, left = _eigensystem(product(columns, columns, parts=3), y, vectors)
+    sigma = sigma * unit
     if not vectors:
         return _without_vectors(sigma, rounded(coordinates))
-    right = over(_rows_times(transposed, left), sigma)
+    right = over(rounded(rows_times(table, left)), sigma)
     return Decomposition(sigma, rounded(coordinates), rounded(left), right)
+
+
+def _normalized(columns: Digits) -> tuple[Digits, Float[Array, ""]]:
+    """(X/unit, unit) with the power of two that makes the largest scale 1."""
+    unit = jnp.max(jnp.where(jnp.isnan(columns.scale), 2.0**-126, columns.scale))
+    return columns._replace(scale=columns.scale / unit), unit
+
+
+def _sums(columns: Digits, goal: Digits, axis: str | None = None) -> tuple[Expansion, Expansion]:
+    """(XᵀX, XᵀY)."""
+    d = len(columns.scale)
+    both = product(columns, beside(columns, goal), axis=axis, parts=3)
+    return tuple(part[:, :d] for part in both), tuple(part[:, d:] for part in both)[:2]
 
 
 def _without_vectors(sigma: Float[Array, " r"], coordinates: Float[Array, "r k"]) -> Decomposition:
@@ -104,9 +117,9 @@ def _without_vectors(sigma: Float[Array, " r"], coordinates: Float[Array, "r k"]
 
 
 def _eigensystem(
-    x: Digits, columns: Expansion, vectors: bool
+    gram: Expansion, columns: Expansion, vectors: bool
 ) -> tuple[Float[Array, " d"], Expansion, Expansion]:
-    """(σ, VᵀC, V) of XᵀX = V diag(σ²) Vᵀ; V is empty where no ``vectors`` are asked for."""
+    """(σ, VᵀC, V) of V diag(σ²) Vᵀ; V is empty where no ``vectors`` are asked for."""
     d, k = columns[0].shape
     identity = jnp.eye(d, d if vectors else 0, dtype=jnp.float32)
     columns = (*columns, jnp.zeros_like(columns[0]))[:2]
@@ -114,27 +127,9 @@ def _eigensystem(
         jnp.concatenate(pair, axis=1)
         for pair in zip(columns, (identity, 0 * identity), strict=True)
     ]
-    sigma, rotated = eigensystem(product(x, x, parts=3), tuple(both))
+    sigma, rotated = eigensystem(gram, tuple(both))
     along = tuple(part[:, :k] for part in rotated)
     return sigma, along, tuple(part[:, k:].T for part in rotated)
-
-
-def _normalized(x: Expansion, axis: str | None = None) -> tuple[Expansion, Float[Array, ""]]:
-    """(x/unit, unit) with a power of two that makes the largest entry about 1."""
-    top = largest(x[0], axis)
-    unit = scales(jnp.max(jnp.where(jnp.isfinite(top), top, 0))[None])[0]
-    return tuple(part / unit for part in x), unit
-
-
-def _rows_times(rows: Expansion, matrix: Expansion) -> Float[Array, "n r"]:
-    """X M of X (n, m) and M (m, r), each row right to float32 of its own size."""
-    digits = digits_of(matrix)
-
-    def times(row: Expansion) -> Float[Array, " r"]:
-        column = digits_of(tuple(part[:, None] for part in row))
-        return rounded(product(column, digits))[0]
-
-    return lax.map(times, rows, batch_size=_BLOCK)
 
 
 ROUTE = Route(solve, float64=False, resolution=RESOLUTION)
