@@ -89,7 +89,7 @@ def beside(left: Digits, right: Digits) -> Digits:
     return Digits((left.rows, right.rows), cut, scale)
 
 
-def _cut(x: Expansion, scale: Float[Array, " d"], words: int) -> Int[Array, "words+1 n d"]:
+def _cut(x: Expansion, scale: Float[Array, " d"], words: int) -> Int[Array, "w n d"]:
     rest = tuple(part / scale[None, :] for part in x)  # |rest| ≤ 1/2
     integers = []
     for bits in (15, *[24] * words):

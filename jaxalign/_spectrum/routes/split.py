@@ -45,12 +45,19 @@ def solve_rows(
     All that is exchanged are maxima and sums of integers, so no bit depends on how many devices
     there are.
     """
+    gram, along, total, unit = sums_of_rows(features, targets, rows, centered)
+    sigma, coordinates = spectrum_of_sums(gram, along)
+    return sigma * unit, coordinates, rounded(total)
+
+
+def sums_of_rows(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], rows: Rows, centered: bool
+) -> tuple[Expansion, Expansion, Expansion, Float[Array, ""]]:
+    """(ΦᵀΦ, ΦᵀY, ‖y‖², unit) of Φ divided by the unit, over the rows of all devices."""
     tables = [_table(parts_of(x), centered, rows) for x in (features, targets)]
     columns, goal = (digits_of(table, axis=rows.axis) for table in tables)
     columns, unit = _normalized(columns)
-    gram, along = _sums(columns, goal, rows.axis)
-    sigma, coordinates = spectrum_of_sums(gram, along)
-    return sigma * unit, coordinates, rounded(squares(goal, rows.axis))
+    return *_sums(columns, goal, rows.axis), squares(goal, rows.axis), unit
 
 
 def spectrum_of_sums(
