@@ -14,6 +14,7 @@ import tyro
 from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
 from jaxalign.cli.compare.options import Compare
+from jaxalign.cli.compilation_cache import use_compilation_cache
 from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.interrupts import on_interrupt
@@ -79,6 +80,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     command = tyro.cli(Command, prog="jaxalign", description=DESCRIPTION, args=arguments)
     console = command_console()
+    use_compilation_cache()
     # Each import takes seconds: jax, flax, and for pictures matplotlib.
     match command:
         case Train():
