@@ -1,6 +1,6 @@
 """The documentation: ``sphinx-build -W --keep-going docs docs/_build/html``. It needs no network.
 
-Notebooks are shown with their committed outputs, which a test compares with a fresh run. The
+Notebooks are shown with their committed outputs, which a test compares with a run. The
 gallery is executed here. Examples of docstrings and guides are executed by pytest.
 """
 
