@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -78,6 +78,84 @@ class History(NamedTuple):
           (2, (3,), (3, 1))
         """
         return self.map(lambda x: x[:, model])
+
+    def to_xarray(self) -> Any:
+        """The history as an ``xarray.Dataset``: a variable for the loss, for each metric and for
+        each measure.
+
+        A measure has the dimensions "step", "layer", "model" (of several models) and its own, with
+        their coordinates. Where its layers differ in shape, each is a variable, "MEASURE.LAYER".
+        "total" is ‖y‖² of each layer. Where dimensions of one name differ, as the thresholds of
+        "alignment" and the finer grid of "curve", the longest keeps the name, and another one has
+        that of its variable with it: "tau" and "tau_alignment".
+
+        What ``read_history`` mapped from files stays there until it is used. Measures that are in
+        memory are copied, to be stacked by layer.
+
+        Returns:
+          xarray.Dataset: in memory, or on the files.
+
+        Raises:
+          ModuleNotFoundError: xarray is not installed.
+
+        Example:
+          >>> import numpy as np
+          >>> import jaxalign as ja
+          >>> steps = np.arange(3)
+          >>> layers = {"hidden": {"area": np.array([1.0, 3.0, 4.0])}}
+          >>> history = ja.History(steps, steps, np.ones(3), {}, layers, {}, {"hidden": 100.0})
+          >>> history.to_xarray()["area"].sel(layer="hidden", step=2).item()
+          4.0
+
+        Source: ours, on xarray.
+        """
+        from jaxalign.runs._tables import as_xarray
+
+        return as_xarray(self)
+
+    def to_frame(
+        self, measure: str | None = None, *, backend: Literal["pandas", "polars"] = "pandas"
+    ) -> Any:
+        """The numbers of the history as a data frame, or one measure with its axes.
+
+        By default a row per step, layer and model, with the columns "step", "layer", "model" (of
+        several models), loss, metrics and every measure that is a number. A step at which no layer
+        was measured has one row, without a layer. Arrays are long, so they come one at a time and
+        by name: a row per step, layer, model and place on the measure's axes.
+
+        What is not measured in a row is missing there. An axis that a measure has the name of gets
+        an underscore: "layer_".
+
+        Args:
+          measure: which one, or None for the numbers. ``read_history(folder, steps=...)`` reads
+            fewer steps of a long run.
+          backend: whose frame.
+
+        Returns:
+          A pandas.DataFrame or polars.DataFrame, in memory.
+
+        Raises:
+          ValueError: no layer has the measure; another backend.
+          TypeError: a measure that is no name.
+          ModuleNotFoundError: narwhals, or the backend, is not installed.
+
+        Example:
+          >>> import numpy as np
+          >>> import jaxalign as ja
+          >>> steps = np.arange(3)
+          >>> layers = {"hidden": {"area": np.array([1.0, 3.0, 4.0])}}
+          >>> history = ja.History(steps, steps, np.ones(3), {}, layers, {}, {"hidden": 100.0})
+          >>> history.to_frame()
+             step   layer  loss  area
+          0     0  hidden   1.0   1.0
+          1     1  hidden   1.0   3.0
+          2     2  hidden   1.0   4.0
+
+        Source: ours, on narwhals.
+        """
+        from jaxalign.runs._tables import as_frame
+
+        return as_frame(self, measure, backend)
 
 
 def is_input(layer: str) -> bool:
