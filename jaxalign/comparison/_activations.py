@@ -114,14 +114,17 @@ def read_activations(
         raise ValueError(f"{path}: {error}") from None
 
 
-def require_same_rows(first: Activations, second: Activations) -> None:
+def require_same_rows(first: Activations, second: Activations) -> bool:
     """Raise if two files tell their rows apart, by ids, hashes or labels, and differ in them.
 
+    Returns:
+      Whether both hold ids or hashes, so that their rows are known to be the same.
+
     Raises:
-      ValueError: they do.
+      ValueError: they differ.
     """
-    pairs = {name: (first.rows[name], second.rows[name]) for name in ROWS if name in first.rows
-             and name in second.rows}  # fmt: skip
+    known = [name for name in ROWS if name in first.rows and name in second.rows]
+    pairs = {name: (first.rows[name], second.rows[name]) for name in known}
     if first.labels is not None and second.labels is not None:
         pairs["labels"] = first.labels, second.labels
     for name, (of_first, of_second) in pairs.items():
@@ -134,6 +137,7 @@ def require_same_rows(first: Activations, second: Activations) -> None:
             if np.array_equal(np.sort(of_first), np.sort(of_second)) and name != "labels":
                 message += "; they are the same in another order: sort both files by them"
         raise ValueError(message)
+    return bool(known)
 
 
 def _layers(

@@ -11,6 +11,7 @@ from jaxalign._features import unit_rows
 from jaxalign.comparison._layers import Callback, Matrices
 from jaxalign.comparison._measures import Measure
 from jaxalign.similarity import GridMoments, grid, grid_and_null, linear_cka_null
+from jaxalign.similarity._grid import rows_of_grid
 
 Grid = Float[np.ndarray, "a b"]
 
@@ -112,11 +113,11 @@ def _grid(function: Callable[..., Any], xs: Matrices, ys: Matrices, callback: Ca
     # The kernels of linear CKA are made once for all pairs.
     if Measure(function, "").cka_estimator is not None:
         return np.asarray(grid(xs, ys, function))
-
-    def of_pair(first: str, second: str) -> tuple[float, ...]:
-        return (float(function(xs[first], ys[second])),)
-
-    return _each(of_pair, list(xs), list(ys), callback)[0]
+    rows = []
+    for row in rows_of_grid(xs, ys, function):
+        rows.append(np.asarray(row))
+        callback(_STAGE, len(rows) * len(ys), len(xs) * len(ys))
+    return np.stack(rows)
 
 
 def _each(

@@ -1,6 +1,6 @@
 """A measure of all pairs of two lists of representations: layers by layers, steps, models."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,7 +21,15 @@ from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_f
 from jaxalign.similarity._gram import gram
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._null import Description, Null, cube, described, null_of
-from jaxalign.similarity._pair import Numbers, centred, in_dtype_of_jax, in_float64, require_rows
+from jaxalign.similarity._once import once_for
+from jaxalign.similarity._pair import (
+    Numbers,
+    as_pair,
+    centred,
+    in_dtype_of_jax,
+    in_float64,
+    require_rows,
+)
 
 Layers = Mapping[str, ArrayLike] | Iterable[ArrayLike]
 Value = TypeVar("Value")
@@ -38,8 +46,9 @@ def grid(
     """``measure(x, y)`` of every x with every y.
 
     For ``linear_cka``, also as ``partial(linear_cka, estimator=...)``, each kernel is computed
-    once, in blocks of rows, and one product compares all of them. Any other measure is called for
-    each pair.
+    once, in blocks of rows, and one product compares all of them. Of arrays on the host, also
+    neighbours, Gaussian kernels, canonical correlations and Procrustes distances take what one
+    representation contributes from one computation. Any other measure is called for each pair.
 
     Args:
       xs: the a representations (n, p_i) of one model, by name or in a list.
@@ -66,9 +75,31 @@ def grid(
     estimator = _estimator_of(measure)
     if estimator is not None:
         return explained(_of_kernels(_cka_grid, xs, ys, estimator), "grid", estimator)
+    return jnp.stack(list(rows_of_grid(xs, ys, measure)))
+
+
+def rows_of_grid(
+    xs: Layers, ys: Layers, measure: Callable[..., Array]
+) -> Iterator[Float[Array, " b"]]:
+    """``measure(x, y)`` of one x after the other with every y, as ``grid`` gives them."""
     named = _named(xs, "xs"), _named(ys, "ys")
-    rows = [[measure(x, y) for y in named[1].values()] for x in named[0].values()]
-    return jnp.stack([jnp.stack([jnp.asarray(value) for value in row]) for row in rows])
+    first, second = (list(side.values()) for side in named)
+    # Arguments that the measure refuses are refused by it.
+    value = jnp.asarray(measure(first[0], second[0]))
+    once = once_for(measure, [*first, *second]) if value.ndim == 0 else None
+    if once is None:
+        for x in first:
+            yield jnp.stack([jnp.asarray(measure(x, y)) for y in second])
+        return
+    for x in first:
+        as_pair(as_numbers(x, "x"), as_numbers(second[0], "y"))
+    for y in second:
+        as_pair(as_numbers(first[0], "x"), as_numbers(y, "y"))
+    of_second = [once.prepare(np.asarray(y)) for y in second]
+    for x in first:
+        of_x = once.prepare(np.asarray(x))
+        row = np.array([once.compare(of_x, of_y) for of_y in of_second])
+        yield explained(jnp.asarray(row, value.dtype), "grid")
 
 
 def grid_and_null(

@@ -98,7 +98,7 @@ def test_files_of_other_rows_are_refused(other, message, tmp_path):
     npz(tmp_path / "a.npz", {"x": FLAT, **own})
     npz(tmp_path / "b.npz", {"x": FLAT, **other})
     a, b = (read_activations(tmp_path / f"{name}.npz") for name in "ab")
-    require_same_rows(a, a)
+    assert require_same_rows(a, a)
     with pytest.raises(ValueError, match=message):
         require_same_rows(a, b)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxalign import similarity
+from jaxalign.similarity._once import once_for
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +73,48 @@ def test_a_grid_without_enough_rows_is_refused(layers):
     few = {name: x[:3] for name, x in layers[0].items()}
     with pytest.raises(ValueError, match="at least 4 rows for this measure, found 3"):
         similarity.grid_and_null(few, few)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        partial(similarity.mutual_knn, k=4),
+        similarity.bures_similarity,
+        *(
+            pytest.param(measure, marks=pytest.mark.slow)
+            for measure in (
+                similarity.mean_cca,
+                similarity.mean_squared_cca,
+                similarity.mean_squared_cca_chance,
+                partial(similarity.svcca, variance=0.7),
+                similarity.svcca,
+                similarity.pwcca,
+                similarity.procrustes_distance,
+                similarity.angular_procrustes_distance,
+                similarity.rbf_cka,
+                partial(similarity.rbf_cka, bandwidth=0.5, estimator="debiased"),
+                partial(similarity.rbf_cka, bandwidth=2.0, relative=False),
+            )
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::jaxalign.similarity.SimilarityWarning")
+def test_what_is_computed_once_gives_what_each_pair_gives(layers, measure):
+    xs = {**layers[0], "constant": np.ones((30, 3), np.float32)}
+    twice = xs["x3"][:, [0, 1, 1]]  # of rank 2
+    ys = {"near": layers[1]["near"], "twice": twice, "wide": xs["x40"]}
+    assert once_for(measure, [*xs.values(), *ys.values()]) is not None
+    values = similarity.grid(xs, ys, measure)
+    expected = np.array([[measure(x, y) for y in ys.values()] for x in xs.values()])
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=2e-6)
+
+
+def test_what_a_pair_refuses_a_grid_refuses(layers):
+    xs, _ = layers
+    broken = {"x": xs["x3"], "nan": np.where(xs["x3"] > 2, np.nan, xs["x3"])}
+    with pytest.raises(ValueError, match="must be finite"):
+        similarity.grid(xs, broken, similarity.mean_cca)
+    with pytest.raises(ValueError, match="30 rows in x and 29 in y"):
+        similarity.grid(xs, {"a": xs["x3"], "b": xs["x3"][:29]}, similarity.bures_similarity)
+    with pytest.raises(ValueError, match="k must be below the number of rows"):
+        similarity.grid(xs, xs, partial(similarity.mutual_knn, k=30))

@@ -94,7 +94,7 @@ def _description(
         "subtitle": f"{comparison.measure} · {sides.data}",
         "names": sides.names,
         "command": shlex.join(["jaxalign", *sys.argv[1:]]),
-        "notes": notes(comparison, reduce=config.reduce),
+        "notes": _notes(config, sides, comparison),
         "details": {
             "A": config.a.model,
             "B": config.b.model,
@@ -108,6 +108,14 @@ def _description(
             "started": here["started"],
         },
     }
+
+
+def _notes(config: Compare, sides: Sides, comparison: Comparison) -> list[str]:
+    """What to bear in mind about these numbers."""
+    lines = [*notes(comparison, reduce=config.reduce), *sides.notes]
+    if sides.examples is not None:
+        lines += sides.examples.warnings_of_mean(centered=comparison.centered)
+    return lines
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from jaxalign.cli.subject.factory import is_factory
 from jaxalign.cli.subject.options import DataOptions, ModelOptions, SubjectOptions
 from jaxalign.cli.subject.subject import Subject, load_subject
 from jaxalign.comparison import ModelLayers, read_activations, require_same_rows
-from jaxalign.comparison._activations import Activations, is_activations
+from jaxalign.comparison._activations import ROWS, Activations, is_activations
 from jaxalign.comparison._layers import LayerSource
 from jaxalign.data import Labelled
 from jaxalign.data._limit import MAX_BYTES
@@ -32,16 +32,23 @@ class Sides:
       second: of B; ``first`` itself where both are the same.
       names: of both, for people.
       weights: where those of models come from; empty for files.
-      targets: (n, k) of the rows; None without labels.
+      examples: the rows with their labels; None of files without.
       data: the rows, for people.
+      notes: what to bear in mind about the rows.
     """
 
     first: LayerSource
     second: LayerSource
     names: tuple[str, str]
     weights: tuple[str, ...]
-    targets: np.ndarray | None
+    examples: Examples | None
     data: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """(n, k) of the rows."""
+        return None if self.examples is None else self.examples.targets
 
 
 def load_sides(options: Compare) -> Sides:
@@ -80,17 +87,21 @@ def _files(options: Compare) -> Sides:
     require_defaults(options, [*chosen, "part", "batch_size"], "would change nothing of files")
     first = _read(options, options.a)
     second = first if vars(options.a) == vars(options.b) else _read(options, options.b)
-    require_same_rows(first, second)
+    notes: tuple[str, ...] = ()
+    if not require_same_rows(first, second) and second is not first:
+        notes = (
+            "The files hold no row ids, so that row i of both is the same sample is taken on trust "
+            f"(an array of such a name tells: {', '.join(ROWS[:3])}, …).",
+        )
     labels = first.labels if first.labels is not None else second.labels
     names = (Path(options.a.model).name, Path(options.b.model).name)
     rows = first.layers.num_samples
-    targets = None
+    examples = None
     data = f"{rows:,} rows without labels"
     if labels is not None:
         examples = _labelled(labels, rows, options)
-        targets = examples.targets
         data = f"{rows:,} rows, {examples.task}"
-    return Sides(first.layers, second.layers, names, (), targets, data)
+    return Sides(first.layers, second.layers, names, (), examples, data, notes)
 
 
 def _read(options: Compare, side: SideOptions) -> Activations:
@@ -145,7 +156,7 @@ def _models(options: Compare) -> Sides:
     )
     weights = tuple(subject.loaded.weights.partition(", sha256")[0] for subject in subjects)
     about = f"{examples.source}, {len(examples):,} samples, {examples.task}"
-    return Sides(first, second, (names[0], names[1]), weights, examples.targets, about)
+    return Sides(first, second, (names[0], names[1]), weights, examples, about)
 
 
 def _data_of(options: Compare, runs: list[Run | None]) -> DataOptions:

@@ -111,7 +111,7 @@ def _description(
         "title": f"{loaded.name.rpartition('/')[2]} on {examples.source}",
         "subtitle": f"{len(examples):,} samples · {examples.task} · weights {weights}",
         "command": shlex.join(["jaxalign", *sys.argv[1:]]),
-        "warnings": _warnings(inspection, subject),
+        "warnings": examples.warnings_of_mean(centered=inspection.centered),
         "notes": _notes(config, subject, inspection),
         "details": {
             "model": loaded.name,
@@ -126,17 +126,6 @@ def _description(
             "started": here["started"],
         },
     }
-
-
-def _warnings(inspection: Inspection, subject: Subject) -> list[str]:
-    """What would mislead whoever overlooks it."""
-    share = subject.examples.share_of_mean
-    if share < 0.1 or inspection.centered:
-        return []
-    return [
-        f"{share:.0%} of ‖y‖² is the mean of the targets, so every layer with a strong common "
-        "direction is aligned with that much, trained or not. --centered yes leaves it out."
-    ]
 
 
 def _notes(config: Inspect, subject: Subject, inspection: Inspection) -> list[str]:

@@ -55,6 +55,16 @@ class Examples:
         mean = self.targets.mean(axis=0, dtype=np.float64)
         return float(len(self) * (mean**2).sum() / (self.targets**2).sum(dtype=np.float64))
 
+    def warnings_of_mean(self, *, centered: bool) -> list[str]:
+        """What would mislead whoever overlooks it, of alignment that is not about the means."""
+        if self.share_of_mean < 0.1 or centered:
+            return []
+        return [
+            f"{self.share_of_mean:.0%} of ‖y‖² is the mean of the targets, so every layer with a "
+            "strong common direction is aligned with that much, trained or not. --centered yes "
+            "leaves it out."
+        ]
+
     def rows(self, start: int, stop: int) -> Any:
         """Inputs as the source has them: (m, ...), or a list of m images of any size."""
         chosen = self.positions[start:stop]

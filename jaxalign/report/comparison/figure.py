@@ -80,11 +80,11 @@ def _map(figure: Figure, axes: Axes, comparison: Comparison, names: Sequence[str
 
 def _scale(comparison: Comparison) -> Normalize:
     values = comparison.pairs.values
-    if comparison.is_share:
+    largest = 1.0 if np.isnan(values).all() else float(np.nanmax(values))
+    # Of shares, from 0 to 1, unless all are so low that no colours were left to tell them apart.
+    if comparison.is_share and largest > 0.5:
         return Normalize(0, 1)
-    if np.isnan(values).all():
-        return Normalize(0, 1)
-    return Normalize(min(0.0, float(np.nanmin(values))), float(np.nanmax(values)) or 1.0)
+    return Normalize(0, largest if largest > 0 else 1.0)
 
 
 def _write_numbers(axes: Axes, comparison: Comparison, scale: Normalize) -> None:

@@ -72,6 +72,7 @@ def test_files_leave_a_complete_folder_that_can_be_shown(capsys, tmp_path):
     compared = read_comparison(out)
     assert compared.comparison.alignments is not None
     assert compared.comparison.measure == "linear CKA, debiased"
+    assert "is taken on trust" in " ".join(compared.config["notes"])
     assert main(["compare", "a.npz", "b.npz", "--out", str(out)]) == 1
     assert "replace it with overwrite (--overwrite)" in capsys.readouterr().err
     assert main(["show", str(out)]) == 0
@@ -93,11 +94,11 @@ def test_two_models_on_a_data_set(undrawn, tmp_path):
     ("options", "name"),
     [
         (["--measure", "mutual-knn", "--k", "5"], "mutual 5 nearest neighbours"),
-        (["--measure", "bures", "--permutations", "3"], "Bures similarity"),
-        (["--unit-rows", "--estimator", "biased"], "linear CKA, biased, of unit rows"),
         *(
-            pytest.param(["--measure", name], title, marks=pytest.mark.slow)
-            for name, title in (
+            pytest.param(["--measure", *choice.split()], title, marks=pytest.mark.slow)
+            for choice, title in (
+                ("bures --permutations 3", "Bures similarity"),
+                ("linear-cka --unit-rows --estimator biased", "linear CKA, biased, of unit rows"),
                 ("rbf-cka", "CKA of Gaussian kernels, 1 × median distance, debiased"),
                 ("cknna", "CKNNA of 10"),
                 ("cca", "mean CCA"),

@@ -1,0 +1,227 @@
+"""Measures of many pairs on the host: what one representation brings to all of its pairs is
+computed once, and what is left for a pair is a product of small matrices.
+
+In numpy's float64, as the programs for one pair are.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int
+
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import is_on_host
+from jaxalign._spectrum.routes.table import significant
+from jaxalign.similarity._cca import mean_cca, mean_squared_cca, pwcca, svcca
+from jaxalign.similarity._chance import mean_squared_cca_chance
+from jaxalign.similarity._estimators import cka_of
+from jaxalign.similarity._kernel_sums import KernelSums
+from jaxalign.similarity._neighbours import mutual_knn
+from jaxalign.similarity._pair import result_dtype
+from jaxalign.similarity._procrustes import (
+    angular_procrustes_distance,
+    bures_similarity,
+    procrustes_distance,
+)
+from jaxalign.similarity._rbf import rbf_cka
+
+# Bytes that the kernels of all representations may take.
+_KERNELS = 2 * 2**30
+
+
+# Rows whose products with all others are in memory at once.
+_ROWS = 512
+
+
+class Once(NamedTuple):
+    """A measure in two steps.
+
+    Attributes:
+      prepare: of one representation (n, d), in float64.
+      compare: of what it makes of two.
+    """
+
+    prepare: Callable[[np.ndarray], Any]
+    compare: Callable[[Any, Any], float]
+
+
+def once_for(measure: Callable[..., Any], arrays: Sequence[ArrayLike]) -> Once | None:
+    """The two steps of a measure of such representations; None where each pair is computed by
+    itself: on accelerators, for other measures, and where kernels of all would take too much.
+    """
+    numbers = [as_numbers(x, "x") for x in arrays]
+    if not is_on_host(*numbers) or any(x.ndim != 2 for x in numbers):
+        return None
+    settings: dict[str, Any] = {}
+    function: Any = measure
+    if isinstance(measure, partial) and not measure.args:
+        function, settings = measure.func, dict(measure.keywords)
+    if function is mutual_knn:
+        return Once(partial(_nearest, **{"k": 10, **settings}), _shared)
+    if function is rbf_cka and 8 * len(numbers) * len(numbers[0]) ** 2 <= _KERNELS:
+        estimator = settings.pop("estimator", "biased")
+        return Once(partial(_gaussian, **settings), partial(_cka, estimator=estimator))
+    if function in _OF_SPACES:
+        precision = result_dtype(*numbers).name
+        space = partial(_space, precision=precision, **_settings_of_space(function, settings))
+        return Once(space, _OF_SPACES[function])
+    if function in _OF_ROTATIONS and not settings:
+        return Once(_turned, _OF_ROTATIONS[function])
+    return None
+
+
+def _centred(x: np.ndarray) -> Float[np.ndarray, "n d"]:
+    # About a row first, so that a constant becomes exactly 0.
+    shifted = np.asarray(x, np.float64)
+    shifted = shifted - shifted[:1]
+    return shifted - shifted.mean(axis=0)
+
+
+def _nearest(x: np.ndarray, k: int) -> Int[np.ndarray, "n k"]:
+    """The k largest dot products of each row with the others; of equal ones the earlier row."""
+    x = np.asarray(x, np.float64)
+    found = np.empty((len(x), k), np.int64)
+    for start in range(0, len(x), _ROWS):
+        block = slice(start, start + _ROWS)
+        products = x[block] @ x.T
+        own = np.arange(len(products))
+        products[own, own + start] = -np.inf
+        found[block] = np.argsort(-products, axis=1, kind="stable")[:, :k]
+    return found
+
+
+def _shared(x: Int[np.ndarray, "n k"], y: Int[np.ndarray, "n k"]) -> float:
+    return float((x[:, :, None] == y[:, None, :]).any(axis=2).mean())
+
+
+class _Kernel(NamedTuple):
+    """HKH of a kernel."""
+
+    entries: Float[np.ndarray, "n n"]
+
+    def sums_with(self, other: "_Kernel") -> tuple[float, float]:
+        """⟨K, L⟩ and Σ k_ii l_ii."""
+        diagonals = (np.diagonal(each.entries) for each in (self, other))
+        return float(np.vdot(self.entries, other.entries)), float(np.vdot(*diagonals))
+
+
+def _gaussian(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> _Kernel:
+    x = _centred(x)
+    squares = np.sum(x**2, axis=1)
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2 * x @ x.T, 0)
+    np.fill_diagonal(distances, 0)
+    scale = bandwidth**2
+    if relative:
+        scale *= np.median(np.sqrt(distances[np.triu_indices(len(x), 1)])) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kernel = (
+            np.expm1(-distances / (2 * scale)) if scale > 0 else np.full_like(distances, np.nan)
+        )
+    rows = kernel.mean(axis=0)
+    return _Kernel(kernel - rows[:, None] - rows[None, :] + rows.mean())
+
+
+def _cka(x: _Kernel, y: _Kernel, estimator: str) -> float:
+    pairs = [first.sums_with(second) for first, second in ((x, y), (x, x), (y, y))]
+    inner, diagonal = np.array(pairs).T
+    traces = np.array([np.trace(each.entries) for each in (x, y)])
+    with jax.enable_x64(True):
+        numbers = (len(x.entries), traces, inner, diagonal)
+        sums = KernelSums(*(jnp.asarray(each, jnp.float64) for each in numbers))
+        return float(_jitted_cka(sums, estimator))
+
+
+_jitted_cka = jax.jit(cka_of, static_argnums=1)
+
+
+class _Space(NamedTuple):
+    """U diag(σ) Vᵀ of the directions that span a space."""
+
+    left: Float[np.ndarray, "n r"]
+    along: Float[np.ndarray, "r d"]  # diag(σ) Vᵀ
+
+
+def _space(x: np.ndarray, precision: str, variance: float = 1.0) -> _Space:
+    x = _centred(x)
+    left, sigma, right = np.linalg.svd(x, full_matrices=False)
+    kept = significant(sigma, np.dtype(precision), max(x.shape), "refined") & bool(x.any())
+    if variance < 1:
+        squares = np.where(kept, sigma**2, 0)
+        # As few directions as together reach the share.
+        kept &= np.cumsum(squares) - squares < variance * squares.sum()
+    return _Space(left[:, kept], sigma[kept, None] * right[kept])
+
+
+def _settings_of_space(function: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"variance": 0.99, **settings} if function is svcca else settings
+
+
+def _mean_correlation(x: _Space, y: _Space, power: int = 1) -> float:
+    if not (x.left.shape[1] and y.left.shape[1]):
+        return np.nan
+    correlations = np.linalg.svd(x.left.T @ y.left, compute_uv=False)
+    return float(np.mean(correlations**power))
+
+
+def _share_of_dimensions(x: _Space, y: _Space) -> float:
+    ranks = x.left.shape[1], y.left.shape[1]
+    return max(ranks) / (len(x.left) - 1) if min(ranks) else np.nan
+
+
+def _projection_weighted(x: _Space, y: _Space) -> float:
+    if not (x.left.shape[1] and y.left.shape[1]):
+        return np.nan
+    variates, correlations, _ = np.linalg.svd(x.left.T @ y.left, full_matrices=False)
+    weights = np.abs(variates.T @ x.along).sum(axis=1)
+    return float(weights @ correlations / weights.sum())
+
+
+class _Turned(NamedTuple):
+    """X about its mean, turned so that it has no more columns than rows, and ‖X‖²."""
+
+    rows: Float[np.ndarray, "n r"]
+    size: float
+
+
+def _turned(x: np.ndarray) -> _Turned:
+    x = _centred(x)
+    if x.shape[1] > len(x):
+        x = np.linalg.qr(x.T)[1].T
+    return _Turned(x, float(np.sum(x**2)))
+
+
+def _nuclear_norm(x: _Turned, y: _Turned) -> float:
+    return float(np.linalg.svd(x.rows.T @ y.rows, compute_uv=False).sum())
+
+
+def _distance(x: _Turned, y: _Turned) -> float:
+    return max(x.size + y.size - 2 * _nuclear_norm(x, y), 0.0)
+
+
+def _cosine(x: _Turned, y: _Turned) -> float:
+    scale = np.sqrt(x.size * y.size)
+    return _nuclear_norm(x, y) / scale if scale > 0 else np.nan
+
+
+def _angle(x: _Turned, y: _Turned) -> float:
+    cosine = _cosine(x, y)
+    return float(2 * np.arctan2(np.sqrt(max(1 - cosine, 0.0)), np.sqrt(1 + cosine)))
+
+
+_OF_SPACES: dict[Any, Callable[[_Space, _Space], float]] = {
+    mean_cca: _mean_correlation,
+    mean_squared_cca: partial(_mean_correlation, power=2),
+    mean_squared_cca_chance: _share_of_dimensions,
+    svcca: _mean_correlation,
+    pwcca: _projection_weighted,
+}
+_OF_ROTATIONS: dict[Any, Callable[[_Turned, _Turned], float]] = {
+    procrustes_distance: _distance,
+    angular_procrustes_distance: _angle,
+    bures_similarity: _cosine,
+}
