@@ -42,6 +42,7 @@ def test_values_are_those_of_the_measure_and_noise_is_marked(found, layers):
     assert not_above_chance(found).tolist() == [[False, False], [True, True], [True, True]]
 
 
+@pytest.mark.slow
 def test_sums_give_what_rows_give(found, from_sums, sides, targets):
     by_sums = from_sums(*sides, targets=targets)
     np.testing.assert_allclose(by_sums.pairs.values, found.pairs.values, rtol=1e-4, atol=1e-5)

@@ -76,6 +76,7 @@ def test_arrays_of_any_placement(data, kind):
     assert_close(jax.jit(solve)(*placed), expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_what_goes_over_the_wire(data, mesh):
     """A sum of (d + 2)(d + 1 + k) numbers, one more for a second pass, the factors for QR; never Φ,
     and for batches nothing.

@@ -22,7 +22,13 @@ def whole(task):
     return task.fit(task.model())
 
 
-@pytest.mark.parametrize("answer", [True, np.True_], ids=["True", "numpy's True"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(True, id="True"),
+        pytest.param(np.True_, id="numpy's True", marks=pytest.mark.slow),
+    ],
+)
 def test_true_ends_the_run_with_the_chunk_that_is_running(task, whole, answer, tmp_path):
     """History, state and checkpoint agree, and the run can be gone on with."""
     parts = []

@@ -88,7 +88,10 @@ def test_values_and_gradients_eagerly_and_jitted(case, x64):
     same(jax.jit(fast_convolutions(function))(x, k), expected)
 
 
-@pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None)])
+@pytest.mark.parametrize(
+    "axes",
+    [(0, 0), *(pytest.param(axes, marks=pytest.mark.slow) for axes in [(None, 0), (0, None)])],
+)
 def test_batches_of_images_kernels_or_both(case, axes):
     convolution, x, k = case
     function = differentiated(convolution)

@@ -121,6 +121,7 @@ def test_every_measure_can_be_chosen(undrawn, tmp_path, options, name):
     np.testing.assert_allclose(best, 0 if comparison.is_distance else 1, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_is_its_checkpoint_and_its_start(undrawn, trained, tmp_path, capsys):
     run = str(trained.folder)
     command = ["compare", f"{run}@0", run, "--a.seed", "3", "--b.seed", "3", "--num-samples", "30"]

@@ -172,7 +172,13 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(*case, marks=() if i % 3 == 0 else pytest.mark.slow)
+        for i, case in enumerate(DAMAGE)
+    ],
+)
 def test_a_damaged_run_is_told_before_it_trains(
     cut, task_of_cut, tmp_path, capsys, monkeypatch, damage, message
 ):
