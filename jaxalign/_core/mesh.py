@@ -1,5 +1,7 @@
 """Arrays placed on a mesh, which may span several processes."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +12,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
+
+Axes = str | Sequence[str]
+"""The name of an axis of a mesh, or of several over which something is split together."""
 
 
 def automatic(mesh: Mesh) -> Mesh:
@@ -22,45 +27,65 @@ def automatic(mesh: Mesh) -> Mesh:
 
 
 class Split(NamedTuple):
-    """Over which axis of a mesh rows are split."""
+    """Over which axes of a mesh rows are split, the first one slowest."""
 
     mesh: Mesh
-    axis: str
+    axes: tuple[str, ...]
 
     @property
     def sharding(self) -> NamedSharding:
         """Of an array whose first axis are rows."""
-        return NamedSharding(self.mesh, P(self.axis))
+        return NamedSharding(self.mesh, P(self.axes))
 
     @property
     def devices(self) -> int:
         """Into how many parts."""
-        return self.mesh.shape[self.axis]
+        return math.prod(self.mesh.shape[axis] for axis in self.axes)
 
 
-def split_over(mesh: Mesh, axis: str | None = None, name: str = "axis") -> Split:
-    """Rows over an axis of a mesh, made ``automatic``.
+def split_over(mesh: Mesh, axis: Axes | None = None, name: str = "axis") -> Split:
+    """Rows over axes of a mesh, made ``automatic``.
 
     Args:
       mesh: of any axes.
-      axis: its name; a mesh of one axis needs none.
+      axis: name of one, or of several; a mesh of one axis needs none.
       name: of the argument that names it.
 
     Raises:
-      ValueError: an axis that the mesh has not, or none of several.
+      ValueError: an axis that the mesh has not, or that is named twice; none of several.
+      TypeError: what is no name.
     """
     mesh = automatic(mesh)
     names = ", ".join(map(repr, mesh.axis_names))
     if axis is None and len(mesh.axis_names) == 1:
-        (axis,) = mesh.axis_names
+        axis = mesh.axis_names
     if axis is None:
         raise ValueError(f"mesh has the axes {names}; say by {name}= which one the rows go over")
-    if axis not in mesh.axis_names:
-        raise ValueError(
-            f"mesh has no axis {axis!r} for the rows to go over, found {names}; "
-            f"pass {name}= one of them, or another mesh"
-        )
-    return Split(mesh, axis)
+    axes = axis_names(axis, name)
+    for each in axes:
+        if each not in mesh.axis_names:
+            raise ValueError(
+                f"mesh has no axis {each!r} for the rows to go over, found {names}; "
+                f"pass {name}= one of them, or another mesh"
+            )
+    return Split(mesh, axes)
+
+
+def axis_names(axis: Axes, name: str) -> tuple[str, ...]:
+    """The names of axes, given as one or as several.
+
+    Raises:
+      ValueError: none, or one that is named twice.
+      TypeError: what is no name.
+    """
+    remedy = "pass the name of an axis of the mesh, or a tuple of names"
+    require_kind(axis, str | tuple | list, name, remedy)
+    axes = (axis,) if isinstance(axis, str) else tuple(axis)
+    for i, each in enumerate(axes):
+        require_kind(each, str, f"{name}[{i}]", remedy)
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"{name} must name axes of the mesh, each one once, found {axis!r}")
+    return axes
 
 
 def automatic_sharding(sharding: NamedSharding) -> NamedSharding:

@@ -17,11 +17,11 @@ from jaxalign._spectrum.integer_products import Table, digits_of, product, table
 
 
 class Rows(NamedTuple):
-    """Which rows there are: of all devices of a mesh ``axis`` together, and of those here the ones
+    """Which rows there are: of all devices along mesh ``axes`` together, and of those here the ones
     that are ``present`` (n,), 0 or 1; all if None. The others are 0.
     """
 
-    axis: str | None = None
+    axes: tuple[str, ...] = ()
     present: Array | None = None
 
 
@@ -33,7 +33,7 @@ def about_mean(x: Expansion, rows: Rows = ALL) -> Table:
     present = rows.present
     if present is None:
         present = jnp.ones(len(x[0]), jnp.float32)
-    mean = _mean(x, present, rows.axis)
+    mean = _mean(x, present, rows.axes)
 
     def expand(block: tuple[Expansion, Array]) -> Expansion:
         part, present = block
@@ -44,7 +44,7 @@ def about_mean(x: Expansion, rows: Rows = ALL) -> Table:
 
 def columns_about_mean(x: Expansion) -> Table:
     """The transpose of ``about_mean``."""
-    mean = _mean(x, jnp.ones(len(x[0]), jnp.float32), None)
+    mean = _mean(x, jnp.ones(len(x[0]), jnp.float32), ())
 
     def expand(block: tuple[Expansion, Expansion]) -> Expansion:
         part, mean = block
@@ -58,15 +58,14 @@ def _minus(x: Expansion, mean: Expansion, present: Array) -> Expansion:
     return tuple(part * present for part in difference(x, mean))
 
 
-def _mean(x: Expansion, present: Float[Array, " n"], axis: str | None) -> Expansion:
+def _mean(x: Expansion, present: Float[Array, " n"], axes: tuple[str, ...]) -> Expansion:
     """Σ_i X_ij/n (d,) to two parts."""
     ones = digits_of(table_of((jnp.ones((len(present), 1), jnp.float32),)), words=0)
     # Far from 0 a mean has more digits than are left of its rows: 24 more than in products.
-    sums = product(ones, digits_of(table_of(x), words=2, axis=axis), axis=axis, parts=3)
+    sums = product(ones, digits_of(table_of(x), words=2, axes=axes), axes=axes, parts=3)
     total = tuple(part[0] for part in sums)
     number = jnp.sum(present.astype(jnp.int32), dtype=jnp.int32)
-    if axis is not None:
-        number = lax.psum(number, axis)
+    number = lax.psum(number, axes)
     whole = number.astype(jnp.float32)
     count = (whole, (number - whole.astype(jnp.int32)).astype(jnp.float32))
     # Compilers turn a division by a constant into this product, which rounds otherwise.

@@ -9,6 +9,7 @@ time.
 Source: ours, on the error-free transformation of Ozaki, Ogita, Oishi, Rump (2012).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,10 +51,10 @@ def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
     return jnp.where(jnp.isfinite(top), scale, jnp.nan)
 
 
-def largest(x: Float[Array, "n d"], axis: str | None = None) -> Float[Array, " d"]:
-    """The largest |x| of each column, over all devices of a mesh axis if there is one."""
+def largest(x: Float[Array, "n d"], axes: tuple[str, ...] = ()) -> Float[Array, " d"]:
+    """The largest |x| of each column, over all devices along mesh axes."""
     top = jnp.max(jnp.abs(x), axis=0)
-    return top if axis is None else lax.pmax(top, axis)
+    return lax.pmax(top, axes)
 
 
 def table_of(x: Expansion) -> Table:
@@ -65,12 +66,12 @@ def _as_it_is(x: Expansion) -> Expansion:
     return x
 
 
-def digits_of(table: Table, *, words: int = 1, axis: str | None = None) -> Digits:
+def digits_of(table: Table, *, words: int = 1, axes: tuple[str, ...] = ()) -> Digits:
     """X (n, d), |x| up to 2^125, to 15 + 24·words bits below the scale of each column, which all
-    devices of a mesh axis agree on.
+    devices along mesh axes agree on.
     """
     # Compilers compute the rows one by one inside this maximum, and keep none of them.
-    scale = scales(largest(table.expand(table.rows)[0], axis))
+    scale = scales(largest(table.expand(table.rows)[0], axes))
 
     def cut(rows: Any, is_new: Bool[Array, " h"]) -> Int[Array, "words h d"]:
         x = tuple(jnp.where(is_new[:, None], part, 0) for part in table.expand(rows))
@@ -111,28 +112,30 @@ def digit(words: Int[Array, "w n d"], s: Int[Array, ""] | int) -> Int[Array, "n 
     return (((word >> (16 - 8 * ((s + 1) % 3))) & 255) - 128).astype(jnp.int8)
 
 
-def product(left: Digits, right: Digits, *, axis: str | None = None, parts: int = 2) -> Expansion:
+def product(
+    left: Digits, right: Digits, *, axes: tuple[str, ...] = (), parts: int = 2
+) -> Expansion:
     """LᵀR (p, q) of L (n, p) and R (n, q), exactly up to ``parts`` float32, or to 72 bits of both
-    scales; over the rows of all devices of a mesh axis if there is one.
+    scales; over the rows of all devices along mesh axes.
     """
 
     def of_block(rows: tuple, is_new: Bool[Array, " h"]) -> Int[Array, "o p q"]:
         return _by_order(left.cut(rows[0], is_new), right.cut(rows[1], is_new))
 
-    total = _sum_of_blocks(of_block, (left.rows, right.rows), axis)
+    total = _sum_of_blocks(of_block, (left.rows, right.rows), axes)
     # Powers of two: exact, one after the other.
     scaled = tuple(part * left.scale[:, None] * right.scale[None, :] for part in total)
     return renormalized(scaled, parts)
 
 
-def squares(x: Digits, axis: str | None = None, parts: int = 2) -> Expansion:
+def squares(x: Digits, axes: tuple[str, ...] = (), parts: int = 2) -> Expansion:
     """Σ_i X_ij² (d,)."""
 
     def of_block(rows: Any, is_new: Bool[Array, " h"]) -> Int[Array, "o d"]:
         columns = x.cut(rows, is_new)[..., None]
         return jax.vmap(_by_order, in_axes=2, out_axes=1)(columns, columns)[:, :, 0, 0]
 
-    total = _sum_of_blocks(of_block, x.rows, axis)
+    total = _sum_of_blocks(of_block, x.rows, axes)
     return renormalized(tuple(part * x.scale * x.scale for part in total), parts)
 
 
@@ -150,10 +153,10 @@ def rows_times(rows: Table, matrix: Expansion, words: int = 1) -> Expansion:
 def _sum_of_blocks(
     of_block: Callable[[Any, Bool[Array, " h"]], Array],
     rows: Any,
-    axis: str | None,
+    axes: tuple[str, ...],
 ) -> Expansion:
     """Σ_order Σ_blocks of_block(rows)_order·2⁻¹⁴·256^(−order) to three parts, over all devices."""
-    devices = 1 if axis is None else lax.axis_size(axis)
+    devices = math.prod(lax.axis_size(axis) for axis in axes)
     count = len(jax.tree.leaves(rows)[0]) * devices
     if count > MOST_ROWS:
         raise ValueError(
@@ -168,9 +171,7 @@ def _sum_of_blocks(
     like = jax.eval_shape(of_block, rows, jax.ShapeDtypeStruct((count // devices,), bool))
     zero = jnp.zeros(like.shape, jnp.int32)
     limbs = fold(add, (zero, zero), rows)
-    if axis is not None:
-        limbs = lax.psum(limbs, axis)
-    return _sum_of_orders(*limbs)
+    return _sum_of_orders(*lax.psum(limbs, axes))
 
 
 def _by_order(left: Int[Array, "v n p"], right: Int[Array, "w n q"]) -> Int[Array, "o p q"]:

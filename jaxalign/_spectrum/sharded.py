@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
@@ -22,7 +22,7 @@ from jaxalign._core.checks import (
     require_no_labels,
 )
 from jaxalign._core.kinds import require_flag
-from jaxalign._core.mesh import automatic, with_automatic_axes
+from jaxalign._core.mesh import Axes, Split, split_over, with_automatic_axes
 from jaxalign._spectrum.exact_means import Rows
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.moments import basis, moments
@@ -37,8 +37,8 @@ from jaxalign._spectrum.types import Spectrum
 def sharded(
     mesh: Mesh,
     *,
-    rows: str | None = None,
-    batch: str | None = None,
+    rows: Axes | None = None,
+    batch: Axes | None = None,
     method: Method = "auto",
     centered: bool = False,
 ) -> Callable[[ArrayLike, ArrayLike], Spectrum]:
@@ -55,8 +55,9 @@ def sharded(
 
     Args:
       mesh: any jax mesh.
-      rows: name of the mesh axis that rows of (n, d) features and (n, k) targets are split over; or
-      batch: name of the mesh axis that (b, n, d) features and (b, n, k) targets are split over.
+      rows: name of the mesh axis that rows of (n, d) features and (n, k) targets are split over, or
+        a tuple of several; or
+      batch: of the one that (b, n, d) features and (b, n, k) targets are split over.
       method: as in ``spectrum``; with rows not "svd".
       centered: as in ``spectrum``.
 
@@ -84,19 +85,15 @@ def sharded(
         )
     require_method(method)
     require_flag(centered, "centered")
-    mesh = automatic(mesh)
-    if axis not in mesh.shape:
-        raise ValueError(
-            f"the mesh has no axis {axis!r}; its axes are {', '.join(map(repr, mesh.shape))}"
-        )
+    split = split_over(mesh, axis, "rows" if batch is None else "batch")
     if rows is not None and method == "svd":
         raise ValueError(
             "rows over devices have no plain SVD without gathering them; "
             "pass 'moments', 'refined', 'triangular' or 'split'"
         )
     of_placed = _of_placed_rows if batch is None else _of_placed_batch
-    solve = partial(of_placed, NamedSharding(mesh, P(axis)), method, centered)
-    return partial(_of_any_placement, mesh, solve, batch is not None)
+    solve = partial(of_placed, split, method, centered)
+    return partial(_of_any_placement, split.mesh, solve, batch is not None)
 
 
 def _of_any_placement(
@@ -126,35 +123,35 @@ def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
 # program that the first one compiled.
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _over_rows(
-    split: NamedSharding,
+    split: Split,
     method: Method,
     centered: bool,
     features: Array,
     targets: Array,
     weights: Array | None,
 ) -> Spectrum:
-    function = partial(_of_rows, split.spec[0], method, centered)
+    function = partial(_of_rows, split.axes, method, centered)
     # The result is replicated because psum and all_gather are applied to everything it depends on;
     # jax's checker does not know this of all_gather.
     over = jax.shard_map(
-        function, mesh=split.mesh, in_specs=split.spec, out_specs=P(), check_vma=False
+        function, mesh=split.mesh, in_specs=P(split.axes), out_specs=P(), check_vma=False
     )
     return over(features, targets, weights)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _over_batch(
-    split: NamedSharding, method: Method, centered: bool, features: Array, targets: Array
+    split: Split, method: Method, centered: bool, features: Array, targets: Array
 ) -> Spectrum:
     of_batch = jax.vmap(partial(spectrum, method=method, centered=centered))
     over = jax.shard_map(
-        of_batch, mesh=split.mesh, in_specs=split.spec, out_specs=split.spec, check_vma=False
+        of_batch, mesh=split.mesh, in_specs=P(split.axes), out_specs=P(split.axes), check_vma=False
     )
     return over(features, targets)
 
 
 def _of_rows(
-    axis: str,
+    axes: tuple[str, ...],
     method: Method,
     centered: bool,
     features: Array,
@@ -163,23 +160,23 @@ def _of_rows(
 ) -> Spectrum:
     route = route_for(method, features)
     if route == "split":
-        return _of_split_rows(axis, centered, features, targets, weights)
+        return _of_split_rows(axes, centered, features, targets, weights)
     if route == "triangular":
-        return spectrum(triangle(features, targets, weights).over(axis), centered=centered)
-    first = jax.lax.psum(moments(features, targets, weights), axis)
+        return spectrum(triangle(features, targets, weights).over(axes), centered=centered)
+    first = jax.lax.psum(moments(features, targets, weights), axes)
     if route == "moments":
         return spectrum(first, centered=centered)
     coordinates = basis(first, centered=centered)
-    second = jax.lax.psum(moments(features, targets, weights, basis=coordinates), axis)
+    second = jax.lax.psum(moments(features, targets, weights, basis=coordinates), axes)
     return spectrum(second, basis=coordinates)
 
 
 def _of_split_rows(
-    axis: str, centered: bool, features: Array, targets: Array, present: Array | None
+    axes: tuple[str, ...], centered: bool, features: Array, targets: Array, present: Array | None
 ) -> Spectrum:
-    sigma, coordinates, total = solve_rows(features, targets, Rows(axis, present), centered)
+    sigma, coordinates, total = solve_rows(features, targets, Rows(axes, present), centered)
     counted = jnp.ones(len(features), jnp.float32) if present is None else present
-    num_samples = jax.lax.psum(jnp.sum(counted.astype(jnp.int32), dtype=jnp.int32), axis)
+    num_samples = jax.lax.psum(jnp.sum(counted.astype(jnp.int32), dtype=jnp.int32), axes)
     size = jnp.maximum(num_samples, features.shape[1])
     return label_spectrum(
         sigma,
@@ -193,14 +190,14 @@ def _of_split_rows(
 
 
 def _of_placed_rows(
-    split: NamedSharding,
+    split: Split,
     method: Method,
     centered: bool,
     features: Array | np.ndarray,
     targets: Array | np.ndarray,
 ) -> Spectrum:
     phi, y = as_matrices(features, targets)
-    method = _method_of(cast(Mesh, split.mesh), method, phi)
+    method = _method_of(split.mesh, method, phi)
     if centered and method != "split":
         # Sums about 0 lose the spread of rows far from it; about a row of their own they keep it.
         phi = phi - phi[:1]
@@ -217,7 +214,7 @@ def _of_placed_rows(
 
 
 def _of_placed_batch(
-    split: NamedSharding,
+    split: Split,
     method: Method,
     centered: bool,
     features: Array | np.ndarray,
@@ -251,13 +248,13 @@ def _method_of(mesh: Mesh, method: Method, features: Array) -> Method:
     return method
 
 
-def _placed(split: NamedSharding, x: Array) -> Array:
+def _placed(split: Split, x: Array) -> Array:
     """``x`` on the mesh, padded with rows of zeros to a multiple of the number of devices."""
     missing = _missing_rows(len(x), split)
     if missing > 0:
         x = jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)))
-    return jax.device_put(x, split)
+    return jax.device_put(x, split.sharding)
 
 
-def _missing_rows(count: int, split: NamedSharding) -> int:
-    return -count % split.mesh.shape[split.spec[0]]
+def _missing_rows(count: int, split: Split) -> int:
+    return -count % split.devices

@@ -63,8 +63,8 @@ class Triangle:
         merged = exactly(partial(_merged, width=self.width), self.factor)
         return replace(self, factor=merged)
 
-    def over(self, axis: str) -> "Triangle":
-        """Inside shard_map or pmap: merged over the devices of a mesh axis, which exchange their
+    def over(self, axis: str | tuple[str, ...]) -> "Triangle":
+        """Inside shard_map or pmap: merged over the devices of mesh axes, which exchange their
         factors only.
         """
         return replace(self, factor=jax.lax.all_gather(self.factor, axis)).sum()

@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from jaxalign._core.kinds import as_count, require_flag, require_function
-from jaxalign._core.mesh import split_over
+from jaxalign._core.mesh import Axes, split_over
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
 from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
@@ -58,9 +58,9 @@ class BatchMonitor:
         """{measure: {axis: its values}}."""
         return coordinates_of(self.measurement)
 
-    def over(self, mesh: Mesh, axis: str | None = None) -> "BatchMonitor":
-        """The same for batches whose rows are split over an axis of a mesh, which one of a single
-        axis need not name.
+    def over(self, mesh: Mesh, axis: Axes | None = None) -> "BatchMonitor":
+        """The same for batches whose rows are split over an axis of a mesh, or over several; a mesh
+        of a single axis needs no name.
         """
         return replace(self, measurement=replace(self.measurement, split=split_over(mesh, axis)))
 

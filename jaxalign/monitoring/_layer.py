@@ -76,10 +76,10 @@ class Layer:
             return moments(self.phi, self.targets)
 
         def of_rows(phi: Array, targets: Array) -> Moments:
-            return jax.lax.psum(moments(phi, targets), split.axis)
+            return jax.lax.psum(moments(phi, targets), split.axes)
 
         whole = jax.shard_map(
-            of_rows, mesh=split.mesh, in_specs=P(split.axis), out_specs=P(), check_vma=False
+            of_rows, mesh=split.mesh, in_specs=P(split.axes), out_specs=P(), check_vma=False
         )
         return whole(self.phi, self.targets)
 
@@ -162,7 +162,7 @@ def solved(
     solve: Any = partial(spectrum, **settings)
     split = measurement.split
     if split is not None:
-        solve = sharded(split.mesh, rows=split.axis, **settings)
+        solve = sharded(split.mesh, rows=split.axes, **settings)
     if measurement.asks_for("null"):
         return with_null(solve, phi, targets, measurement.centered)
     return solve(phi, targets), None

@@ -58,7 +58,7 @@ class Measurement:
       centered: about the mean.
       order: steps of the quadrature.
       reduce: what becomes of the positions of a map.
-      split: over which axis of a mesh the rows are split; None where they are not.
+      split: over which axes of a mesh the rows are split; None where they are not.
     """
 
     measures: tuple[tuple[str, Measure], ...]

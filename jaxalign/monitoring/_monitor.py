@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.checks import as_program_array, as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
-from jaxalign._core.mesh import put, split_over
+from jaxalign._core.mesh import Axes, put, split_over
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
@@ -76,9 +76,9 @@ class Monitor:
         """{measure: {axis: its values}}."""
         return coordinates_of(self.measurement)
 
-    def over(self, mesh: Mesh, axis: str | None = None) -> "Monitor":
-        """The same with its rows split over an axis of a mesh, which one of a single axis need not
-        name: each device runs its rows, and one sum a layer is exchanged.
+    def over(self, mesh: Mesh, axis: Axes | None = None) -> "Monitor":
+        """The same with its rows split over an axis of a mesh, or over several; a mesh of a single
+        axis needs no name. Each device runs its rows, and one sum a layer is exchanged.
 
         Raises:
           ValueError: an axis that the mesh has not, or whose number of devices does not divide the

@@ -235,8 +235,8 @@ def compiled(run: Run, place: Layout | None, shardings: TrainState | None = None
     """
     if place is None or place.mesh is None:
         return jax.jit(run, donate_argnums=(0,))
-    if place.models is not None and place.axis is not None:
-        models = P(place.axis)
+    if place.models is not None and place.axes:
+        models = P(place.axes)
         run = jax.shard_map(
             run,
             mesh=place.mesh,
@@ -246,8 +246,8 @@ def compiled(run: Run, place: Layout | None, shardings: TrainState | None = None
                 models,
                 Data(P(), models, models, P()),  # type: ignore[arg-type]  # axes, no arrays
             ),
-            out_specs=(models, P(None, place.axis)),
-            axis_names={place.axis},
+            out_specs=(models, P(None, place.axes)),
+            axis_names=set(place.axes),
             check_vma=False,
         )
     out = (shardings, NamedSharding(place.mesh, P()))

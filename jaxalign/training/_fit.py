@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxalign._core.kinds import as_count
+from jaxalign._core.mesh import Axes
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
 from jaxalign.training._batches import checked_reading
@@ -49,7 +50,7 @@ def fit(
     keep_history: bool = True,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
-    data_axis: str | None = DATA_AXIS,
+    data_axis: Axes | None = DATA_AXIS,
 ) -> tuple[TrainState, History]:
     """Train, and log loss, metrics and measures of θ_0, θ_1, ..., θ_steps: steps + 1 rows.
 
@@ -114,7 +115,8 @@ def fit(
         Over several processes, which all have to call ``fit`` with the same arguments, the first
         one alone calls back.
       data_axis: the axis of the mesh over which batches and the rows of monitors go, or several
-        models; a mesh of a single axis needs no name. None leaves them whole.
+        models; of several axes, as ("replica", "data"), a tuple. A mesh of a single axis needs no
+        name. None leaves them whole.
 
     Returns:
       The final state and the History, in memory unless ``keep_history`` is False.

@@ -1,5 +1,5 @@
 """Where the arrays of a run lie: on one device, with rows split over an axis of a mesh and the
-model as its user split it, or with several models split over that axis.
+model as its user split it, or with several models split over that axis. The axis may be several.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
-from jaxalign._core.mesh import automatic, put, split_over
+from jaxalign._core.mesh import Axes, Split, automatic, axis_names, put, split_over
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._sharding import (
     axes_of,
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
 
     Attributes:
       mesh: of automatic axes, or None.
-      axis: over which rows or models are split, or None where they are not.
+      axes: over which rows or models are split; empty where they are not.
       models: how many are trained at once, each of their arrays with a leading axis, or None for a
         single one.
       same_batches: whether all models see the same batches.
@@ -44,7 +44,7 @@ class Layout(NamedTuple):
     """
 
     mesh: Mesh | None
-    axis: str | None
+    axes: tuple[str, ...]
     models: int | None
     same_batches: bool
     given: Mesh | None
@@ -77,14 +77,14 @@ class Layout(NamedTuple):
 
     def require_divides(self, batch_size: int) -> None:
         """Raise if the devices do not divide what is split over them: the models, or the batch."""
-        if self.mesh is None or self.axis is None:
+        if self.mesh is None or not self.axes:
             return
-        devices = self.mesh.shape[self.axis]
+        devices = Split(self.mesh, self.axes).devices
         name = "batch_size" if self.models is None else "the number of models"
         count = self.models or batch_size
         if count % devices == 0:
             return
-        along = "" if len(self.mesh.axis_names) == 1 else f" along {self.axis!r}"
+        along = "" if len(self.mesh.axis_names) == 1 else f" along {_named(self.axes)}"
         above = -(-count // devices) * devices
         below = above - devices
         choices = f"{below} or {above}" if below else f"{above}"
@@ -133,13 +133,15 @@ class Layout(NamedTuple):
 
     def _with_models(self, sharding: NamedSharding) -> NamedSharding:
         """The sharding with the axis of models before the others."""
-        if self.axis in axes_of(sharding.spec) or sharding.mesh != self.mesh:
+        is_taken = any(axis in axes_of(sharding.spec) for axis in self.axes)
+        if is_taken or sharding.mesh != self.mesh:
             raise ValueError(
-                f"arrays of several models must not be split over the mesh's axis {self.axis!r}, "
+                "arrays of several models must not be split over the mesh's axis "
+                f"{_named(self.axes)}, "
                 f"over which the models are, found {sharding.spec}; split them over another axis "
                 "of that mesh, or pass data_axis=None"
             )
-        return NamedSharding(sharding.mesh, P(self.axis, *sharding.spec))
+        return NamedSharding(sharding.mesh, P(self.axes, *sharding.spec))
 
     def place(self, data: Data) -> Data:
         """The data where the run wants them."""
@@ -149,8 +151,8 @@ class Layout(NamedTuple):
         everywhere = NamedSharding(self.mesh, P())
         samples = NamedSharding(self.mesh, P(self._all_axes))
         inputs, labels = split_rows((data.inputs, data.labels), samples)
-        if self.models is None and self.axis is not None:
-            monitors = {name: m.over(self.mesh, self.axis) for name, m in data.monitors.items()}
+        if self.models is None and self.axes:
+            monitors = {name: m.over(self.mesh, self.axes) for name, m in data.monitors.items()}
         else:
             monitors = put(dict(data.monitors), everywhere)
         return Data(monitors, inputs, labels, put(data.steps, everywhere))
@@ -161,7 +163,7 @@ class Layout(NamedTuple):
             return block
         if self.mesh is None:
             return block._replace(samples=jax.device_put(block.samples))
-        spec = P() if self.models is not None else P(None, None, self.axis)
+        spec = P() if self.models is not None else P(None, None, self.axes)
         put_in_parts = partial(_put_in_parts, NamedSharding(self.mesh, spec))
         return block._replace(samples=jax.tree.map(put_in_parts, block.samples))
 
@@ -170,31 +172,30 @@ class Layout(NamedTuple):
         """How a batch comes of the samples, in the program of a chunk."""
         if self.mesh is None:
             return take
-        axis = self.axis
-        if self.models is not None and axis is not None:
-            # The program runs on each device of the axis by itself.
-            if self.same_batches:
-                return partial(take_common, axes=(axis,))
-            return partial(take_own, axis=axis)
+        if self.models is not None and self.axes:
+            # The program runs on each device of the axes by itself.
+            each = take_common if self.same_batches else take_own
+            return partial(each, axes=self.axes)
         axes = self._all_axes
         own: Take = partial(take_common, axes=axes)
-        if axis is not None:
-            own = partial(take_own, axis=axis, others=axes[1:])
-        batch = P(axis)
+        if self.axes:
+            own = partial(take_own, axes=self.axes, others=axes[len(self.axes) :])
+        batch = P(self.axes)
         return jax.shard_map(
             own, mesh=self.mesh, in_specs=(P(axes), batch), out_specs=batch, check_vma=False
         )
 
     @property
     def _all_axes(self) -> tuple[str, ...]:
-        """The axes of the mesh, which samples in memory are split over; the data axis first."""
+        """The axes of the mesh, which samples in memory are split over; the data axes first."""
         assert self.mesh is not None
-        return tuple(sorted(self.mesh.axis_names, key=lambda name: name != self.axis))
+        others = [name for name in self.mesh.axis_names if name not in self.axes]
+        return (*self.axes, *others)
 
     @property
     def split(self) -> NamedSharding | None:
         """How what has a leading axis of models is split, or else of rows; None on one device."""
-        return None if self.mesh is None else NamedSharding(self.mesh, P(self.axis))
+        return None if self.mesh is None else NamedSharding(self.mesh, P(self.axes))
 
     def place_hyperparameters(self, hyperparameters: Any) -> Any:
         """The hyperparameters beside their models."""
@@ -217,6 +218,10 @@ class Layout(NamedTuple):
         return jax.tree.map(retyped, state)
 
 
+def _named(axes: tuple[str, ...]) -> str:
+    return " and ".join(map(repr, axes))
+
+
 def _put_in_parts(sharding: NamedSharding, x: np.ndarray) -> Array:
     """An array that every process has, of which each device takes its part."""
     return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
@@ -224,7 +229,7 @@ def _put_in_parts(sharding: NamedSharding, x: np.ndarray) -> Array:
 
 def layout(
     mesh: Mesh | None,
-    data_axis: str | None,
+    data_axis: Axes | None,
     variables: nnx.State,
     models: int | None,
     same_batches: bool,
@@ -241,21 +246,21 @@ def layout(
 
     Raises:
       ValueError: a mesh without the axis.
-      TypeError: no mesh, or no name.
+      TypeError: no mesh, or no names.
     """
     in_use = jax.sharding.get_mesh()
     if data_axis is not None:
-        require_kind(data_axis, str, "data_axis", "pass the name of an axis of the mesh, or None")
+        axis_names(data_axis, "data_axis")
     if mesh is None:
         mesh = mesh_of_arrays(variables) or (None if in_use.empty else in_use)
     if mesh is None:
         if data_axis not in (DATA_AXIS, None):
             raise ValueError(f"data_axis={data_axis!r} needs a mesh, found none; pass mesh=")
-        return Layout(None, None, models, same_batches, None, in_use)
+        return Layout(None, (), models, same_batches, None, in_use)
     require_kind(mesh, Mesh, "mesh", "pass jax.make_mesh((jax.device_count(),), ('data',))")
     if data_axis is None:
-        return Layout(automatic(mesh), None, models, same_batches, mesh, in_use)
+        return Layout(automatic(mesh), (), models, same_batches, mesh, in_use)
     # A mesh of one axis needs no name.
     named = data_axis if data_axis != DATA_AXIS or len(mesh.axis_names) > 1 else None
     split = split_over(mesh, named, "data_axis")
-    return Layout(split.mesh, split.axis, models, same_batches, mesh, in_use)
+    return Layout(split.mesh, split.axes, models, same_batches, mesh, in_use)

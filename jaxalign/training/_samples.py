@@ -37,23 +37,25 @@ def _split(x: Array | np.ndarray, sharding: NamedSharding) -> Array:
     return jax.make_array_from_callback((size * devices, *x.shape[1:]), sharding, part)
 
 
-def take_own(samples: Any, rows: Array, *, axis: str, others: tuple[str, ...] = ()) -> Any:
+def take_own(
+    samples: Any, rows: Array, *, axes: tuple[str, ...], others: tuple[str, ...] = ()
+) -> Any:
     """On each device of a ``shard_map``: the rows that it asks for, of rows that are split.
 
-    Every device looks up what the devices along ``axis`` ask for, each row where it lies, and the
+    Every device looks up what the devices along ``axes`` ask for, each row where it lies, and the
     sum over the devices brings it to where it was asked for.
 
     Args:
       samples: this device's part.
-      rows: what the device asks for; the same along all axes but ``axis``.
-      axis: of the mesh.
+      rows: what the device asks for; the same along the ``others``.
+      axes: of the mesh.
       others: its other axes.
     """
-    wanted = jax.lax.all_gather(rows, axis)
+    wanted = jax.lax.all_gather(rows, axes)
 
     def taken(x: Array) -> Array:
-        part = _own_rows(x, wanted, (axis, *others))
-        part = jax.lax.psum_scatter(part, axis, scatter_dimension=0, tiled=False)
+        part = _own_rows(x, wanted, (*axes, *others))
+        part = jax.lax.psum_scatter(part, axes, scatter_dimension=0, tiled=False)
         return jax.lax.psum(part, others).astype(x.dtype)
 
     return jax.tree.map(taken, samples)

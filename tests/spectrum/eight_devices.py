@@ -2,6 +2,8 @@
 usual settings here, since it is what could round differently.
 """
 
+import math
+
 import jax
 import numpy as np
 from jax.sharding import NamedSharding
@@ -23,17 +25,18 @@ def data() -> tuple[np.ndarray, ...]:
 
 def main() -> None:
     jax.config.update("jax_num_cpu_devices", 8)
+    axes = ("replica", "data")
 
     def both(features: jax.Array, targets: jax.Array, present: jax.Array) -> list:
-        rows = Rows("data", present)
+        rows = Rows(axes, present)
         return [sums_of_rows(features, targets, rows, centered) for centered in (False, True)]
 
     arrays = data()
     results = []
-    for count in (1, 2, 4, 8):
-        mesh = jax.make_mesh((count,), ("data",), devices=jax.devices()[:count])
-        over = jax.shard_map(both, mesh=mesh, in_specs=P("data"), out_specs=P(), check_vma=False)
-        placed = jax.device_put(arrays, NamedSharding(mesh, P("data")))
+    for shape in ((1, 1), (1, 2), (4, 1), (2, 4)):
+        mesh = jax.make_mesh(shape, axes, devices=jax.devices()[: math.prod(shape)])
+        over = jax.shard_map(both, mesh=mesh, in_specs=P(axes), out_specs=P(), check_vma=False)
+        placed = jax.device_put(arrays, NamedSharding(mesh, P(axes)))
         results.append(jax.tree.leaves(jax.jit(over)(*placed)))
     for other in results[1:]:
         for own, others in zip(results[0], other, strict=True):

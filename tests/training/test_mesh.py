@@ -33,23 +33,23 @@ def assert_same_log(found: ja.History, expected: ja.History):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "every", "axis"),
+    ("how", "every", "axis", "shape"),
     [
-        ({}, 4, AxisType.Explicit),
+        ({}, 4, AxisType.Explicit, {"data": 4}),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in [
-                ({"defer": True}, 3, AxisType.Explicit),
-                ({"method": "quadrature"}, 2, AxisType.Auto),
+                ({"defer": True}, 3, AxisType.Explicit, {"replica": 2, "data": 2}),
+                ({"method": "quadrature"}, 2, AxisType.Auto, {"data": 4}),
             ]
         ),
     ],
     ids=str,
 )
-def test_batches_and_monitored_rows_over_devices(task, how, every, axis):
-    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis,))
+def test_batches_and_monitored_rows_over_devices(task, how, every, axis, shape):
+    mesh = jax.make_mesh(tuple(shape.values()), tuple(shape), axis_types=(axis,) * len(shape))
     settings = {"monitor": task.monitor(task.model(), **how), "every": every}
-    state, found = task.fit(task.model(), mesh=mesh, **settings)
+    state, found = task.fit(task.model(), mesh=mesh, data_axis=tuple(shape), **settings)
     alone, expected = task.fit(task.model(), **settings)
     assert_same_log(found, expected)
     for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(alone), strict=True):
@@ -69,15 +69,19 @@ def test_batches_measured_over_devices(task, mesh):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [SEEDS, 2], ids=["an order each", "one order"])
-def test_models_over_devices(task, mesh, seed):
+@pytest.mark.parametrize(
+    ("seed", "shape"), [(SEEDS, (2, 1)), (2, (1, 2))], ids=["an order each", "one order"]
+)
+def test_models_over_devices(task, seed, shape):
+    axes = ("replica", "data")
+    mesh = jax.make_mesh(shape, axes)
     models = [task.model(s) for s in SEEDS]
     settings = {
         "optimizer": optax.sgd,
         "hyperparameters": np.array([0.1, 0.3]),
         "seed": seed,
     }
-    state, found = task.fit(models, mesh=mesh, **settings)
+    state, found = task.fit(models, mesh=mesh, data_axis=axes, **settings)
     assert_same_log(found, task.fit(models, **settings)[1])
     assert len(state.step.sharding.device_set) == 2  # what was trained apart lies apart
 
@@ -147,6 +151,9 @@ def test_what_the_devices_do_not_divide_is_refused(task, mesh, settings, message
     [
         ("data", "mesh has no axis 'data' .*found 'a', 'b'; pass data_axis= one of them"),
         ("c", "mesh has no axis 'c'"),
+        (("a", "c"), "mesh has no axis 'c'"),
+        (("a", "a"), r"must name axes of the mesh, each one once, found \('a', 'a'\)"),
+        ((), "must name axes of the mesh"),
     ],
 )
 def test_a_mesh_without_the_data_axis_is_refused(task, data_axis, message):

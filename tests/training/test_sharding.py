@@ -152,8 +152,10 @@ def test_an_axis_needs_a_mesh_that_has_it(task, mesh):
         task.fit(task.model(), monitor=None, data_axis="rows")
     with pytest.raises(ValueError, match="mesh has no axis 'rows'"):
         task.fit(split(task.model(), mesh, by_both), monitor=None, data_axis="rows")
-    with pytest.raises(TypeError, match="data_axis must be a str, found 0"):
+    with pytest.raises(TypeError, match="data_axis must be a str or tuple or list, found 0"):
         task.fit(task.model(), monitor=None, mesh=mesh, data_axis=0)
+    with pytest.raises(TypeError, match=r"data_axis\[1\] must be a str, found 0"):
+        task.fit(task.model(), monitor=None, mesh=mesh, data_axis=("data", 0))
 
 
 @pytest.mark.slow

@@ -55,9 +55,9 @@ def sums_of_rows(
 ) -> tuple[Expansion, Expansion, Expansion, Float[Array, ""]]:
     """(ΦᵀΦ, ΦᵀY, ‖y‖², unit) of Φ divided by the unit, over the rows of all devices."""
     tables = [_table(parts_of(x), centered, rows) for x in (features, targets)]
-    columns, goal = (digits_of(table, axis=rows.axis) for table in tables)
+    columns, goal = (digits_of(table, axes=rows.axes) for table in tables)
     columns, unit = _normalized(columns)
-    return *_sums(columns, goal, rows.axis), squares(goal, rows.axis), unit
+    return *_sums(columns, goal, rows.axes), squares(goal, rows.axes), unit
 
 
 def spectrum_of_sums(
@@ -111,10 +111,10 @@ def _normalized(columns: Digits) -> tuple[Digits, Float[Array, ""]]:
     return columns._replace(scale=columns.scale / unit), unit
 
 
-def _sums(columns: Digits, goal: Digits, axis: str | None = None) -> tuple[Expansion, Expansion]:
+def _sums(columns: Digits, goal: Digits, axes: tuple[str, ...] = ()) -> tuple[Expansion, Expansion]:
     """(XᵀX, XᵀY)."""
     d = len(columns.scale)
-    both = product(columns, beside(columns, goal), axis=axis, parts=3)
+    both = product(columns, beside(columns, goal), axes=axes, parts=3)
     return tuple(part[:, :d] for part in both), tuple(part[:, d:] for part in both)[:2]
 
 
