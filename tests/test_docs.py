@@ -1,6 +1,7 @@
 """The documentation names everything public, once, and what it links to is there."""
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -12,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NAMESPACES = [*(name for name in ja.__all__ if name in ja._NAMESPACES), "models.weights"]
 LINK = re.compile(r"\]\(([^)#:]+)\)")
-HIDDEN = ("_build", "notebooks", "jupyter_execute")  # what a build leaves
+HIDDEN = ("_build", "notebooks")  # what a build leaves
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+ROOMS = {name.rpartition(".")[2]: f"jaxalign.{name}" for name in NAMESPACES} | {"ja": "jaxalign"}
+USED = re.compile(rf"(?<![\w./])(ja|jaxalign|{'|'.join(ROOMS)})\.([A-Za-z]\w*)(?![\w/])")
+
+
+def pages() -> list[Path]:
+    """README and the pages of the site that are written by hand."""
+    files = [file for file in DOCS.rglob("*.md") if not set(HIDDEN) & set(file.parts)]
+    assert len(files) > 20
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *files]
 
 
 def documented(page: str) -> list[str]:
@@ -40,12 +51,28 @@ def test_names_of_the_package_are_documented_there_or_in_a_namespace():
 
 
 def test_readme_is_short_and_links_lead_to_files():
-    readme = ROOT / "README.md"
-    assert len(readme.read_text(encoding="utf-8").splitlines()) <= 150
-    guides = [file for file in DOCS.rglob("*.md") if not set(HIDDEN) & set(file.parts)]
-    assert len(guides) > 20
-    for file in [readme, ROOT / "CONTRIBUTING.md", *guides]:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    for file in pages():
         for target in LINK.findall(file.read_text(encoding="utf-8")):
             copied = DOCS / "notebooks" in (file.parent / target).parents
             place = ROOT / "notebooks" / Path(target).name if copied else file.parent / target
             assert place.exists(), f"{file}: {target}"
+
+
+def exists(room: str, name: str) -> bool:
+    """Whether a room has this name, or is a package with a module of this name."""
+    module = ROOMS.get(room, room)
+    if hasattr(importlib.import_module(module), name):
+        return True
+    return importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+def test_what_pages_call_is_there():
+    unknown = [
+        f"{file.relative_to(ROOT)}: {room}.{name}"
+        for file in pages()
+        for code in CODE.findall(file.read_text(encoding="utf-8"))
+        for room, name in USED.findall(code)
+        if not exists(room, name)
+    ]
+    assert unknown == []
