@@ -76,3 +76,12 @@ def test_what_pages_call_is_there():
         if not exists(room, name)
     ]
     assert unknown == []
+
+
+def test_the_guide_to_the_claims_shows_every_study():
+    guide = (DOCS / "guides" / "claims.md").read_text(encoding="utf-8")
+    figures = sorted((ROOT / "studies").glob("*/figure.png"))
+    assert figures
+    assert [
+        f.parent.name for f in figures if f"studies/{f.parent.name}/figure.png" not in guide
+    ] == []
