@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
+os.environ["KERAS_BACKEND"] = "jax"
 # What one test has compiled no other compiles again, in this process or in another one.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))

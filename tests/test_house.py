@@ -18,6 +18,8 @@ MODULES = [
     for info in pkgutil.walk_packages(ja.__path__, "jaxalign.")
     if not info.name.endswith("__main__")
 ]
+# Adapters of frameworks that need not be installed.
+OPTIONAL = {"jaxalign.capture._equinox": "equinox", "jaxalign.capture._keras": "keras"}
 # What users import from. Their modules are private, so that a name is the package's or nothing.
 NAMESPACES = [
     "alignment",
@@ -35,6 +37,8 @@ NAMESPACES += ["monitoring", "runs", "similarity", "statistics", "training"]
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_can_be_imported_by_its_name(name):
     """No function of a package hides a module of that name."""
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name], reason="an optional framework")
     scope: dict = {}
     exec(f"import {name} as module", scope)
     assert isinstance(scope["module"], ModuleType)

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
 from jaxalign.capture._marks import call_marked
-from jaxalign.capture._program import program
+from jaxalign.capture._program import Call, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import missing_variables, require_variables
 
@@ -31,25 +31,25 @@ class _Name:
 
 
 def linen_forward(
-    module: nn.Module, filters: Filters, at: str
+    module: nn.Module, filters: Filters, at: str, call: Call | None
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(variables, *args) -> (output, activations)`` for the layers that fit the filters."""
     number = next(_FORWARDS)
     # By name. It outlives a call, since nn.jit does not run a layer again that it has traced.
     fits: dict[str, tuple[bool, ...]] = {}
 
-    def intercept(call, inputs, settings, context):
+    def intercept(run, inputs, settings, context):
         layer = context.module
         if layer.scope is None:
-            return call(*inputs, **settings)
+            return run(*inputs, **settings)
         name = ".".join(layer.path)
         # nn.jit knows its programs by these.
         layer.scope.flags = freeze({**layer.scope.flags, _NAMES: number})
         if context.method_name != "__call__" or not name:
-            return call(*inputs, **settings)
+            return run(*inputs, **settings)
         fits[name] = fitting(name, layer, filters)
         parameters = layer.variables.get("params", {})
-        return call_marked(call, inputs, settings, at, name, parameters)
+        return call_marked(run, inputs, settings, at, name, parameters)
 
     def function(variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         # BatchNorm and others may update their variables in training mode. The updates are dropped:
@@ -58,7 +58,7 @@ def linen_forward(
         mutable = [collection for collection in variables if collection != "params"]
         named = {**variables, _NAMES: _names(variables)}
         with nn.intercept_methods(intercept), missing_variables(variables):
-            return module.apply(named, *args, mutable=mutable, **kwargs)[0]
+            return module.apply(named, *args, mutable=mutable, method=call, **kwargs)[0]
 
     def forward(
         variables: Mapping[str, Any], *args: Any, **kwargs: Any
@@ -66,12 +66,12 @@ def linen_forward(
         require_variables(variables)
         # What the model has sown before would only grow.
         own = {name: variables[name] for name in variables if name != "intermediates"}
-        call = program(function, (own, *args), kwargs)
-        computed = {site.name: fits[site.name] for site in call.sites(MARKS)}
+        traced = program(function, (own, *args), kwargs)
+        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
         require_all_found(
             filters, computed, f"were asked for and their {at} was never computed, or is no array"
         )
-        return run_layers(call, MARKS, fits, function, (own, *args), kwargs)
+        return run_layers(traced, MARKS, fits, function, (own, *args), kwargs)
 
     return forward
 

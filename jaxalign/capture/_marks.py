@@ -51,8 +51,19 @@ def call_marked(
     at: str,
     name: str,
     parameters: Sequence[Any],
+    mark: Callable[..., Any] = mark,
 ) -> Any:
-    """Call a layer with its output marked, or its first argument."""
+    """Call a layer with its output marked, or its first argument.
+
+    Args:
+      call: of the layer.
+      arguments: of the call.
+      settings: of the call.
+      at: "output" or "input".
+      name: of the layer.
+      parameters: of the layer.
+      mark: marks a value, for frameworks whose layers return more than an array.
+    """
     arrays = [leaf for leaf in jax.tree.leaves(parameters) if isinstance(leaf, jax.Array)]
     if at == "output":
         return mark(call(*arguments, **settings), name, arrays)

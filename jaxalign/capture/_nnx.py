@@ -1,14 +1,11 @@
 """The flax.nnx adapter: each layer of a temporary copy gets a subclass that marks its value.
 
-Only instances in the copy change their class, never the user's classes, so several threads may
-trace at once. A subclass adds no attribute, so containers keep their length and structure, and it
-passes through nnx.jit, nnx.scan and others inside the model.
+Only instances in the copy change their class, never the user's, so several threads may trace at
+once.
 """
 
-import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -16,19 +13,19 @@ from flax import nnx
 
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
-from jaxalign.capture._marks import call_marked
-from jaxalign.capture._program import Program, program, same_equations
+from jaxalign.capture._program import Call, Program, called, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import names_of, nnx_state
+from jaxalign.capture._subclasses import Kind, marking, require_same
 
 
 def nnx_forward(
-    model: nnx.Module, filters: Filters, at: str
+    model: nnx.Module, filters: Filters, at: str, call: Call | None
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(state, *args) -> (output, activations)`` for the layers that fit the filters."""
     graph, variables = without_sown(model)
     expected = names_of(variables)
-    tapped = _tapped(model, graph, filters, at)
+    tapped = _tapped(model, graph, filters, at, call or called)
     require_all_found(filters, tapped.fits, "are not layers of the model")
     compare = True
 
@@ -60,7 +57,7 @@ def record(
     The copy is changed: afterwards, its state is that after the call.
     """
     graph, state = nnx.split(copy)
-    tapped = _tapped(copy, graph, filters, at)
+    tapped = _tapped(copy, graph, filters, at, called)
     (output, after), activations = tapped.run((state, *args), kwargs, compare=False)
     nnx.update(copy, after)
     return output, activations
@@ -75,6 +72,7 @@ class _Tapped(NamedTuple):
       fits: layer → which filters fit.
       filters: the filters.
       at: "output" or "input" of the layers.
+      call: how the model is called.
     """
 
     graph: nnx.GraphDef
@@ -82,18 +80,19 @@ class _Tapped(NamedTuple):
     fits: dict[str, tuple[bool, ...]]
     filters: Filters
     at: str
+    call: Call
 
     def plain(self, state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
         """(output, state after the call)."""
         model = self.model(state)
-        return model(*args, **kwargs), nnx.state(model)
+        return self.call(model, *args, **kwargs), nnx.state(model)
 
     def marked(self, state: nnx.State, *args: Any, **kwargs: Any) -> tuple[Any, nnx.State]:
         """The same, with the values of layers marked."""
         model = self.model(state)
         for name, layer in _layers(model).items():
-            layer.__class__ = _marking(type(layer), name, self.at)
-        return model(*args, **kwargs), nnx.state(model)
+            layer.__class__ = marking(type(layer), name, self.at, _KIND)
+        return self.call(model, *args, **kwargs), nnx.state(model)
 
     def model(self, state: nnx.State) -> nnx.Module:
         """A copy. Its attributes have the order of the model: nnx.merge sorts them, and nnx.Dict
@@ -122,10 +121,12 @@ class _Tapped(NamedTuple):
         return run_layers(call, MARKS, self.fits, self.marked, arguments, settings)
 
 
-def _tapped(model: nnx.Module, graph: nnx.GraphDef, filters: Filters, at: str) -> _Tapped:
+def _tapped(
+    model: nnx.Module, graph: nnx.GraphDef, filters: Filters, at: str, call: Call
+) -> _Tapped:
     orders = {path: list(vars(module)) for path, module in nnx.iter_modules(model)}
     fits = {name: fitting(name, layer, filters) for name, layer in _layers(model).items()}
-    return _Tapped(graph, orders, fits, filters, at)
+    return _Tapped(graph, orders, fits, filters, at, call)
 
 
 def _require_same(plain: Program, marked: Program) -> None:
@@ -135,11 +136,7 @@ def _require_same(plain: Program, marked: Program) -> None:
     """
     if any(site.axes for site in marked.sites(MARKS)):
         return
-    if not same_equations(plain, marked):
-        raise ValueError(
-            "model computes something else when its layers are instances of subclasses, as those "
-            "of a tap are; use isinstance(layer, kind) in place of type(layer) is kind"
-        )
+    require_same(plain, marked)
 
 
 def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
@@ -150,26 +147,13 @@ def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
     }
 
 
-@cache
-def _marking(layer: Any, name: str, at: str) -> type:
-    """A subclass of ``layer`` that marks the output of its ``__call__``, or the first argument.
+def _parameters(layer: Any) -> list:
+    return jax.tree.leaves(nnx.state(layer, nnx.Param))
 
-    The same for each call, so that what nnx.jit has compiled inside a model is used again.
-    """
 
-    # Containers look at the signature.
-    @wraps(layer.__call__)
-    def __call__(self, *args, **kwargs):
-        parameters = jax.tree.leaves(nnx.state(self, nnx.Param))
+def _settings(layer: Any) -> dict[str, Any]:
+    """What nnx does not inherit."""
+    return {} if layer._pytree__is_pytree else {"pytree": False}
 
-        def call(*args, **kwargs):
-            return layer.__call__(self, *args, **kwargs)
 
-        return call_marked(call, args, kwargs, at, name, parameters)
-
-    body = {"__call__": __call__, "__module__": layer.__module__}
-    settings = {}
-    # Which nnx does not inherit.
-    if not layer._pytree__is_pytree:
-        settings["pytree"] = False
-    return types.new_class(layer.__name__, (layer,), settings, lambda names: names.update(body))
+_KIND = Kind(_parameters, settings=_settings)

@@ -10,6 +10,14 @@ from jaxalign._core.jaxprs import equations, traced
 from jaxalign.capture._marks import mark_p
 from jaxalign.capture._sites import Naming, Site, Wanted, run, sites
 
+Call = Callable[..., Any]
+"""How a model is called: (model, *args) → output."""
+
+
+def called(model: Any, *args: Any, **kwargs: Any) -> Any:
+    """The model called as it is."""
+    return model(*args, **kwargs)
+
 
 class Program(NamedTuple):
     """A traced call.

@@ -37,8 +37,8 @@ def nnx_state(state: Any, expected: list[str]) -> nnx.State:
     names = names_of(arrays)
     # They are merged by position, so those of another model might pass.
     if names != expected:
-        missing = _listed([name for name in expected if name not in names])
-        others = _listed([name for name in names if name not in expected])
+        missing = listed([name for name in expected if name not in names])
+        others = listed([name for name in names if name not in expected])
         raise ValueError(
             "state must hold the arrays of the model that was tapped, parameters and the rest; "
             f"missing are {missing}, not of the model are {others}; pass nnx.state(model)"
@@ -83,7 +83,8 @@ def missing_variables(given: Mapping[str, Any]) -> Iterator[None]:
         ) from None
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first of some names, for a message."""
     if not names:
         return "none"
     return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")

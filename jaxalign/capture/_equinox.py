@@ -1,0 +1,191 @@
+"""The equinox adapter: each layer of a temporary copy gets a subclass that marks its value.
+
+An equinox model takes one sample, so by default it is called under ``jax.vmap``.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.tree_util import keystr, tree_flatten_with_path, tree_map_with_path
+
+from jaxalign._core.kinds import found
+from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._layers import run_layers
+from jaxalign.capture._marks import mark
+from jaxalign.capture._program import Call, called, program
+from jaxalign.capture._sites import MARKS
+from jaxalign.capture._states import listed
+from jaxalign.capture._subclasses import UNMARKED, Kind, marking, require_same
+
+Path = tuple[Any, ...]
+
+
+def over_samples(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``jax.vmap(model, axis_name="batch")`` of the arguments.
+
+    Every array has the samples first. An ``eqx.nn.State`` is the same for all samples.
+    """
+
+    def is_state(x: Any) -> bool:
+        return isinstance(x, eqx.nn.State)
+
+    def of_one(of_sample: Any, states: Any) -> Any:
+        own_args, own_kwargs = eqx.combine(of_sample, states, is_leaf=is_state)
+        result = model(*own_args, **own_kwargs)
+        return eqx.partition(result, lambda x: not is_state(x), is_leaf=is_state)
+
+    _require_samples(args, kwargs)
+    parts = eqx.partition((args, kwargs), lambda x: not is_state(x), is_leaf=is_state)
+    first = eqx.if_array(0)
+    mapped = eqx.filter_vmap(
+        of_one, in_axes=(first, None), out_axes=(first, None), axis_name="batch"
+    )
+    return eqx.combine(*mapped(*parts), is_leaf=is_state)
+
+
+def _require_samples(args: Any, kwargs: Any) -> None:
+    """Raise unless all arrays have the same number of samples."""
+    inputs = eqx.filter(
+        (args, kwargs),
+        lambda x: not isinstance(x, eqx.nn.State),
+        is_leaf=lambda x: isinstance(x, eqx.nn.State),
+    )
+    shapes = [leaf.shape for leaf in jax.tree.leaves(inputs) if eqx.is_array(leaf)]
+    if () in shapes or len({shape[0] for shape in shapes}) > 1:
+        raise ValueError(
+            "an equinox model takes one sample, and tap calls it under jax.vmap: every array must "
+            f"have the samples first, found shapes {', '.join(map(str, shapes))}; pass a random "
+            "key as jax.random.split(key, samples), or tap(model, call=...) that calls the model "
+            "in another way"
+        )
+
+
+def equinox_forward(
+    model: eqx.Module, filters: Filters, at: str, call: Call | None
+) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``(model or its arrays, *args) -> (output, activations)`` for the layers that fit."""
+    layers: dict[str, Any] = {}
+    _with_layers(model, (), lambda name, layer: layers.setdefault(name, layer))
+    fits = {name: fitting(name, layer, filters) for name, layer in layers.items()}
+    require_all_found(filters, fits, "are not layers of the model")
+    run = call or (called if _is_wrapper(model) else over_samples)
+
+    def marked(state: Any, *args: Any, at: str = at, **kwargs: Any) -> Any:
+        return run(_marked(state, at), *args, **kwargs)
+
+    compare = True
+
+    def forward(state: Any, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        nonlocal compare
+        arguments = (_filled(state, model), *args)
+        traced = program(marked, arguments, kwargs)
+        if compare:
+            plain = program(run, arguments, kwargs)
+            require_same(plain, program(marked, arguments, {**kwargs, "at": UNMARKED}))
+            # Once is enough: the model is the same at each call.
+            compare = False
+        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
+        reason = f"were asked for and their {at} was never computed, or is no array"
+        require_all_found(filters, computed, reason)
+        return run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+
+    return forward
+
+
+def is_model(x: Any) -> bool:
+    """Whether this is an equinox module with layers; ``eqx.filter_jit`` also makes a module of a
+    plain function.
+    """
+    return isinstance(x, eqx.Module) and isinstance(getattr(x, "__wrapped__", x), eqx.Module)
+
+
+def _is_wrapper(x: Any) -> bool:
+    """Whether this is a model inside ``eqx.filter_vmap``, ``eqx.filter_jit``, ..."""
+    return isinstance(x, eqx.Module) and hasattr(x, "__wrapped__")
+
+
+def _filled(state: Any, model: eqx.Module) -> Any:
+    """The model with the arrays of a state, which is a model or its arrays alone.
+
+    Raises:
+      TypeError: an array, or the state of a training loop.
+      ValueError: the arrays of another model, or not all of them.
+    """
+    if not isinstance(state, eqx.Module):
+        remedy = "pass the model, or eqx.filter(model, eqx.is_array)"
+        raise TypeError(
+            f"state must be an equinox model or its arrays, found {found(state)}; {remedy}"
+        )
+    given, own = _leaves(state), _leaves(model)
+    missing = [
+        name
+        for name, leaf in own.items()
+        if name not in given or (given[name] is None and eqx.is_array(leaf))
+    ]
+    others = [name for name in given if name not in own]
+    if missing or others:
+        raise ValueError(
+            "state must hold the arrays of the model that was tapped; missing are "
+            f"{listed(missing)}, not of the model are {listed(others)}; pass the model, or "
+            "eqx.filter(model, eqx.is_array)"
+        )
+    tree = jax.tree.structure(state, is_leaf=_is_none)
+    filled = (own[name] if leaf is None else leaf for name, leaf in given.items())
+    return jax.tree.unflatten(tree, filled)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _leaves(model: Any) -> dict[str, Any]:
+    leaves, _ = tree_flatten_with_path(model, is_leaf=_is_none)
+    return {keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _marked(model: Any, at: str) -> Any:
+    """A copy whose layers mark their values."""
+
+    def as_marking(name: str, layer: Any) -> Any:
+        kind: Any = type(layer)
+        object.__setattr__(layer, "__class__", marking(kind, name, at, _KIND))
+
+    return _with_layers(model, (), as_marking)
+
+
+def _with_layers(model: Any, path: Path, visit: Callable[[str, Any], Any]) -> Any:
+    """A copy of a model, whose submodules that can be called were visited, outermost first."""
+
+    def is_inside(x: Any) -> bool:
+        return x is not model and isinstance(x, eqx.Module)
+
+    def own(inner_path: Path) -> Path:
+        return () if _is_wrapper(model) else inner_path
+
+    def copied(inner_path: Path, x: Any) -> Any:
+        if not isinstance(x, eqx.Module):
+            return x
+        return _with_layers(x, (*path, *own(inner_path)), visit)
+
+    copy = tree_map_with_path(copied, model, is_leaf=is_inside)
+    if path and callable(copy):
+        visit(keystr(path, simple=True, separator="."), copy)
+    return copy
+
+
+def _arrays(layer: Any) -> list:
+    return jax.tree.leaves(eqx.filter(layer, eqx.is_array))
+
+
+def _mark(value: Any, name: str, arrays: list) -> Any:
+    """What a layer returns with its array marked; stateful layers return (array, State)."""
+    match value:
+        case (array, eqx.nn.State() as state):
+            return mark(array, name, arrays), state
+    return mark(value, name, arrays)
+
+
+_KIND = Kind(_arrays, _mark)

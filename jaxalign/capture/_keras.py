@@ -1,0 +1,161 @@
+"""The Keras adapter: during a trace, the layers of the model are instances of marking subclasses.
+
+The variables stay as they are: in a ``keras.StatelessScope``, layers read other values.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import keras
+
+from jaxalign._core.kinds import found
+from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._layers import run_layers
+from jaxalign.capture._marks import mark
+from jaxalign.capture._program import Call, called, program
+from jaxalign.capture._sites import MARKS
+from jaxalign.capture._states import listed
+from jaxalign.capture._subclasses import UNMARKED, Kind, marking, require_same
+
+_TRACING = RLock()
+"""Held while layers have another class: Keras cannot copy a model."""
+
+Model = keras.layers.Layer
+Layers = Sequence[tuple[str, Any]]
+
+
+def keras_forward(
+    model: Any, filters: Filters, at: str, call: Call | None
+) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``((trainable, non-trainable), *args) -> (output, activations)`` of the layers that fit."""
+    _require_ready(model)
+    layers = list(_layers(model, ()))
+    fits: dict[str, tuple[bool, ...]] = {}
+    for name, layer in layers:
+        # Names need not be unique: later layers of a name are like later calls.
+        other = fits.get(name, (False,) * len(filters))
+        pairs = zip(other, fitting(name, layer, filters), strict=True)
+        fits[name] = tuple(one or another for one, another in pairs)
+    require_all_found(filters, fits, "are not layers of the model")
+    run = call or called
+
+    def plain(state: Any, *args: Any, **kwargs: Any) -> Any:
+        mapping = list(zip(_variables(model), (*state[0], *state[1]), strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return run(model, *args, **kwargs)
+
+    def marked(state: Any, *args: Any, **kwargs: Any) -> Any:
+        with _marking(layers, at):
+            return plain(state, *args, **kwargs)
+
+    def unmarked(state: Any, *args: Any, **kwargs: Any) -> Any:
+        with _marking(layers, UNMARKED):
+            return plain(state, *args, **kwargs)
+
+    compare = True
+
+    def forward(state: Any, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        nonlocal compare
+        arguments = (_checked_state(state, model), *args)
+        traced = program(marked, arguments, kwargs)
+        if compare:
+            require_same(program(plain, arguments, kwargs), program(unmarked, arguments, kwargs))
+            # Once is enough: the model is the same at each call.
+            compare = False
+        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
+        reason = f"were asked for and their {at} was never computed, or is no array"
+        require_all_found(filters, computed, reason)
+        return run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+
+    return forward
+
+
+def _require_ready(model: Any) -> None:
+    backend = keras.config.backend()
+    if backend != "jax":
+        raise TypeError(
+            f"model must be a Keras model on JAX, found one on {backend}; set KERAS_BACKEND=jax "
+            "before keras is imported"
+        )
+    if not all(layer.built for layer in model._flatten_layers()):
+        raise ValueError(
+            "model must be built, found variables that do not exist yet; call it on a batch first"
+        )
+
+
+def _layers(layer: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """(dotted name, layer) of all layers inside a layer."""
+    for inner in layer._flatten_layers(recursive=False, include_self=False):
+        if isinstance(inner, keras.layers.InputLayer):
+            continue
+        inner_path = (*path, inner.name)
+        yield ".".join(inner_path), inner
+        yield from _layers(inner, inner_path)
+
+
+def _variables(model: Any) -> list:
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def _checked_state(state: Any, model: Any) -> tuple[list, list]:
+    """The values of a model's variables.
+
+    Raises:
+      TypeError: no pair of lists.
+      ValueError: another number of variables, or other shapes.
+    """
+    remedy = "pass (model.trainable_variables, model.non_trainable_variables), or their values"
+    is_pair = isinstance(state, list | tuple) and len(state) == 2
+    if not is_pair or not all(isinstance(part, list | tuple) for part in state):
+        raise TypeError(f"state must be that of a Keras model, found {found(state)}; {remedy}")
+    values = [[_value(one) for one in part] for part in state]
+    expected = [model.trainable_variables, model.non_trainable_variables]
+    for part, variables in zip(values, expected, strict=True):
+        shapes = [tuple(one.shape) for one in part]
+        wanted = [tuple(variable.shape) for variable in variables]
+        if shapes != wanted:
+            names = listed([variable.path for variable in variables])
+            raise ValueError(
+                f"state must have the shapes {wanted} of the model's variables ({names}), "
+                f"found {shapes}; {remedy}"
+            )
+    return values[0], values[1]
+
+
+def _value(variable: Any) -> Any:
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+@contextmanager
+def _marking(layers: Layers, at: str) -> Iterator[None]:
+    """Layers as instances of subclasses; one that is at several places has its first name."""
+    with _TRACING:
+        own: dict[int, tuple[Any, Any, str]] = {
+            id(layer): (layer, type(layer), name) for name, layer in reversed(layers)
+        }
+        try:
+            for layer, kind, name in own.values():
+                object.__setattr__(layer, "__class__", marking(kind, name, at, _KIND))
+            yield
+        finally:
+            for layer, kind, _ in own.values():
+                object.__setattr__(layer, "__class__", kind)
+
+
+def _arrays(layer: Any) -> list:
+    return [variable.value for variable in layer.variables]
+
+
+def _mark(value: Any, name: str, arrays: list) -> Any:
+    """A mark that keeps the mask which Keras attaches to an array."""
+    marked = mark(value, name, arrays)
+    mask = getattr(value, "_keras_mask", None)
+    if mask is not None and marked is not value:
+        marked._keras_mask = mask
+    return marked
+
+
+_KIND = Kind(_arrays, _mark)
