@@ -30,13 +30,22 @@ SPELLINGS = {
 """What commands print beside ASCII."""
 
 
-def command_console() -> Console:
+WIDE = 10_000
+"""Characters of a line that no terminal breaks."""
+
+
+def command_console(*, quiet: bool = False) -> Console:
     """The console of a command.
 
     Strings are no markup: names of files, layers and classes may hold brackets and colons. What has
-    a style is a ``Text``, or says ``style=``.
+    a style is a ``Text``, or says ``style=``. A pipe or a file has lines as long as they come,
+    unless COLUMNS says how long.
     """
-    return Console(markup=False, emoji=False)
+    console = Console(markup=False, emoji=False, quiet=quiet)
+    columns = os.environ.get("COLUMNS", "")
+    if not console.is_terminal and not (columns.isdecimal() and int(columns)):
+        console.width = WIDE
+    return console
 
 
 def spell_what_cannot_be_shown() -> None:

@@ -13,21 +13,24 @@ import tyro
 
 from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
+from jaxalign.cli.call import DEBUG, Call, parsed
 from jaxalign.cli.compare.options import Compare
 from jaxalign.cli.compilation_cache import use_compilation_cache
 from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.interrupts import on_interrupt
+from jaxalign.cli.settings import options_from
 from jaxalign.cli.show import Show, show
 from jaxalign.cli.study.options import Study
 from jaxalign.cli.train.options import Train
 
-DEBUG = "--debug"
-
 DESCRIPTION = """How much of the target lies along the top singular directions of each layer.
 
-`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command. With
---debug, before or after a command, an error shows its traceback."""
+`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command,
+`jaxalign --completion bash` (zsh, tcsh) a script that completes them. With every command go
+--debug, so that an error shows its traceback; --quiet, so that nothing else is printed; and, but
+with compare and show, --config FILE: options in TOML or JSON, or the config.json of a run, under
+those of the command line."""
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -38,6 +41,15 @@ Command = (
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
     | Annotated[Study, tyro.conf.subcommand("study")]
 )
+
+WITH_FILE = {
+    "train": Train,
+    "inspect": Inspect,
+    "layers": Layers,
+    "benchmark": Benchmark,
+    "study": Study,
+}
+"""The commands whose options may come from a file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             with on_interrupt():
-                return _run([argument for argument in arguments if argument != DEBUG])
+                return _run(parsed(arguments))
         finally:
             # Here a reader that has gone is an error like others; at the exit it would be Python's.
             sys.stdout.flush()
@@ -74,12 +86,18 @@ def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line} ({DEBUG} shows where)"
 
 
-def _run(arguments: list[str]) -> int:
-    if arguments == ["--version"]:
+def _command(call: Call) -> Command:
+    if call.file is not None:
+        return options_from(call.file, WITH_FILE, call.arguments)
+    return tyro.cli(Command, prog="jaxalign", description=DESCRIPTION, args=call.arguments)
+
+
+def _run(call: Call) -> int:
+    if call.arguments == ["--version"]:
         print(__version__)
         return 0
-    command = tyro.cli(Command, prog="jaxalign", description=DESCRIPTION, args=arguments)
-    console = command_console()
+    command = _command(call)
+    console = command_console(quiet=call.quiet)
     use_compilation_cache()
     # Each import takes seconds: jax, flax, and for pictures matplotlib.
     match command:

@@ -52,6 +52,16 @@ def test_the_summary_of_a_run_is_spelled(printed, trained, encoding):
     assert "\\u" not in text
 
 
+@pytest.mark.parametrize(("columns", "widest"), [(None, 200), ("60", 60), ("x", 200), ("0", 200)])
+def test_a_pipe_has_whole_lines_unless_columns_says_how_long(monkeypatch, columns, widest):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    command_console().print("x" * 200)
+    assert max(map(len, sys.stdout.getvalue().splitlines())) == widest
+
+
 def test_spellings_are_ascii():
     assert all(spelling.isascii() for spelling in SPELLINGS.values())
     assert not any(character.isascii() for character in SPELLINGS)

@@ -94,7 +94,7 @@ def _print(inspected: Inspected, console: Console) -> None:
     for note in inspected.config["notes"]:
         console.print(f"\n{note}", style="dim", highlight=False)
     for warning in inspected.config["warnings"]:
-        console.print(f"\n{warning}", style="yellow", highlight=False)
+        console.print(f"\nWarning: {warning}", style="yellow", highlight=False)
 
 
 def _description(

@@ -1,5 +1,7 @@
 """`jaxalign layers MODEL`: what there is to measure and what it takes; nothing is computed."""
 
+from dataclasses import replace
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -7,7 +9,9 @@ from rich.text import Text
 
 from jaxalign._core.memory import readable
 from jaxalign.cli.inspect.options import Layers
+from jaxalign.cli.subject.architectures import PUBLISHED_PIXELS
 from jaxalign.cli.subject.examples import Examples
+from jaxalign.cli.subject.sources import EMBEDDED
 from jaxalign.cli.subject.subject import load_subject
 from jaxalign.inspection import LayerPlan, Plan, plan
 from jaxalign.report.inspection.terminal import shown_shape
@@ -16,9 +20,12 @@ from jaxalign.style.names import in_terminal, printable
 LARGE = 2**30
 """Sums over a GiB are marked: d × d of them take their time to solve, too."""
 
+MARK = "!"
+
 
 def layers(config: Layers, console: Console) -> int:
     """Print the table; returns the exit status."""
+    config = with_inputs(config)
     examples = _blank(config.shape) if config.shape else None
     subject = load_subject(config, examples=examples, shapes_only=True)
     plans = {
@@ -42,7 +49,7 @@ def layers(config: Layers, console: Console) -> int:
         console.print(f"{printable(name)} is left out: {reason}", style="dim")
     if any(layer.memory(targets) > LARGE for layer in plans["flatten"].layers.values()):
         console.print(
-            "\nMarked maps are too wide to flatten: take their mean, their positions as "
+            f"\nMaps marked {MARK} are too wide to flatten: take their mean, their positions as "
             "samples, or, with fewer images than features, jaxalign.spectrum of the activations "
             "themselves, which needs n × n.",
             style="yellow",
@@ -70,6 +77,18 @@ def _table(plans: dict[str, Plan], targets: int, *, with_dtypes: bool) -> Table:
     return table
 
 
+def with_inputs(config: Layers) -> Layers:
+    """Where neither data nor a shape are named: what the published model takes and returns, or
+    the embedded images.
+    """
+    pixels = PUBLISHED_PIXELS.get(config.model)
+    if config.shape or config.data:
+        return config
+    if config.names_data or pixels is None:
+        return replace(config, data=EMBEDDED)
+    return replace(config, shape=(pixels, pixels, 3), outputs=config.outputs or 1000)
+
+
 def _blank(shape: tuple[int, ...]) -> Examples:
     """Two inputs of a shape: images of bytes, or rows of floats."""
     inputs = np.zeros((2, *shape), np.uint8 if len(shape) > 1 else np.float32)
@@ -78,4 +97,6 @@ def _blank(shape: tuple[int, ...]) -> Examples:
 
 def _memory(layer: LayerPlan, targets: int) -> Text:
     memory = layer.memory(targets)
-    return Text(readable(memory), style="yellow" if memory > LARGE else "")
+    if memory > LARGE:
+        return Text(f"{MARK} {readable(memory)}", style="yellow")
+    return Text(readable(memory))

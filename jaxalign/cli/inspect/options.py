@@ -56,6 +56,9 @@ class Layers(SubjectOptions):
     is computed.
     """
 
+    data: str = ""
+    """As of `jaxalign inspect`, for the shape of its inputs. By default networks for images have
+    the inputs and outputs that they were published with, and others those of fashion-mnist."""
     shape: tuple[int, ...] = ()
     """Shape of one input, such as 224 224 3, in place of what the data have."""
 
@@ -66,3 +69,13 @@ class Layers(SubjectOptions):
         if self.shape:
             data = [field.name for field in fields(DataOptions)]
             require_defaults(self, data, "would not be read: --shape stands for the data")
+
+    @property
+    def names_data(self) -> bool:
+        """Whether an option says which data."""
+        of_data = {field.name for field in fields(DataOptions)}
+        return any(
+            getattr(self, field.name) != field.default
+            for field in fields(self)
+            if field.name in of_data
+        )

@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxalign import models
 from jaxalign.cli.choices import Activation
+from jaxalign.models._efficientnet_lite import SCALINGS
 
 SMALL = 64
 """Images up to so many pixels are not shrunk by a network's first layer."""
@@ -111,3 +112,9 @@ SHIPPED: dict[str, Builder] = {
     "vit_s_16": _vit(models.vit_s_16),
     "vit_b_16": _vit(models.vit_b_16),
 }
+
+PUBLISHED_PIXELS = {
+    **{name: 224 for name in SHIPPED if name not in ("mlp", "cnn")},
+    **{f"efficientnet_lite{i}": scaling.pixels for i, scaling in enumerate(SCALINGS)},
+}
+"""The side of the images that an architecture was published with."""

@@ -10,7 +10,8 @@ from flax import nnx
 from PIL import Image
 
 import jaxalign as ja
-from jaxalign.cli.inspect.options import Inspect
+from jaxalign.cli.inspect.layers import with_inputs
+from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import main
 from jaxalign.cli.subject.model import adapted, load_model
 from jaxalign.data import fashion_mnist
@@ -408,8 +409,24 @@ def test_layers_of_another_shape_marks_what_is_too_wide(mine, capsys, monkeypatc
     monkeypatch.setenv("COLUMNS", "100")
     assert main(["layers", f"{mine}:Images", "--shape", "512", "512", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "too wide to flatten" in printed
+    assert "Maps marked ! are too wide to flatten" in printed
+    assert any("! " in line for line in printed.splitlines()[3:])
     assert "input is left out: 262,144 values a sample" in printed
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("resnet50", 224), ("efficientnet_lite4", 300)])
+def test_layers_of_a_published_architecture_are_those_it_was_published_with(name, pixels):
+    assumed = with_inputs(Layers(model=name))
+    assert (assumed.shape, assumed.outputs) == ((pixels, pixels, 3), 1000)
+    assert with_inputs(Layers(model=name, outputs=7)).outputs == 7
+    for said in ({"shape": (64, 64, 3)}, {"data": "a.npz"}):
+        assert with_inputs(Layers(model=name, **said)) == Layers(model=name, **said)
+    assert with_inputs(Layers(model=name, num_samples=3)).data == "fashion-mnist"
+
+
+def test_layers_of_data_are_those_that_the_data_give(capsys):
+    assert main(["layers", "resnet18", "--data", "fashion-mnist", "--layers", "fc"]) == 0
+    assert "inputs (n, 28, 28, 1)" in capsys.readouterr().out
 
 
 def test_layers_of_several_dtypes_are_told_one_by_one(mine, capsys):

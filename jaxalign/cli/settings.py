@@ -1,0 +1,128 @@
+"""A file with the options of a command: TOML or JSON, or the config.json of a run, which says what
+can be run again.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tyro
+
+from jaxalign.cli.checks import flag
+
+Commands = Mapping[str, type[Any]]
+"""{name of a command: the dataclass of its options}."""
+
+
+def options_from(file: Path, commands: Commands, arguments: Sequence[str]) -> Any:
+    """The options of a command: those of a file, and over them those of the command line.
+
+    Args:
+      file: a table of options, perhaps under the command's name; keys are names of options, with
+        hyphens or underscores.
+      commands: that take a file.
+      arguments: of the command line, the command first.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: another command, or none; a file that is damaged, or that names an option that the
+        command does not have.
+    """
+    command, *rest = arguments or [""]
+    if command not in commands:
+        raise ValueError(
+            f"--config is for jaxalign {', '.join(commands)}, found {command or 'no command'}; "
+            "write the command first"
+        )
+    options = commands[command]
+    table = _table(file, command, list(commands))
+    known = {field.name: field for field in fields(options)}
+    _require_known(file, command, list(table), list(known))
+    chosen = {key.replace("-", "_"): value for key, value in table.items()}
+    from_file: list[str] = []
+    missing = {}
+    hints = get_type_hints(options, include_extras=True)
+    for name, field in known.items():
+        positional = tyro.conf.Positional in getattr(hints[name], "__metadata__", ())
+        if name in chosen:
+            from_file += _arguments(file, field, chosen[name], positional=positional)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            # It may be on the command line; here something stands in for it.
+            from_file.append("-")
+            missing[name] = tyro.MISSING
+    prog = f"jaxalign {command}"
+    defaults = tyro.cli(options, args=from_file, prog=f"{prog} --config {file}")
+    if missing:
+        defaults = replace(defaults, **missing)
+    return tyro.cli(options, args=rest, default=defaults, prog=prog)
+
+
+def _table(file: Path, command: str, commands: Sequence[str]) -> Mapping[str, Any]:
+    """The table of a command in a file."""
+    content = _read(file)
+    own = content.get(command)
+    if not isinstance(own, dict):
+        return content
+    # The config.json of a run says more than its settings.
+    others = [key for key in content if key not in commands and "measured" not in content]
+    if others:
+        raise ValueError(
+            f"{file} has a table {command} and, beside it, {', '.join(others)}; move them into the "
+            "table"
+        )
+    return own
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; pass a file, as {file / 'config.json'} of a run")
+    text = file.read_text(encoding="utf-8")
+    try:
+        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); it must be TOML or, .json, JSON") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} must hold a JSON object, found a {type(content).__name__}")
+    return content
+
+
+def _require_known(file: Path, command: str, keys: Sequence[str], known: Sequence[str]) -> None:
+    names = [key.replace("-", "_") for key in keys]
+    unknown = [key for key, name in zip(keys, names, strict=True) if name not in known]
+    if unknown:
+        alike = [near for key in unknown for near in get_close_matches(key, known, 1)]
+        near = f" (is {', '.join(alike)} meant?)" if alike else ""
+        raise ValueError(
+            f"{file} names what is no option of jaxalign {command}: {', '.join(unknown)}{near}; "
+            f"`jaxalign {command} --help` lists the options"
+        )
+    twice = [key for key, name in zip(keys, names, strict=True) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{file} names an option twice: {', '.join(twice)}")
+
+
+def _arguments(file: Path, field: Field, value: Any, *, positional: bool) -> Iterator[str]:
+    """An option as the command line has it; nothing where it is the default."""
+    values = value
+    if isinstance(value, list):
+        values = tuple(value)
+    if values == field.default and type(values) is type(field.default):
+        return
+    is_many = isinstance(field.default, tuple)
+    if isinstance(value, dict) or (isinstance(value, list) and not is_many):
+        raise ValueError(f"{file}: {field.name} must be one value, found {value}")
+    if positional:
+        yield from map(str, values if is_many else [value])
+    elif isinstance(value, bool):
+        if not value:
+            yield flag(f"no-{field.name}")
+        else:
+            yield flag(field.name)
+    elif isinstance(value, list):
+        yield from (flag(field.name), *map(str, value))
+    else:
+        yield f"{flag(field.name)}={value}"
