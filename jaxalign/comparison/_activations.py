@@ -16,8 +16,7 @@ from jaxalign._features import Reduce
 from jaxalign.comparison._layers import SavedLayers
 from jaxalign.data._limit import MAX_BYTES, require_within
 from jaxalign.data._npz import LABELS
-from jaxalign.models.weights import read
-from jaxalign.models.weights._paths import regular
+from jaxalign.models.weights._file import tensors_in
 
 Channels = Literal["auto", "first", "last"]
 
@@ -96,7 +95,9 @@ def read_activations(
       (3, [0, 1, 0, 1, 0, 1])
     """
     require_choice(channels, get_args(Channels), "channels")
-    file = regular(Path(path))
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file of activations at {path}")
     try:
         stored = _stored(file)
         name = _label(stored, label)
@@ -206,7 +207,7 @@ def _stored(path: Path) -> dict[str, Stored]:
         return _zipped(path)
     return {
         name: Stored(array.shape, array.dtype, partial(np.asarray, array))
-        for name, array in read(path).items()
+        for name, array in tensors_in(path).items()
     }
 
 

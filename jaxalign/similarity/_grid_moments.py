@@ -6,6 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.checks import power_of_ten
 from jaxalign._core.float64 import float64_array
 from jaxalign.similarity._augmented import PIVOT_DIGITS
 from jaxalign.similarity._pair_moments import PairMoments
@@ -58,7 +59,8 @@ class GridMoments:
         """Add a batch: (m, p) of each layer of one model, and (m, q) of the other one.
 
         Raises:
-          ValueError: other layers or widths than were named, or of different m.
+          ValueError: other layers or widths than were named, or of different m; fourth powers
+            beyond float64.
         """
         batch = [{name: np.asarray(x) for name, x in each.items()} for each in (xs, ys)]
         counts = {len(x) for each in batch for x in each.values()}
@@ -127,9 +129,17 @@ class _Side:
         for number, name in enumerate(self.widths):
             about = whole[:, self._columns[name]]
             np.subtract(rows[name], self.pivots[name], out=about)
-            whole[:, self._one + 1 + number] = np.einsum("nd,nd->n", about, about)
-            own = whole[:, self.places(name)]
-            self.own[name] += own.T @ own
+            # Infinities are looked for in the result.
+            with np.errstate(over="ignore", invalid="ignore"):
+                whole[:, self._one + 1 + number] = np.einsum("nd,nd->n", about, about)
+                own = whole[:, self.places(name)]
+                self.own[name] += own.T @ own
+            if not np.isfinite(self.own[name]).all():
+                largest = float(np.abs(rows[name]).max())
+                raise ValueError(
+                    f"{name} must have fourth powers within float64, found values up to "
+                    f"{largest:.1e}; divide {name} by {power_of_ten(largest):.0e}"
+                )
         return whole
 
 

@@ -64,6 +64,13 @@ def test_batches_of_other_layers_or_rows_are_refused(layers):
             sums.add(xs, ys)
 
 
+def test_values_whose_fourth_powers_overflow_are_refused():
+    sums = similarity.GridMoments({"a": 2}, {"b": 2})
+    large = np.full((3, 2), 1e200) * np.arange(3)[:, None]
+    with pytest.raises(ValueError, match=r"b must have fourth powers within float64.*divide b by"):
+        sums.add({"a": np.ones((3, 2))}, {"b": large})
+
+
 def test_memory_counts_each_sum_once():
     widths = {"a": 10, "b": 20}
     assert similarity.GridMoments.memory(widths, {"c": 5}) == 8 * (33 * 7 + 12**2 + 22**2 + 7**2)

@@ -19,7 +19,7 @@ from jaxalign.cli.subject.subject import Subject, load_subject
 from jaxalign.comparison import ModelLayers, read_activations, require_same_rows
 from jaxalign.comparison._activations import ROWS, Activations, is_activations
 from jaxalign.comparison._layers import LayerSource
-from jaxalign.data import Labelled
+from jaxalign.data._labelled import labelled
 from jaxalign.data._limit import MAX_BYTES
 
 
@@ -99,7 +99,7 @@ def _files(options: Compare) -> Sides:
     examples = None
     data = f"{rows:,} rows without labels"
     if labels is not None:
-        examples = _labelled(labels, rows, options)
+        examples = _labelled(labels, rows, options, names[0])
         data = f"{rows:,} rows, {examples.task}"
     return Sides(first.layers, second.layers, names, (), examples, data, notes)
 
@@ -130,13 +130,15 @@ def _fitting(patterns: tuple[str, ...], names: list[str]) -> list[str]:
     return chosen
 
 
-def _labelled(labels: np.ndarray, rows: int, options: Compare) -> Examples:
+def _labelled(labels: np.ndarray, rows: int, options: Compare, name: str) -> Examples:
     if labels.ndim == 0 or len(labels) != rows:
         raise ValueError(
             f"labels must be one for each of {rows} rows, found shape {labels.shape}; "
             "name another array by --label"
         )
-    return examples_of(Labelled(np.zeros((rows, 1), np.float32), labels, "the file"), options)
+    # Of the embedded images the classes would have names.
+    data = replace(_data(options), data=name)
+    return examples_of(labelled(np.zeros((rows, 1), np.float32), labels, name), data)
 
 
 def _models(options: Compare) -> Sides:

@@ -36,7 +36,8 @@ def folder(tmp_path_factory):
     noise = rng.standard_normal((30, 3)).astype(np.float32)
     (folder / "mine.py").write_text(SOURCE)
     np.savez(folder / "data.npz", x=rng.standard_normal((30, 4)).astype(np.float32), y=labels)
-    np.savez(folder / "a.npz", known=known, noise=noise, labels=labels)
+    names = np.array(["cat", "dog"])[labels]
+    np.savez(folder / "a.npz", known=known, noise=noise, labels=names)
     np.savez(folder / "b.npz", known=known @ np.diag([1, 2, 3]).astype(np.float32))
     np.savez(folder / "few.npz", known=known[:3])
     np.savez(folder / "short.npz", known=known[:29])
@@ -75,6 +76,7 @@ def test_files_leave_a_complete_folder_that_can_be_shown(capsys, tmp_path):
     assert "is taken on trust" in " ".join(compared.config["notes"])
     assert main(["compare", "a.npz", "b.npz", "--out", str(out)]) == 1
     assert "replace it with overwrite (--overwrite)" in capsys.readouterr().err
+    assert compared.config["subtitle"].endswith("30 rows, 2 classes")
     assert main(["show", str(out)]) == 0
     assert "1 of 2 pairs are more alike than chance." in capsys.readouterr().out
 
