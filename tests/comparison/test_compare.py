@@ -42,8 +42,10 @@ def test_values_are_those_of_the_measure_and_noise_is_marked(found, layers):
     assert not_above_chance(found).tolist() == [[False, False], [True, True], [True, True]]
 
 
-@pytest.mark.slow
-def test_sums_give_what_rows_give(found, from_sums, sides, targets):
+def test_sums_give_what_rows_give(from_sums, layers, as_side, targets):
+    # All of one width, which is one program.
+    sides = as_side(layers[0]), as_side({"known": layers[1]["known"]})
+    found = compare(*sides, targets=targets)
     by_sums = from_sums(*sides, targets=targets)
     np.testing.assert_allclose(by_sums.pairs.values, found.pairs.values, rtol=1e-4, atol=1e-5)
     for a, b in zip(by_sums.pairs.chance, found.pairs.chance, strict=True):
@@ -88,12 +90,14 @@ def test_a_wide_layer_has_the_interval_of_all_its_columns(sides, layers, targets
     np.testing.assert_allclose(of_wide[2:], of_narrow[2:], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_named_layers_have_intervals_of_their_own(sides, targets):
     found = compare(*sides, targets=targets, intervals="named")
     assert [(each.first, each.second) for each in found.differences] == [("known", "known")]
     assert compare(*sides, targets=targets, intervals="none").differences == ()
 
 
+@pytest.mark.slow
 def test_permutations_tell_chance_of_any_measure(sides):
     found = compare(*sides, ANGLE, permutations=19, seed=1)
     p_values = found.pairs.chance.p_value
