@@ -132,7 +132,7 @@ def participation_ratio(
     Source: Gao et al. (bioRxiv 2017); Recanatesi et al. (Patterns 2022).
     """
     sigma = singular_values(features, centered, default=True, what="participation_ratio")
-    share = sigma**2 / sigma[0] ** 2
+    share = sigma**2
     return jnp.sum(share) ** 2 / jnp.sum(share**2)
 
 
@@ -157,13 +157,15 @@ def stable_rank(features: Representation, *, centered: bool | None = None) -> Fl
     Source: Rudelson, Vershynin (J. ACM 2007).
     """
     sigma = singular_values(features, centered, default=False, what="stable_rank")
-    return jnp.sum((sigma / sigma[0]) ** 2)
+    return jnp.sum(sigma**2)
 
 
 def singular_values(
     features: Representation, centered: bool | None, *, default: bool, what: str
 ) -> Float[Array, " r"]:
-    """(r,) σ, descending, of a representation that is not all 0."""
+    """(r,) σ/σ_1, descending, of a representation that is not all 0: squares of σ may leave the
+    range of their dtype.
+    """
     if isinstance(features, Spectrum):
         if centered is not None:
             raise ValueError(
@@ -183,8 +185,9 @@ def singular_values(
             f"features have no direction: {what} is not defined where all are 0, "
             "or all rows equal and centred"
         )
-    # Below the rank tolerance is rounding.
-    return jnp.where(jnp.arange(len(sigma)) < found.rank, sigma, 0)
+    # NaN where all are 0. Below the rank tolerance is rounding.
+    shares = sigma / sigma[0]
+    return jnp.where(jnp.arange(len(sigma)) < found.rank, shares, 0 * shares)
 
 
 def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:

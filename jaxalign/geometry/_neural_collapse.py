@@ -129,6 +129,8 @@ def _collapse(
     along = matmul(matmul(sums.within, sums.means.T), vectors)
     spread = jnp.sum(along**2, axis=0) / (n * c)
     nc1 = jnp.sum(jnp.where(is_some, spread / jnp.where(is_some, values, 1) ** 2, 0)) / c
+    # Means that coincide, or are unknown, have no S_B to divide by.
+    nc1 = jnp.where(values[-1] > 0, nc1, jnp.nan)
     nc1_trace = jnp.mean(squares) / jnp.mean(norms**2)
 
     variances = matmul(indicators.T, squares[:, None])[:, 0] / sums.counts
@@ -161,4 +163,6 @@ def _agreement(first: Float[Array, "n c"], second: Float[Array, "n c"]) -> Float
     # By comparison, because an index, of 64 bits, cannot leave the scope of float64.
     of_first = first == jnp.max(first, axis=1, keepdims=True)
     of_second = second == jnp.max(second, axis=1, keepdims=True)
-    return jnp.mean(jnp.any(of_first & of_second, axis=1).astype(first.dtype))
+    # NaN equals nothing; it goes on.
+    unknown = 0 * (jnp.max(first) + jnp.max(second))
+    return jnp.mean(jnp.any(of_first & of_second, axis=1).astype(first.dtype)) + unknown

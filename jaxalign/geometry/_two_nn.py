@@ -76,6 +76,9 @@ def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[A
     """Squared distances to the two nearest others."""
     n = len(rows)
     centred = rows - jnp.mean(rows, axis=0)
+    # Ratios of distances have no unit, but squares may leave the range of their dtype.
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(centred)))
+    centred = centred / jnp.where(size > 0, size, 1)
     squares = jnp.sum(centred**2, axis=1)
     count = min(_CANDIDATES, n - 1)
     missing = -n % _BLOCK

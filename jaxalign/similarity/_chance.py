@@ -72,8 +72,10 @@ def mean_squared_cca_chance(
 
 
 def _of_rows(x: Array, y: Array, settings: Settings) -> Array:
-    spaces = [space_of_rows(centred(part), settings)[0] for part in (x, y)]
-    return _largest_share(ranks(*spaces), jnp.asarray(len(x), x.dtype))
+    x_space, y_space = (space_of_rows(centred(part), settings)[0] for part in (x, y))
+    # Ranks are counted also of NaN, which is carried on.
+    n = len(x) + 0 * (x_space.sigma[0] + y_space.sigma[0])
+    return _largest_share(ranks(x_space, y_space), n)
 
 
 def _of_sums(central: Central, settings: Settings) -> Array:

@@ -127,7 +127,7 @@ def _sampled_cka(
     total = jnp.sum(crossed[0]) * (widths[0] / x.shape[1]) * (widths[1] / y.shape[1])
     squares = [_unbiased(*side) for side in zip(sides, widths, strict=True)]
     value = _ratio(total, *squares)
-    variance = jnp.zeros_like(value)
+    variance = 0 * value
     for own, cross, width, other in zip(sides, crossed, widths, squares[::-1], strict=True):
         m = len(cross)
         if m == width:

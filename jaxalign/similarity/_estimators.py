@@ -23,7 +23,9 @@ _LEAST_ROWS = {"biased": 2, "debiased": 4, "lange": 4}
 
 
 class SimilarityWarning(UserWarning):
-    """A similarity is NaN, since a representation is constant or has too few rows for it."""
+    """A similarity is NaN, since a representation is constant or has too few rows for it; or it is
+    infinite, since its dtype does not hold it.
+    """
 
 
 def rows_for(estimator: str) -> int:
@@ -70,8 +72,13 @@ def cka_of(sums: KernelSums, estimator: str) -> Float[Array, ""]:
 
 
 def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> Array:
-    """``value``; a NaN of an eager call comes with a warning that says why."""
-    if is_concrete(value) and np.isnan(np.asarray(value)).any():
+    """``value``; a NaN or an infinity of an eager call comes with a warning that says why."""
+    if not is_concrete(value):
+        return value
+    values = np.asarray(value)
+    if np.isinf(values).any():
+        warn(f"{name} is beyond {values.dtype}: divide x and y by a constant", SimilarityWarning)
+    if np.isnan(values).any():
         reason = "x or y is constant over all rows, or its squares are out of range"
         if estimator != "biased":
             reason += f", or has too few rows: its own {estimator} HSIC is not above 0"

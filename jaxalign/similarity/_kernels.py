@@ -48,7 +48,7 @@ def hsic(
     Source: Gretton et al. (ALT 2005), Eq. 9; Song et al. (JMLR 2012), Eq. 5; Lange et al. (2023),
       as of kernels below the diagonal.
     """
-    return _of_kernels(_hsic, x_kernel, y_kernel, estimator)
+    return explained(_of_kernels(_hsic, x_kernel, y_kernel, estimator), "hsic")
 
 
 def cka(

@@ -1,17 +1,22 @@
-"""The median distance between rows, by counting in constant memory."""
+"""The median distance between rows, in constant memory: by halving or by counting."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from jaxalign.similarity._blocks import by_rows, squared_distances
+from jaxalign.similarity import _blocks
+from jaxalign.similarity._blocks import by_rows, first_largest, squared_distances
 
 # Thresholds of a pass over all pairs. The first ones are a factor apart, down to 16⁻³¹ of the
 # largest distance; each further pass divides what is left by 32.
 _THRESHOLDS = 31
 _FACTOR = 16.0
 _PASSES = 9
+# Of the range of log distances, to less than their rounding. Below this share of the largest all
+# count as 0.
+_HALVINGS = 64
+_LEAST = 1e-30
 
 
 def median_distance(x: Float[Array, "n d"]) -> Float[Array, ""]:
@@ -37,6 +42,8 @@ def _order_statistic(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Ar
     """A number at least as large as the ``rank``-th squared distance, and below the next larger
     one.
     """
+    if len(x) ** 2 <= _blocks.AT_ONCE:
+        return _halved(x, rank)
     squares = jnp.sum(x**2, axis=1)
     largest = 4 * jnp.max(squares)
     steps = jnp.arange(1, _THRESHOLDS + 1).astype(x.dtype)
@@ -59,6 +66,29 @@ def _order_statistic(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Ar
     return high
 
 
+def _halved(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Array, ""]:
+    """The same from all distances, which are in memory, by halving the range of their log."""
+    squares = jnp.sum(x**2, axis=1)
+    others = jnp.arange(len(x))
+
+    def of_row(i: Array, row: Array) -> Float[Array, " n"]:
+        return jnp.where(others > i, squared_distances(row, x, squares), jnp.inf)
+
+    distances = by_rows(of_row, others, x)
+
+    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = jnp.sqrt(low) * jnp.sqrt(high)
+        reaches = jnp.sum((distances <= middle).astype(x.dtype)) >= rank
+        return jnp.where(reaches, low, middle), jnp.where(reaches, middle, high)
+
+    largest = 4 * jnp.max(squares)
+    start = (largest * _LEAST, largest)
+    high = jax.lax.fori_loop(0, _HALVINGS, halve, start)[1]
+    # Another program may round a distance differently.
+    return high * (1 + 16 * float(jnp.finfo(x.dtype).eps))
+
+
 def _counts(x: Array, squares: Array, thresholds: Array):
     others = jnp.arange(len(x))
 
@@ -78,15 +108,8 @@ def _pair_at(x: Float[Array, "n d"], bound: Float[Array, ""]) -> Int[Array, " 2"
     def of_row(i: Array, row: Array) -> tuple[Array, Array]:
         distances = squared_distances(row, x, squares)
         candidates = jnp.where((distances <= bound) & (others > i), distances, -1)
-        return _largest(candidates)
+        return first_largest(candidates)
 
     largest, partner = by_rows(of_row, others, x)
-    _, i = _largest(largest)
+    _, i = first_largest(largest)
     return jnp.stack([i, partner[i]])
-
-
-def _largest(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """The largest value, and where it is."""
-    # A lowered argmax is traced again, out of reach of the x64 setting around this call.
-    value, place = jax.lax.top_k(values, 1)
-    return value[0], place[0]

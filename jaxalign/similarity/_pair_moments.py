@@ -270,8 +270,13 @@ def has_one_pivot(powers: Float[Array, "3 w"]) -> Array:
 
 
 def require_one_pivot(moments: PairMoments) -> None:
-    """Raise for a bare ``psum`` of moments about several pivots (eager calls)."""
+    """Raise for a batch, and for a bare ``psum`` of moments about several pivots (eager calls)."""
     require_kind(moments, PairMoments, "x", "pass pair_moments(x, y)")
+    if moments.products.ndim != 2:
+        raise ValueError(
+            "pair moments must be one set of sums, found a batch of shape "
+            f"{moments.products.shape[:-2]}; merge it by .sum(), or use vmap"
+        )
     if not is_concrete(moments.powers):
         return
     if not np.all(np.asarray(float64_inside(has_one_pivot)(moments.powers))):

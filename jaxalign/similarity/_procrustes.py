@@ -44,7 +44,8 @@ def procrustes_distance(x: ArrayLike | PairMoments, y: ArrayLike | None = None) 
 
     Source: Schönemann (Psychometrika 1966); Williams et al. (NeurIPS 2021), Eq. 3, squared.
     """
-    return compared_or_read(_distance_of_arrays, _distance_of_moments, x, y)
+    value = compared_or_read(_distance_of_arrays, _distance_of_moments, x, y)
+    return explained(value, "procrustes_distance")
 
 
 def angular_procrustes_distance(

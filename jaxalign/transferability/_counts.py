@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
 from jaxalign._core.linalg import matmul
@@ -44,10 +45,11 @@ def leep(
 
     Source: Nguyen et al. (ICML 2020).
     """
-    theta = as_real_floats(probabilities, "probabilities")
+    given = as_numbers(probabilities, "probabilities")
+    theta = as_real_floats(given, "probabilities")
     require_matrix(theta, "probabilities", "s")
     require_finite(theta, "probabilities")
-    _require_distributions(theta)
+    _require_distributions(theta, given.dtype)
     indicators = class_indicators(labels, classes)
     _require_same_rows(theta, indicators, "probabilities")
     return on_automatic_axes(_leep, theta, indicators)
@@ -101,12 +103,14 @@ def _leep(theta: Float[Array, "n s"], indicators: Float[Array, "n c"]) -> Float[
     return jnp.mean(jnp.log(likelihood))
 
 
-def _require_distributions(theta: Float[Array, "n s"]) -> None:
+def _require_distributions(theta: Float[Array, "n s"], given: np.dtype) -> None:
     if not is_concrete(theta):
         return
+    # Half precision rounds each probability, and with them their sum.
+    rounding = float(jnp.finfo(given).eps) if jnp.issubdtype(given, jnp.floating) else 0.0
     values = np.asarray(theta, np.float64)
     sums = values.sum(axis=1)
-    wrong = np.flatnonzero((np.abs(sums - 1) > 1e-3) | (values < 0).any(axis=1))
+    wrong = np.flatnonzero((np.abs(sums - 1) > max(1e-3, rounding)) | (values < 0).any(axis=1))
     if len(wrong):
         raise ValueError(
             "probabilities must be at least 0 and sum to 1 in each row, found "

@@ -28,7 +28,8 @@ class HScore(NamedTuple):
       value: H, from 0 to c − 1.
       chance: its mean over all permutations of the labels, exact.
       adjusted: (H − chance)/(c − 1 − chance): 0 by chance, 1 at most. NaN where the features tell
-        all rows apart (rank n − 1), so that every labelling has the largest score.
+        all rows apart (rank n − 1), so that every labelling has the largest score, or where only
+        one class has rows.
     """
 
     value: Float[Array, ""]
@@ -53,7 +54,7 @@ def h_score(
       labels: (n,) classes.
       shrinkage: take (1 − a)S + a·tr(S)/d·I with the a of Ledoit and Wolf for S, and (1 − a)S_B for
         S_B; for n not far above d, or below.
-      classes: all classes; required inside ``jit``.
+      classes: all classes; required inside ``jit``. Only the c that have rows count.
 
     Returns:
       HScore.
@@ -109,16 +110,20 @@ def _score(s: Spectrum, indicators: Array, shrinkage: Array, d: int) -> HScore:
     sigma = s.singular_values
     dtype = sigma.dtype
     inside = jnp.arange(len(sigma)) < s.rank
-    squares = jnp.where(inside, sigma**2, 0)
+    # In units of σ_1, whose square may leave the range of its dtype.
+    squares = jnp.where(inside, (sigma / jnp.where(sigma[0] > 0, sigma[0], 1)) ** 2, 0)
     level = shrinkage * jnp.sum(squares) / d
     kept = (1 - shrinkage) * squares
     # The share of direction i that shrinkage leaves; 1 without any.
     share = jnp.where(inside, kept / jnp.where(inside, kept + level, 1), 0)
     per_class = jnp.sum(indicators, axis=0).astype(dtype)
-    explained = jnp.sum(jnp.where(inside[:, None], s.energy, 0) / per_class, axis=1)
+    # Classes without rows have no part in it.
+    has_rows = per_class > 0
+    energy = jnp.where(inside[:, None] & has_rows, s.energy, 0)
+    explained = jnp.sum(energy / jnp.where(has_rows, per_class, 1), axis=1)
     value = jnp.sum(share * explained)
     # Over all permutations Σ_c e_ic/n_c has the mean (c − 1)/(n − 1), in each direction.
-    largest = len(per_class) - 1
+    largest = jnp.sum(has_rows.astype(dtype)) - 1
     chance = largest / (s.num_samples.astype(dtype) - 1) * jnp.sum(share)
     room = largest - chance
     is_room = room > largest * 1e-5

@@ -40,7 +40,8 @@ def log_me(
       classes: all classes; required inside ``jit``.
 
     Returns:
-      () in nats per row and target; larger is better.
+      () in nats per row and target; larger is better. Columns of zeros, as those of classes without
+      rows, do not count; NaN where there are no others.
 
     Raises:
       ValueError: as ``spectrum`` and ``encode_targets``; a Spectrum with labels, features without;
@@ -98,4 +99,7 @@ def _evidence(s: Spectrum) -> Float[Array, ""]:
         # At the maximum the derivative by the ratio is 0.
         return -loss(best, squares, energy, outside)
 
-    return jnp.mean(jax.vmap(of_target, (1, 0))(directions.energy, directions.outside))
+    each = jax.vmap(of_target, (1, 0))(directions.energy, directions.outside)
+    # The density of a column of zeros, as of a class without rows, has no bound.
+    counts = ~(s.total == 0)
+    return jnp.sum(jnp.where(counts, each, 0)) / jnp.sum(counts)

@@ -147,3 +147,14 @@ def test_bad_input_is_refused(x, case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call(x)
+
+
+def test_nan_and_classes_that_coincide_have_no_collapse(x):
+    """NC1 would be 0, which is that of a network that has collapsed."""
+    bad = x.copy()
+    bad[3, 1] = np.nan
+    collapse = jax.jit(lambda rows: geometry.neural_collapse(rows, LABELS, classes=range(C)))
+    found = collapse(bad.astype(np.float32))
+    assert np.isnan(found.nc1)
+    assert np.isnan(found.nc4)
+    assert np.isnan(collapse(np.ones_like(x, np.float32)).nc1)

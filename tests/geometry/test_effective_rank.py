@@ -157,3 +157,12 @@ def test_points_that_coincide_are_counted():
         geometry.two_nn(x[:4])
     with pytest.raises(ValueError, match="share in"):
         geometry.two_nn(x, discard=1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_units_do_not_matter_where_squares_leave_the_range(x, size):
+    rows = x.astype(np.float32)
+    scaled = rows * np.float32(size)
+    for measure in (geometry.participation_ratio, geometry.effective_rank, geometry.two_nn):
+        np.testing.assert_allclose(measure(scaled), measure(rows), rtol=1e-4)

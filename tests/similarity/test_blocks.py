@@ -17,7 +17,7 @@ from jaxalign.similarity._median import median_distance
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Several blocks, the last one short."""
-    monkeypatch.setattr(_blocks, "_AT_ONCE", 40 * 16)
+    monkeypatch.setattr(_blocks, "AT_ONCE", 40 * 16)
 
 
 def neighbours(x, k):
@@ -31,8 +31,11 @@ def neighbours(x, k):
     "n", [pytest.param(20, marks=pytest.mark.slow), 21, pytest.param(2, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("spread", [1.0, pytest.param(1e-9, marks=pytest.mark.slow)])
-def test_the_median_is_exact(rng, n, spread):
-    """Also where one row is far from all others."""
+@pytest.mark.parametrize("are_held", [False, True])
+def test_the_median_is_exact(rng, n, spread, are_held, monkeypatch):
+    """Also where one row is far from all others, and whether or not all distances fit in memory."""
+    if are_held:
+        monkeypatch.setattr(_blocks, "AT_ONCE", n * n)
     x = rng.standard_normal((n, 3)) * spread
     x[0] += 1
     with jax.enable_x64(True):

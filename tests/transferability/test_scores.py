@@ -153,6 +153,31 @@ def test_under_jit_vmap_and_grad(x, labels):
         np.testing.assert_allclose(jax.grad(along)(0.0), expected, rtol=1e-4)
 
 
+def test_classes_without_rows_have_no_part_in_h_score(x, labels):
+    found = h_score(x, labels, classes=range(5))
+    np.testing.assert_allclose(found, h_score(x, labels), rtol=1e-5)
+    alone = h_score(x, 0 * labels, classes=range(2))
+    np.testing.assert_allclose(alone.value, 0, atol=1e-6)
+    assert np.isnan(alone.adjusted)
+
+
+@pytest.mark.slow
+def test_h_score_has_no_unit(x, labels):
+    rows = x.astype(np.float32)
+    np.testing.assert_allclose(
+        h_score(rows * np.float32(1e30), labels), h_score(rows, labels), rtol=1e-4
+    )
+
+
+def test_probabilities_in_half_precision_sum_to_1_within_its_rounding(x, labels):
+    theta = jax.nn.softmax(jnp.asarray(x[:, :3], jnp.float32))
+    half = theta.astype(jnp.bfloat16)
+    assert abs(float(half.astype(jnp.float32).sum(axis=1).max()) - 1) > 1e-3
+    np.testing.assert_allclose(leep(half, labels), leep(theta, labels), atol=1e-2)
+    with pytest.raises(ValueError, match="softmax of logits"):
+        leep(half * jnp.bfloat16(1.02), labels)
+
+
 BAD = {
     "logits": (lambda x, y: leep(x[:, :3], y), "softmax of logits"),
     "rows of probabilities": (lambda x, y: leep(np.full((3, 2), 0.5), y), "as many rows"),
