@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jaxalign import (
         alignment,
         capture,
+        comparison,
         data,
         geometry,
         inspection,
@@ -116,6 +117,7 @@ _NAMES = {
 _NAMESPACES = (
     "alignment",
     "capture",
+    "comparison",
     "data",
     "geometry",
     "inspection",
