@@ -65,7 +65,7 @@ def throughput_row(result: dict[str, Any]) -> list[str]:
 
 
 def claims(results: dict[str, Finished]) -> str:
-    heading = ["study", "claim", "verdict", "effect [interval]", "fails in"]
+    heading = ["study", "claim", "comparison", "verdict", "effect [interval]", "cells"]
     rows = (
         [f"[{name}](studies/{name}/{FIGURE})", *claims_row(result)]
         for name, result in results.items()
@@ -87,12 +87,13 @@ def claims(results: dict[str, Finished]) -> str:
 
 def claims_row(result: Finished) -> list[str]:
     verdict = result.verdict
-    effect = f"{verdict.of}: {verdict.estimate()}, n = {verdict.effect.n}"
+    counts = ", ".join(f"{count} {name}" for name, count in verdict.counts().items())
     return [
-        result.claim,
+        f"{result.claim} ({result.source})",
+        result.comparison,
         f"**{verdict.outcome}**",
-        effect,
-        f"{len(verdict.failing)} of {verdict.cells} cells",
+        f"{verdict.of}: {verdict.estimate()}",
+        counts,
     ]
 
 

@@ -164,11 +164,13 @@ def coins():
     loaded one.
     """
     from dataclasses import dataclass
+    from functools import partial
 
     from matplotlib.figure import Figure
 
     from jaxalign.statistics import mean_interval
-    from jaxalign.studies.framework.study import Study, Verdict
+    from jaxalign.studies.framework.study import Study
+    from jaxalign.studies.framework.verdict import Verdict, judged
 
     @dataclass(frozen=True)
     class Coins:
@@ -185,14 +187,19 @@ def coins():
         return [{**cell, "seed": seed, "heads": share(seed)} for seed in range(config.seeds)]
 
     def verdict(config, table):
-        shares = table.groupby(["metal", "chance"], sort=False)["heads"].mean()
-        loaded = shares[(shares - 0.5).abs() > 0.1].index
+        # How much nearer to 0.5 than to 0.3 or 0.7.
+        fairness = 0.1 - (table["heads"] - 0.5).abs()
+        effects = {
+            f"a {metal} coin of chance {chance}": partial(mean_interval, coin)
+            for (metal, chance), coin in fairness.groupby(
+                [table["metal"], table["chance"]], sort=False
+            )
+        }
         return Verdict(
-            "holds in part" if len(loaded) else "holds",
-            mean_interval(table["heads"]),
-            "share of heads",
-            [f"a {metal} coin of chance {chance}" for metal, chance in loaded],
-            len(shares),
+            mean_interval(fairness),
+            "nearness of heads to one half",
+            "coins",
+            judged(effects),
             ("Tails & <edges> count as not heads.",),
         )
 
@@ -202,7 +209,17 @@ def coins():
         return drawing
 
     sizes = {"small": Coins(), "paper": Coins(seeds=200)}
-    return Study("emergence", "Coins are fair.", "ours", sizes, cells, measure, verdict, figure)
+    return Study(
+        "emergence",
+        "Coins are fair.",
+        "ours",
+        "with loaded coins",
+        sizes,
+        cells,
+        measure,
+        verdict,
+        figure,
+    )
 
 
 class Task(NamedTuple):

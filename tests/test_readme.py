@@ -26,7 +26,7 @@ def test_the_tables_are_those_of_the_committed_results(tables):
         assert with_tables(committed) == committed
 
 
-def test_a_row_a_study_that_says_what_came_out_and_where_it_fails(tables, coins, tmp_path):
+def test_a_row_a_study_that_says_what_came_out_and_in_which_cells(tables, coins, tmp_path):
     for name in ("speed", "depth"):
         named = replace(coins, name=name, claim="Coins | notes are fair.")
         run(named, "small", tmp_path / name, environment=environment())
@@ -40,7 +40,11 @@ def test_a_row_a_study_that_says_what_came_out_and_where_it_fails(tables, coins,
     assert [row.split("]")[0] for row in rows] == ["| [depth", "| [speed"]
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert cells[1:3] == ["Coins &#124; notes are fair.", "**holds in part**"]
-        assert cells[3].startswith("share of heads: 0.69")
-        assert cells[4] == "2 of 4 cells"
+        assert cells[1:4] == [
+            "Coins &#124; notes are fair. (ours)",
+            "with loaded coins",
+            "**contradicted**",
+        ]
+        assert cells[4].startswith("nearness of heads to one half: -0.1")
+        assert cells[5] == "2 supported, 0 undecided, 2 contradicted"
     assert "*size small, 4 × cpu (cpu), " in found

@@ -2,6 +2,8 @@
 in the known ways.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,13 +12,17 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from jaxalign.statistics import (
+    at_confidence,
     benjamini_hochberg,
     holm,
     jackknife,
+    least,
+    margin,
     mean_interval,
     median_interval,
     page_trend,
     paired_effect,
+    simultaneous,
     spearman,
 )
 
@@ -191,3 +197,76 @@ def test_holm_rejects_what_stepping_down_rejects(p):
 def test_bad_samples_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+SAMPLES = st.lists(arrays(np.float64, 5, elements=st.floats(-3, 9)), min_size=1, max_size=6)
+
+
+@given(SAMPLES)
+def test_simultaneous_intervals_leave_out_0_where_holm_rejects(samples):
+    samples = [x for x in samples if np.ptp(x) > 1e-6]
+    if not samples:
+        return
+    found = simultaneous([partial(mean_interval, x) for x in samples])
+    p = holm([paired_effect(x, np.zeros(5)).p for x in samples])
+    for x, one, adjusted in zip(samples, found, p, strict=True):
+        assert one.low <= x.mean() <= one.high
+        if abs(adjusted - 0.05) > 1e-9:
+            assert (one.low > 0 or one.high < 0) == (adjusted < 0.05)
+
+
+def test_no_intervals_are_refused():
+    for corrected in (simultaneous, partial(least, confidence=0.9)):
+        with pytest.raises(ValueError, match="intervals must hold one at least"):
+            corrected([])
+
+
+def test_signs_of_many_intervals_are_right_together_as_often_as_is_said():
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for draw in rng.normal(size=(400, 8, 6)):
+        found = simultaneous([partial(mean_interval, x) for x in draw], confidence=0.9)
+        wrong += any(one.low > 0 or one.high < 0 for one in found)
+    assert wrong / 400 == pytest.approx(0.1, abs=0.04)
+
+
+@given(arrays(np.float64, (6,), elements=st.floats(-1, 1)), st.floats(0.5, 0.999))
+def test_an_interval_is_cut_to_the_range_of_the_values(x, confidence):
+    free = mean_interval(x, confidence=confidence)
+    cut = mean_interval(x, confidence=confidence, within=(-1, 1))
+    assert (cut.low, cut.high) == (max(free.low, -1), min(free.high, 1))
+    assert -1 <= cut.low <= cut.high <= 1
+    with pytest.raises(ValueError, match="values must lie within"):
+        mean_interval([*x, 1.1], within=(-1, 1))
+
+
+@given(arrays(np.float64, 5, elements=st.floats(-9, 9)), st.floats(0.5, 0.999))
+def test_an_interval_at_another_confidence_is_that_of_the_sample(x, confidence):
+    found = at_confidence(mean_interval(x), freedom=4, confidence=confidence)
+    np.testing.assert_allclose(found, mean_interval(x, confidence=confidence), atol=1e-9)
+
+
+def test_the_least_of_several_covers_the_least_mean_as_often_as_it_says():
+    means = np.array([0.0, 0.0, 0.5])
+    draws = np.random.default_rng(0).normal(size=(800, 3, 6)) + means[:, None]
+    found = [least([partial(mean_interval, x) for x in of], confidence=0.9) for of in draws]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.9
+    # Values far apart cost nothing: the low end is that of the least one.
+    one = least([partial(mean_interval, draws[0, 0] + shift) for shift in (0, 99)], confidence=0.9)
+    assert one[:2] == mean_interval(draws[0, 0], confidence=0.9)[:2]
+
+
+@given(arrays(np.float64, 5, elements=st.floats(-1, 1)), st.floats(0, 1))
+def test_a_margin_is_above_0_where_the_whole_interval_is_within_the_tolerance(x, tolerance):
+    interval = mean_interval(x, confidence=0.9)
+    found = margin(partial(mean_interval, x), tolerance, confidence=0.9)
+    assert found.low <= found.value <= found.high
+    inside = -tolerance < interval.low and interval.high < tolerance
+    outside = interval.low > tolerance or interval.high < -tolerance
+    assert (found.low > 0, found.high < 0) == (inside, outside)
+
+
+def test_clusters_are_what_a_rank_correlation_counts():
+    x = np.arange(12.0)
+    assert spearman(x, x**2, clusters=np.repeat([0, 1, 2], 4).tolist(), resamples=50).n == 3
+    assert spearman(x, x**2, resamples=50).n == 12

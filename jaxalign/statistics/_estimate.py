@@ -15,7 +15,7 @@ class Estimate(NamedTuple):
       value: the estimate.
       low: lower end of the interval.
       high: upper end of the interval.
-      n: the number of seeds, runs or pairs in the sample.
+      n: the number of independent units that it is over: seeds, networks, data sets.
     """
 
     value: Any

@@ -21,15 +21,20 @@ class Jackknifed(NamedTuple):
     p: float
 
 
-def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+def mean_interval(
+    values: ArrayLike, *, confidence: float = 0.95, within: tuple[float, float] | None = None
+) -> Estimate:
     """The mean over the first axis, x̄ ± t_{n−1}·s/√n.
 
     Args:
       values: (n, ...) of n ≥ 2 independent repetitions.
       confidence: of the interval, in (0, 1).
+      within: the range of the values, such as (−1, 1) of correlations. Their mean lies in it too,
+        so the part of the interval outside is cut off, and the confidence stays.
 
     Raises:
-      ValueError: fewer than two values, a value that is not finite, a confidence outside (0, 1).
+      ValueError: fewer than two values, a value that is not finite or not in the range, a
+        confidence outside (0, 1).
 
     Example:
       >>> mean_interval([1.0, 2.0, 3.0])
@@ -42,7 +47,43 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     mean = sample.mean(axis=0)
     standard_error = sample.std(axis=0, ddof=1) / np.sqrt(n)
     half = special.stdtrit(n - 1, (1 + confidence) / 2) * standard_error
-    return estimate(mean, mean - half, mean + half, n)
+    low = mean - half
+    high = mean + half
+    if within is not None:
+        rounding = 1e-5 * (within[1] - within[0])
+        if sample.min() < within[0] - rounding or sample.max() > within[1] + rounding:
+            raise ValueError(
+                f"values must lie within {within}, found {sample.min():g} to {sample.max():g}"
+            )
+        low = np.clip(low, *within)
+        high = np.clip(high, *within)
+    return estimate(mean, low, high, n)
+
+
+def at_confidence(interval: Estimate, *, freedom: int, confidence: float) -> Estimate:
+    """Student's 95 % interval of one value at another confidence: x ± (x − low)·t_f(c)/t_f(0.95).
+
+    Args:
+      interval: the value with such an interval, of ``mean_interval`` or ``jackknife``.
+      freedom: f, the degrees of freedom of the interval.
+      confidence: in (0, 1).
+
+    Raises:
+      ValueError: a confidence outside (0, 1), fewer than one degree of freedom.
+
+    Example:
+      >>> at_confidence(mean_interval([1.0, 2.0, 3.0]), freedom=2, confidence=0.99)
+      Estimate(value=2.0, low=-3.73..., high=7.73..., n=3)
+
+    Source: Student's t interval.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    if freedom < 1:
+        raise ValueError(f"freedom must be 1 at least, found {freedom}")
+    wider = special.stdtrit(freedom, (1 + confidence) / 2) / special.stdtrit(freedom, 0.975)
+    half = (interval.high - interval.low) / 2 * wider
+    return estimate(interval.value, interval.value - half, interval.value + half, interval.n)
 
 
 def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:

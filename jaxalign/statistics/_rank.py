@@ -43,7 +43,7 @@ def spearman(
       x: (n,) values.
       y: (n,) values.
       clusters: the cluster of each pair, if pairs of one cluster (a seed, a network) are not
-        independent; by default each pair is its own. ``Estimate.n`` counts pairs.
+        independent; by default each pair is its own. ``Estimate.n`` counts clusters.
       confidence: of the interval.
       resamples: number of bootstrap samples. Each draws as many clusters as there are, with
         replacement; samples in which x or y is constant have no ρ and are left out.
@@ -76,7 +76,7 @@ def spearman(
     correlations = np.concatenate(of_samples)
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(correlations, [tail, 1 - tail])
-    return estimate(_correlations(x[None], y[None])[0], low, high, len(x))
+    return estimate(_correlations(x[None], y[None])[0], low, high, len(groups))
 
 
 def page_trend(table: ArrayLike) -> Trend:

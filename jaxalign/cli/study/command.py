@@ -18,6 +18,10 @@ def study(config: Study, console: Console) -> int:
             "(`jaxalign study` lists their claims)"
         )
     names = tuple(STUDIES) if config.all else tuple(dict.fromkeys(config.names))
+    if config.report:
+        from jaxalign.cli.study.session import report
+
+        return report(names, config.out, console)
     if not names:
         console.print(_list())
         return 0

@@ -27,3 +27,6 @@ class Study:
     out: Path = Path("studies")
     """Where each gets a folder of its name, with table.csv, result.json, figure.png and, to go on
     from, cells.jsonl."""
+    report: bool = False
+    """Measure nothing: make verdicts, figures and page again from the tables in the out folder, by
+    default of all studies that are finished there."""

@@ -13,8 +13,9 @@ from rich.table import Column
 
 from jaxalign.cli.environment import environment
 from jaxalign.cli.progress import Lines, progress_bar
-from jaxalign.studies.framework.catalogue import study
-from jaxalign.studies.framework.results import FIGURE, Finished, read_results
+from jaxalign.studies.framework.catalogue import STUDIES, study
+from jaxalign.studies.framework.rejudge import rejudge
+from jaxalign.studies.framework.results import FIGURE, RESULT, Finished, read_results
 from jaxalign.studies.framework.run import run
 from jaxalign.studies.framework.study import Cell, Size, Value
 from jaxalign.studies.report.page import PAGE, claims_page
@@ -55,6 +56,23 @@ def put_to_the_test(names: Sequence[str], size: Size, out: Path, console: Consol
         )
         return 130
     return 1 if ended.failed else 0
+
+
+def report(names: Sequence[str], out: Path, console: Console) -> int:
+    """Judge studies again from their tables, of all that are finished if none is named."""
+    finished = [name for name in STUDIES if (out / name / RESULT).is_file()]
+    if missing := [name for name in names if name not in finished]:
+        raise ValueError(
+            f"{out} holds no result of {', '.join(missing)}; finished are: "
+            f"{', '.join(finished) or 'none'}"
+        )
+    if not finished:
+        raise ValueError(f"{out} holds no finished study; run one, or name another folder")
+    again = {name: rejudge(study(name), out / name) for name in names or finished}
+    write_page(out)
+    console.print(claims_table(again))
+    console.print(f"Page: {out / PAGE}", highlight=False, soft_wrap=True)
+    return 0
 
 
 def write_page(out: Path) -> dict[str, Finished]:

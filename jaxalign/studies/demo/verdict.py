@@ -1,18 +1,19 @@
 """The verdict on the demo: trained curves against untrained ones, chance and the figure."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 from pandas import DataFrame, Series
-from scipy import stats
 
-from jaxalign.statistics import Paired, holm, paired_effect
+from jaxalign.statistics import Estimate, Interval, margin, mean_interval
 from jaxalign.studies.demo.published import CIFAR, FALLS, LAYERS, READ, READING_ERROR, TAU
-from jaxalign.studies.framework.study import Outcome, Verdict
+from jaxalign.studies.framework.verdict import Verdict, judged
 
 LAST = LAYERS[-1]
+REFERENCES = {"untrained": "untrained", "random targets": "chance_trained"}
+"""What the trained layer is compared with → its column."""
 LEVEL = 0.05
 DECIDING = 5.0
 """The threshold τ whose effect is the verdict's."""
@@ -20,24 +21,8 @@ NOTHING = 0.01
 """A curve under this share of ‖y‖² has fallen to 0."""
 
 
-class Comparison(NamedTuple):
-    """The trained last hidden layer at one τ, compared with a reference of the same seeds."""
-
-    data: str
-    tau: float
-    reference: str
-    effect: Paired
-
-    def __str__(self) -> str:
-        gain = self.effect.difference
-        return (
-            f"{self.data}: {LAST} at τ = {self.tau:g}, trained − {self.reference}: "
-            f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
-        )
-
-
 def verdict_of(table: DataFrame, missing: str) -> Verdict:
-    """Holds if the trained last hidden layer lies above both references at every τ, and CIFAR-10
+    """Whether the trained last hidden layer lies above both references at every τ, and CIFAR-10
     gives what was read off the figure.
 
     Args:
@@ -45,67 +30,62 @@ def verdict_of(table: DataFrame, missing: str) -> Verdict:
       missing: the note for a table without CIFAR-10.
     """
     data = table["data"].unique()
-    compared = comparisons(table)
-    adjusted = holm([comparison.effect.p for comparison in compared])
-    failing = [
-        str(comparison)
-        for comparison, p in zip(compared, adjusted, strict=True)
-        if not (comparison.effect.difference.value > 0 and p < LEVEL)
-    ]
-    tested = len(compared)
+    effects = comparisons(table)
     if CIFAR in data:
-        failing += unlike_figure(table[table["data"] == CIFAR])
-        tested += len(READ) * len(TAU)
+        effects |= figure_margins(table[table["data"] == CIFAR])
     # Of two data sets the last one decides, which is that of the figure.
-    deciding = next(
-        comparison
-        for comparison in reversed(compared)
-        if comparison.tau == DECIDING and comparison.reference == "untrained"
-    )
-    effect = deciding.effect.difference
-    outcome: Outcome = "holds in part" if failing else "holds"
-    if len(failing) == tested or effect.low <= 0:
-        outcome = "does not hold"
-    of = f"A({DECIDING:g})/‖y‖² of {LAST} on {deciding.data}, trained − untrained"
+    deciding = effects[_name(data[-1], DECIDING, "untrained")]
     notes = [note for name in data for note in _notes(name, table[table["data"] == name])]
     if CIFAR not in data:
         notes.append(missing)
-    return Verdict(outcome, effect, of, failing, tested, notes)
+    return Verdict(
+        deciding(confidence=1 - LEVEL),
+        f"A({DECIDING:g})/‖y‖² of {LAST} on {data[-1]}, trained − untrained",
+        "networks",
+        judged(effects, level=LEVEL),
+        notes,
+    )
 
 
-def comparisons(table: DataFrame) -> list[Comparison]:
-    """The last hidden layer against the untrained network and random targets, at every τ read."""
+def comparisons(table: DataFrame) -> dict[str, Interval]:
+    """The trained last hidden layer less the untrained one, and less random targets, at every τ
+    read.
+    """
     last = table[table["layer"] == LAST]
     at = dict(list(last.groupby(["data", "tau"])))
-    cases = product(table["data"].unique(), ("untrained", "chance_trained"), TAU)
-    return [
-        Comparison(
-            data,
-            tau,
-            reference,
-            paired_effect(at[data, tau]["trained"], at[data, tau][reference]),
+    cases = product(table["data"].unique(), REFERENCES, TAU)
+    return {
+        _name(data, tau, reference): partial(
+            mean_interval,
+            at[data, tau]["trained"] - at[data, tau][REFERENCES[reference]],
+            within=(-1, 1),
         )
         for data, reference, tau in cases
-    ]
+    }
 
 
-def unlike_figure(table: DataFrame) -> list[str]:
-    """The values of the figure outside the 95 % interval of a new run, widened by reading error."""
+def figure_margins(table: DataFrame) -> dict[str, Interval]:
+    """By how much a new run stays within the reading error of each value of the figure."""
     at = dict(list(table.groupby(["layer", "tau"])["trained"]))
-    outside = []
-    for layer, values in READ.items():
-        for tau, value in zip(TAU, values, strict=True):
-            shares = at[layer, tau].to_numpy()
-            n = len(shares)
-            # Prediction interval of one more run: x̄ ± t_{n−1}·s·√(1 + 1/n).
-            spread = shares.std(ddof=1) * (1 + 1 / n) ** 0.5
-            half = stats.t.ppf(0.975, n - 1) * spread + READING_ERROR
-            if abs(shares.mean() - value) > half:
-                outside.append(
-                    f"{CIFAR}: {layer} at τ = {tau:g}: {shares.mean():.3f} ± {half:.3f}, "
-                    f"read {value:.3f}"
-                )
-    return outside
+    return {
+        f"{CIFAR}: {layer} at τ = {tau:g}, read {value:.3f}, within ±{READING_ERROR:g}": partial(
+            margin, partial(new_run, at[layer, tau] - value), READING_ERROR
+        )
+        for layer, values in READ.items()
+        for tau, value in zip(TAU, values, strict=True)
+    }
+
+
+def new_run(values: Series, *, confidence: float) -> Estimate:
+    """The mean with the interval of one more run, x̄ ± t_{n−1}·s·√(1 + 1/n)."""
+    mean = mean_interval(values, confidence=confidence)
+    # The interval of the mean has s/√n in place of s·√(1 + 1/n).
+    half = (mean.high - mean.value) * (mean.n + 1) ** 0.5
+    return mean._replace(low=mean.value - half, high=mean.value + half)
+
+
+def _name(data: str, tau: float, reference: str) -> str:
+    return f"{data}: {LAST} at τ = {tau:g}, trained − {reference}"
 
 
 def fall(table: DataFrame, layer: str) -> float:

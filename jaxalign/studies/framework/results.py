@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from jaxalign._core.jsonl import replace_lines
 from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
-from jaxalign.studies.framework.study import Size, Verdict
+from jaxalign.studies.framework.study import Size
+from jaxalign.studies.framework.verdict import Judged, Verdict
 
 CELLS = "cells.jsonl"
 TABLE = "table.csv"
@@ -22,7 +23,8 @@ class Finished(NamedTuple):
     Attributes:
       study: its name.
       claim: what was to be shown.
-      source: who claims it.
+      source: whose claim it is.
+      comparison: what was compared to decide it.
       size: which of its configurations was run.
       config: that configuration.
       verdict: the conclusion.
@@ -36,6 +38,7 @@ class Finished(NamedTuple):
     study: str
     claim: str
     source: str
+    comparison: str
     size: Size
     config: Mapping[str, Any]
     verdict: Verdict
@@ -86,21 +89,32 @@ def read_results(out: str | Path) -> dict[str, Finished]:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON holds it."""
-    # Numbers of numpy are no JSON.
-    effect = verdict.effect
     return {
-        **verdict._asdict(),
-        "effect": {
-            "value": float(effect.value),
-            "low": float(effect.low),
-            "high": float(effect.high),
-            "n": int(effect.n),
-        },
-        "failing": list(verdict.failing),
+        "outcome": verdict.outcome,
+        "effect": _as_numbers(verdict.effect),
+        "of": verdict.of,
+        "over": verdict.over,
+        "cells": [
+            {"name": cell.name, "outcome": cell.outcome, "effect": _as_numbers(cell.effect)}
+            for cell in verdict.cells
+        ],
         "notes": list(verdict.notes),
     }
 
 
 def as_verdict(content: Mapping[str, Any]) -> Verdict:
     """The inverse of ``as_json``."""
-    return Verdict(**{**content, "effect": Estimate(**content["effect"])})
+    # Outcomes follow from the intervals.
+    cells = [Judged(cell["name"], Estimate(**cell["effect"])) for cell in content["cells"]]
+    effect = Estimate(**content["effect"])
+    return Verdict(effect, content["of"], content["over"], cells, content["notes"])
+
+
+def _as_numbers(effect: Estimate) -> dict[str, float]:
+    """An estimate in Python's numbers: those of numpy are no JSON."""
+    return {
+        "value": float(effect.value),
+        "low": float(effect.low),
+        "high": float(effect.high),
+        "n": int(effect.n),
+    }

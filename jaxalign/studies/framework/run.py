@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxalign._core.jsonl import json_lines, replace_lines
 from jaxalign.studies.framework.results import CELLS, FIGURE, TABLE, Finished, write_result
-from jaxalign.studies.framework.study import Cell, Size, Study, Verdict
+from jaxalign.studies.framework.study import Cell, Size, Study
 from jaxalign.studies.framework.table import table_of, write_table
+from jaxalign.studies.framework.verdict import Verdict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -94,6 +95,7 @@ def run(
         **heading,
         claim=study.claim,
         source=study.source,
+        comparison=study.comparison,
         verdict=result.verdict,
         rows=len(table),
         seconds=round(seconds, 1),

@@ -32,3 +32,16 @@ def table_of(rows: Sequence[Row]) -> "DataFrame":
 def write_table(table: "DataFrame", file: Path) -> None:
     """Write a table as CSV, floats in seven digits, NaN as "nan"."""
     table.to_csv(file, index=False, float_format="%.7g", na_rep="nan", lineterminator="\n")
+
+
+def read_table(file: Path) -> "DataFrame":
+    """Read the CSV file of a table; only "nan" is a missing value.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ModuleNotFoundError: pandas is not installed.
+    """
+    table: DataFrame = require("pandas").read_csv(
+        file, keep_default_na=False, na_values=["nan"], low_memory=False
+    )
+    return table

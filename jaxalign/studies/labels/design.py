@@ -30,12 +30,10 @@ class Config:
     """
     num_samples: int = 256
     """Of each problem."""
-    draws: int = 2
-    """Permutations of the labels to train on."""
+    draws: int = 10
+    """Networks trained on random labels, each on a permutation of its own."""
     seeds: int = 5
-    """Networks for the true labels, and for each permutation; no two have the same initial
-    weights.
-    """
+    """Networks trained on the true labels; no two networks have the same initial weights."""
     steps: int = 450
     """Of Adam, batches of 64."""
     every: int = 15
@@ -64,6 +62,13 @@ def cells(config: Config) -> list[Cell]:
         for problem, name in runs
         for of in labels
     ]
+
+
+def seeds_of(config: Config, draw: int) -> list[int]:
+    """The seeds of the networks that a permutation, or 0 for the true labels, is learned by."""
+    if draw == 0:
+        return list(range(config.seeds))
+    return [config.seeds + draw - 1]
 
 
 def pair_name(a: int, b: int) -> str:

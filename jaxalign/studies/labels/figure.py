@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from jaxalign.statistics import mean_interval
 from jaxalign.studies.labels.design import FRESH, OWN, TRUE
 from jaxalign.style.figures import INK, MUTED, STYLE
 
@@ -22,7 +21,7 @@ GUESSING = float(np.log(2))
 def figure(config: Any, table: DataFrame) -> Figure:
     """A column per problem and architecture: area by step, loss by step, area by layer.
 
-    Bands are intervals over networks.
+    Bands are the range over networks.
     """
     kinds = table.groupby(["problem", "architecture"], sort=False)
     with matplotlib.rc_context(STYLE):
@@ -71,14 +70,12 @@ def _by_layer(axes: Axes, table: DataFrame) -> None:
 
 
 def _band(axes: Axes, table: DataFrame, over: str, value: str, colour: str, style: str) -> None:
-    """The mean over networks with its 95 % interval, at every value of a column."""
-    intervals = {place: mean_interval(rows[value]) for place, rows in table.groupby(over)}
-    places = list(intervals)
-    low = [interval.low for interval in intervals.values()]
-    high = [interval.high for interval in intervals.values()]
-    means = [interval.value for interval in intervals.values()]
-    axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(places, means, style, color=colour, markersize=4)
+    """The mean and the range over networks, at every value of a column."""
+    of_networks = table.groupby(over)[value].agg(["min", "mean", "max"])
+    places = of_networks.index
+    band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}
+    axes.fill_between(places, of_networks["min"], of_networks["max"], **band)
+    axes.plot(places, of_networks["mean"], style, color=colour, markersize=4)
 
 
 def _name_lines(area: Axes, loss: Axes, layers: Axes) -> None:

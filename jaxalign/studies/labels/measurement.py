@@ -16,7 +16,16 @@ from jaxalign.alignment import isotropic_null, permutation_null
 from jaxalign.capture import Tap
 from jaxalign.runs import History
 from jaxalign.studies.framework.study import Cell, Row
-from jaxalign.studies.labels.design import DIGITS, FRESH, OWN, TRUTH, Config, draw_of, pair_name
+from jaxalign.studies.labels.design import (
+    DIGITS,
+    FRESH,
+    OWN,
+    TRUTH,
+    Config,
+    draw_of,
+    pair_name,
+    seeds_of,
+)
 from jaxalign.studies.shared.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.shared.problems import Problem, digits_parity, fashion_pair, relabelled
 from jaxalign.studies.shared.seeds import area, curve, monitor_of, states_of
@@ -34,8 +43,7 @@ def measure(config: Config, cell: Cell) -> list[Row]:
     original = _problem(config, str(cell["problem"]))
     draw = draw_of(str(cell["labels"]))
     problem = relabelled(original, draw) if draw else original
-    # Networks of other labels have other seeds.
-    seeds = range(draw * config.seeds, (draw + 1) * config.seeds)
+    seeds = seeds_of(config, draw)
     architecture = architecture_named(cell["architecture"], ARCHITECTURES)
     networks = [architecture.build(problem, nnx.Rngs(seed)) for seed in seeds]
     layers = architecture.tap(networks[0])

@@ -1,20 +1,23 @@
 """The verdict on random labels, and the notes on how they were fitted."""
 
 import math
+from functools import partial
 
 import numpy as np
 from pandas import DataFrame, Series
 
-from jaxalign.statistics import holm, mean_interval, paired_effect
-from jaxalign.studies.framework.study import Verdict, outcome
+from jaxalign.statistics import mean_interval
+from jaxalign.studies.framework.verdict import Verdict, judged
 from jaxalign.studies.labels.design import FRESH, OWN, TRUE, TRUTH, Config
 
 KIND = ["problem", "architecture"]
 
 
 def verdict(config: Config, table: DataFrame) -> Verdict:
-    """Holds if on every problem and architecture random labels are aligned beyond both
-    comparisons.
+    """Whether random labels are aligned beyond both comparisons, on every problem and by every
+    architecture.
+
+    Permutations of the labels are the unit: networks that share one are averaged.
     """
     last = table[table["last"] & (table["labels"] != TRUE)]
     own = last[last["asked"] == OWN]
@@ -24,24 +27,28 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         "untrained": before,
         "labels never trained on": last[(last["asked"] == FRESH) & (last["step"] == config.steps)],
     }
-    effects = {}
-    for (problem, architecture), trained in after.groupby(KIND, sort=False):
-        for name, reference in references.items():
-            areas = of_kind(reference, problem, architecture)["area"]
-            words = f"{architecture} on {problem!r}: not above {name}"
-            effects[words] = paired_effect(trained["area"], areas)
-    adjusted = holm([effect.p_greater for effect in effects.values()])
-    failing = [words for words, p in zip(effects, adjusted, strict=True) if p > config.level]
-    # Rows of both are in one order, of cells and then of networks.
-    gain = after["area"].to_numpy() - before["area"].to_numpy()
+    effects = {
+        f"{architecture} on {problem!r}, trained − {name}": partial(
+            mean_interval,
+            _gain(trained, of_kind(reference, problem, architecture), ["labels"]),
+            within=(-1, 1),
+        )
+        for (problem, architecture), trained in after.groupby(KIND, sort=False)
+        for name, reference in references.items()
+    }
     return Verdict(
-        outcome(failing, len(effects)),
-        mean_interval(gain),
+        # Architectures share the permutations of a problem.
+        mean_interval(_gain(after, before, ["problem", "labels"]), within=(-1, 1)),
         "area over ‖y‖²√n of the random labels trained on, last hidden layer, trained − untrained",
-        failing,
-        len(effects),
+        "permutations of the labels",
+        judged(effects, level=config.level),
         _notes(config, table[table["last"]]),
     )
+
+
+def _gain(after: DataFrame, before: DataFrame, unit: list[str]) -> Series:
+    """The difference of areas, a mean for each unit."""
+    return after.groupby(unit)["area"].mean() - before.groupby(unit)["area"].mean()
 
 
 def of_kind(table: DataFrame, problem: str, architecture: str) -> DataFrame:
@@ -85,8 +92,14 @@ def _notes(config: Config, last: DataFrame) -> list[str]:
             f"{architecture} on {problem!r}, {_speed(config, kind)}"
             for (problem, architecture), kind in last[own].groupby(KIND, sort=False)
         ),
-        f"networks are the unit; {config.seeds} share each permutation of the labels",
+        f"permutations are the unit; {_networks(last[random])} trained on each",
     ]
+
+
+def _networks(last: DataFrame) -> str:
+    """How many networks are trained on one permutation, in words."""
+    most = last.groupby([*KIND, "labels"])["seed"].nunique().max()
+    return "one network is" if most == 1 else f"{most} networks are"
 
 
 def _speed(config: Config, table: DataFrame) -> str:

@@ -2,9 +2,9 @@
 
 import numpy as np
 from pandas import DataFrame
-from scipy import stats
 
 from jaxalign._features import INPUT
+from jaxalign.studies.shared.ranks import rank_correlation
 
 CURVE = "A at "
 """The columns with A(τ)/‖y‖² of the trained layer begin so; τ/√n follows."""
@@ -20,7 +20,7 @@ def rank_correlations(cell: DataFrame, state: str) -> np.ndarray:
     """(seeds,) Spearman's ρ of position and area in each network of one cell."""
     table = areas(cell, state)
     positions = np.arange(table.shape[1])
-    return np.array([stats.spearmanr(positions, shares).statistic for shares in table])
+    return np.array([rank_correlation(positions, shares) for shares in table])
 
 
 def deeper_is_higher(curves: np.ndarray, seen: float) -> np.ndarray:

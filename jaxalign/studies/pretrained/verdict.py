@@ -1,22 +1,25 @@
 """The verdict on pretrained networks: whether their last layer is above every reference."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 from pandas import DataFrame
 
 from jaxalign.models._sentences import INSTALL
-from jaxalign.statistics import Estimate, holm, mean_interval
-from jaxalign.studies.framework.study import Verdict, outcome
+from jaxalign.statistics import Estimate, Interval, at_confidence, holm, least, mean_interval
+from jaxalign.studies.framework.verdict import Verdict, judged
 from jaxalign.studies.pretrained.design import PUBLISHED, UNTRAINED, Config
 from jaxalign.studies.pretrained.published import TEXTS
+from jaxalign.studies.pretrained.tasks import GROUPS
 
 PERMUTED = "permuted labels"
 ANY_LAYER = "untrained, any layer"
 PAIR = ["network", "task"]
-Comparison = tuple[str, str, str]
-"""Network, task and reference."""
 
 
 def verdict(config: Config, table: DataFrame) -> Verdict:
-    """Holds if the last layer is above every reference on every task.
+    """Whether the last layer is above every reference on every task.
 
     The networks for images decide; texts are a note.
     """
@@ -24,52 +27,39 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
     # Texts are corrected among themselves, so that an installed encoder changes no verdict.
     texts = compared["network"] == TEXTS
     images = compared[~texts]
-    adjusted = adjusted_p(images)
-    failing = [
-        f"{network} on {task!r}: not above {reference}"
-        for (network, task, reference), p in adjusted.items()
-        if p > config.level
-    ]
     return Verdict(
-        outcome(failing, len(adjusted)),
-        margin(images),
+        lead_of_best(images),
         "area over ‖y‖²√n, last layer − the best of untrained, raw and handcrafted, "
-        "mean over networks",
-        failing,
-        len(adjusted),
-        [*_notes(table, images), _of_texts(config, compared[texts])],
+        "mean of networks",
+        "tasks, which share no image",
+        judged(leads(images), level=config.level),
+        [*_notes(config, table, images), _of_texts(config, compared[texts])],
     )
 
 
-def adjusted_p(compared: DataFrame) -> dict[Comparison, float]:
-    """The p-value of every comparison, corrected among references, and among permuted labels."""
-    # Leads are tested with Student's t, nulls by permutations, so each kind is corrected apart.
-    leads = {}
-    for (network, task), rows in compared.groupby(PAIR, sort=False):
-        for reference, p in lead_p(rows).items():
-            leads[network, task, reference] = p
-    published = compared[compared["representation"] == PUBLISHED]
-    nulls = {
-        (network, task, PERMUTED): p
-        for network, task, p in zip(
-            published["network"], published["task"], published["p_null"], strict=True
-        )
-    }
-    return {**_holm(leads), **_holm(nulls)}
+def leads(compared: DataFrame) -> dict[str, Interval]:
+    """The lead of the last layer over each reference on each task, over samples.
 
-
-def lead_p(rows: DataFrame) -> dict[str, float]:
-    """Reference → the p-value of the last layer being above it, on one task.
-
-    Of several seeds or layers it is the largest: the last layer has to be above all of them.
+    Of several seeds or layers it is the smallest: the last layer has to be above all of them.
     """
-    last = rows[rows["decides"] & (rows["representation"] != PUBLISHED)]
-    leads = last.groupby("representation", sort=False)["p_lead"].max().to_dict()
-    leads[ANY_LAYER] = rows.loc[rows["representation"] == UNTRAINED, "p_lead"].max()
-    return leads
+    effects: dict[str, Interval] = {}
+    for (network, task), rows in compared.groupby(PAIR, sort=False):
+        references = rows[rows["representation"] != PUBLISHED]
+        last = dict(list(references[references["decides"]].groupby("representation", sort=False)))
+        last[ANY_LAYER] = rows[rows["representation"] == UNTRAINED]
+        for reference, of_reference in last.items():
+            effects[f"{network} on {task!r}, over {reference}"] = partial(
+                least, [_lead(row) for row in of_reference.to_dict("records")]
+            )
+    return effects
 
 
-def margin(compared: DataFrame) -> Estimate:
+def _lead(row: Mapping[str, Any]) -> Interval:
+    jackknifed = Estimate(row["lead"], row["lead_low"], row["lead_high"], row["n"])
+    return partial(at_confidence, jackknifed, freedom=GROUPS - 1)
+
+
+def lead_of_best(compared: DataFrame) -> Estimate:
     """The lead over the best reference: its mean over networks, then over tasks.
 
     Tasks share no samples, so the interval is over them.
@@ -80,11 +70,7 @@ def margin(compared: DataFrame) -> Estimate:
     return mean_interval(least.groupby("task", sort=False).mean())
 
 
-def _holm(p: dict[Comparison, float]) -> dict[Comparison, float]:
-    return dict(zip(p, holm(list(p.values())).tolist(), strict=True))
-
-
-def _notes(table: DataFrame, images: DataFrame) -> list[str]:
+def _notes(config: Config, table: DataFrame, images: DataFrame) -> list[str]:
     last = images[images["decides"]]
     wide = (images["width"] >= images["n"]).sum()
     untrained = images[images["representation"] == UNTRAINED]
@@ -92,7 +78,8 @@ def _notes(table: DataFrame, images: DataFrame) -> list[str]:
     rises = _highest_is_last(table[table["network"] != TEXTS])
     return [
         f"mean area over ‖y‖²√n, last layers: {_means(last, 'area')}",
-        f"that of {PERMUTED}: {_means(last, 'null')}",
+        f"that of {PERMUTED}: {_means(last, 'null')}; the last layer is above them in "
+        f"{_above_chance(config, images)} (permutation tests, Holm)",
         "mean kernel–target alignment, centred, which no common mean of rows changes: "
         f"{_means(last, 'kernel_alignment')}",
         f"mean area of the highest layer of untrained networks: {highest:.3f}",
@@ -100,7 +87,8 @@ def _notes(table: DataFrame, images: DataFrame) -> list[str]:
         f"{wide} of {len(images)} compared representations have width d ≥ n, where A(0⁺) = ‖y‖² "
         "whatever they are; the area weighs each share of y with σ/√n",
         "BatchNorms of untrained networks have the statistics of the first 50 samples",
-        "intervals are of samples (jackknife over ten groups); the deciding effect's is over tasks",
+        "intervals of cells are over samples (jackknife of ten groups), the deciding one is over "
+        "tasks",
     ]
 
 
@@ -108,13 +96,19 @@ def _of_texts(config: Config, texts: DataFrame) -> str:
     """What the row for language says."""
     if not len(texts):
         return f"there is no row for language: the sentence encoder is not installed ({INSTALL})"
-    adjusted = adjusted_p(texts)
-    above = sum(p <= config.level for p in adjusted.values())
+    cells = judged(leads(texts), level=config.level)
+    above = sum(cell.outcome == "supported" for cell in cells)
     means = _means(texts[texts["decides"]], "area")
     return (
-        f"{TEXTS} on texts: above in {above} of {len(adjusted)} comparisons; "
+        f"{TEXTS} on texts: above in {above} of {len(cells)} comparisons; "
         f"mean area of last layers {means}"
     )
+
+
+def _above_chance(config: Config, images: DataFrame) -> str:
+    """In how many cases the labels are above their permutations, in words."""
+    p = holm(images.loc[images["representation"] == PUBLISHED, "p_null"])
+    return f"{(p <= config.level).sum()} of {len(p)} cases"
 
 
 def _means(last: DataFrame, value: str) -> str:

@@ -5,15 +5,17 @@ verdict and what speaks against it.
 import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
+from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
 from jaxalign.studies.framework.results import Finished
-from jaxalign.studies.framework.study import Outcome, Verdict
+from jaxalign.studies.framework.verdict import OUTCOMES, Verdict, in_words
 from jaxalign.style.html import render
 
 PAGE = "claims.html"
-_PLURALS = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
+LISTED = 4
+"""So many contradicted cells are named at once; the table has all."""
 
 
 def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) -> str:
@@ -44,40 +46,57 @@ def _kicker(results: Iterable[Finished]) -> str:
 def _lede(verdicts: Iterable[Verdict]) -> str:
     """How many claims came out how, in a sentence."""
     counts = Counter(verdict.outcome for verdict in verdicts)
-    total = counts.total()
-    present = [outcome for outcome in get_args(Outcome) if counts[outcome]]
-    if total == 1:
-        return f"One claim was put to the test: it {present[0]}."
-    parts = [_counted(counts[outcome], outcome) for outcome in present]
-    # The last part follows an "and", if there are several.
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return f"Of {total} claims, {listed}."
+    if counts.total() == 1:
+        return f"One claim was put to the test: it is {next(iter(counts))}."
+    parts = [f"{counts[outcome]} {_are(counts[outcome])} {outcome}" for outcome in OUTCOMES]
+    return f"Of {counts.total()} claims, {parts[0]}, {parts[1]} and {parts[2]}."
 
 
-def _counted(count: int, outcome: Outcome) -> str:
-    return f"{count} {outcome if count == 1 else _PLURALS[outcome]}"
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _section(finished: Finished, picture: bytes) -> dict[str, Any]:
     verdict = finished.verdict
+    contradicted = verdict.named("contradicted")
     return {
         "study": finished.study,
         "claim": finished.claim,
         "source": finished.source,
+        "comparison": finished.comparison,
         "outcome": verdict.outcome,
-        "estimate": verdict.estimate(),
+        **_numbers(verdict.effect),
         "of": verdict.of,
-        "n": f"{verdict.effect.n:,}",
-        "failing": verdict.failing,
-        "failing_cells": f"{len(verdict.failing):,} of {verdict.cells:,}",
+        "units": verdict.units(),
+        "cells": _cells(len(verdict.cells)),
+        "counts": verdict.counts(),
+        "contradicted": [cell.name for cell in contradicted[:LISTED]],
+        "more": len(contradicted[LISTED:]),
+        "judged": [
+            {"name": cell.name, "outcome": outcome, **_numbers(cell.effect)}
+            # What speaks against the claim comes first.
+            for outcome in reversed(OUTCOMES)
+            for cell in verdict.named(outcome)
+        ],
         # In the page itself, so that it can be moved without its folder.
         "picture": base64.b64encode(picture).decode(),
+        "seen": f"The measurements of every cell. {verdict.of}: {verdict.estimate()}.",
         "notes": verdict.notes,
         "details": list(_details(finished)),
         "config": [(name, _shown(value)) for name, value in finished.config.items()],
         "rows": f"{finished.rows:,}",
         "command": finished.command,
     }
+
+
+def _numbers(effect: Estimate) -> dict[str, str]:
+    """A value and its interval, apart."""
+    value, interval = in_words(effect).split(" ", maxsplit=1)
+    return {"value": value, "interval": interval}
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count:,} cells"
 
 
 def _details(finished: Finished) -> Iterator[tuple[str, str]]:

@@ -6,38 +6,38 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxalign.studies.framework.results import Finished
-from jaxalign.studies.framework.study import Outcome
+from jaxalign.studies.framework.verdict import Judged, Outcome
 
 COLOURS: Mapping[Outcome, str] = {
-    "holds": "green",
-    "holds in part": "yellow",
-    "does not hold": "red",
+    "supported": "green",
+    "undecided": "yellow",
+    "contradicted": "red",
 }
 LISTED = 4
-"""So many failing cells are named; the page has all."""
+"""So many contradicted cells are named; the page has all."""
 
 
 def claims_table(results: Mapping[str, Finished]) -> Table:
-    """What `jaxalign study` ends with: outcome, claim, effect with interval, and the first of the
-    cells that fail.
+    """What `jaxalign study` ends with: verdict, claim, effect with interval, how many cells came
+    out how, and the first of those that are contradicted.
     """
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    for heading in ("study", "outcome", "claim, effect with interval, cells in which it fails"):
+    for heading in ("study", "verdict", "claim, effect with interval, cells"):
         table.add_column(heading, no_wrap=not heading.startswith("claim"))
     for name, finished in results.items():
         verdict = finished.verdict
         text = Text(f"{finished.claim}\n")
         text.append(verdict.estimate(), style="bold")
-        text.append(f"  {verdict.of}, n = {verdict.effect.n}\n")
-        text.append(verdict.extent() + _listed(verdict.failing), style="dim")
+        text.append(f"\n{verdict.of}\n")
+        text.append(verdict.extent() + _listed(verdict.named("contradicted")), style="dim")
         table.add_row(name, Text(verdict.outcome, style=COLOURS[verdict.outcome]), text)
     return table
 
 
-def _listed(failing: Sequence[str]) -> str:
-    if not failing:
+def _listed(contradicted: Sequence[Judged]) -> str:
+    if not contradicted:
         return ""
-    listed = f": {'; '.join(failing[:LISTED])}"
-    if len(failing) > LISTED:
-        listed += f"; and {len(failing) - LISTED} more"
+    listed = f": {'; '.join(cell.name for cell in contradicted[:LISTED])}"
+    if len(contradicted) > LISTED:
+        listed += f"; and {len(contradicted) - LISTED} more"
     return listed

@@ -9,17 +9,17 @@ loss is a given share of ‖y‖².
 Three questions are asked. (1) Does descent do what `predicted_convergence` says, and does the bound
 that knows A(τ) alone hold at every step and τ? This is algebra, so it must hold to rounding. (2)
 The whole spectrum decides; does the one number, the area under the curve, order the representations
-that networks have? Spearman's ρ of area and steps should be below 0. Layers of one network are not
-independent. So over all cells the interval comes from drawing whole networks, and in a cell it is
-that of the mean of its networks' own ρ. (3) Is it the targets, or would the singular values do? The
-null is the area with the same labels permuted, which knows the singular values only.
+that networks have? Spearman's ρ of area and speed, −steps, should be above 0. Layers of one network
+are not independent. So over all cells the interval comes from drawing whole networks, and in a cell
+it is that of the mean of its networks' own ρ. (3) Is it the targets, or would the singular values
+do? The null is the area with the same labels permuted, which knows the singular values only.
 
 The step size is 1/σ_1², the largest that is safe for each representation, so steps depend on
 σ_i/σ_1, and one with a small σ_1 gets larger steps: a confounder. Hence everything is measured
 again with one step size for all, 1/n, safe since rows are normalised (σ_1² ≤ n). Steps past the
 horizon are not known: they are tied for the last rank, which is all a rank correlation needs.
 
-It would fail if ρ's interval reached 0, over all or in a cell, or if one prediction missed.
+It is contradicted where ρ's interval is below 0, or a prediction missed.
 """
 
 from jaxalign.studies.framework.study import Study
@@ -33,7 +33,8 @@ STUDY = Study(
     name="speed",
     claim="Alignment between top singular vectors and targets speeds up learning: descent on a "
     "linear head takes fewer steps.",
-    source="Imani, Hu, White (TMLR 2022), page 1; experiment, bound and exact prediction are ours.",
+    source="the paper's",
+    comparison="ours: linear heads on layers of many networks, one spectrum each",
     sizes={
         "small": Config(),
         "paper": Config(

@@ -86,8 +86,8 @@ def _correlations(axes: Axes, config: Any, table: DataFrame) -> None:
     axes.plot([], [], "D-", color=MUTED, label=null_name, markersize=5, markerfacecolor="white")
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=9)
     axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(lines) - 0.4))
-    axes.set(xlabel="Spearman's ρ of area and steps, 95 % over networks")
-    axes.set(title="More aligned, fewer steps: ρ < 0")
+    axes.set(xlabel="Spearman's ρ of area and speed (−steps), 95 % over networks")
+    axes.set(title="More aligned, fewer steps: ρ > 0")
     axes.grid(visible=False, axis="y")
 
 

@@ -4,9 +4,9 @@ from collections.abc import Hashable
 from typing import Any
 
 from pandas import DataFrame
-from scipy import stats
 
 from jaxalign.statistics import Estimate, mean_interval, spearman
+from jaxalign.studies.shared.ranks import rank_correlation
 
 TRUE = "true"
 PERMUTED = "permuted"
@@ -23,7 +23,7 @@ def association(
     other: DataFrame | None = None,
     resamples: int = 2000,
 ) -> Estimate | None:
-    """ρ of an alignment and steps, with an interval from drawing whole networks.
+    """ρ of an alignment and speed, −steps, with an interval from drawing whole networks.
 
     Args:
       table: rows of representations, whose steps count.
@@ -36,20 +36,19 @@ def association(
       The estimate; None if one of the two columns is constant.
     """
     x = (table if other is None else other)[alignment]
-    y = table[steps]
+    y = -table[steps]
     if x.nunique() < 2 or y.nunique() < 2:
         return None
-    return spearman(x, y, clusters=_clusters(table), resamples=resamples)
+    return spearman(x, y, clusters=clusters(table), resamples=resamples)
 
 
 def within_networks(
     cell: DataFrame, *, other: DataFrame | None = None, confidence: float = 0.95
 ) -> Estimate:
-    """The mean over the networks of a cell of each one's own ρ of area and steps.
+    """The mean over the networks of a cell of each one's own ρ of area and speed, −steps.
 
-    The interval is Student's, cut to [−1, 1]: a bootstrap over few networks is too narrow. A
-    network whose areas or steps are all the same has shown nothing, and counts as ρ = 0; the inputs
-    belong to no network.
+    The interval is Student's: a bootstrap over few networks is too narrow. A network whose areas or
+    steps are all the same has shown nothing, and counts as ρ = 0; the inputs belong to no network.
 
     Args:
       cell: rows of one cell.
@@ -60,9 +59,11 @@ def within_networks(
     # Rows of both are in one order.
     pairs = cell.assign(area=areas)
     pairs = pairs[pairs["network"] != NO_NETWORK]
-    rho = [_rho(network) for _, network in pairs.groupby("network", sort=False)]
-    mean = mean_interval(rho, confidence=confidence)
-    return mean._replace(low=max(mean.low, -1.0), high=min(mean.high, 1.0))
+    rho = [
+        rank_correlation(network["area"], -network["steps"])
+        for _, network in pairs.groupby("network", sort=False)
+    ]
+    return mean_interval(rho, confidence=confidence, within=(-1, 1))
 
 
 def in_words(rho: Estimate | None) -> str:
@@ -72,15 +73,7 @@ def in_words(rho: Estimate | None) -> str:
     return f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
 
 
-def _rho(network: DataFrame) -> float:
-    x = network["area"]
-    y = network["steps"]
-    if x.nunique() < 2 or y.nunique() < 2:
-        return 0.0
-    return float(stats.spearmanr(x, y).statistic)
-
-
-def _clusters(table: DataFrame) -> list[Hashable]:
+def clusters(table: DataFrame) -> list[Hashable]:
     """The cluster of each row: its network; the inputs of a problem are one cluster.
 
     Every architecture of a problem holds the same inputs.

@@ -49,8 +49,6 @@ class Config:
     """Peaks functions; the first one is the source."""
     learned: float = 0.95
     """Test accuracy on the source task that every network has to reach."""
-    resamples: int = 2000
-    """Bootstrap samples of an interval of ρ."""
 
 
 class Target(NamedTuple):

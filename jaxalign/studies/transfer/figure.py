@@ -30,7 +30,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
     """A column per problem, a row per measure of transfer and reference; a point per network and
     target.
     """
-    findings = findings_of(table, config.resamples)
+    findings = findings_of(table)
     problems = list(dict.fromkeys(finding.problem for finding in findings))
     kinds = list(dict.fromkeys((finding.measure, finding.reference) for finding in findings))
     size = (3.4 * len(problems) + 1.2, 2.75 * len(kinds) + 0.9)
@@ -66,12 +66,11 @@ def _panel(axes: Axes, finding: Finding, colours: matplotlib.cm.ScalarMappable) 
     axes.axhline(0, color=INK, linewidth=0.9, zorder=1)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
     axes.scatter(x, y, s=13, c=colours.to_rgba(dials.ravel()), alpha=0.8, linewidths=0, zorder=2)
-    rho = finding.correlation
-    within = finding.within
+    rho = finding.correlation(confidence=0.95)
+    within = finding.within(confidence=0.95)
     text = (
         f"ρ = {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]\n"
-        f"within dial {within.value:.2f} [{within.low:.2f}, {within.high:.2f}]\n"
-        f"null |ρ| < {finding.null:.2f}"
+        f"within dial {within.value:.2f} [{within.low:.2f}, {within.high:.2f}]"
     )
     axes.text(
         0.97,

@@ -1,47 +1,52 @@
 """The verdict on transfer: the findings of all cells, corrected together, and their notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pandas import DataFrame
 
-from jaxalign.statistics import holm
-from jaxalign.studies.framework.study import Verdict, outcome
+from jaxalign.studies.framework.verdict import Verdict, judged
 from jaxalign.studies.transfer.design import Config
-from jaxalign.studies.transfer.findings import Finding, findings_of, rank_correlation, signs
+from jaxalign.studies.transfer.findings import Finding, correlation, findings_of, signs
 from jaxalign.studies.transfer.gains import MEASURES, gains
+
+CONFIDENCE = 0.95
 
 
 def verdict(config: Config, table: DataFrame) -> Verdict:
     """Whether gains go together and have both signs, in every problem, by either measure of
     transfer and over either reference.
     """
-    findings = findings_of(table, config.resamples)
-    corrected = holm([finding.p for finding in findings])
-    learned = table.groupby("problem", sort=False)["source_accuracy"].min().to_dict()
-    failing = []
-    for finding, p in zip(findings, corrected, strict=True):
-        reasons = finding.reasons(p)
-        accuracy = learned[finding.problem]
-        if accuracy < config.learned:
-            reasons.insert(0, f"the source was not learned, a network has {accuracy:.1%} of it")
-        if reasons:
-            failing.append(f"{finding.name}: {'; '.join(reasons)}")
-    weakest = min(findings, key=lambda finding: finding.correlation.value)
+    accuracy = table.groupby("problem", sort=False)["source_accuracy"].min()
+    learned = accuracy[accuracy >= config.learned].index
+    if learned.empty:
+        raise ValueError(
+            f"no source was learned: on every problem a network has less than {config.learned:.0%} "
+            "of it; take more steps"
+        )
+    findings = findings_of(table[table["problem"].isin(learned)])
+    effects = {name: effect for one in findings for name, effect in one.claims().items()}
+    weakest = min(findings, key=lambda one: one.correlation(confidence=CONFIDENCE).value)
     return Verdict(
-        outcome(failing, len(findings)),
-        weakest.correlation,
-        f"Spearman's ρ of alignment gain and transfer gain, where it is lowest ({weakest.name})",
-        failing,
-        len(findings),
-        _notes(findings, learned, table),
+        weakest.correlation(confidence=CONFIDENCE),
+        "Spearman's ρ of alignment gain and transfer gain within a network, where it is lowest "
+        f"({weakest.name})",
+        "networks",
+        judged(effects, level=1 - CONFIDENCE),
+        [
+            f"Every network of these problems has at least {accuracy[learned].min():.1%} of its "
+            "source task.",
+            *(
+                f"{problem}: the source was not learned, a network has {share:.1%} of it; left out"
+                for problem, share in accuracy.items()
+                if problem not in learned
+            ),
+            *_notes(findings, table),
+        ],
     )
 
 
-def _notes(
-    findings: Sequence[Finding], learned: Mapping[str, float], table: DataFrame
-) -> list[str]:
+def _notes(findings: Sequence[Finding], table: DataFrame) -> list[str]:
     return [
-        f"Every network has at least {min(learned.values()):.1%} of its source task.",
         *(
             _of_measure(measure, [finding for finding in findings if finding.measure == measure])
             for measure in MEASURES
@@ -54,14 +59,15 @@ def _notes(
 
 def _of_measure(measure: str, findings: Sequence[Finding]) -> str:
     share = signs([finding.gains for finding in findings])
-    within = [finding.within.value for finding in findings]
-    above = sum(finding.within.low > 0 for finding in findings)
+    within = [finding.within(confidence=CONFIDENCE) for finding in findings]
+    values = [rho.value for rho in within]
+    above = sum(rho.low > 0 for rho in within)
     return (
         f"By {measure}, signs agree in {share.agree:.0%} of pairs ({share.by_chance:.0%} by "
         f"chance): both positive {share.both:.0%}, both negative {share.neither:.0%}, alignment "
         f"alone {share.alignment:.0%}, transfer alone {share.transfer:.0%}. Within a level of the "
-        f"dial ρ is {min(within):.2f} to {max(within):.2f}, its interval above 0 in {above} of "
-        f"{len(findings)} cells."
+        f"dial ρ is {min(values):.2f} to {max(values):.2f}, its interval above 0 in {above} of "
+        f"{len(findings)} cases."
     )
 
 
@@ -69,10 +75,10 @@ def _of_layers(findings: Sequence[Finding], table: DataFrame) -> str:
     ranges = []
     for layer in table["layer"].unique():
         rho = [
-            rank_correlation(
-                gains(table, finding.problem, layer, finding.reference, finding.measure)
-            )
+            correlation(gains(table, finding.problem, layer, finding.reference, finding.measure))(
+                confidence=CONFIDENCE
+            ).value
             for finding in findings
         ]
         ranges.append(f"{layer} {min(rho):.2f} to {max(rho):.2f}")
-    return f"ρ over the cells by layer: {', '.join(ranges)}."
+    return f"ρ by layer: {', '.join(ranges)}."

@@ -50,8 +50,8 @@ def test_a_study_leaves_its_folder_and_the_page_and_tells_its_verdict(
     assert "emergence: cell 1 of 4: gold, chance 0.5\n" in printed
     for expected in (
         "Coins are fair.",
-        "holds in part",
-        "fails in 2 of 4 cells: a gold coin of chance 0.9; a tin coin",
+        "contradicted",
+        "of 4 cells 2 supported, 0 undecided, 2 contradicted: a gold coin of chance 0.9; a tin ",
         "Page: studies/claims.html",
     ):
         assert expected in printed
@@ -87,6 +87,22 @@ def test_all_studies_are_on_one_page_also_when_run_one_by_one(all_made_up, tmp_p
     assert main(["study", "--all", "--out", str(out)]) == 0
     text = (out / "claims.html").read_text(encoding="utf-8")
     assert all(f'<section id="{name}">' in text for name in STUDIES)
+
+
+def test_a_report_judges_again_what_is_finished_and_measures_nothing(
+    coins, known, tmp_path, capsys
+):
+    known(coins)
+    assert main(["study", "emergence", "--out", str(tmp_path)]) == 0
+    known(failing(replace(coins, claim="Coins are fair, mostly."), KeyboardInterrupt()))
+    assert main(["study", "--report", "--out", str(tmp_path)]) == 0
+    assert read_result(tmp_path / "emergence").claim == "Coins are fair, mostly."
+    assert "Coins are fair, mostly." in (tmp_path / "claims.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["study", "depth", "--report", "--out", str(tmp_path)]) == 1
+    assert "holds no result of depth; finished are: emergence" in capsys.readouterr().err
+    assert main(["study", "--report", "--out", str(tmp_path / "none")]) == 1
+    assert "holds no finished study" in capsys.readouterr().err
 
 
 def test_without_a_name_they_are_listed_and_none_is_run(tmp_path, capsys, monkeypatch):
@@ -178,7 +194,7 @@ def test_a_terminal_shows_the_cell_how_many_are_done_and_the_time_left(coins, kn
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     assert put_to_the_test(["emergence"], "small", tmp_path, console) == 0
     printed = console.file.getvalue()
-    for expected in ("4/4", "left", "holds in part"):
+    for expected in ("4/4", "left", "contradicted"):
         assert expected in printed
 
 

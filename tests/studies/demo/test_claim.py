@@ -4,7 +4,7 @@ import pytest
 
 from jaxalign.studies.demo.claim import FOLDER, STUDY, Config
 from jaxalign.studies.demo.published import FALLS, LAYERS, READ, TAU
-from jaxalign.studies.demo.verdict import fall, unlike_figure
+from jaxalign.studies.demo.verdict import fall, figure_margins
 
 TINY = Config(seeds=2, num_samples=60, steps=10, width=8)
 
@@ -68,46 +68,47 @@ def on_both(trained):
     return pd.concat(parts, ignore_index=True)
 
 
-def test_it_holds_where_training_aligns():
+def test_it_is_supported_where_training_aligns():
     verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ))
-    assert verdict.outcome == "holds"
-    assert verdict.cells == 14
+    assert verdict.outcome == "supported"
+    assert verdict.counts()["supported"] == len(verdict.cells) == 14
     assert verdict.effect.value == pytest.approx(0.995 - 0.3, abs=0.02)
     assert any("CIFAR-10 was not at hand" in note for note in verdict.notes)
 
 
-def test_thresholds_at_which_training_does_not_align_are_named():
+def test_thresholds_at_which_training_does_not_align_are_not_supported():
     late = {**READ, LAYERS[-1]: (0.995,) * 6 + (0.3,)}
     verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", late))
-    assert verdict.outcome == "holds in part"
-    assert [text.split(",")[0] for text in verdict.failing] == ["Fashion-MNIST: hidden_3 at τ = 13"]
+    (cell,) = verdict.named("undecided")
+    assert cell.name == "Fashion-MNIST: hidden_3 at τ = 13, trained − untrained"
 
 
-@pytest.mark.parametrize("untrained", [0.995, 0.999])
-def test_it_does_not_hold_where_the_untrained_network_is_as_aligned(untrained):
-    verdict = STUDY.verdict(Config(), made_up("Fashion-MNIST", READ, untrained=untrained))
-    assert verdict.outcome == "does not hold"
-    assert len(verdict.failing) == 7
+@pytest.mark.parametrize(("untrained", "outcome"), [(0.995, "undecided"), (1.0, "contradicted")])
+def test_it_is_not_supported_where_the_untrained_network_is_as_aligned(untrained, outcome):
+    table = made_up("Fashion-MNIST", READ, untrained=untrained, spread=0.003)
+    verdict = STUDY.verdict(Config(), table)
+    assert verdict.outcome == outcome
+    assert verdict.counts()["supported"] == 7
 
 
 def test_the_figure_is_compared_on_cifar_alone():
     verdict = STUDY.verdict(Config(), on_both(READ))
-    assert verdict.outcome == "holds"
-    assert verdict.cells == 28 + 28
+    assert verdict.outcome == "supported"
+    assert len(verdict.cells) == 28 + 28
+    assert not verdict.named("contradicted")
     assert "on CIFAR-10" in verdict.of
     other = {**READ, "hidden_2": tuple(x - 0.1 for x in READ["hidden_2"])}
-    verdict = STUDY.verdict(Config(), on_both(other))
-    assert verdict.outcome == "holds in part"
-    assert len(verdict.failing) == 7
-    assert all(text.startswith("CIFAR-10: hidden_2") for text in verdict.failing)
+    contradicted = STUDY.verdict(Config(), on_both(other)).named("contradicted")
+    assert len(contradicted) == 7
+    assert all(cell.name.startswith("CIFAR-10: hidden_2") for cell in contradicted)
 
 
-def test_reading_errors_are_allowed_and_no_more():
-    near = {layer: tuple(max(x - 0.009, 0) for x in values) for layer, values in READ.items()}
-    assert not unlike_figure(made_up("CIFAR-10", near, spread=0))
-    far = {layer: tuple(max(x - 0.012, 0) for x in values) for layer, values in READ.items()}
-    # All 28 values but that of hidden_1 at 13, which is 0 in both.
-    assert len(unlike_figure(made_up("CIFAR-10", far, spread=0))) == 27
+@pytest.mark.parametrize(("shift", "above"), [(0.009, 28), (0.012, 1)])
+def test_reading_errors_are_allowed_and_no_more(shift, above):
+    shifted = {layer: tuple(max(x - shift, 0) for x in values) for layer, values in READ.items()}
+    margins = figure_margins(made_up("CIFAR-10", shifted, spread=0)).values()
+    # Hidden_1 is 0 at τ = 13 in both.
+    assert sum(margin(confidence=0.95).low > 0 for margin in margins) == above
 
 
 def test_where_curves_fall():

@@ -60,23 +60,23 @@ def test_rows_are_layers_and_seeds_and_random_labels_are_others(rows):
     assert random[0]["untrained"] < rows[0]["untrained"]
 
 
-def test_a_rise_with_depth_holds():
+def test_a_rise_with_depth_is_supported_at_every_step():
     verdict = STUDY.verdict(config(1, 2, 4), made_up({1: 0.3, 2: 0.4, 4: 0.5}))
-    assert (verdict.outcome, verdict.failing) == ("holds", [])
+    assert (verdict.outcome, verdict.counts()["supported"]) == ("supported", 2)
     assert verdict.effect.value == pytest.approx(1)
+    assert verdict.effect.high <= 1
     assert verdict.effect.n == 6
 
 
-def test_a_fall_after_a_rise_holds_in_part_and_is_named():
+def test_a_fall_after_a_rise_is_named():
     verdict = STUDY.verdict(config(1, 2, 3, 4), made_up({1: 0.2, 2: 0.4, 3: 0.6, 4: 0.5}))
-    assert verdict.outcome == "holds in part"
-    assert [one.split(" by ")[0] for one in verdict.failing] == ["digits: falls from depth 3 to 4"]
+    assert verdict.outcome == "supported"
+    assert [cell.name for cell in verdict.named("contradicted")] == ["digits, from depth 3 to 4"]
 
 
-def test_no_trend_does_not_hold():
-    assert (
-        STUDY.verdict(config(1, 2, 4), made_up({1: 0.5, 2: 0.4, 4: 0.3})).outcome == "does not hold"
-    )
+def test_a_fall_is_contradicted():
+    verdict = STUDY.verdict(config(1, 2, 4), made_up({1: 0.5, 2: 0.4, 4: 0.3}))
+    assert verdict.outcome == "contradicted"
 
 
 def test_the_figure_has_a_panel_a_data_set():

@@ -69,22 +69,19 @@ def test_measuring_is_deterministic_and_pairs_the_same_untrained_networks():
     assert by["SGD", 0, "hidden_1"]["untrained"] != by["SGD", 1, "hidden_1"]["untrained"]
 
 
-def test_a_rise_everywhere_holds_and_its_size_is_told():
+def test_a_rise_everywhere_is_supported_and_its_size_is_told():
     verdict = STUDY.verdict(Config(), made_up({"SGD": 0.3, "Adam": 0.5}))
-    assert (verdict.outcome, verdict.failing, verdict.cells, verdict.effect.n) == (
-        "holds",
-        [],
-        2,
-        5,
-    )
+    assert (verdict.outcome, verdict.counts()["supported"], verdict.effect.n) == ("supported", 2, 5)
     assert verdict.effect.value == pytest.approx(0.402)
 
 
-def test_a_cell_without_a_rise_is_named():
-    verdict = STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": 0.5}))
-    assert verdict.outcome == "holds in part"
-    assert verdict.failing == ["ReLU MLP · digits · SGD"]
-    assert STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": -0.2})).outcome == "does not hold"
+def test_a_fall_is_named_and_what_does_not_move_is_undecided():
+    verdict = STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": 0.5, "Lion": -0.002}))
+    assert verdict.outcome == "supported"
+    assert [cell.name for cell in verdict.named("contradicted")] == ["ReLU MLP · digits · SGD"]
+    assert [cell.name for cell in verdict.named("undecided")] == ["ReLU MLP · digits · Lion"]
+    falls = STUDY.verdict(Config(), made_up({"SGD": -0.1, "Adam": -0.2}))
+    assert falls.outcome == "contradicted"
 
 
 def test_cells_that_did_not_learn_are_left_out_and_named():
@@ -95,7 +92,7 @@ def test_cells_that_did_not_learn_are_left_out_and_named():
     ]
     table = pd.concat(parts, ignore_index=True)
     verdict = STUDY.verdict(Config(), table)
-    assert (verdict.outcome, verdict.cells) == ("holds", 1)
+    assert (verdict.outcome, len(verdict.cells)) == ("supported", 1)
     assert sum("did not learn" in note for note in verdict.notes) == 2
     with pytest.raises(ValueError, match="no network learned"):
         STUDY.verdict(replace(Config(), learned=0.05), table)

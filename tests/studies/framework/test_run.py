@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxalign.statistics import Estimate
+from jaxalign.studies.framework.rejudge import rejudge
 from jaxalign.studies.framework.results import (
     as_json,
     as_verdict,
@@ -16,7 +17,7 @@ from jaxalign.studies.framework.results import (
     write_result,
 )
 from jaxalign.studies.framework.run import run
-from jaxalign.studies.framework.study import Verdict
+from jaxalign.studies.framework.verdict import Judged, Verdict
 
 HERE = {
     "device": "1 × cpu (cpu)",
@@ -210,11 +211,10 @@ def test_an_environment_without_device_is_refused_before_anything_is_measured(co
 
 def test_a_verdict_survives_json():
     verdict = Verdict(
-        "holds in part",
         Estimate(np.float32(1 / 3), -1e-9, math.inf, n=np.int64(5)),
         "σ of ‖y‖²",
-        ["a", "b"],
-        4,
+        "networks",
+        [Judged("a", Estimate(0.5, 0.25, 0.75, n=2)), Judged("b", Estimate(-1.0, -2.0, -0.5, n=2))],
         ["one"],
     )
     assert as_verdict(json.loads(json.dumps(as_json(verdict)))) == verdict
@@ -245,3 +245,37 @@ def test_a_configuration_may_hold_tuples_and_nested_configurations(coins, tmp_pa
     for _ in range(2):
         run(study, "small", tmp_path, environment=HERE)
     assert read_result(tmp_path).config["inner"]["chances"] == [0.5, 0.9]
+
+
+def test_a_finished_study_is_judged_again_from_its_table(coins, tmp_path):
+    run(coins, "small", tmp_path, environment=HERE)
+    (tmp_path / "cells.jsonl").unlink()
+    before = {name: data for name, data in contents(tmp_path).items() if name != "figure.png"}
+    again, cells = measured(replace(coins, claim="Coins are fair, mostly."))
+    (tmp_path / "figure.png").unlink()
+    finished = rejudge(again, tmp_path)
+    assert not cells
+    after = contents(tmp_path)
+    assert after.pop("figure.png").startswith(b"\x89PNG")
+    before["result.json"]["claim"] = finished.claim
+    # The table has seven digits.
+    for content in (before, after):
+        content["result.json"].pop("verdict")
+    assert after == before
+
+
+def test_a_result_of_an_earlier_design_says_so(coins, tmp_path):
+    run(coins, "small", tmp_path, environment=HERE)
+    other, _ = other_config(coins)
+    finished = rejudge(other, tmp_path)
+    assert finished.verdict.notes[-1] == "Measured with the earlier design: seeds 20 (now 3)."
+    assert finished.config["seeds"] == 20
+
+
+def test_a_result_of_another_study_is_not_judged(coins, tmp_path):
+    run(coins, "small", tmp_path, environment=HERE)
+    with pytest.raises(ValueError, match="is of the study 'emergence', not of 'depth'"):
+        rejudge(replace(coins, name="depth"), tmp_path)
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"is no result of emergence .* run the study again"):
+        rejudge(coins, tmp_path)

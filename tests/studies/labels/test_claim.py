@@ -9,7 +9,7 @@ import pytest
 
 from jaxalign.studies.labels import measurement
 from jaxalign.studies.labels.claim import STUDY
-from jaxalign.studies.labels.design import FRESH, OWN, TRUTH, Config
+from jaxalign.studies.labels.design import FRESH, OWN, TRUTH, Config, seeds_of
 from jaxalign.studies.labels.verdict import first_steps
 from jaxalign.studies.shared.networks import ARCHITECTURES, mlp
 from jaxalign.studies.shared.problems import fashion_pair, relabelled
@@ -24,6 +24,7 @@ TINY = Config(
     steps=9,
     every=3,
 )
+DRAWS = 4
 CELL = {"problem": "Pullover or Coat", "architecture": "tiny", "labels": "random 1"}
 
 
@@ -38,13 +39,13 @@ def tables():
 
 
 def made_up(own=0.4, untrained=0.05, fresh=0.02, kinds=(("p", "a"), ("p", "b")), worse=()):
-    """A table of three networks on two permutations and on true labels; in the kinds ``worse``
+    """A table of three networks on each permutation and on true labels; in the kinds ``worse``
     nothing was gained.
     """
     draw, rows = np.random.default_rng(0), []
     for kind in kinds:
         after = untrained if kind in worse else own
-        for name in ("true", "random 1", "random 2"):
+        for name in ("true", *(f"random {i + 1}" for i in range(DRAWS))):
             for seed in range(3):
                 row = {
                     "problem": kind[0],
@@ -96,9 +97,8 @@ def test_random_labels_are_the_true_ones_in_another_order():
 def test_rows_are_networks_layers_steps_and_labels(tables):
     rows = tables["random 1"]
     assert len({tuple(row) for row in rows}) == 1  # the same columns
-    assert len(rows) == 2 * 2 * (
-        4 + 2 * 2
-    )  # networks, layers, (steps, (before and after) of two kinds of labels)
+    # Layers, (steps, (before and after) of two kinds of labels).
+    assert len(rows) == 2 * (4 + 2 * 2)
     assert {row["step"] for row in rows if row["asked"] == OWN} == {0, 3, 6, 9}
     assert {row["layer"] for row in rows if row["last"]} == {"hidden_1"}
     assert np.isfinite(
@@ -130,23 +130,37 @@ def test_measuring_again_gives_the_same_rows(tables, monkeypatch):
     assert STUDY.measure(TINY, CELL) == tables["random 1"]
 
 
-def test_the_claim_holds_where_trained_is_above_both():
+def test_the_claim_is_supported_where_trained_is_above_both():
     verdict = STUDY.verdict(Config(), made_up())
-    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 4)
+    assert verdict.outcome == "supported"
+    assert verdict.counts() == {"supported": 4, "undecided": 0, "contradicted": 0}
     assert verdict.effect.low < 0.35 < verdict.effect.high
-    assert verdict.effect.n == 12
 
 
-def test_a_kind_in_which_nothing_is_gained_is_named():
+def test_permutations_are_counted_not_networks_or_architectures_that_share_them():
+    verdict = STUDY.verdict(Config(), made_up())
+    assert (verdict.effect.n, verdict.over) == (DRAWS, "permutations of the labels")
+    assert {cell.effect.n for cell in verdict.cells} == {DRAWS}
+    assert "permutations are the unit; 3 networks are trained on each" in verdict.notes
+
+
+def test_a_kind_in_which_nothing_is_gained_is_not_supported():
     verdict = STUDY.verdict(Config(), made_up(worse=(("p", "b"),)))
-    assert verdict.outcome == "holds in part"
-    assert verdict.failing == ["b on 'p': not above untrained"]
+    (cell,) = verdict.named("undecided")
+    assert cell.name == "b on 'p', trained − untrained"
 
 
-def test_the_claim_fails_where_labels_never_trained_on_do_as_well():
+def test_the_claim_is_undecided_where_labels_never_trained_on_do_as_well():
     verdict = STUDY.verdict(Config(), made_up(own=0.05, fresh=0.05))
-    assert verdict.outcome == "does not hold"
-    assert len(verdict.failing) == 4
+    assert verdict.outcome == "undecided"
+    assert verdict.counts()["undecided"] == 4
+
+
+def test_every_network_of_random_labels_has_a_permutation_and_a_seed_of_its_own():
+    config = Config(draws=4, seeds=3)
+    seeds = [seeds_of(config, draw) for draw in range(5)]
+    assert [len(of_draw) for of_draw in seeds] == [3, 1, 1, 1, 1]
+    assert len({seed for of_draw in seeds for seed in of_draw}) == 7
 
 
 def test_the_first_step_at_which_something_was_reached_or_never():

@@ -60,11 +60,10 @@ def test_measuring_is_deterministic_and_the_area_is_that_of_the_curve():
     )
 
 
-def test_areas_that_rise_in_every_cell_hold():
+def test_areas_that_rise_in_every_cell_are_supported():
     verdict = STUDY.verdict(config("A", "B"), two([0.3, 0.3, 0.4, 0.6]))
-    assert (verdict.outcome, verdict.failing, verdict.cells, verdict.effect.value) == (
-        "holds",
-        [],
+    assert (verdict.outcome, verdict.counts()["supported"], verdict.effect.value) == (
+        "supported",
         2,
         pytest.approx(1),
     )
@@ -73,9 +72,9 @@ def test_areas_that_rise_in_every_cell_hold():
 
 def test_a_cell_that_falls_is_named():
     verdict = STUDY.verdict(config("A", "B"), two([0.3, 0.6, 0.4, 0.3]))
-    assert verdict.outcome == "holds in part"
-    assert [one.split(" (")[0] for one in verdict.failing] == ["B · digits"]
-    assert STUDY.verdict(config("B"), made_up("B", [0.3, 0.6, 0.4, 0.3])).outcome == "does not hold"
+    assert [cell.name for cell in verdict.named("contradicted")] == ["B · digits"]
+    falls = STUDY.verdict(config("B"), made_up("B", [0.3, 0.6, 0.4, 0.3]))
+    assert falls.outcome == "contradicted"
 
 
 def test_curves_that_cross_keep_their_order_up_to_the_crossing():

@@ -1,12 +1,22 @@
 """The study of learning curves: its design, its heads, and its verdict on made-up tables."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from jaxalign.studies.learning import design
 from jaxalign.studies.learning.claim import STUDY
-from jaxalign.studies.learning.design import BEST, DIGITS, PIXELS, TRAINED, UNTRAINED, Config
+from jaxalign.studies.learning.design import (
+    BEST,
+    DIGITS,
+    FASHION,
+    PIXELS,
+    TRAINED,
+    UNTRAINED,
+    Config,
+)
 from jaxalign.studies.learning.heads import fit_heads
 from jaxalign.studies.learning.representations import Rows
 
@@ -23,16 +33,18 @@ TINY = Config(
 
 def made_up(miss=0.01, worst=None):
     rows = []
-    for representation in (PIXELS, TRAINED):
+    for task, representation in product((FASHION, DIGITS), (PIXELS, TRAINED)):
         for ridge in ("0.1", BEST):
             for n in (150, 300, 600):
-                row = {"task": DIGITS, "representation": representation, "ridge": ridge, "n": n}
+                row = {"task": task, "representation": representation, "ridge": ridge, "n": n}
                 row |= {"predicted": 1 + miss, "measured": 1.0, "miss": miss, "scatter": 0.1}
+                row |= {"low": miss - 0.001, "high": miss + 0.001}
                 row |= {"freedom": n / 1000, "miss_of_left_out": 0.0}
                 rows.append(row)
     table = pd.DataFrame(rows)
     if worst is not None:
-        table.loc[len(table) - 1, "miss"] = worst
+        ends = [worst, worst - 0.01, worst + 0.01]
+        table.loc[len(table) - 1, ["miss", "low", "high"]] = ends
     return table
 
 
@@ -80,23 +92,28 @@ def test_rows_are_strengths_and_numbers_of_rows():
     assert weak["low"].le(weak["miss"]).all()
 
 
-def test_the_claim_holds_within_the_tolerance_and_names_the_curve_that_is_not():
+def test_curves_are_judged_by_their_worst_miss():
     verdict = STUDY.verdict(Config(), made_up())
-    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 4)
+    assert (verdict.outcome, verdict.counts()["supported"], len(verdict.cells)) == (
+        "supported",
+        8,
+        8,
+    )
     verdict = STUDY.verdict(Config(), made_up(worst=-0.2))
-    assert verdict.outcome == "holds in part"
-    assert verdict.failing == [
-        f"{TRAINED} of {DIGITS}, ρ best: -20.0% at n = 600, with 0.60 degrees of freedom per row"
-    ]
+    (cell,) = verdict.named("contradicted")
+    assert cell.name == f"{TRAINED} of {DIGITS}, ρ best, misses by -20.0% at n = 600"
+    assert cell.effect.value == pytest.approx(0.05 - 0.2)
+    (cell,) = STUDY.verdict(Config(), made_up(worst=0.055)).named("undecided")
+    assert cell.effect.low < 0 < cell.effect.high
 
 
 def test_what_has_no_prediction_is_counted_and_decides_nothing():
     verdict = STUDY.verdict(Config(), made_up(worst=np.nan))
-    assert verdict.outcome == "holds"
-    assert "100% of 11 points; 1 more have no prediction" in verdict.notes[0]
+    assert verdict.outcome == "supported"
+    assert "100% of 23 points; 1 more have no prediction" in verdict.notes[0]
 
 
 def test_the_figure_has_a_panel_per_representation():
     figure = STUDY.figure(Config(), made_up())
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 4
     figure.canvas.draw()

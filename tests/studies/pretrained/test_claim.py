@@ -102,6 +102,8 @@ def made_up(best=0.3, references=(0.1, 0.15, 0.05), nets=("x", "y"), names=("s",
                     "low": area - 0.02,
                     "high": area + 0.02,
                     "lead": ahead,
+                    "lead_low": ahead - 0.01,
+                    "lead_high": ahead + 0.01,
                     "null": 0.02,
                     "p_null": 0.001,
                 }
@@ -232,40 +234,46 @@ def test_missing_weights_are_named_before_anything_is_computed(monkeypatch):
         STUDY.measure(Config(), {"network": "squeezenet1.1", "task": "T-shirt or Shirt"})
 
 
-def test_the_claim_holds_where_every_last_layer_leads():
+def test_the_claim_is_supported_where_every_last_layer_leads():
     verdict = STUDY.verdict(Config(), made_up())
-    assert (verdict.outcome, verdict.failing, verdict.cells) == ("holds", [], 2 * 2 * 6)
-    assert verdict.effect.n == 2
+    assert (verdict.outcome, verdict.counts()["supported"], len(verdict.cells)) == (
+        "supported",
+        2 * 2 * 5,
+        2 * 2 * 5,
+    )
+    assert (verdict.effect.n, verdict.over) == (2, "tasks, which share no image")
     assert abs(verdict.effect.value - 0.105) < 1e-9
+    assert any("above them in 4 of 4 cases" in note for note in verdict.notes)
 
 
-def test_the_task_and_the_references_that_are_not_beaten_are_named():
+def test_the_task_and_the_references_that_are_above_are_named():
     verdict = STUDY.verdict(Config(), made_up(worse=("t",)))
-    assert verdict.outcome == "holds in part"
-    assert len(verdict.failing) == 2 * 5
-    assert "x on 't': not above HOG" in verdict.failing
-    assert not any("'s'" in text or "permuted" in text for text in verdict.failing)
+    names = [cell.name for cell in verdict.named("contradicted")]
+    assert len(names) == 2 * 5
+    assert "x on 't', over HOG" in names
+    assert verdict.outcome == "undecided"
 
 
-def test_one_untrained_seed_that_is_not_beaten_is_enough_to_fail():
+def test_one_untrained_seed_that_is_not_beaten_is_enough():
     table = made_up(nets=("x",))
     last = (table["representation"] == "untrained") & (table["seed"] == 1) & (table["task"] == "s")
-    table.loc[last, "p_lead"] = 0.5
-    failing = STUDY.verdict(Config(), table).failing
-    assert failing == ["x on 's': not above untrained", "x on 's': not above untrained, any layer"]
+    table.loc[last, ["lead", "lead_low"]] = [0.001, -0.01]
+    undecided = [cell.name for cell in STUDY.verdict(Config(), table).named("undecided")]
+    assert undecided == ["x on 's', over untrained", "x on 's', over untrained, any layer"]
 
 
 def test_a_hidden_layer_of_an_untrained_network_has_to_be_beaten_too():
     table = made_up(nets=("x",))
     last = table[table["representation"] == "untrained"].head(1)
-    early = last.assign(decides=False, depth=1, p_lead=0.5)
+    early = last.assign(decides=False, depth=1, lead=-0.1, lead_low=-0.11, lead_high=-0.09)
     table = pd.concat([table, early], ignore_index=True)
-    assert STUDY.verdict(Config(), table).failing == ["x on 's': not above untrained, any layer"]
+    (cell,) = STUDY.verdict(Config(), table).named("contradicted")
+    assert cell.name == "x on 's', over untrained, any layer"
 
 
-def test_the_claim_fails_where_nothing_is_beaten_not_even_chance():
-    table = made_up(worse=("s", "t")).assign(p_null=0.5)
-    assert STUDY.verdict(Config(), table).outcome == "does not hold"
+def test_what_chance_gives_as_well_is_told():
+    notes = STUDY.verdict(Config(), made_up().assign(p_null=0.5)).notes
+    assert any("above them in 0 of 4 cases" in note for note in notes)
 
 
 def test_texts_are_a_note_as_is_a_missing_encoder():
@@ -275,7 +283,7 @@ def test_texts_are_a_note_as_is_a_missing_encoder():
     verdict = STUDY.verdict(Config(), table)
     assert verdict._replace(notes=()) == without._replace(notes=())
     assert "no row for language" in without.notes[-1]
-    assert "above in 2 of 12 comparisons" in verdict.notes[-1]
+    assert "above in 0 of 10 comparisons" in verdict.notes[-1]
 
 
 @pytest.mark.parametrize("networks", [("x",), ("x", "y", TEXTS)])

@@ -86,42 +86,43 @@ def made_up(slope: dict[str, float], numbers=EXACT, networks=6):
 EVERYWHERE = dict.fromkeys(("Fashion-MNIST", "digits", "diabetes"), 1.0)
 
 
-def test_the_claim_holds_where_it_is_true():
+def test_the_claim_is_supported_where_it_is_true():
     verdict = STUDY.verdict(CONFIG, made_up(EVERYWHERE))
-    assert verdict.outcome == "holds"
-    assert not verdict.failing
-    assert verdict.effect.high < -0.9
-    assert verdict.cells == 3
-    assert verdict.effect.n == 3 * 49
+    assert verdict.outcome == "supported"
+    assert verdict.counts()["supported"] == len(verdict.cells) == 3 + 1
+    assert verdict.effect.low > 0.9
+    # Networks, and the inputs of each problem.
+    assert verdict.effect.n == 3 * 7
 
 
-@pytest.mark.parametrize("slope", [0.0, -1.0])
-def test_it_does_not_hold_where_steps_do_not_fall(slope):
+@pytest.mark.parametrize(("slope", "outcome"), [(0.0, "undecided"), (-1.0, "contradicted")])
+def test_it_is_not_supported_where_steps_do_not_fall(slope, outcome):
     verdict = STUDY.verdict(CONFIG, made_up(dict.fromkeys(EVERYWHERE, slope)))
-    assert verdict.outcome == "does not hold"
-    assert len(verdict.failing) == 3
+    assert verdict.outcome == outcome
+    assert verdict.counts()["supported"] == 1
+    assert len(verdict.named(outcome)) == 3
 
 
-def test_a_cell_without_it_is_named():
+def test_a_cell_without_it_is_undecided():
     verdict = STUDY.verdict(CONFIG, made_up({**EVERYWHERE, "digits": 0.0}))
-    assert verdict.outcome == "holds in part"
-    assert [text.split(":")[0] for text in verdict.failing] == ["CNN on digits"]
+    assert [cell.name for cell in verdict.named("undecided")] == ["CNN on digits"]
 
 
 @pytest.mark.parametrize(
     "numbers", [{"error": 2e-6, "violations": 0}, {"error": 0.0, "violations": 1}]
 )
-def test_a_missed_prediction_refutes_it(numbers):
+def test_a_missed_prediction_is_named(numbers):
     verdict = STUDY.verdict(CONFIG, made_up(EVERYWHERE, numbers))
-    assert verdict.outcome == "does not hold"
+    (cell,) = verdict.named("contradicted")
+    assert cell.name.startswith("loss and bound as predicted")
 
 
 def test_where_nothing_is_reached_no_correlation_is_made_up():
     table = made_up(EVERYWHERE).assign(steps=1001, steps_far=1001, reached=False)
     assert association(table) is None
     verdict = STUDY.verdict(CONFIG, table)
-    assert verdict.outcome == "does not hold"
-    assert all("ρ = 0.00" in text for text in verdict.failing)
+    assert verdict.outcome == "undecided"
+    assert verdict.counts()["undecided"] == 3
 
 
 def test_the_same_inputs_are_drawn_at_once():
@@ -142,5 +143,5 @@ def test_figure_draws():
     drawn.canvas.draw()
     assert [axes.get_title(loc="left") for axes in drawn.axes] == [
         "A point a representation",
-        "More aligned, fewer steps: ρ < 0",
+        "More aligned, fewer steps: ρ > 0",
     ]
