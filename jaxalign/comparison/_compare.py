@@ -158,6 +158,11 @@ def compare(
             pairs, alignments = _from_rows(first, second, task)
         else:
             pairs, alignments = _from_sums(first, second, task)
+    if np.isinf(pairs.values).any():
+        raise ValueError(
+            f"{measure.name} is beyond {pairs.values.dtype} for some pairs; divide the layers by a "
+            "constant, or choose a measure without units"
+        )
     return Comparison(
         measure=measure.name,
         is_distance=measure.is_distance,

@@ -99,7 +99,10 @@ def rows_of_grid(
     for x in first:
         of_x = once.prepare(np.asarray(x))
         row = np.array([once.compare(of_x, of_y) for of_y in of_second])
-        yield explained(jnp.asarray(row, value.dtype), "grid")
+        # What the dtype does not hold is infinite, and said to be.
+        with np.errstate(over="ignore"):
+            row = row.astype(value.dtype)
+        yield explained(jnp.asarray(row), "grid")
 
 
 def grid_and_null(

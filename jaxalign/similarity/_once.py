@@ -204,7 +204,7 @@ def _distance(x: _Turned, y: _Turned) -> float:
 
 
 def _cosine(x: _Turned, y: _Turned) -> float:
-    scale = np.sqrt(x.size * y.size)
+    scale = np.sqrt(x.size) * np.sqrt(y.size)
     return _nuclear_norm(x, y) / scale if scale > 0 else np.nan
 
 

@@ -166,6 +166,13 @@ def test_what_is_refused_before_anything_is_read(first, second, settings, messag
         compare(*sides, **settings)
 
 
+def test_distances_beyond_float32_are_refused(layers, as_side):
+    large = as_side({"a": layers[0]["known"] * np.float32(1e25)})
+    distance = Measure(similarity.procrustes_distance, "distance", is_distance=True)
+    with pytest.raises(ValueError, match="distance is beyond float32 for some pairs; divide"):
+        compare(large, as_side({"b": layers[0]["noise"]}), distance)
+
+
 def test_layers_that_hold_nan_or_other_rows_are_named(layers, as_side):
     broken = np.where(np.arange(30)[:, None] == 7, np.nan, layers[0]["known"])
     with pytest.raises(ValueError, match="layer b holds NaN or Inf in 1 of 30 rows"):
