@@ -88,12 +88,19 @@ def without_blank_last_lines(app: Sphinx, document: str, source: list[str]) -> N
 def in_restructured_text(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """``Source: text``, which ends our docstrings, is a section for napoleon; the star of a shape
-    such as (*batch, r) is no emphasis, and bars are absolute values.
+    """``Source: text``, which ends our docstrings, is a section for napoleon. The star of a shape
+    such as (*batch, r) is no emphasis, bars are absolute values, and a last underscore is no link.
     """
     text = re.sub(r"(?m)^Source: (.*)", r"Source:\n  \1", "\n".join(lines))
-    text = re.sub(r"\|(\w[^|\n]*)\|", r"\|\1\|", text.replace("(*", r"(\*"))
-    lines[:] = text.split("\n")
+    prose_and_code = re.split(r"(``[^`]*``|^ *>>> .*$)", text, flags=re.MULTILINE)
+    prose_and_code[::2] = [escaped(prose) for prose in prose_and_code[::2]]
+    lines[:] = "".join(prose_and_code).split("\n")
+
+
+def escaped(prose: str) -> str:
+    """Words of a docstring without what reStructuredText would take for marks."""
+    prose = re.sub(r"\|(\w[^|\n]*)\|", r"\|\1\|", prose.replace("(*", r"(\*"))
+    return re.sub(r"(?<=\w)_(?=\W)", r"\_", prose)
 
 
 def is_left_out(
