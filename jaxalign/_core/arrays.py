@@ -44,6 +44,8 @@ def _require_kept(x: Array, name: str) -> None:
 
 def _as_numpy(x: Any, name: str) -> np.ndarray | Array:
     """The values of any container as numpy reads them."""
+    if type(x) is np.ndarray:
+        return x
     if isinstance(x, list | tuple):
         return _stacked(x, name)
     if isinstance(x, np.ma.MaskedArray):
@@ -143,6 +145,8 @@ def _with_places(values: np.ndarray) -> Iterable[tuple[tuple[int, ...], Any]]:
 
 
 def _require_real(dtype: Any, x: Any, name: str) -> None:
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return
     if jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} must be real, found dtype {dtype}; "

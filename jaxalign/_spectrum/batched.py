@@ -29,7 +29,7 @@ from jaxalign._core.linalg import CORES
 from jaxalign._spectrum.classes import Class, shared
 from jaxalign._spectrum.finish import finished, sizes_of, solved
 from jaxalign._spectrum.routes import host
-from jaxalign._spectrum.routes.table import Method, device_of, route_for
+from jaxalign._spectrum.routes.table import Method, chosen_device, route_for
 from jaxalign._spectrum.solve import leading, solve, solve_on_host, spectrum_of
 from jaxalign._spectrum.types import Spectrum
 
@@ -143,7 +143,7 @@ def _solve(
     goal = as_target_numbers(targets, list(arrays.values()))
     results = exactly(partial(_solve_each, method, centered, list(arrays)), goal, *arrays.values())
     return [
-        finished(result, partial(sizes_of, x, goal), device_of(x))
+        finished(result, partial(sizes_of, x, goal), chosen_device(x))
         for x, result in zip(arrays.values(), results, strict=True)
     ]
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_target_numbers, is_concrete, power_of_ten
 from jaxalign._core.float64 import exactly, jax_has_float64
-from jaxalign._spectrum.routes.table import device_of
+from jaxalign._spectrum.routes.table import chosen_device
 from jaxalign._spectrum.types import Spectrum
 
 _FAILED = "the eigensolver failed on finite input; pass method='svd', or scale the features"
@@ -48,7 +48,7 @@ def solved(
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])
     result = exactly(solve, phi, y, by_rows=by_rows)
-    return finished(result, partial(sizes_of, phi, y), device_of(phi))
+    return finished(result, partial(sizes_of, phi, y), chosen_device(phi))
 
 
 def finished(

@@ -25,7 +25,7 @@ from jaxalign._spectrum.basis import Basis
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes.refined import preconditioner
-from jaxalign._spectrum.routes.table import device_of, route_for
+from jaxalign._spectrum.routes.table import chosen_device, route_for
 from jaxalign._spectrum.row_products import row_products
 
 
@@ -296,6 +296,6 @@ def moments_of(
     """``moments`` of checked arrays."""
     products = row_products(features, targets, weights, basis, method)
     passes = 1 if basis is None else 2
-    if isinstance(products, np.ndarray) and features.committed:
-        products = float64_array(products, device_of(features))
+    if isinstance(products, np.ndarray):
+        products = float64_array(products, chosen_device(features))
     return Moments(float64_array(products), features.shape[1], features.dtype.name, passes)

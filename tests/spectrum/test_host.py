@@ -119,6 +119,9 @@ def test_results_lie_where_the_features_do(rng, method):
     targets = jax.device_put(np.ones((20, 1), np.float32), device)
     leaves = jax.tree.leaves(ja.spectrum(features, targets, method=method))
     assert all(leaf.devices() == {device} for leaf in leaves)
+    # What nobody placed binds its result to no device.
+    anywhere = ja.spectrum(jax.device_put(np.asarray(features)), np.asarray(targets))
+    assert not any(leaf.committed for leaf in jax.tree.leaves(anywhere))
 
 
 @pytest.mark.parametrize("cores", [1, 3])

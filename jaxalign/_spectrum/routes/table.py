@@ -79,6 +79,13 @@ def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     return ~(sigma <= sigma[0] * tolerance)
 
 
+def chosen_device(x: Array | np.ndarray) -> jax.Device | None:
+    """The device that a user put ``x`` on, where results of it belong; None if nobody chose one."""
+    if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) and x.committed:
+        return device_of(x)
+    return None
+
+
 def device_of(x: Array | np.ndarray) -> jax.Device | None:
     """The first device that ``x`` is on; None for a traced ``x`` and for one of numpy."""
     if isinstance(x, jax.core.Tracer | np.ndarray):
