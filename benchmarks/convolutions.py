@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.models import CNN, ResNet
 from jaxalign.models._resnet import BasicBlock
 from jaxalign.training import classification
@@ -66,7 +67,7 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
         model = nnx.merge_state(optax.apply_updates(parameters, updates), rest)
         return ja.TrainState(state.step + 1, model, moments), loss
 
-    recipe = Recipe(graph, optimizer, classification)
+    recipe = Recipe(split_model(networks[0], None).network, optimizer, classification)
     starts = [recipe.start(nnx.state(network)) for network in networks]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
     jitted_step = jax.jit(step)

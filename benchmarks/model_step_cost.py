@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.models import ViT, resnet18
 from jaxalign.monitoring import alignment_measures
 from jaxalign.training import classification
@@ -98,7 +99,7 @@ def batch_monitor(
 
 def trainer(case: Case, model: nnx.Module, monitor: ja.BatchMonitor | None) -> Callable[[], Any]:
     """A chunk of ``fit``: each call resumes where the last one stopped; returns what is logged."""
-    recipe = Recipe(nnx.graphdef(model), optax.adam(1e-3), classification)
+    recipe = Recipe(split_model(model, None).network, optax.adam(1e-3), classification)
     data = Data({} if monitor is None else {"batch": monitor}, *images(256), 10**6)
     chunk = jax.jit(of_one(recipe), donate_argnums=(0,))
     rows = np.random.default_rng(1).integers(0, 256, (case.steps, 1, case.batch))

@@ -14,6 +14,7 @@ from _lowering_training import WAYS, four_steps
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.models import MLP, ViT, resnet18
 from jaxalign.training import _chunk, _state, classification
 
@@ -83,7 +84,7 @@ def chunk_case(trained: Trained, way: str) -> Case:
     model = nnx.eval_shape(trained.build)
     tap = ja.tap(model, model.post_activations)
     monitor = ja.batch_monitor(tap, ten_classes, trained.batch, reduce=trained.reduce, **WAYS[way])
-    recipe = _state.Recipe(nnx.graphdef(model), optax.adam(1e-3), classification)
+    recipe = _state.Recipe(split_model(model, None).network, optax.adam(1e-3), classification)
     state = jax.eval_shape(recipe.start, nnx.state(model))
     images = floats(10_000, *trained.image)
     labels = jax.ShapeDtypeStruct((10_000,), jnp.int32)

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.models import MLP
 from jaxalign.training import _chunk, _state, classification
 
@@ -109,7 +110,7 @@ def fit_chunk_cases(mesh: Mesh) -> Iterator[Case]:
 
 def recipe_of(problem: Problem):
     """How the model is trained."""
-    return _state.Recipe(nnx.graphdef(problem.model), optax.adam(1e-3), classification)
+    return _state.Recipe(split_model(problem.model, None).network, optax.adam(1e-3), classification)
 
 
 def chunk_case(name: str, problem: Problem, monitor) -> Case:

@@ -3,18 +3,23 @@
 An equinox model takes one sample, so by default it is called under ``jax.vmap``.
 """
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
+from jax import Array
 from jax.tree_util import keystr, tree_flatten_with_path, tree_map_with_path
 
 from jaxalign._core.kinds import found
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
 from jaxalign.capture._marks import mark
+from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, called, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import listed
@@ -23,43 +28,40 @@ from jaxalign.capture._subclasses import UNMARKED, Kind, marking, require_same
 Path = tuple[Any, ...]
 
 
+def _is_state(x: Any) -> bool:
+    return isinstance(x, eqx.nn.State)
+
+
+def _is_no_state(x: Any) -> bool:
+    return not _is_state(x)
+
+
 def over_samples(model: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """``jax.vmap(model, axis_name="batch")`` of the arguments.
 
     Every array has the samples first. An ``eqx.nn.State`` is the same for all samples.
     """
 
-    def is_state(x: Any) -> bool:
-        return isinstance(x, eqx.nn.State)
-
     def of_one(of_sample: Any, states: Any) -> Any:
-        own_args, own_kwargs = eqx.combine(of_sample, states, is_leaf=is_state)
+        own_args, own_kwargs = eqx.combine(of_sample, states, is_leaf=_is_state)
         result = model(*own_args, **own_kwargs)
-        return eqx.partition(result, lambda x: not is_state(x), is_leaf=is_state)
+        return eqx.partition(result, _is_no_state, is_leaf=_is_state)
 
-    _require_samples(args, kwargs)
-    parts = eqx.partition((args, kwargs), lambda x: not is_state(x), is_leaf=is_state)
-    first = eqx.if_array(0)
-    mapped = eqx.filter_vmap(
-        of_one, in_axes=(first, None), out_axes=(first, None), axis_name="batch"
-    )
-    return eqx.combine(*mapped(*parts), is_leaf=is_state)
+    inputs, states = eqx.partition((args, kwargs), _is_no_state, is_leaf=_is_state)
+    _require_samples(inputs)
+    axes = eqx.if_array(0), None
+    mapped = eqx.filter_vmap(of_one, in_axes=axes, out_axes=axes, axis_name="batch")
+    return eqx.combine(*mapped(inputs, states), is_leaf=_is_state)
 
 
-def _require_samples(args: Any, kwargs: Any) -> None:
+def _require_samples(inputs: Any) -> None:
     """Raise unless all arrays have the same number of samples."""
-    inputs = eqx.filter(
-        (args, kwargs),
-        lambda x: not isinstance(x, eqx.nn.State),
-        is_leaf=lambda x: isinstance(x, eqx.nn.State),
-    )
     shapes = [leaf.shape for leaf in jax.tree.leaves(inputs) if eqx.is_array(leaf)]
     if () in shapes or len({shape[0] for shape in shapes}) > 1:
         raise ValueError(
             "an equinox model takes one sample, and tap calls it under jax.vmap: every array must "
             f"have the samples first, found shapes {', '.join(map(str, shapes))}; pass a random "
-            "key as jax.random.split(key, samples), or tap(model, call=...) that calls the model "
-            "in another way"
+            "key as jax.random.split(key, samples), or call= for another way to call the model"
         )
 
 
@@ -73,26 +75,111 @@ def equinox_forward(
     require_all_found(filters, fits, "are not layers of the model")
     run = call or (called if _is_wrapper(model) else over_samples)
 
-    def marked(state: Any, *args: Any, at: str = at, **kwargs: Any) -> Any:
-        return run(_marked(state, at), *args, **kwargs)
+    def applied(at: str | None, arrays: Any, *args: Any, **kwargs: Any) -> Any:
+        own, states = arrays
+        args, kwargs = eqx.combine((args, kwargs), states, is_leaf=_is_state)
+        return run(own if at is None else _marked(own, at), *args, **kwargs)
 
+    marked = partial(applied, at)
     compare = True
 
     def forward(state: Any, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
         nonlocal compare
-        arguments = (_filled(state, model), *args)
+        # A model with the State that it is called with; the new State is dropped: tap is pure.
+        is_pair = isinstance(state, tuple)
+        arrays, *own = state if is_pair else (state,)
+        inputs = (*args[:1], *own, *args[1:]), kwargs
+        # States are no samples.
+        (args, kwargs), states = eqx.partition(inputs, _is_no_state, is_leaf=_is_state)
+        arguments = ((_filled(arrays, model), states), *args)
         traced = program(marked, arguments, kwargs)
         if compare:
-            plain = program(run, arguments, kwargs)
-            require_same(plain, program(marked, arguments, {**kwargs, "at": UNMARKED}))
+            plain, unmarked = (
+                program(partial(applied, at), arguments, kwargs) for at in (None, UNMARKED)
+            )
+            require_same(plain, unmarked)
             # Once is enough: the model is the same at each call.
             compare = False
         computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
         reason = f"were asked for and their {at} was never computed, or is no array"
         require_all_found(filters, computed, reason)
-        return run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+        output, activations = run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+        return (output[0] if is_pair else output), activations
 
     return forward
+
+
+@dataclass(frozen=True, eq=False)
+class EquinoxNetwork:
+    """A model without its arrays, as ``fit`` trains it.
+
+    Its state is its arrays, or (its arrays, State). Parameters are arrays of floating point. The
+    model gets a random key for each sample if its ``__call__`` has an argument ``key``.
+
+    Attributes:
+      rest_of_model: what of it is no array.
+      trainable: which of its arrays are parameters.
+      call: how it is called, or None: then as by ``over_samples``.
+    """
+
+    rest_of_model: Any
+    trainable: Any
+    call: Call | None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same."""
+        return (
+            isinstance(other, EquinoxNetwork)
+            and self.call == other.call
+            and bool(eqx.tree_equal(self.rest_of_model, other.rest_of_model))
+        )
+
+    def split(self, state: Any) -> tuple[Any, Any]:
+        """(parameters, (other arrays, State or None))."""
+        arrays, own_state = state if isinstance(state, tuple) else (state, None)
+        parameters, others = eqx.partition(arrays, self.trainable)
+        return parameters, (others, own_state)
+
+    def merge(self, parameters: Any, rest: Any) -> Any:
+        """The state that ``split`` has split."""
+        others, own_state = rest
+        arrays = eqx.combine(parameters, others)
+        return arrays if own_state is None else (arrays, own_state)
+
+    def run(
+        self,
+        parameters: Any,
+        rest: Any,
+        batch: Array,
+        key: Callable[[], Array],
+        layers: tuple[Filters, str] | None,
+    ) -> Pass:
+        """A forward pass, with the activations of layers."""
+        others, own_state = rest
+        model = eqx.combine(parameters, others, self.rest_of_model)
+        arguments = [batch] if own_state is None else [batch, own_state]
+        settings = {}
+        if "key" in inspect.signature(self.call or type(model).__call__).parameters:
+            settings["key"] = jax.random.split(key(), len(batch)) if self.call is None else key()
+        activations: OrderedDict[str, Array] = OrderedDict()
+        if layers is None:
+            result = (self.call or over_samples)(model, *arguments, **settings)
+        else:
+            forward = equinox_forward(model, *layers, self.call)
+            result, activations = forward(model, *arguments, **settings)
+        if own_state is None:
+            return Pass(result, rest, activations)
+        outputs, new_state = result
+        return Pass(outputs, (others, new_state), activations)
+
+
+def split(model: Any, call: Call | None) -> tuple[EquinoxNetwork, Any]:
+    """What a model computes, and its state; the model may come with its State."""
+    module, *states = model if isinstance(model, tuple) else (model,)
+    arrays, rest = eqx.partition(module, eqx.is_array)
+    trainable = jax.tree.map(eqx.is_inexact_array, arrays)
+    network = EquinoxNetwork(rest, trainable, call)
+    return network, (arrays, *states) if states else arrays
 
 
 def is_model(x: Any) -> bool:

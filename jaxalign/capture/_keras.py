@@ -6,15 +6,19 @@ The variables stay as they are: in a ``keras.StatelessScope``, layers read other
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from threading import RLock
 from typing import Any
 
 import keras
+from jax import Array
 
 from jaxalign._core.kinds import found
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
 from jaxalign.capture._marks import mark
+from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, called, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import listed
@@ -31,6 +35,89 @@ def keras_forward(
     model: Any, filters: Filters, at: str, call: Call | None
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``((trainable, non-trainable), *args) -> (output, activations)`` of the layers that fit."""
+    recorded = _recorded(model, filters, at, call)
+
+    def forward(state: Any, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
+        # Updates of averages and of random keys are dropped: tap is pure.
+        (output, _), activations = recorded(_checked_state(state, model), *args, **kwargs)
+        return output, activations
+
+    return forward
+
+
+@dataclass(frozen=True, eq=False)
+class KerasNetwork:
+    """A model as ``fit`` trains it, in training mode; random keys are among its variables.
+
+    Its state is (values of trainable variables, values of the others).
+
+    Attributes:
+      model: the model.
+      call: how it is called, or None.
+    """
+
+    model: Any
+    call: Call | None
+
+    def split(self, state: Any) -> tuple[Any, Any]:
+        """(parameters, the rest)."""
+        return state
+
+    def merge(self, parameters: Any, rest: Any) -> Any:
+        """The state that ``split`` has split."""
+        return parameters, rest
+
+    def run(
+        self,
+        parameters: Any,
+        rest: Any,
+        batch: Array,
+        key: Callable[[], Array],
+        layers: tuple[Filters, str] | None,
+    ) -> Pass:
+        """A forward pass, with the activations of layers."""
+        call = self.call or partial(called, training=True)
+        state = parameters, rest
+        activations: OrderedDict[str, Array] = OrderedDict()
+        if layers is None:
+            outputs, after = _applied(self.model, call, state, batch)
+        else:
+            recorded = _recorded(self.model, *layers, call)
+            (outputs, after), activations = recorded(state, batch)
+        return Pass(outputs, after, activations)
+
+
+def split(model: Any, call: Call | None) -> tuple[KerasNetwork, Any]:
+    """What a model computes, and its state.
+
+    Raises:
+      ValueError: a model that is not built, or whose layers add losses: these are no part of an
+        objective of outputs and labels.
+    """
+    _require_ready(model)
+    if model.losses:
+        raise ValueError(
+            f"model must add no losses of its own, found {len(model.losses)}, as of regularizers; "
+            "decay the weights by the optimizer, as optax.adamw does"
+        )
+    state = model.trainable_variables, model.non_trainable_variables
+    return KerasNetwork(model, call), _checked_state(state, model)
+
+
+def _applied(model: Any, call: Call, state: Any, *args: Any, **kwargs: Any) -> tuple[Any, list]:
+    """(output, values of the variables that are not trainable, after the call)."""
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    mapping = list(zip(variables, (*state[0], *state[1]), strict=True))
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        output = call(model, *args, **kwargs)
+    after = [scope.get_current_value(one) for one in model.non_trainable_variables]
+    return output, after
+
+
+def _recorded(
+    model: Any, filters: Filters, at: str, call: Call | None
+) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``(state, *args) -> ((output, values after the call), activations)``."""
     _require_ready(model)
     layers = list(_layers(model, ()))
     fits: dict[str, tuple[bool, ...]] = {}
@@ -43,9 +130,7 @@ def keras_forward(
     run = call or called
 
     def plain(state: Any, *args: Any, **kwargs: Any) -> Any:
-        mapping = list(zip(_variables(model), (*state[0], *state[1]), strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return run(model, *args, **kwargs)
+        return _applied(model, run, state, *args, **kwargs)
 
     def marked(state: Any, *args: Any, **kwargs: Any) -> Any:
         with _marking(layers, at):
@@ -59,7 +144,7 @@ def keras_forward(
 
     def forward(state: Any, *args: Any, **kwargs: Any) -> tuple[Any, OrderedDict[str, Any]]:
         nonlocal compare
-        arguments = (_checked_state(state, model), *args)
+        arguments = (state, *args)
         traced = program(marked, arguments, kwargs)
         if compare:
             require_same(program(plain, arguments, kwargs), program(unmarked, arguments, kwargs))
@@ -94,10 +179,6 @@ def _layers(layer: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         inner_path = (*path, inner.name)
         yield ".".join(inner_path), inner
         yield from _layers(inner, inner_path)
-
-
-def _variables(model: Any) -> list:
-    return [*model.trainable_variables, *model.non_trainable_variables]
 
 
 def _checked_state(state: Any, model: Any) -> tuple[list, list]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from flax.core import freeze
+from flax.core import freeze, unfreeze
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import Array
 
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
 from jaxalign.capture._marks import call_marked
+from jaxalign.capture._passes import Pass, require_same_shapes
 from jaxalign.capture._program import Call, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import missing_variables, require_variables
@@ -34,6 +36,80 @@ def linen_forward(
     module: nn.Module, filters: Filters, at: str, call: Call | None
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(variables, *args) -> (output, activations)`` for the layers that fit the filters."""
+    recorded = _recorded(module, filters, at, call)
+
+    def forward(
+        variables: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[Any, OrderedDict[str, Any]]:
+        # The updates of BatchNorm and others are dropped: tap is pure.
+        (output, _), activations = recorded(LinenNetwork.state(variables), *args, **kwargs)
+        return output, activations
+
+    return forward
+
+
+@dataclass(frozen=True)
+class LinenNetwork:
+    """A module as ``fit`` trains it. Its state are its variables.
+
+    Attributes:
+      module: the module.
+      call: how it is called, or None.
+    """
+
+    module: nn.Module
+    call: Call | None = None
+
+    @staticmethod
+    def state(variables: Any) -> dict[str, Any]:
+        """The variables without what the model has sown before: that would only grow."""
+        require_variables(variables)
+        return {name: unfreeze(variables[name]) for name in variables if name != "intermediates"}
+
+    def split(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """(parameters, the other collections)."""
+        return state["params"], {name: state[name] for name in state if name != "params"}
+
+    def merge(self, parameters: Any, rest: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables that ``split`` has split."""
+        return {"params": parameters, **rest}
+
+    def run(
+        self,
+        parameters: Any,
+        rest: Mapping[str, Any],
+        batch: Array,
+        key: Callable[[], Array],
+        layers: tuple[Filters, str] | None,
+    ) -> Pass:
+        """A forward pass, with the activations of layers; all random streams come of the key."""
+        variables = self.merge(parameters, rest)
+        activations: OrderedDict[str, Array] = OrderedDict()
+        if layers is None:
+            outputs, updated = _applied(self.module, variables, batch, rngs=key(), method=self.call)
+        else:
+            recorded = _recorded(self.module, *layers, self.call)
+            (outputs, updated), activations = recorded(variables, batch, rngs=key())
+        after = {**rest, **unfreeze(updated)}
+        require_same_shapes(rest, after)
+        return Pass(outputs, after, activations)
+
+
+def _applied(module: nn.Module, variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """(output, updated collections).
+
+    A collection that is missing is not mutable: flax would fill it with initial values, and say
+    nothing.
+    """
+    mutable = [name for name in variables if name not in ("params", _NAMES)]
+    with missing_variables([name for name in variables if name != _NAMES]):
+        return module.apply(variables, *args, mutable=mutable, **kwargs)
+
+
+def _recorded(
+    module: nn.Module, filters: Filters, at: str, call: Call | None
+) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
+    """``(variables, *args) -> ((output, updated collections), activations)``."""
     number = next(_FORWARDS)
     # By name. It outlives a call, since nn.jit does not run a layer again that it has traced.
     fits: dict[str, tuple[bool, ...]] = {}
@@ -52,26 +128,19 @@ def linen_forward(
         return call_marked(run, inputs, settings, at, name, parameters)
 
     def function(variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        # BatchNorm and others may update their variables in training mode. The updates are dropped:
-        # tap is pure. A collection that is missing is not mutable: flax would fill it with initial
-        # values, and say nothing.
-        mutable = [collection for collection in variables if collection != "params"]
         named = {**variables, _NAMES: _names(variables)}
-        with nn.intercept_methods(intercept), missing_variables(variables):
-            return module.apply(named, *args, mutable=mutable, method=call, **kwargs)[0]
+        with nn.intercept_methods(intercept):
+            return _applied(module, named, *args, method=call, **kwargs)
 
     def forward(
         variables: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[Any, OrderedDict[str, Any]]:
-        require_variables(variables)
-        # What the model has sown before would only grow.
-        own = {name: variables[name] for name in variables if name != "intermediates"}
-        traced = program(function, (own, *args), kwargs)
+        traced = program(function, (variables, *args), kwargs)
         computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
         require_all_found(
             filters, computed, f"were asked for and their {at} was never computed, or is no array"
         )
-        return run_layers(traced, MARKS, fits, function, (own, *args), kwargs)
+        return run_layers(traced, MARKS, fits, function, (variables, *args), kwargs)
 
     return forward
 

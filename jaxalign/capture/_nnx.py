@@ -6,13 +6,17 @@ once.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax import Array
 
 from jaxalign.capture._filters import Filters, fitting, require_all_found
 from jaxalign.capture._layers import run_layers
+from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, Program, called, program
 from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import names_of, nnx_state
@@ -49,18 +53,64 @@ def without_sown(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
     return graph, variables
 
 
-def record(
-    copy: nnx.Module, filters: Filters, at: str, *args: Any, **kwargs: Any
-) -> tuple[Any, OrderedDict[str, Any]]:
-    """Call a temporary copy of a module: (output, activations).
+@dataclass(frozen=True)
+class NnxNetwork:
+    """A module without its arrays, as ``fit`` trains it; random keys are among its arrays.
 
-    The copy is changed: afterwards, its state is that after the call.
+    Attributes:
+      graph: its structure.
+      call: how it is called, or None.
     """
-    graph, state = nnx.split(copy)
-    tapped = _tapped(copy, graph, filters, at, called)
-    (output, after), activations = tapped.run((state, *args), kwargs, compare=False)
-    nnx.update(copy, after)
-    return output, activations
+
+    graph: nnx.GraphDef
+    call: Call | None = None
+
+    def split(self, state: nnx.State) -> tuple[nnx.State, nnx.State]:
+        """(parameters, the rest)."""
+        parameters, rest = nnx.split_state(state, nnx.Param, ...)
+        return parameters, rest
+
+    def merge(self, parameters: nnx.State, rest: nnx.State) -> nnx.State:
+        """The state that ``split`` has split."""
+        return nnx.merge_state(parameters, rest)
+
+    def run(
+        self,
+        parameters: nnx.State,
+        rest: nnx.State,
+        batch: Array,
+        key: Callable[[], Array],
+        layers: tuple[Filters, str] | None,
+    ) -> Pass:
+        """A forward pass, with the activations of layers."""
+        module = nnx.merge(self.graph, parameters, rest, copy=True)
+        call = self.call or called
+        activations: OrderedDict[str, Array] = OrderedDict()
+        if layers is None:
+            outputs = call(module, batch)
+            after = nnx.state(module)
+        else:
+            graph, state = nnx.split(module)
+            tapped = _tapped(module, graph, *layers, call)
+            (outputs, after), activations = tapped.run((state, batch), {}, compare=False)
+        updated = nnx.filter_state(after, nnx.Not(nnx.Param))
+        return Pass(outputs, _known_variables(updated, rest), activations)
+
+
+def _known_variables(updated: nnx.State, before: nnx.State) -> nnx.State:
+    """The updated variables, without those that the model has sown meanwhile."""
+    known = dict(nnx.to_flat_state(before))
+    kept = [(path, variable) for path, variable in nnx.to_flat_state(updated) if path in known]
+    for path, variable in kept:
+        shapes = jax.tree.map(jnp.shape, known[path].get_raw_value())
+        new_shapes = jax.tree.map(jnp.shape, variable.get_raw_value())
+        if shapes != new_shapes:
+            kind = type(variable).__name__
+            raise ValueError(
+                f"variable {'.'.join(map(str, path))!r} of the model must keep its shape, found "
+                f"{new_shapes} after {shapes}; if it was sown, remove it by nnx.pop(model, {kind})"
+            )
+    return nnx.from_flat_state(kept)
 
 
 class _Tapped(NamedTuple):

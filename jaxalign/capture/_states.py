@@ -1,6 +1,6 @@
 """What a tapped model is called with first, its arrays: checked before the model runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,7 +67,7 @@ def require_variables(variables: Any) -> None:
 
 
 @contextmanager
-def missing_variables(given: Mapping[str, Any]) -> Iterator[None]:
+def missing_variables(given: Sequence[str]) -> Iterator[None]:
     """Says what variables a flax.linen module lacks, where flax names its own scopes.
 
     Raises:
@@ -79,7 +79,7 @@ def missing_variables(given: Mapping[str, Any]) -> Iterator[None]:
         message = str(error).partition(" (http")[0]
         raise ValueError(
             "variables must be those of the module that was tapped, as module.init returns them, "
-            f'found {list(given)}; pass {{"params": parameters, ...}}. flax says: {message}'
+            f'found {given}; pass {{"params": parameters, ...}}. flax says: {message}'
         ) from None
 
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
-from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
+from jaxalign._core.kinds import as_count, require_flag, require_function, require_kind
 from jaxalign._core.mesh import with_automatic_axes
-from jaxalign.capture._nnx import without_sown
+from jaxalign.capture._networks import Network, is_pair, split_model
+from jaxalign.capture._program import Call
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._layout import Layout
@@ -26,15 +26,15 @@ class Models(NamedTuple):
     """One model, or several that are trained as one program.
 
     Attributes:
-      graph: their common structure.
+      network: what all of them compute, without their arrays.
       states: the arrays of each.
       several: whether their arrays get an axis of models.
       seeds: of the order of samples, one for all or one each.
       hyperparameters: of their optimizers, with a leading axis of models; or None.
     """
 
-    graph: nnx.GraphDef
-    states: list[nnx.State]
+    network: Network
+    states: list[Any]
     several: bool
     seeds: list[int]
     hyperparameters: Any
@@ -57,7 +57,7 @@ class Models(NamedTuple):
 
     def recipe(self, optimizer: Optimizer, objective: Objective) -> Recipe:
         """What is trained and how."""
-        return Recipe(self.graph, optimizer, objective)
+        return Recipe(self.network, optimizer, objective)
 
     def placed(self, place: Layout) -> "Models":
         """The same with arrays of automatic axes, which can be put on the mesh."""
@@ -75,7 +75,7 @@ class Models(NamedTuple):
         keep the parameters themselves.
         """
 
-        def begin(states: list[nnx.State], hyperparameters: Any) -> TrainState:
+        def begin(states: list[Any], hyperparameters: Any) -> TrainState:
             starts = [
                 recipe.start(state, _entry(hyperparameters, i)) for i, state in enumerate(states)
             ]
@@ -88,7 +88,7 @@ class Models(NamedTuple):
         # Each array is made where it belongs: all of them may be more than one device holds.
         states = [place.place_model(state) for state in self.states]
         of_one = jax.eval_shape(recipe.start, states[0], _entry(self.hyperparameters, 0))
-        shardings = place.shardings(of_one, states[0])
+        shardings = place.shardings(of_one, states[0], self.network)
         return jax.jit(begin, out_shardings=shardings)(states, self.hyperparameters)
 
     def per_model(self, monitors: Monitors, start: TrainState, place: Layout) -> PerModel:
@@ -105,7 +105,7 @@ class Models(NamedTuple):
             if isinstance(m, Monitor) and m.measurement.needs_start
         }
 
-        def references(variables: nnx.State, monitors: Mapping[str, Monitor]) -> Any:
+        def references(variables: Any, monitors: Mapping[str, Monitor]) -> Any:
             return {name: m.starting_from(variables).references for name, m in monitors.items()}
 
         def placed(*arguments: Any) -> Any:
@@ -116,7 +116,16 @@ class Models(NamedTuple):
             return jax.lax.with_sharding_constraint(features, place.split)
 
         features = jax.jit(placed)(start.model, comparing) if comparing else {}
-        return PerModel(self.hyperparameters, features)
+        return PerModel(self.hyperparameters, features, self._key_seeds)
+
+    @property
+    def _key_seeds(self) -> np.ndarray:
+        """The seed of each model's random keys; of one seed for all, the numbers from there on."""
+        seeds = self.seeds
+        if self.several and self.same_batches:
+            seeds = [self.seeds[0] + i for i in range(len(self.states))]
+        numbers = np.array([seed % 2**32 for seed in seeds], np.uint32)
+        return numbers if self.several else numbers[0]
 
 
 def _entry(tree: Any, i: int) -> Any:
@@ -124,7 +133,8 @@ def _entry(tree: Any, i: int) -> Any:
 
 
 def checked_models(
-    model: nnx.Module | Sequence[nnx.Module],
+    model: Any,
+    call: Call | None,
     optimizer: Optimizer,
     seed: int | Sequence[int],
     hyperparameters: Any,
@@ -134,19 +144,19 @@ def checked_models(
     Raises:
       ValueError: none; of different structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them.
-      TypeError: no flax.nnx modules; seeds that are no whole numbers.
+      TypeError: no modules; seeds that are no whole numbers.
     """
-    several = isinstance(model, list | tuple)
-    modules: Sequence[Any] = model if isinstance(model, list | tuple) else [model]
+    if call is not None:
+        require_function(call, "call", "pass a function of (model, batch)")
+    several = isinstance(model, list | tuple) and not is_pair(model)
+    modules: Sequence[Any] = model if several else [model]
     if not modules:
         raise ValueError("model must be a module or a list of at least one, found an empty list")
-    for module in modules:
-        _require_module(module)
-    split = [without_sown(module) for module in modules]
-    graph = split[0][0]
+    split = [split_model(module, call) for module in modules]
+    network = split[0].network
     states = [state for _, state in split]
     for i, (other, state) in enumerate(split[1:], start=1):
-        if other != graph or jax.tree.map(jnp.shape, state) != jax.tree.map(jnp.shape, states[0]):
+        if other != network or _shapes(state) != _shapes(states[0]):
             raise ValueError(
                 f"models must differ in their arrays alone, "
                 f"but model {i} is built otherwise than model 0"
@@ -158,20 +168,11 @@ def checked_models(
             f"found {len(seeds)}"
         )
     _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
-    return Models(graph, states, several, seeds, hyperparameters)
+    return Models(network, states, several, seeds, hyperparameters)
 
 
-def _require_module(module: Any) -> None:
-    """Raise unless this is a flax.nnx module that can be called."""
-    remedy = "build one, or update parameters in a loop of your own and measure them by observe"
-    if isinstance(module, type):
-        remedy = f"build it, as in {module.__name__}(..., rngs=nnx.Rngs(0))"
-    require_kind(module, nnx.Module, "model", remedy)
-    if not callable(module):
-        raise TypeError(
-            f"model must have a __call__, found {found(module)} without; "
-            "pass several models as a list"
-        )
+def _shapes(state: Any) -> list:
+    return [(path, np.shape(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
 
 
 def _checked_seeds(seed: int | Sequence[int]) -> list[int]:

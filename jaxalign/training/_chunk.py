@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jax import Array
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
-from jaxalign.capture._nnx import record
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
@@ -51,7 +50,8 @@ def of_one(
         batch_tap = _batch_tap(monitors)
         optimizer = recipe.transformation(per_model.hyperparameters)
         data_of_step = data._replace(monitors=monitors)
-        step = _step_of(recipe, optimizer, data_of_step, take, split, shardings)
+        seed = per_model.seed
+        step = _step_of(recipe, optimizer, data_of_step, seed, take, split, shardings)
 
         def measured_steps(state: TrainState, batches: Any) -> tuple[TrainState, tuple[Any, Any]]:
             samples = {
@@ -81,6 +81,7 @@ def _step_of(
     recipe: Recipe,
     optimizer: optax.GradientTransformationExtraArgs,
     data: Data,
+    seed: ArrayLike,
     take: Take,
     split: NamedSharding | None,
     shardings: TrainState | None,
@@ -95,10 +96,13 @@ def _step_of(
         batch, answers = rows if is_given else take((data.inputs, data.labels), rows)
         if split is not None:
             batch, answers = jax.lax.with_sharding_constraint((batch, answers), split)
-        parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
+        parameters, rest = recipe.network.split(state.model)
 
-        def loss_of(parameters: nnx.State, tap: Tap | None = None) -> tuple:
-            return forward(recipe, tap, parameters, rest, batch, answers)
+        def key() -> Array:
+            return jax.random.fold_in(jax.random.key(seed), state.step)
+
+        def loss_of(parameters: Any, tap: Tap | None = None) -> tuple:
+            return forward(recipe, tap, parameters, rest, batch, answers, key)
 
         differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
         (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
@@ -112,7 +116,7 @@ def _step_of(
             grad=gradient,
             value_fn=lambda parameters: loss_of(parameters)[0],
         )
-        model = nnx.merge_state(optax.apply_updates(parameters, updates), aux.rest)
+        model = recipe.network.merge(optax.apply_updates(parameters, updates), aux.rest)
         moved = TrainState(state.step + 1, model, optimizer_state)
         # Chunks have one length, so that one program serves all: past the last update the state
         # stands still.
@@ -129,7 +133,7 @@ class _Aux(NamedTuple):
     """What a forward pass gives beside its loss."""
 
     metrics: dict[str, Array]
-    rest: nnx.State  # the variables that are no parameters, updated
+    rest: Any  # the variables that are no parameters, updated
     outputs: Array
     activations: OrderedDict[str, Array]
 
@@ -137,37 +141,17 @@ class _Aux(NamedTuple):
 def forward(
     recipe: Recipe,
     tap: Tap | None,
-    parameters: nnx.State,
-    rest: nnx.State,
+    parameters: Any,
+    rest: Any,
     batch: Array,
     answers: Array,
+    key: Callable[[], Array],
 ) -> tuple[Array, _Aux]:
     """The loss of a batch and what else comes of it, with the activations of a tap."""
-    module = nnx.merge(recipe.graph, parameters, rest, copy=True)
-    activations: OrderedDict[str, Array] = OrderedDict()
-    if tap is None:
-        outputs = module(batch)
-    else:
-        outputs, activations = record(module, tap.layers, tap.at, batch)
+    layers = None if tap is None else (tap.layers, tap.at)
+    outputs, updated, activations = recipe.network.run(parameters, rest, batch, key, layers)
     loss, metrics = loss_and_metrics(recipe.objective, outputs, answers)
-    updated = _known_variables(nnx.state(module, nnx.Not(nnx.Param)), rest)
     return loss, _Aux(metrics, updated, outputs, activations)
-
-
-def _known_variables(updated: nnx.State, before: nnx.State) -> nnx.State:
-    """The updated variables, without those that the model has sown meanwhile."""
-    known = dict(nnx.to_flat_state(before))
-    kept = [(path, variable) for path, variable in nnx.to_flat_state(updated) if path in known]
-    for path, variable in kept:
-        shapes = jax.tree.map(jnp.shape, known[path].get_raw_value())
-        new_shapes = jax.tree.map(jnp.shape, variable.get_raw_value())
-        if shapes != new_shapes:
-            kind = type(variable).__name__
-            raise ValueError(
-                f"variable {'.'.join(map(str, path))!r} of the model must keep its shape, found "
-                f"{new_shapes} after {shapes}; if it was sown, remove it by nnx.pop(model, {kind})"
-            )
-    return nnx.from_flat_state(kept)
 
 
 def _batch_tap(monitors: Monitors) -> Tap | None:
@@ -219,7 +203,7 @@ def of_several(
       same_batches: whether they see the same batches, or each its own, along a leading axis.
       hyperparameters: whether each has its own, along a leading axis.
     """
-    own = PerModel(0 if hyperparameters else None, 0)  # type: ignore[arg-type]  # axes, no arrays
+    own = PerModel(0 if hyperparameters else None, 0, 0)  # type: ignore[arg-type]  # axes, no arrays
     axes = (0, None if same_batches else 0, own, None)
     return jax.vmap(of_one(recipe, take), in_axes=axes, out_axes=(0, 1))
 

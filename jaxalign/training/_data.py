@@ -1,12 +1,12 @@
 """Inputs and labels of ``fit``, checked before anything is computed."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array, ShapeDtypeStruct
 
 from jaxalign._core.arrays import as_numbers
@@ -14,6 +14,7 @@ from jaxalign._core.checks import as_program_numbers, require_finite
 from jaxalign._core.kinds import found
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign._features.labels import as_labels
+from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor
 from jaxalign.training._arrays import Arrays
 from jaxalign.training._batches import Batches, Keys, Reading, pair_of
@@ -100,7 +101,7 @@ class Answers:
 
     Args:
       objective: of ``fit``.
-      model: whose outputs they have to fit, as ``nnx.split`` gives it.
+      model: whose outputs they have to fit.
       inputs: of a batch.
       monitors: by name.
 
@@ -111,7 +112,7 @@ class Answers:
     def __init__(
         self,
         objective: Objective,
-        model: tuple[nnx.GraphDef, nnx.State],
+        model: Split,
         inputs: ShapeDtypeStruct,
         monitors: Monitors,
     ):
@@ -146,12 +147,15 @@ class Answers:
         self._known.update(values.tolist())
 
 
-def _outputs(model: tuple[nnx.GraphDef, nnx.State], inputs: ShapeDtypeStruct) -> tuple[int, ...]:
+def _outputs(model: Split, inputs: ShapeDtypeStruct) -> tuple[int, ...]:
     """The shape of a model's outputs for a batch."""
-    graph, variables = model
-    outputs = jax.eval_shape(
-        lambda variables, batch: nnx.merge(graph, variables, copy=True)(batch), variables, inputs
-    )
+
+    def outputs_of(state: Any, batch: Array) -> Any:
+        parameters, rest = model.network.split(state)
+        key = partial(jax.random.key, 0)
+        return model.network.run(parameters, rest, batch, key, None).outputs
+
+    outputs = jax.eval_shape(outputs_of, model.state, inputs)
     if not isinstance(outputs, ShapeDtypeStruct):
         raise ValueError(
             f"model must return one array of outputs, found a {type(outputs).__name__}; "

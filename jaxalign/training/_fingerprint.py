@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
-from flax import nnx
 from jax.extend import core
 
 from jaxalign._core.jaxprs import equations
@@ -58,7 +58,7 @@ def fingerprint(
     state, own = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(np.shape(x)[axes:], x.dtype), (start, hyperparameters)
     )
-    parameters, rest = nnx.split_state(state.model, nnx.Param, ...)
+    parameters, rest = recipe.network.split(state.model)
 
     def update(parameters: Any, optimizer_state: Any, own: Any) -> Any:
         # Gradient and loss are of the model and the objective, which have a digest of their own.
@@ -71,8 +71,9 @@ def fingerprint(
             value_fn=optax.tree.sum,
         )
 
-    def loss(*arrays: Any) -> Any:
-        return forward(recipe, None, *arrays)[0]
+    def loss(parameters: Any, rest: Any, inputs: Any, labels: Any) -> Any:
+        key = partial(jax.random.key, 0)
+        return forward(recipe, None, parameters, rest, inputs, labels, key)[0]
 
     monitored = {
         name: (m.inputs, m.targets) for name, m in data.monitors.items() if isinstance(m, Monitor)

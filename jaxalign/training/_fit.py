@@ -1,17 +1,17 @@
 """``fit``: an optax training loop in jitted chunks that measures every layer at every step."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxalign._core.kinds import as_count
 from jaxalign._core.mesh import Axes
+from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
 from jaxalign.training._batches import checked_reading
@@ -31,7 +31,7 @@ from jaxalign.training._state import Data, Monitors, Recipe, TrainState
 
 
 def fit(
-    model: nnx.Module | Sequence[nnx.Module],
+    model: Any,
     optimizer: Optimizer,
     data: ArrayLike | tuple[ArrayLike, ArrayLike] | Mapping[str, ArrayLike] | Iterable[Any],
     labels: ArrayLike | None = None,
@@ -44,6 +44,7 @@ def fit(
     seed: int | Sequence[int] = 0,
     hyperparameters: Any = None,
     objective: Objective = classification,
+    call: Callable[..., Any] | None = None,
     chunk: int = 64,
     chunk_bytes: int = 256_000_000,
     callback: Callback | None = None,
@@ -63,10 +64,10 @@ def fit(
     ``hyperparameters``, a sweep of them.
 
     Args:
-      model: a flax.nnx module, not changed; ``nnx.update(model, state.model)`` takes over what was
-        learned. Or a list of them that differ in their arrays alone: every array of state and
-        history then has an axis of models, in the state the first one, in the history the one after
-        the steps.
+      model: what ``tap`` taps, not changed: a flax.nnx module; (flax.linen module, variables); an
+        equinox module, or (module, State); a Keras model on JAX, which runs in training mode. Or a
+        list of these that differ in their arrays alone: every array of state and history then has
+        an axis of models, in the state the first one, in the history the one after the steps.
       optimizer: anything with ``init`` and ``update``, as optax has it; it is given ``value``,
         ``grad`` and ``value_fn`` if it takes them. With ``hyperparameters``, a function that makes
         one of them.
@@ -94,6 +95,12 @@ def fit(
         hyperparameters=rates``.
       objective: (outputs, labels) → scalar loss, or (scalar loss, {name: scalar metric}); by
         default ``classification``. ``logistic`` is for labels ±1, ``squared_error`` for regression.
+      call: how the model is called in training: (model, batch) → outputs, as in
+        ``call=lambda module, x: module(x, train=True)``; with an equinox State (model, batch,
+        State) → (outputs, State). By default as the framework does, an equinox model under
+        ``jax.vmap``. Random keys are new at each step: flax.linen's streams come of ``seed`` and
+        the step; an equinox model, or ``call``, gets them if it has an argument ``key``, the model
+        one for each sample.
       chunk: steps between two visits to the host, at most.
       chunk_bytes: what a chunk of a stream may hold; two are in memory, one of them read while the
         device works on the other. Where ``every`` steps are more than that, they are several
@@ -131,14 +138,13 @@ def fit(
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
         divide the batch, the rows of a monitor or the models; arrays of the model on other devices
         than the mesh; ``keep_history=False`` without a callback.
-      TypeError: another kind of argument: a function or a linen module for the model, ``steps``
-        that is no whole number, a monitor that is none.
+      TypeError: another kind of argument: a function or a linen module alone for the model,
+        ``steps`` that is no whole number, a monitor that is none.
 
     Example:
       >>> import numpy as np
       >>> import optax
-      >>> from flax import nnx
-      >>> import jaxalign as ja
+      >>>       >>> import jaxalign as ja
       >>> from jaxalign.data import fashion_mnist
       >>> from jaxalign.models import MLP
       >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
@@ -161,7 +167,7 @@ def fit(
     chunk = as_count(chunk, "chunk")
     batch_size = batch_size if batch_size is None else as_count(batch_size, "batch_size")
     require_parts(objective, callback, checkpoints, keep_history=keep_history)
-    models = checked_models(model, optimizer, seed, hyperparameters)
+    models = checked_models(model, call, optimizer, seed, hyperparameters)
     reading = checked_reading(keys, chunk_bytes, resumable=checkpoints is not None)
     source = checked_source(data, labels, batch_size, models.seeds, reading)
     monitors = checked_monitors(monitor, source.batch_size)
@@ -170,7 +176,7 @@ def fit(
 
     with place.active():
         models = models.placed(place)
-        first = models.graph, models.states[0]
+        first = Split(models.network, models.states[0])
         source = source.checked(Answers(objective, first, source.batch_inputs, monitors))
         chunk = chunk if source.most_steps is None else min(chunk, source.most_steps)
         plan = schedule(steps, every, chunk, source.most_steps)

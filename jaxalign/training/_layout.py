@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_kind
 from jaxalign._core.mesh import Axes, Split, automatic, axis_names, put, split_over
+from jaxalign.capture._networks import Network
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._sharding import (
     axes_of,
@@ -93,30 +93,31 @@ class Layout(NamedTuple):
             f"take {choices}, or fewer devices"
         )
 
-    def require_place(self, variables: nnx.State) -> None:
+    def require_place(self, variables: Any) -> None:
         """Raise for an array of a model that cannot be put on the mesh as it is split."""
         if self.mesh is not None:
             shardings_of_model(variables, self.mesh)
 
-    def place_model(self, variables: nnx.State) -> nnx.State:
+    def place_model(self, variables: Any) -> Any:
         """The arrays of one model on the mesh, split as they came."""
         if self.mesh is None:
             return variables
         return jax.tree.map(put, variables, shardings_of_model(variables, self.mesh))
 
-    def shardings(self, of_one: TrainState, variables: nnx.State) -> TrainState:
+    def shardings(self, of_one: TrainState, variables: Any, network: Network) -> TrainState:
         """The sharding of each array of the state on the mesh.
 
         Args:
           of_one: the shapes of the state of one model.
           variables: of the model, placed.
+          network: of the model.
         """
         assert self.mesh is not None
         of_model = jax.tree.map(lambda x: x.sharding, variables)
         of_optimizer = shardings_of_optimizer(
             of_one.optimizer,
-            nnx.filter_state(of_one.model, nnx.Param),
-            nnx.filter_state(of_model, nnx.Param),
+            network.split(of_one.model)[0],
+            network.split(of_model)[0],
             self.mesh,
         )
         everywhere: Any = NamedSharding(self.mesh, P())
@@ -230,7 +231,7 @@ def _put_in_parts(sharding: NamedSharding, x: np.ndarray) -> Array:
 def layout(
     mesh: Mesh | None,
     data_axis: Axes | None,
-    variables: nnx.State,
+    variables: Any,
     models: int | None,
     same_batches: bool,
 ) -> Layout:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxalign.capture._networks import Network
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
@@ -23,13 +23,15 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: () int32, updates done.
-      model: the nnx state, parameters and the rest; ``nnx.update(model, state.model)`` puts it into
-        a module.
+      model: the state that a tap of the model takes, parameters and the rest. flax.nnx:
+        ``nnx.update(model, state.model)`` puts it into a module. flax.linen: the variables.
+        equinox: the arrays, ``eqx.combine(state.model, model)``; with a State the pair of both.
+        Keras: (values of the trainable variables, values of the others).
       optimizer: the optax state.
     """
 
     step: Array
-    model: nnx.State
+    model: Any
     optimizer: optax.OptState
 
 
@@ -45,12 +47,12 @@ class Recipe(NamedTuple):
     """What is trained and how: all of a chunk that is not an array.
 
     Attributes:
-      graph: the model without its arrays.
+      network: what the model computes, without its arrays.
       optimizer: what has init and update, or a function that makes it of hyperparameters.
       objective: (outputs, labels) → loss, or (loss, metrics).
     """
 
-    graph: nnx.GraphDef
+    network: Network
     optimizer: Optimizer
     objective: Objective
 
@@ -60,9 +62,9 @@ class Recipe(NamedTuple):
             return with_extra_arguments(self.optimizer)
         return with_extra_arguments(self.optimizer(hyperparameters))
 
-    def start(self, variables: nnx.State, hyperparameters: Any = None) -> TrainState:
+    def start(self, variables: Any, hyperparameters: Any = None) -> TrainState:
         """The state of a model before its first update."""
-        parameters = nnx.filter_state(variables, nnx.Param)
+        parameters, _ = self.network.split(variables)
         optimizer = self.transformation(hyperparameters).init(parameters)
         return TrainState(jnp.zeros((), jnp.int32), variables, optimizer)
 
@@ -73,10 +75,12 @@ class PerModel(NamedTuple):
     Attributes:
       hyperparameters: of its optimizer; None without any.
       references: {monitor: {layer: features at step 0}}.
+      seed: () of the random keys of networks that do not hold their own.
     """
 
     hyperparameters: Any
     references: dict[str, dict[str, Array]]
+    seed: ArrayLike = 0
 
 
 class Data(NamedTuple):

@@ -13,6 +13,7 @@ from flax import nnx
 from jax import lax
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.models import CNN
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification, fast_convolutions
@@ -162,7 +163,7 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
         ja.encode_targets(labels),
         measures={"mean": of_features(jnp.mean)},
     )
-    recipe = Recipe(nnx.graphdef(models[0]), optax.adam(1e-3), classification)
+    recipe = Recipe(split_model(models[0], None).network, optax.adam(1e-3), classification)
     states = [recipe.start(nnx.state(model)) for model in models]
     run = of_one(recipe)
     state = states[0]

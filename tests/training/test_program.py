@@ -8,6 +8,7 @@ import optax
 from flax import nnx
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification
 from jaxalign.training._arrays import Arrays
@@ -20,7 +21,7 @@ AREA = {"area": ja.alignment_area}
 
 
 def recipe_of(model):
-    return Recipe(nnx.graphdef(model), optax.adam(1e-2), classification)
+    return Recipe(split_model(model, None).network, optax.adam(1e-2), classification)
 
 
 def data_of(task, **monitors):

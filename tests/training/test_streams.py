@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 
 import jaxalign as ja
+from jaxalign.capture._networks import split_model
 from jaxalign.monitoring import of_features
 from jaxalign.training import classification
 from jaxalign.training._arrays import Arrays
@@ -48,7 +48,7 @@ def whole(task, batches):
 def stream(task, data, keys=("image", "label"), chunk_bytes=10**6):
     """A Source of labels for ``classification``."""
     source = checked_source(data, None, None, [0], Reading(keys, chunk_bytes, False))
-    first = nnx.split(task.model())
+    first = split_model(task.model(), None)
     return source.checked(Answers(classification, first, source.batch_inputs, {}))
 
 
