@@ -18,6 +18,7 @@ from jaxalign.statistics import (
     jackknife,
     least,
     margin,
+    mean_difference,
     mean_interval,
     median_interval,
     page_trend,
@@ -77,6 +78,14 @@ def test_one_sided_p_values_are_those_of_one_sided_t_tests(sign, rng):
     greater = stats.ttest_1samp(gain, 0, alternative="greater").pvalue
     less = stats.ttest_1samp(gain, 0, alternative="less").pvalue
     np.testing.assert_allclose((effect.p_greater, effect.p_less), (greater, less))
+
+
+def test_a_difference_of_means_is_that_of_welchs_test(rng):
+    x, y = rng.normal(1, 3, (8, 2)), rng.normal(0, 1, (5, 2))
+    found = mean_difference(x, y, confidence=0.9)
+    expected = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.9)
+    np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-12)
+    assert mean_difference([2.0, 2.0], [1.0, 1.0, 1.0]) == (1, 1, 1, 2)
 
 
 def test_pairs_without_a_difference_have_no_effect_and_pairs_of_one_difference_a_certain_one():

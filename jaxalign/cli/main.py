@@ -20,7 +20,7 @@ from jaxalign.cli.console import command_console, discard_output, spell_what_can
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.interrupts import on_interrupt
 from jaxalign.cli.settings import options_from
-from jaxalign.cli.show import Show, show
+from jaxalign.cli.show.options import Show
 from jaxalign.cli.study.options import Study
 from jaxalign.cli.train.options import Train
 
@@ -126,4 +126,6 @@ def _run(call: Call) -> int:
 
             return study(command, console)
         case Show():
+            from jaxalign.cli.show.command import show
+
             return show(command, console)

@@ -6,6 +6,7 @@ from jaxalign.statistics._intervals import (
     Jackknifed,
     at_confidence,
     jackknife,
+    mean_difference,
     mean_interval,
     median_interval,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "jackknife",
     "least",
     "margin",
+    "mean_difference",
     "mean_interval",
     "median_interval",
     "page_trend",

@@ -86,6 +86,40 @@ def at_confidence(interval: Estimate, *, freedom: int, confidence: float) -> Est
     return estimate(interval.value, interval.value - half, interval.value + half, interval.n)
 
 
+def mean_difference(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """The difference of the means of two independent samples, x̄ − ȳ ± t_ν·√(s_x²/n + s_y²/m), whose
+    spreads may differ.
+
+    Args:
+      after: (n, ...) of n ≥ 2 independent repetitions.
+      before: (m, ...) of m ≥ 2 others, which are no pairs of the first; ``paired_effect`` is for
+        pairs.
+      confidence: of the interval, in (0, 1).
+
+    Returns:
+      Estimate, with the smaller of n and m.
+
+    Raises:
+      ValueError: fewer than two values, a value that is not finite, a confidence outside (0, 1).
+
+    Example:
+      >>> mean_difference([4.0, 5.0, 6.0], [1.0, 2.0, 3.0, 2.0])
+      Estimate(value=3.0, low=1.0..., high=4.9..., n=3)
+
+    Source: Welch (Biometrika 1947).
+    """
+    x = checked_sample(after, "after", at_least=2, confidence=confidence)
+    y = checked_sample(before, "before", at_least=2, confidence=confidence)
+    parts = [sample.var(axis=0, ddof=1) / len(sample) for sample in (x, y)]
+    variance = parts[0] + parts[1]
+    # Degrees of freedom by Welch and Satterthwaite; without any spread all are the same.
+    weights = parts[0] ** 2 / (len(x) - 1) + parts[1] ** 2 / (len(y) - 1)
+    freedom = np.divide(variance**2, weights, out=np.ones_like(variance), where=weights > 0)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
+    gain = x.mean(axis=0) - y.mean(axis=0)
+    return estimate(gain, gain - half, gain + half, min(len(x), len(y)))
+
+
 def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """The median over the first axis, between two order statistics; valid for any distribution.
 

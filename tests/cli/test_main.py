@@ -8,7 +8,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxalign.cli import main as entry
 from jaxalign.cli.main import main
 
 
@@ -20,7 +19,7 @@ def fail(monkeypatch):
         def show(config, console):
             raise error
 
-        monkeypatch.setattr(entry, "show", show)
+        monkeypatch.setattr("jaxalign.cli.show.command.show", show)
 
     return arrange
 

@@ -146,8 +146,8 @@ def summarize(history: History) -> RunSummary:
     for layer, measures in history.layers.items():
         for measure, logged in measures.items():
             values = counted(_shown(logged))
-            if _is_share(history, layer, measure):
-                in_units = _mean_over_targets(measure, values, several) / history.totals[layer]
+            if is_share(history, layer, measure):
+                in_units = mean_over_targets(measure, values, several) / history.totals[layer]
                 shares[layer][measure] = _estimate(in_units, several)
             else:
                 others[layer][measure] = _estimate(values, several)
@@ -187,7 +187,7 @@ def diverged(history: History) -> list[int]:
     for layer, measures in history.layers.items():
         for measure, values in measures.items():
             # A user's measure may be infinite or NaN and mean it.
-            if _is_share(history, layer, measure):
+            if is_share(history, layer, measure):
                 by_model = np.moveaxis(_shown(values), 1, 0).reshape(history.models, -1)
                 finite &= np.isfinite(by_model).all(axis=1)
     return np.flatnonzero(~finite).tolist()
@@ -226,14 +226,14 @@ def _shown(values: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _is_share(history: History, layer: str, measure: str) -> bool:
+def is_share(history: History, layer: str, measure: str) -> bool:
     """Whether it is one of the measures a monitor takes by default, by name and by axes."""
     axes = history.coordinates.get(layer, {}).get(measure, {})
     # What has a second axis has it over τ; a user may have logged something else by that name.
     return measure in DIMENSIONS and (DIMENSIONS[measure] == 1 or "tau" in axes)
 
 
-def _mean_over_targets(measure: str, values: np.ndarray, several: bool) -> np.ndarray:
+def mean_over_targets(measure: str, values: np.ndarray, several: bool) -> np.ndarray:
     """The mean over columns of targets, of a monitor that keeps them apart."""
     if values.ndim > DIMENSIONS[measure] + several:
         return values.mean(axis=-1)

@@ -27,8 +27,8 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
     and the user's own measures below.
     """
     parts: list[RenderableType] = [
-        in_terminal(config["title"], "bold"),
-        in_terminal(config["subtitle"], "dim"),
+        in_terminal(config.get("title", "A run"), "bold"),
+        in_terminal(config.get("subtitle", ""), "dim"),
         Text(_state(run, config, result)),
     ]
     for names in run.monitors.values():
@@ -124,8 +124,9 @@ def _table_of_others(quantities: list[Quantity]) -> Table:
 def _state(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     history = run.history
     status = result.get("status", "running, or killed")
+    steps = f" of {config['steps']:,}" if "steps" in config else ""
     parts = [
-        f"step {history.step[-1]:,} of {config['steps']:,} ({status})",
+        f"step {history.step[-1]:,}{steps} ({status})",
         f"loss {run.loss.value[-1]:.3g}",
     ]
     if accuracy := sentences.accuracy(result):

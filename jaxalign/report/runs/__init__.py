@@ -1,0 +1,1 @@
+"""Several runs on one page: their curves, and how they differ."""
