@@ -1,17 +1,8 @@
 """How commands show progress: bars in a terminal, a few lines elsewhere."""
 
-from typing import Any
+from jaxalign._core.progress import progress_bar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+__all__ = ["Lines", "progress_bar"]
 
 
 class Lines:
@@ -36,23 +27,3 @@ class Lines:
             return False
         self._next = done + self._spacing
         return True
-
-
-def progress_bar(
-    console: Console, *columns: ProgressColumn, width: int | None = None, **settings: Any
-) -> Progress:
-    """A bar with a description, how many of how many, the time taken and the time left; further
-    columns come last. Descriptions are no markup.
-    """
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=width),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        *columns,
-        console=console,
-        **settings,
-    )

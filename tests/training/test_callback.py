@@ -1,13 +1,16 @@
 """What ``fit`` hands on while it runs, and how that can end a run."""
 
 import gc
+import io
 import weakref
 
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jaxalign as ja
+from jaxalign.training import ProgressBar
 
 
 def assert_same(a, b):
@@ -135,3 +138,55 @@ def test_a_run_killed_before_its_last_row_is_delivered_delivers_it_later(task, t
     with pytest.raises(RuntimeError, match="killed"):
         task.fit(task.model(), callback=stop, **settings)
     assert task.fit(task.model(), **settings)[1].step[-1] == 20
+
+
+def logged_until(step: int, models: int | None = None) -> ja.History:
+    """A chunk that ends at a step; of several models the first diverged."""
+    losses = np.full((5,) if models is None else (5, models), 0.25)
+    if models is not None:
+        losses[:, 0] = np.nan
+    return ja.History(np.arange(step - 4, step + 1), np.arange(0), losses, {}, {}, {}, {})
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def console(request):
+    return Console(file=io.StringIO(), force_terminal=request.param, width=100)
+
+
+@pytest.mark.parametrize("models", [None, 3])
+def test_a_progress_bar_tells_how_far_a_run_came(console, models):
+    parts = []
+
+    def callback(part):
+        parts.append(part)
+        return len(parts) == 2
+
+    bar = ProgressBar(20, callback=callback, console=console)
+    assert [bar(logged_until(step, models)) for step in (10, 20)] == [False, True]
+    assert [part.step[-1] for part in parts] == [10, 20]
+    printed = console.file.getvalue()
+    assert "20/20" in printed
+    assert "loss 0.25" in printed
+
+
+def test_a_progress_bar_ends_with_a_run_that_fails(console):
+    bar = ProgressBar(20, console=console)
+
+    def fail():
+        with bar:
+            bar(logged_until(10))
+            raise RuntimeError("the loader")
+
+    with pytest.raises(RuntimeError, match="the loader"):
+        fail()
+    printed = console.file.getvalue()
+    assert "10/20" in printed
+    if console.is_terminal:
+        assert printed.rindex("\x1b[?25h") > printed.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_a_progress_bar_needs_whole_steps():
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        ProgressBar(0)
+    with pytest.raises(TypeError, match="steps"):
+        ProgressBar(2.5)
