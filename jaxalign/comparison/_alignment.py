@@ -20,7 +20,7 @@ from jaxalign.alignment import (
     spectrum_and_null,
     usual_thresholds,
 )
-from jaxalign.comparison._layers import Callback, LayerSource, Matrices, matrix_of
+from jaxalign.comparison._layers import Callback, LayerSource, Matrices
 from jaxalign.inspection import Inspection, LayerNumbers, numbers
 
 Alignments = OrderedDict[str, LayerNumbers]
@@ -86,7 +86,7 @@ def alignments_of_rows(
 
     def pairs() -> Iterator[tuple[str, tuple[Spectrum, Spectrum]]]:
         for number, name in enumerate(source.shapes):
-            features = prepare(matrix_of(source, name))
+            features = prepare(source.matrix(name))
             yield name, spectrum_and_null(features, targets, centered=centered)
             callback("alignment of layers", number + 1, len(source.shapes))
 

@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from jaxalign._core.kinds import as_count, require_choice, require_kind, require_number
-from jaxalign._core.memory import readable
 from jaxalign.comparison._alignment import (
     Alignments,
     AlignmentSums,
@@ -28,16 +27,13 @@ from jaxalign.comparison._layers import (
     LayerSource,
     SavedLayers,
     in_blocks,
-    matrix_of,
 )
 from jaxalign.comparison._measures import DEBIASED_CKA, Measure
 from jaxalign.comparison._pairs import Pairs, of_permuted_rows, of_rows, of_sums, prepared
+from jaxalign.comparison._room import are_rows_kept
 from jaxalign.similarity import GridMoments, SimilarityWarning
 
 Intervals = Literal["best", "named", "none"]
-
-_BYTES_OF_ROWS = 20
-"""Of each number of a layer in memory: float32, and float64 twice while layers are compared."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,11 @@ def compare(
     if centered is None:
         centered = targets is not None and not are_codes(targets)
     task = _Task(measure, targets, centered, permutations, seed, callback or _silent)
-    in_memory = _are_rows_kept(first, second, task, memory_limit)
+    sums_would_do = measure.of_moments and not permutations
+    num_targets = 0 if targets is None else targets.shape[1]
+    in_memory = are_rows_kept(
+        (first, second), num_targets, memory_limit, sums_would_do=sums_would_do
+    )
     with warnings.catch_warnings():
         # NaN of a layer that is constant is in the result, for all its pairs.
         warnings.simplefilter("ignore", SimilarityWarning)
@@ -194,47 +194,6 @@ def _require_same_rows(
         raise ValueError(f"{measure.name} needs at least {measure.least} rows, found {n}")
 
 
-def _are_rows_kept(
-    first: LayerSource, second: LayerSource, task: _Task, memory_limit: float
-) -> bool:
-    """Whether the rows of all layers are held in memory: what takes less of it, where sums would
-    do.
-
-    Raises:
-      ValueError: that takes more than the limit.
-    """
-    widths = [{name: each.width for name, each in side.shapes.items()} for side in (first, second)]
-    columns = [width for side in widths for width in side.values()]
-    rows = _BYTES_OF_ROWS * first.num_samples * sum(columns)
-    sums = GridMoments.memory(*widths)
-    if task.targets is not None:
-        sums += AlignmentSums.memory(columns, task.targets.shape[1])
-    sums_would_do = task.measure.of_moments and not task.permutations
-    needed = min(rows, sums) if sums_would_do else rows
-    if needed > memory_limit:
-        raise ValueError(_too_large(first, second, needed, memory_limit))
-    return rows <= sums or not sums_would_do
-
-
-def _too_large(first: LayerSource, second: LayerSource, needed: int, limit: float) -> str:
-    n = first.num_samples
-    sides = {"first": first.shapes, "second": second.shapes}
-    side, name, widest = max(
-        ((side, name, each) for side, shapes in sides.items() for name, each in shapes.items()),
-        key=lambda found: found[2].width,
-    )
-    shape = "×".join(map(str, widest.shape))
-    message = (
-        f"comparing {len(first.shapes)} with {len(second.shapes)} layers on {n:,} rows would take "
-        f"{readable(needed)}, over the limit of {readable(limit)}; the widest is {name} of the "
-        f"{side} ({shape}, {widest.width:,} columns): its rows alone are "
-        f"{4 * n * widest.width / 1e9:.2g} GB. Choose "
-    )
-    if len(widest.shape) > 1 and widest.width > widest.shape[-1]:
-        message += f"reduce mean for {widest.shape[-1]:,} columns, or "
-    return message + "fewer layers, or fewer rows, or a larger limit"
-
-
 def _kept(
     first: LayerSource, second: LayerSource, callback: Callback
 ) -> tuple[SavedLayers, SavedLayers]:
@@ -246,6 +205,8 @@ def _kept(
 
 
 def _in_memory(source: LayerSource, stage: str, callback: Callback) -> SavedLayers:
+    if isinstance(source, SavedLayers):
+        return source
     parts: dict[str, list[np.ndarray]] = {name: [] for name in source.shapes}
     done = 0
     for batch in source.batches(source.shapes):
@@ -270,7 +231,7 @@ def _from_rows(
     first: SavedLayers, second: SavedLayers, task: _Task
 ) -> tuple[Pairs, tuple[Alignments, Alignments] | None]:
     xs, ys = (
-        prepared({name: matrix_of(side, name) for name in side.shapes}, task.measure)
+        prepared({name: side.matrix(name) for name in side.shapes}, task.measure)
         for side in (first, second)
     )
     if task.permutations:

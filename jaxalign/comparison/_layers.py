@@ -58,10 +58,9 @@ class LayerSource(ABC):
     def batches(self, names: Collection[str]) -> Iterator[Matrices]:
         """The rows of some layers, batch by batch, as often as they are asked for."""
 
-
-def matrix_of(source: LayerSource, name: str) -> Float[np.ndarray, "n d"]:
-    """All rows of one layer."""
-    return np.concatenate([rows[name] for rows in source.batches([name])])
+    def matrix(self, name: str) -> Float[np.ndarray, "n d"]:
+        """All rows of one layer."""
+        return np.concatenate([rows[name] for rows in self.batches([name])])
 
 
 def in_blocks(source: LayerSource) -> Iterator[Matrices]:
@@ -194,27 +193,29 @@ class SavedLayers(LayerSource):
         Raises:
           ValueError: a layer that holds NaN or Inf.
         """
-        matrices = {name: self._matrix(name) for name in self.shapes if name in names}
+        matrices = {name: self.matrix(name) for name in self.shapes if name in names}
         for start in range(0, self.num_samples, _ROWS_AT_ONCE):
             yield {name: x[start : start + _ROWS_AT_ONCE] for name, x in matrices.items()}
 
-    def _matrix(self, name: str) -> Float[np.ndarray, "n d"]:
+    def matrix(self, name: str) -> Float[np.ndarray, "n d"]:
+        """All rows of one layer, which are kept.
+
+        Raises:
+          ValueError: they hold NaN or Inf.
+        """
         if name not in self._matrices:
             array = self._arrays[name]
-            parts = [
-                _as_matrix(array[start : start + _ROWS_AT_ONCE], name, self._reduce)
-                for start in range(0, self.num_samples, _ROWS_AT_ONCE)
-            ]
-            self._matrices[name] = np.concatenate(parts)
+            if array.dtype.kind == "f":
+                _require_finite(array, name)
+            if array.ndim > 2:
+                # In parts, of which each may need as much memory again.
+                parts = [
+                    np.asarray(pool(array[start : start + _ROWS_AT_ONCE], reduce=self._reduce))
+                    for start in range(0, self.num_samples, _ROWS_AT_ONCE)
+                ]
+                array = np.concatenate(parts)
+            self._matrices[name] = array
         return self._matrices[name]
-
-
-def _as_matrix(rows: np.ndarray, name: str, reduce: Reduce) -> Float[np.ndarray, "n d"]:
-    if rows.dtype.kind == "f":
-        _require_finite(rows, name)
-    if rows.ndim > 2:
-        rows = np.asarray(pool(rows, reduce=reduce))
-    return rows
 
 
 def _width(shape: tuple[int, ...], reduce: Reduce) -> int:

@@ -28,7 +28,7 @@ def found(sides, targets):
 @pytest.fixture
 def from_sums(monkeypatch):
     """Rows are as if they took more memory than sums."""
-    monkeypatch.setattr("jaxalign.comparison._compare._BYTES_OF_ROWS", 10**6)
+    monkeypatch.setattr("jaxalign.comparison._room._BYTES_OF_ROWS", 10**6)
     return partial(compare, memory_limit=1e12)
 
 
