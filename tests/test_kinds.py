@@ -49,6 +49,10 @@ def function(x):
     return x
 
 
+def linear(parameters, inputs):
+    return inputs @ parameters
+
+
 class OfTorch:
     """What a module of torch looks like: it can be called."""
 
@@ -231,6 +235,107 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"tap": "tap", "state": "state", "reduce": "text"},
     ),
 }
+TWO = {"x": "array", "y": "array"}
+TWO_X = {"x": X, "y": X}
+KERNELS = {"x_kernel": X @ X.T, "y_kernel": X @ X.T}
+PLACED = {"features": X, "labels": [0, 1, 0, 1]}
+OF_CLASSES = {"features": "array", "labels": "labels"}
+SIZES = ("rankme", "effective_rank", "participation_ratio", "spectral_entropy", "stable_rank")
+COMPARED = ("cca", "mean_cca", "mean_squared_cca", "mean_squared_cca_chance", "pwcca")
+COMPARED += ("procrustes_distance", "angular_procrustes_distance", "bures_similarity")
+CALLS |= {f"similarity.{name}": (TWO_X, TWO) for name in COMPARED}
+CALLS |= {
+    f"geometry.{name}": ({"features": X}, {"features": "array", "centered": "flag"})
+    for name in SIZES
+}
+CALLS |= {
+    "learning.gcv": (
+        {"spectrum": SPECTRUM, "ridge": 1.0},
+        {"spectrum": "spectrum", "ridge": "array"},
+    ),
+    "learning.learning_curve": (
+        {"spectrum": SPECTRUM, "num_samples": 3, "ridge": 1.0},
+        {"spectrum": "spectrum", "num_samples": "array", "ridge": "array"},
+    ),
+    "learning.sample_complexity": (
+        {"spectrum": SPECTRUM, "error": 0.5},
+        {"spectrum": "spectrum", "error": "array"},
+    ),
+    "learning.predicted_convergence": ({"spectrum": SPECTRUM}, {"steps": "array"}),
+    "similarity.linear_cka": (TWO_X, TWO | {"estimator": "text"}),
+    "similarity.linear_cka_null": ({}, {"x": "pair moments"}),
+    "similarity.hsic": (KERNELS, {"x_kernel": "array", "y_kernel": "array", "estimator": "text"}),
+    "similarity.cka": (KERNELS, {"x_kernel": "array", "y_kernel": "array", "estimator": "text"}),
+    "similarity.rbf_cka": (
+        TWO_X,
+        TWO | {"bandwidth": "number", "relative": "flag", "estimator": "text"},
+    ),
+    "similarity.svcca": (TWO_X, TWO | {"variance": "number"}),
+    "similarity.mutual_knn": ({**TWO_X, "k": 2}, TWO | {"k": "count"}),
+    "similarity.mutual_knn_chance": (
+        {"num_samples": 9, "k": 2},
+        {"num_samples": "count", "k": "count"},
+    ),
+    "similarity.cknna": ({**TWO_X, "k": 2}, TWO | {"k": "count"}),
+    "similarity.rsa": (TWO_X, TWO | {"metric": "text", "compare": "text", "limit": "number"}),
+    "similarity.grid": (
+        {"xs": [X], "ys": [X]},
+        {"xs": "layer arrays", "ys": "layer arrays", "measure": "function"},
+    ),
+    "similarity.grid_and_null": (
+        {"xs": [X], "ys": [X]},
+        {"xs": "layer arrays", "ys": "layer arrays", "estimator": "text"},
+    ),
+    "similarity.pair_moments": (TWO_X, TWO | {"pivot": "weights"}),
+    "similarity.permutation_null": (
+        {**TWO_X, "measure": function, "key": KEY},
+        TWO | {"measure": "function", "key": "key", "draws": "count"},
+    ),
+    "similarity.sampled_linear_cka": (
+        {**TWO_X, "columns": 20, "key": KEY},
+        TWO | {"columns": "count", "key": "key", "estimator": "text"},
+    ),
+    "geometry.alpha_req": (
+        {"features": X},
+        {"features": "array", "centered": "flag", "ranks": "ranks"},
+    ),
+    "geometry.lidar": (
+        {"features": X, "objects": [0, 1, 0, 1]},
+        {"features": "array", "objects": "labels", "ridge": "number"},
+    ),
+    "geometry.neural_collapse": (PLACED, OF_CLASSES | {"weights": "weights"}),
+    "geometry.two_nn": ({"features": X}, {"features": "array", "discard": "number"}),
+    "transferability.h_score": (PLACED, OF_CLASSES | {"shrinkage": "flag"}),
+    "transferability.log_me": (PLACED, OF_CLASSES),
+    "transferability.leep": (
+        {"probabilities": np.full((4, 2), 0.5), "labels": [0, 1, 0, 1]},
+        {"probabilities": "array", "labels": "labels"},
+    ),
+    "transferability.nce": (
+        {"source_labels": [0, 1, 1, 0], "labels": [0, 1, 0, 1]},
+        {"source_labels": "labels", "labels": "labels"},
+    ),
+    "transferability.permuted_scores": (
+        {"score": np.mean, "labels": [0, 1]},
+        {"score": "function", "draws": "count", "seed": "seed"},
+    ),
+}
+TANGENT = {"function": linear, "parameters": np.ones(2, np.float32), "inputs": X}
+HUTCH = {"function": "function", "key": "key", "directions": "count", "probes": "count"}
+CALLS |= {
+    "tangent.tangent_products": (TANGENT, {"function": "function"}),
+    "tangent.tangent_norm": ({**TANGENT, "key": KEY}, HUTCH),
+    "tangent.tangent_alignment": (
+        {**TANGENT, "targets": Y, "key": KEY},
+        HUTCH | {"targets": "array"},
+    ),
+    "tangent.tangent_spectrum": (
+        {**TANGENT, "targets": Y},
+        {"function": "function", "targets": "array", "order": "count"},
+    ),
+}
+WRONG["pair moments"] = [*OTHERS, X, SPECTRUM, MOMENTS, (X, X)]
+WRONG["ranks"] = [3, None, "ab", (1.5, 9), (1,), (1, 2, 3), X]
 WRONG["name"] = [5, None, X]
 WRONG["values"] = [*WRONG["array"][1:], [], [[1.0]], [np.nan]]
 WRONG["size"] = ["half", {}, True, X]
@@ -270,7 +375,10 @@ def test_a_wrong_kind_is_refused_by_the_name_of_its_argument(name, argument):
 
 
 def test_every_public_function_is_in_the_table():
-    functions = {name for name in ja.__all__ if inspect.isfunction(getattr(ja, name))}
+    names = list(ja.__all__)
+    for room in ("learning", "similarity", "geometry", "transferability", "tangent"):
+        names += [f"{room}.{name}" for name in getattr(ja, room).__all__]
+    functions = {name for name in names if inspect.isfunction(resolved(name))}
     assert functions <= set(CALLS)
 
 

@@ -11,7 +11,17 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign import alignment, inspection, models, similarity, statistics, training
+from jaxalign import (
+    alignment,
+    geometry,
+    inspection,
+    learning,
+    models,
+    similarity,
+    statistics,
+    training,
+    transferability,
+)
 from jaxalign.models._depthwise import DepthwiseConv
 from jaxalign.models._resnet import BasicBlock
 
@@ -37,6 +47,9 @@ SETTINGS = {
 }
 # Without jit each of their steps is compiled by itself, hundreds of them.
 LONG_WITHOUT_JIT = {
+    "geometry",
+    "learning",
+    "similarity of samples, and by chance",
     "similarity in blocks, and a derivative",
     "derivative in float32",
     "quadrature of products",
@@ -254,6 +267,31 @@ OPERATIONS = {
             similarity.bures_similarity,
             similarity.rsa,
         )
+    ],
+    "similarity of samples, and by chance": lambda: [
+        similarity.sampled_linear_cka(PHI, MAPS.reshape(N, -1), columns=20, key=KEY),
+        similarity.permutation_null(PHI, PHI[:, :2], similarity.rsa, key=KEY, draws=2).p_values,
+        similarity.mean_squared_cca_chance(PHI, Y),
+    ],
+    "learning": lambda: of_spectrum(
+        lambda s: [
+            learning.gcv(s, 1.0),
+            learning.learning_curve(s, [5.0, 50.0], ridge=0.5),
+            learning.learning_curve(s, 5.0, ridge="best"),
+            learning.sample_complexity(s, 0.9),
+        ]
+    ),
+    "geometry": lambda: [
+        of_spectrum(geometry.rankme),
+        geometry.participation_ratio(PHI),
+        geometry.two_nn(PHI),
+        geometry.lidar(PHI, LABELS),
+        geometry.neural_collapse(PHI, LABELS, np.ones((2, 3), np.float32)),
+    ],
+    "transferability": lambda: [
+        of_spectrum(transferability.log_me),
+        transferability.h_score(PHI, LABELS, shrinkage=True).adjusted,
+        transferability.leep(jax.nn.softmax(jnp.asarray(PHI)), LABELS),
     ],
     "statistics": lambda: (
         statistics.mean_interval(jnp.asarray(Y)),

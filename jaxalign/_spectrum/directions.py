@@ -42,7 +42,7 @@ def directions_of(spectrum: Spectrum) -> Directions:
     """The Directions of all targets of one spectrum."""
     sigma = spectrum.singular_values
     largest = jnp.where(sigma[0] > 0, sigma[0], 1)
-    inside = jnp.arange(len(sigma)) < spectrum.rank
+    inside = jnp.arange(len(sigma), dtype=spectrum.rank.dtype) < spectrum.rank
     energy = jnp.where(inside[:, None], spectrum.energy, 0)
     # Rounding may leave less than 0 where y lies in the column space, and more than 0 where all do.
     outside = jnp.maximum(spectrum.total - jnp.sum(energy, axis=0), 0)

@@ -97,4 +97,4 @@ def class_sums(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> Cl
     counts = jnp.sum(indicators, axis=0)
     means = matmul(indicators.T, shifted) / counts[:, None]
     center = jnp.mean(means, axis=0)
-    return ClassSums(counts, means - center, center, shifted - matmul(indicators, means))
+    return ClassSums(counts, means - center[None, :], center, shifted - matmul(indicators, means))

@@ -187,7 +187,8 @@ def singular_values(
         )
     # NaN where all are 0. Below the rank tolerance is rounding.
     shares = sigma / sigma[0]
-    return jnp.where(jnp.arange(len(sigma)) < found.rank, shares, 0 * shares)
+    inside = jnp.arange(len(sigma), dtype=found.rank.dtype) < found.rank
+    return jnp.where(inside, shares, 0 * shares)
 
 
 def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_number
 from jaxalign._core.linalg import eigh, matmul
+from jaxalign._features.labels import as_labels
 from jaxalign.geometry._classes import class_sums, of_classes
 
 _EPS = 1e-7
@@ -56,7 +57,8 @@ def lidar(
     require_number(ridge, "ridge")
     if is_concrete(ridge) and not 0 < ridge < float("inf"):
         raise ValueError(f"ridge must be positive, found {ridge}")
-    return of_classes(partial(_lidar, ridge), features, objects, classes)
+    names = as_labels(objects, "objects")
+    return of_classes(partial(_lidar, ridge), features, names, classes)
 
 
 def _lidar(
@@ -65,12 +67,12 @@ def _lidar(
     sums = class_sums(rows, indicators)
     d = rows.shape[1]
     # Every object counts as much, however many views it has.
-    weight = jnp.sum(indicators / sums.counts, axis=1) / len(sums.counts)
+    weight = jnp.sum(indicators / sums.counts[None, :], axis=1) / len(sums.counts)
     within = matmul((sums.within * weight[:, None]).T, sums.within)
     vectors, values = eigh(within + ridge * jnp.eye(d, dtype=rows.dtype))
     # The eigenvalues of S_W^{-1/2} S_B S_W^{-1/2} are those of the (c, c) matrix of the whitened
     # means.
-    whitened = matmul(sums.means, vectors) / jnp.sqrt(values)
+    whitened = matmul(sums.means, vectors) / jnp.sqrt(values)[None, :]
     gram = matmul(whitened, whitened.T) / len(sums.counts)
     between = jnp.maximum(eigh(gram)[1], 0)
     p = between / jnp.sum(between) + _EPS

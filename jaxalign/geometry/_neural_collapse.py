@@ -108,7 +108,7 @@ def _with_head(
         raise ValueError(f"bias must be (c,) = {expected[:1]}, found {jnp.shape(bias)}")
     sums = class_sums(rows, indicators)
     difference = weights / jnp.linalg.norm(weights) - sums.means / jnp.linalg.norm(sums.means)
-    nc4 = _agreement(_closeness(rows, sums), matmul(rows, weights.T) + bias)
+    nc4 = _agreement(_closeness(rows, sums), matmul(rows, weights.T) + jnp.reshape(bias, (1, -1)))
     return *_collapse(rows, indicators, sums), jnp.sum(difference**2), nc4
 
 
@@ -149,13 +149,13 @@ def _collapse(
 
 
 def _mean_over(values: Float[Array, "c c"], chosen: Array) -> Float[Array, ""]:
-    return jnp.sum(jnp.where(chosen, values, 0)) / jnp.sum(chosen)
+    return jnp.sum(jnp.where(chosen, values, 0)) / jnp.sum(chosen.astype(values.dtype))
 
 
 def _closeness(rows: Float[Array, "n d"], sums: ClassSums) -> Float[Array, "n c"]:
     """‖φ‖² − ‖φ − μ_c‖² = 2φᵀμ_c − ‖μ_c‖²: largest for the nearest mean."""
-    centred = rows - rows[:1] - sums.center
-    return 2 * matmul(centred, sums.means.T) - jnp.sum(sums.means**2, axis=1)
+    centred = rows - rows[:1] - sums.center[None, :]
+    return 2 * matmul(centred, sums.means.T) - jnp.sum(sums.means**2, axis=1)[None, :]
 
 
 def _agreement(first: Float[Array, "n c"], second: Float[Array, "n c"]) -> Float[Array, ""]:

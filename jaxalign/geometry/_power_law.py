@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign._core.kinds import as_count
+from jaxalign._core.kinds import as_count, found
 from jaxalign.geometry._effective_rank import Representation, singular_values
 
 
@@ -56,6 +56,8 @@ def alpha_req(
 
     Source: Agrawal et al. (NeurIPS 2022); weights and range of Stringer et al. (Nature 2019).
     """
+    if not isinstance(ranks, tuple | list) or len(ranks) != 2:
+        raise TypeError(f"ranks must be (first, last), found {found(ranks)}; pass ranks=(11, 100)")
     first, last = (as_count(rank, "ranks") for rank in ranks)
     sigma = singular_values(features, centered, default=True, what="alpha_req")
     last = min(last, len(sigma))

@@ -75,7 +75,7 @@ def _checked(discard: float, x: Array | np.ndarray) -> Float[Array, ""]:
 def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Squared distances to the two nearest others."""
     n = len(rows)
-    centred = rows - jnp.mean(rows, axis=0)
+    centred = rows - jnp.mean(rows, axis=0, keepdims=True)
     # Ratios of distances have no unit, but squares may leave the range of their dtype.
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(centred)))
     centred = centred / jnp.where(size > 0, size, 1)

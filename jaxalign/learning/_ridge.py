@@ -36,7 +36,7 @@ def fit(directions: Directions, delta: Float[Array, ""]) -> Fit:
     """The Fit at a strength δ > 0, in units of σ_1²."""
     kept = directions.squares / (directions.squares + delta)  # u
     left = jnp.where(directions.inside, delta / (directions.squares + delta), 0)  # x
-    beyond = directions.rows - jnp.sum(directions.inside)  # N − r
+    beyond = directions.rows - jnp.sum(directions.inside.astype(directions.rows.dtype))  # N − r
     a = beyond + jnp.sum(left)
     b = beyond + jnp.sum(left**2)
     freedom = jnp.sum(kept)

@@ -13,7 +13,7 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._core.linalg import matmul, orthonormal
-from jaxalign.tangent._products import Outputs, tangent_products
+from jaxalign.tangent._products import Outputs, require_outputs, tangent_products
 from jaxalign.tangent._spectrum import checked_targets
 
 
@@ -71,6 +71,7 @@ def tangent_norm(
 
     Source: Hutch++ of Meyer et al. (SOSA 2021), of Θ².
     """
+    require_outputs(function)
     require_key(key)
     directions = as_count(directions, "directions")
     probes = as_count(probes, "probes", least=2)
@@ -118,6 +119,7 @@ def tangent_alignment(
     Source: Cristianini et al. (NeurIPS 2001), of the kernel of Jacot, Gabriel, Hongler (NeurIPS
       2018).
     """
+    require_outputs(function)
     require_key(key)
     directions = as_count(directions, "directions")
     probes = as_count(probes, "probes", least=2)

@@ -77,6 +77,11 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
     return TangentProducts(product, transposed)
 
 
+def require_outputs(function: Any) -> None:
+    """Raise unless it is a function."""
+    require_function(function, "function", "pass lambda parameters, inputs: outputs")
+
+
 def flattened(
     function: Outputs, parameters: Any, inputs: Any
 ) -> tuple[Callable[[Array], Array], Float[Array, " p"]]:
@@ -85,7 +90,7 @@ def flattened(
     Raises:
       ValueError, TypeError: as ``tangent_products``.
     """
-    require_function(function, "function", "pass lambda parameters, inputs: outputs")
+    require_outputs(function)
     leaves = jax.tree.leaves(parameters)
     if not leaves:
         raise ValueError("parameters must be a pytree of arrays of floats, found none in it")

@@ -12,7 +12,7 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats
 from jaxalign._core.kinds import as_count
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
-from jaxalign.tangent._products import Outputs, tangent_products
+from jaxalign.tangent._products import Outputs, require_outputs, tangent_products
 
 
 def tangent_spectrum(
@@ -49,6 +49,7 @@ def tangent_spectrum(
 
     Source: ours, as ``quadrature``.
     """
+    require_outputs(function)
     order = as_count(order, "order")
     y = as_real_floats(targets, "targets")
     return on_automatic_axes(partial(_compiled, function, order), parameters, inputs, y)

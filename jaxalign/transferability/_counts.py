@@ -14,6 +14,7 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
+from jaxalign._features.labels import as_labels
 
 
 def leep(
@@ -86,7 +87,7 @@ def nce(
 
     Source: Tran, Nguyen, Hassner (ICCV 2019).
     """
-    source = class_indicators(source_labels, source_classes)
+    source = class_indicators(as_labels(source_labels, "source_labels"), source_classes)
     indicators = class_indicators(labels, classes)
     _require_same_rows(source, indicators, "source_labels")
     return on_automatic_axes(_leep, source, indicators)

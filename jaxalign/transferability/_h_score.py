@@ -93,7 +93,7 @@ def _shrinkage_of_rows(features: Float[Array, "n d"]) -> Float[Array, ""]:
     n, d = features.shape
     # About a row of their own, sums keep the digits of rows far from 0.
     rows = features - features[:1]
-    rows = rows - jnp.mean(rows, axis=0)
+    rows = rows - jnp.mean(rows, axis=0, keepdims=True)
     # The smaller Gram matrix has the same Σλ².
     gram = matmul(rows.T, rows) if d < n else matmul(rows, rows.T)
     squares = jnp.sum(gram**2) / n**2  # Σλ²
@@ -109,7 +109,7 @@ def _shrinkage_of_rows(features: Float[Array, "n d"]) -> Float[Array, ""]:
 def _score(s: Spectrum, indicators: Array, shrinkage: Array, d: int) -> HScore:
     sigma = s.singular_values
     dtype = sigma.dtype
-    inside = jnp.arange(len(sigma)) < s.rank
+    inside = jnp.arange(len(sigma), dtype=s.rank.dtype) < s.rank
     # In units of σ_1, whose square may leave the range of its dtype.
     squares = jnp.where(inside, (sigma / jnp.where(sigma[0] > 0, sigma[0], 1)) ** 2, 0)
     level = shrinkage * jnp.sum(squares) / d
@@ -119,8 +119,8 @@ def _score(s: Spectrum, indicators: Array, shrinkage: Array, d: int) -> HScore:
     per_class = jnp.sum(indicators, axis=0).astype(dtype)
     # Classes without rows have no part in it.
     has_rows = per_class > 0
-    energy = jnp.where(inside[:, None] & has_rows, s.energy, 0)
-    explained = jnp.sum(energy / jnp.where(has_rows, per_class, 1), axis=1)
+    energy = jnp.where(inside[:, None] & has_rows[None, :], s.energy, 0)
+    explained = jnp.sum(energy / jnp.where(has_rows, per_class, 1)[None, :], axis=1)
     value = jnp.sum(share * explained)
     # Over all permutations Σ_c e_ic/n_c has the mean (c − 1)/(n − 1), in each direction.
     largest = jnp.sum(has_rows.astype(dtype)) - 1

@@ -102,4 +102,4 @@ def _evidence(s: Spectrum) -> Float[Array, ""]:
     each = jax.vmap(of_target, (1, 0))(directions.energy, directions.outside)
     # The density of a column of zeros, as of a class without rows, has no bound.
     counts = ~(s.total == 0)
-    return jnp.sum(jnp.where(counts, each, 0)) / jnp.sum(counts)
+    return jnp.sum(jnp.where(counts, each, 0)) / jnp.sum(counts.astype(each.dtype))
