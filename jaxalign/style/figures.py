@@ -5,10 +5,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.figure import Figure
 
 from jaxalign.runs import is_input
 
@@ -16,10 +12,11 @@ INK = "#1f2328"
 MUTED = "#6b7280"
 FAINT = "#d5d9e0"
 
-SHADES = (0.25, 0.95)  # of viridis reversed, from the first layer to the last
+BRIGHT = "#fefefe"
+DEEP = "#1f2329"
+"""Colours of what lies on a map, whose own colours are the same on light and on dark pages."""
 
-NAMED = 9
-"""So many layers have a legend; of more, a scale tells the depth."""
+SHADES = (0.38, 0.95)  # of viridis reversed, from the first layer to the last
 
 # A(τ) sums over σ ≥ τ, so it is continuous from the left: between two points of a grid it is drawn
 # at the value of the right one.
@@ -29,8 +26,10 @@ CHANCE: Any = {"color": MUTED, "linestyle": ":", "linewidth": 1.2}
 """The line of what chance gives."""
 
 STYLE: Any = {
+    # A page sets its own font in its place.
+    "font.family": "DejaVu Sans",
     "font.size": 10,
-    "axes.titlesize": 11,
+    "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.edgecolor": MUTED,
@@ -44,10 +43,11 @@ STYLE: Any = {
     "ytick.color": MUTED,
     "text.color": INK,
     "lines.linewidth": 1.8,
+    "figure.labelsize": 10,
     "legend.frameon": False,
+    "legend.fontsize": 10,
     "text.usetex": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "jaxalign",
+    "svg.fonttype": "none",
 }
 
 
@@ -66,12 +66,3 @@ def line_style(name: str) -> dict[str, Any]:
     if is_input(name):
         return {"linestyle": "--", "linewidth": 1.4}
     return {}
-
-
-def depth_scale(figure: Figure, axes: Axes | Sequence[Axes]) -> None:
-    """A bar beside the axes that tells the first layer's colour from the last one's."""
-    shades = ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(*SHADES, 256)))
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), shades), ax=axes, pad=0.02, aspect=30)
-    bar.set_ticks([0, 1], labels=["first", "last"])
-    bar.set_label("layer", labelpad=-14)
-    bar.outline.set_visible(False)

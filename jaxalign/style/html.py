@@ -1,15 +1,9 @@
-"""What all pages have in common: templates, pictures inside the page, numbers for people."""
+"""What all pages have in common: templates, numbers for people."""
 
-import io
 from functools import cache
 
-import matplotlib
 import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
-from jaxalign.style.figures import STYLE
 
 
 def render(package: str, template: str, **values: object) -> str:
@@ -23,16 +17,6 @@ def render(package: str, template: str, **values: object) -> str:
     """
     page = _environment(package).get_template(template).render(values)
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def svg(figure: Figure) -> Markup:
-    """A figure as an <svg> element, the same for the same figure."""
-    buffer = io.StringIO()
-    # What STYLE says of the format counts when the figure is written, not when it is drawn.
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])
 
 
 def percent(share: float) -> str:

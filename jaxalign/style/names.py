@@ -1,5 +1,6 @@
 """Names of layers, measures, classes and files, as figures and terminals show them unchanged."""
 
+import textwrap
 from functools import cache
 
 import matplotlib
@@ -28,6 +29,17 @@ def in_figure(name: str) -> str:
     text = "".join(c if ord(c) in glyphs else _escape(c) for c in printable(name))
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
+
+
+def wrapped(text: str, characters: int) -> str:
+    """A text for matplotlib like ``in_figure``, in lines of so many characters at most."""
+    lines = textwrap.wrap(printable(text), characters, break_on_hyphens=False) or [text]
+    return "\n".join(map(in_figure, lines))
+
+
+def shortened(name: str, characters: int) -> str:
+    """The end of a name, which tells layers apart, in so many characters at most."""
+    return name if len(name) <= characters else f"…{name[1 - characters :]}"
 
 
 @cache

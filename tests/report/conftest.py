@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
-from jaxalign.report.run.figures import all_figures
 from jaxalign.report.run.page import page
 from jaxalign.report.run.summary import summarize
 
@@ -194,8 +193,7 @@ def page_of(config):
     def make(history: ja.History, result=FINISHED) -> str:
         key = (id(history), str(result))
         if key not in pages:
-            run = summarize(history)
-            pages[key] = page(run, all_figures(run), config, result)
+            pages[key] = page(summarize(history), config, result)
         return pages[key]
 
     return make

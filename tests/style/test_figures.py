@@ -1,9 +1,6 @@
-from matplotlib.figure import Figure
-
 from jaxalign.style.figures import (
     MUTED,
     colours_by_depth,
-    depth_scale,
     line_style,
 )
 
@@ -20,10 +17,3 @@ def test_inputs_are_grey_and_dashed_whatever_monitor_they_belong_to():
 
 def test_one_layer_has_a_colour():
     assert set(colours_by_depth(["only"])) == {"only"}
-
-
-def test_the_scale_of_depth_goes_from_the_first_layer_to_the_last():
-    figure = Figure()
-    depth_scale(figure, figure.subplots())
-    bar = figure.axes[1]
-    assert [tick.get_text() for tick in bar.get_yticklabels()] == ["first", "last"]

@@ -84,7 +84,7 @@ def _write_report(folder: Path, inspected: Inspected) -> Path:
     picture = folder_of_figures / f"{PICTURE}.png"
     figure.savefig(picture, dpi=160)
     labels.savefig(folder_of_figures / f"{LABELS_PICTURE}.png", dpi=160)
-    (folder / PAGE).write_text(inspected_page(inspected, figure, labels), encoding="utf-8")
+    (folder / PAGE).write_text(inspected_page(inspected), encoding="utf-8")
     return picture
 
 

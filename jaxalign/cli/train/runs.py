@@ -138,7 +138,7 @@ def _write_report(folder: Path, run: RunSummary, result: Mapping[str, Any]) -> P
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / FIGURES / f"{name}.png", dpi=160)
-    content = page(run, figures, read_config(folder), result)
+    content = page(run, read_config(folder), result)
     (folder / PAGE).write_text(content, encoding="utf-8")
     return folder / FIGURES / f"{next(iter(figures))}.png"
 

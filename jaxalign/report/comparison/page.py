@@ -6,10 +6,13 @@ from matplotlib.figure import Figure
 
 from jaxalign.comparison import Compared, Comparison, not_above_chance
 from jaxalign.comparison._alignment import Alignments, best_layer
+from jaxalign.report.comparison.figure import similarity_map
 from jaxalign.report.comparison.headline import best_match, matches, shown, shown_p
 from jaxalign.report.comparison.terminal import sentences
 from jaxalign.report.inspection.terminal import shown_shape
-from jaxalign.style.html import number, render, svg
+from jaxalign.style.html import number, render
+from jaxalign.style.layout import NARROW
+from jaxalign.style.svg import picture
 
 
 def comparison_page(compared: Compared, figure: Figure) -> str:
@@ -29,8 +32,12 @@ def comparison_page(compared: Compared, figure: Figure) -> str:
         warnings=[],
         lede=_lede(comparison),
         tiles=list(_tiles(comparison)),
-        figure=svg(figure),
-        alt=f"Heat map of {comparison.measure}. {_lede(comparison)}",
+        figure=picture(
+            figure,
+            similarity_map(compared, NARROW),
+            f"Heat map of {comparison.measure}. {_lede(comparison)}",
+            "map",
+        ),
         caption=_caption(comparison),
         sentences=list(sentences(comparison)),
         samples=f"{comparison.num_samples:,}",

@@ -6,11 +6,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from jaxalign.inspection import Inspection, label_curves
-from jaxalign.style.figures import MUTED, NAMED, STYLE, colours_by_depth, depth_scale, line_style
+from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
+from jaxalign.style.layout import WIDE, Layout, panels, set_title
+from jaxalign.style.legends import name_lines
 from jaxalign.style.names import in_figure
 
 
-def labels_needed(inspection: Inspection) -> Figure:
+def labels_needed(inspection: Inspection, layout: Layout = WIDE) -> Figure:
     """The predicted error of the best ridge head of each layer against the number of its labels, to
     ten times the samples that were inspected.
     """
@@ -18,14 +20,13 @@ def labels_needed(inspection: Inspection) -> Figure:
     grid = np.geomspace(min(5.0, samples), 10 * samples, 40)
     drawn = label_curves(inspection, grid)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-        axes = figure.subplots()
+        figure, (axes,) = panels(1, 4.2, layout)
         for name, colour in colours_by_depth(list(drawn)).items():
             style = {"color": colour, "label": in_figure(name), **line_style(name)}
             axes.plot(grid, drawn[name], **style)
         axes.axvline(samples, color=MUTED, lw=1, ls=":")
         axes.annotate(
-            "samples inspected",
+            "samples\ninspected",
             (samples, 1),
             (-4, -4),
             xycoords=("data", "axes fraction"),
@@ -33,20 +34,16 @@ def labels_needed(inspection: Inspection) -> Figure:
             ha="right",
             va="top",
             color=MUTED,
-            fontsize=9,
         )
+        set_title(axes, "How many labels a linear head needs")
         axes.set(
-            title="How many labels a linear head needs",
             xlabel="labels that a ridge head is fitted to",
-            ylabel="predicted error on new samples / mean y²",
+            ylabel="predicted error / mean y²",
             xscale="log",
             xlim=(grid[0], grid[-1]),
             ylim=(0, None),
         )
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        if len(drawn) > NAMED:
-            depth_scale(figure, axes)
-        else:
-            axes.legend(loc="best", fontsize=9)
+        name_lines(figure, [axes])
     return figure

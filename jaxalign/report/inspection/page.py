@@ -5,23 +5,25 @@ paper.
 from collections.abc import Iterator
 from itertools import pairwise
 
-from matplotlib.figure import Figure
+import numpy as np
 
-from jaxalign.inspection import Inspected, numbers
+from jaxalign.inspection import Inspected, Inspection, label_curves, numbers
+from jaxalign.report.inspection.figure import alignment_by_layer
 from jaxalign.report.inspection.headline import Rows, last_layer, most_aligned
+from jaxalign.report.inspection.labels import labels_needed
 from jaxalign.report.inspection.terminal import shown_shape
 from jaxalign.runs import is_input
-from jaxalign.style.html import number, percent, render, svg, unbroken
+from jaxalign.style.html import number, percent, render, unbroken
+from jaxalign.style.layout import NARROW
+from jaxalign.style.svg import picture
 
 
-def inspected_page(inspected: Inspected, figure: Figure, labels: Figure) -> str:
+def inspected_page(inspected: Inspected) -> str:
     """The HTML of an inspection.
 
     Args:
       inspected: what its folder holds; of its config "title", "subtitle", "command", "warnings",
         "notes" and "details", a mapping.
-      figure: its picture, as ``alignment_by_layer`` draws it.
-      labels: the picture of ``labels_needed``.
     """
     inspection = inspected.inspection
     config = inspected.config
@@ -34,15 +36,25 @@ def inspected_page(inspected: Inspected, figure: Figure, labels: Figure) -> str:
         "page.html",
         title=config["title"],
         kicker=config["subtitle"],
-        warnings=config["warnings"],
+        warnings=[*config["warnings"], *_dead(inspection)],
         lede=_lede(rows, inspected.thresholds),
         tiles=list(_tiles(rows, inspected.thresholds, samples)),
         samples=f"{samples:,.0f}",
         sigma_limit=f"{samples**0.5:.1f}",
         headline=most_aligned(rows),
         has_input=any(is_input(name) for name in rows),
-        figure=svg(figure),
-        labels=svg(labels),
+        figure=picture(
+            alignment_by_layer(inspection),
+            alignment_by_layer(inspection, NARROW),
+            _seen(rows),
+            "layers",
+        ),
+        labels=picture(
+            labels_needed(inspection),
+            labels_needed(inspection, NARROW),
+            _seen_of_labels(inspection),
+            "labels",
+        ),
         verdict=_verdict(rows),
         shares=[f"A({tau:g})" for tau in inspected.thresholds],
         middle=f"{inspected.thresholds[middle]:g}",
@@ -50,6 +62,31 @@ def inspected_page(inspected: Inspected, figure: Figure, labels: Figure) -> str:
         notes=[*config["notes"], *left_out],
         details=list(config["details"].items()),
         command=config["command"],
+    )
+
+
+def _dead(inspection: Inspection) -> Iterator[str]:
+    """Layers that answer all samples alike. A column of ones is part of Φ, so their rank is 1."""
+    dead = [name for name, spectrum in inspection.spectra.items() if spectrum.rank <= 1]
+    if dead:
+        yield (
+            f"On these samples {', '.join(dead)} answers every sample alike: there is nothing in "
+            "it to be aligned. The weights may be dead, or the inputs scaled in another way than "
+            "the model expects."
+        )
+
+
+def _seen(rows: Rows) -> str:
+    areas = ", ".join(f"{name} {number(row.area, 2)}" for name, row in rows.items())
+    return f"Curves that fall over the threshold, and the areas under them: {areas}."
+
+
+def _seen_of_labels(inspection: Inspection) -> str:
+    ends = label_curves(inspection, np.array([inspection.num_samples], float))
+    errors = ", ".join(f"{name} {percent(float(error[0]))}" for name, error in ends.items())
+    return (
+        "Curves of the predicted error, which fall with the number of labels. With as many as "
+        f"there are samples: {errors}."
     )
 
 

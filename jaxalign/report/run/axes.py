@@ -1,26 +1,16 @@
-"""What the pictures of a run share: a line with its band, an axis of steps, a grid of panels."""
+"""What the pictures of a run share: a line with its band, an axis of steps."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from jaxalign.report.run.summary import RunSummary
 from jaxalign.runs import History
 from jaxalign.statistics import Estimate
-from jaxalign.style.figures import NAMED, colours_by_depth, depth_scale, line_style
+from jaxalign.style.figures import colours_by_depth, line_style
 from jaxalign.style.names import in_figure
-
-COLUMNS = 3
-"""So many panels are in a row, unless said otherwise."""
-
-HANDLE = 0.55
-CHARACTER = 0.07
-"""What a label of a legend takes in inches, about, beside its text and for each character."""
 
 
 def layer_colours(run: RunSummary) -> dict[str, str]:
@@ -41,7 +31,7 @@ def layer_line(run: RunSummary, name: str) -> dict[str, Any]:
 
 def titled(run: RunSummary, layer: str, title: str) -> str:
     """A title that names the layer's monitor, where there are several."""
-    return in_figure(": ".join(filter(None, [run.monitor_of(layer), title])))
+    return ": ".join(filter(None, [run.monitor_of(layer), title]))
 
 
 def draw(
@@ -79,48 +69,6 @@ def step_axis(axes: Axes, history: History) -> None:
         axes.set_xticks([0, *(decade for decade in decades if decade < last / 2), last])
         axes.xaxis.set_major_formatter(FuncFormatter(_whole))
         axes.xaxis.set_minor_locator(NullLocator())
-
-
-def panels(
-    count: int, size: tuple[float, float], *, columns: int = COLUMNS, shared: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels in rows of so many columns at most.
-
-    Args:
-      count: how many panels.
-      size: width and height of one, in inches.
-      columns: in a row.
-      shared: whether all have the same axes.
-    """
-    columns = min(count, columns)
-    rows = -(-count // columns)
-    # The padding keeps titles off the axis above them.
-    layout = ConstrainedLayoutEngine(h_pad=0.08)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout=layout)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared)
-    for axes in grid.flat[count:]:
-        axes.remove()
-    # Shared axes have their ticks named in the last row, which these panels do not reach.
-    for axes in grid.flat[max(count - columns, 0) : count]:
-        axes.tick_params(labelbottom=True)
-    return figure, list(grid.flat[:count])
-
-
-def name_layers(figure: Figure, drawn: Sequence[Axes]) -> None:
-    """A legend of all layers below the panels or, of many, a scale that tells their depth; lines
-    without a depth are named either way.
-    """
-    lines = {str(line.get_label()): line for axes in drawn for line in axes.lines}
-    labels = [label for label in lines if not label.startswith("_")]
-    if len(labels) > NAMED:
-        depth_scale(figure, drawn)
-        labels = [label for label in labels if lines[label].get_linestyle() != "-"]
-    if labels:
-        handles = [lines[label] for label in labels]
-        width = HANDLE + CHARACTER * max(map(len, labels))
-        columns = max(1, int(figure.get_figwidth() / width))
-        # At the left, where a narrow window that scrolls begins.
-        figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
 
 
 def _whole(step: float, _: int) -> str:

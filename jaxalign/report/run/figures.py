@@ -13,8 +13,6 @@ from jaxalign.report.run.axes import (
     draw,
     layer_colours,
     layer_line,
-    name_layers,
-    panels,
     step_axis,
     titled,
 )
@@ -22,30 +20,30 @@ from jaxalign.report.run.other_figures import measures_by_coordinate, measures_b
 from jaxalign.report.run.quantities import arrays, scalars
 from jaxalign.report.run.summary import RunSummary
 from jaxalign.runs import is_input
-from jaxalign.style.figures import CHANCE, STEPS, STYLE, line_style
+from jaxalign.style.figures import BRIGHT, CHANCE, STEPS, STYLE, line_style
+from jaxalign.style.layout import WIDE, Layout, panels, set_title
+from jaxalign.style.legends import name_lines
 from jaxalign.style.names import in_figure
 
-LONG = 24  # characters of a layer's name, for the title of a small panel
 
-
-def all_figures(run: RunSummary) -> dict[str, Figure]:
+def all_figures(run: RunSummary, layout: Layout = WIDE) -> dict[str, Figure]:
     """Every picture there is something to draw for, by file name."""
     logged = {measure for measures in run.shares.values() for measure in measures}
     figures = {}
     if logged & {"alignment", "area"}:
-        figures["alignment_by_step"] = alignment_by_step(run)
+        figures["alignment_by_step"] = alignment_by_step(run, layout)
     if "curve" in logged:
-        figures["curve_by_layer"] = curve_by_layer(run)
+        figures["curve_by_layer"] = curve_by_layer(run, layout)
     if run.headline and "curve" in run.shares[run.headline]:
-        figures["threshold_heat_map"] = threshold_heat_map(run)
+        figures["threshold_heat_map"] = threshold_heat_map(run, layout)
     if scalars(run, run.history.layers):
-        figures["measures_by_step"] = measures_by_step(run)
+        figures["measures_by_step"] = measures_by_step(run, layout)
     if arrays(run, run.history.layers):
-        figures["measures_by_coordinate"] = measures_by_coordinate(run)
+        figures["measures_by_coordinate"] = measures_by_coordinate(run, layout)
     return figures
 
 
-def alignment_by_step(run: RunSummary) -> Figure:
+def alignment_by_step(run: RunSummary, layout: Layout = WIDE) -> Figure:
     """Two panels over steps, one line per layer: A(τ)/‖y‖² at the middle threshold, and the area
     over ‖y‖². One row per monitor.
     """
@@ -56,18 +54,18 @@ def alignment_by_step(run: RunSummary) -> Figure:
         if (names := [name for name in group if measure in run.shares[name]])
     ]
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(contents), (5.6, 4.2), columns=2)
+        figure, drawn = panels(len(contents), 3.8, layout, columns=2)
         for axes, (measure, names) in zip(drawn, contents, strict=True):
             if measure == "alignment":
                 _shares_over_steps(axes, run, names)
             else:
                 _areas_over_steps(axes, run, names)
             step_axis(axes, run.history)
-        name_layers(figure, drawn)
+        name_lines(figure, drawn)
     return figure
 
 
-def curve_by_layer(run: RunSummary) -> Figure:
+def curve_by_layer(run: RunSummary, layout: Layout = WIDE) -> Figure:
     """One panel per layer: A(τ)/‖y‖² untrained and trained, with the curve of the inputs and that
     of chance.
     """
@@ -75,19 +73,19 @@ def curve_by_layer(run: RunSummary) -> Figure:
     # Where inputs alone were measured they have the panel.
     names = [name for name in names if not is_input(name)] or names
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(names), (3.1, 3.1), columns=4, shared=True)
+        figure, drawn = panels(len(names), 2.6, layout, columns=4, shared=True)
         for axes, name in zip(drawn, names, strict=True):
             _curves(axes, run, name)
-            axes.set_title(in_figure(name), fontsize=8.5 if len(name) > LONG else 11)
+            set_title(axes, name)
         drawn[0].set(xlim=(0, max(run.axis(name, "curve")[-1] for name in names)), ylim=(0, 1.02))
         drawn[0].yaxis.set_major_formatter(PercentFormatter(1))
-        figure.supxlabel("threshold τ on the singular values", fontsize=10)
-        figure.supylabel("A(τ) / ‖y‖²", fontsize=10)
-        drawn[0].legend(loc="upper right", fontsize=8.5)
+        figure.supxlabel("threshold τ on the singular values")
+        figure.supylabel("A(τ) / ‖y‖²")
+        name_lines(figure, drawn[:1], legend="outside upper left")
     return figure
 
 
-def threshold_heat_map(run: RunSummary) -> Figure:
+def threshold_heat_map(run: RunSummary, layout: Layout = WIDE) -> Figure:
     """Step × threshold for the most aligned layer: colour is A(τ)/‖y‖², and a line follows the
     largest τ whose directions hold half of the targets.
     """
@@ -100,21 +98,17 @@ def threshold_heat_map(run: RunSummary) -> Figure:
     share[:, ~np.isfinite(share).all(axis=0)] = np.nan
     edges = np.append(run.steps_of(name, "curve"), run.history.step[-1] + 1)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
-        axes = figure.subplots()
+        figure, (axes,) = panels(1, 3.6, layout)
         # Between two points of the grid A is drawn at the value of the right one, as in curves.
         mesh = axes.pcolormesh(
             edges, grid, share[1:], cmap="viridis", vmin=0, vmax=1, rasterized=True
         )
         half = _half(grid, share)
-        axes.step(edges, np.append(half, half[-1]), where="post", color="white", linewidth=1.2)
+        axes.step(edges, np.append(half, half[-1]), where="post", color=BRIGHT, linewidth=1.2)
         step_axis(axes, run.history)
         axes.grid(visible=False)
-        axes.set(
-            title=f"{in_figure(name)}: targets along directions with σ ≥ τ  (white: half of them)",
-            ylabel="threshold τ",
-            ylim=(grid[0], grid[-1]),
-        )
+        set_title(axes, f"{name}: targets along σ ≥ τ (white: half of them)")
+        axes.set(ylabel="threshold τ", ylim=(grid[0], grid[-1]))
         figure.colorbar(mesh, ax=axes, label="A(τ) / ‖y‖²", format=PercentFormatter(1), pad=0.01)
     return figure
 
@@ -126,8 +120,9 @@ def _shares_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
         draw(axes, steps, run.at_threshold(name), layer_line(run, name))
     headline = run.most_aligned(names)
     _draw_chance(axes, run, headline, "null_curve", run.chance(headline))
-    title = f"Targets along directions with σ ≥ {run.threshold(headline):g}"
-    axes.set(title=titled(run, headline, title), ylim=(0, 1.02))
+    title = f"Targets along σ ≥ {run.threshold(headline):g}"
+    set_title(axes, titled(run, headline, title))
+    axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
@@ -137,8 +132,8 @@ def _areas_over_steps(axes: Axes, run: RunSummary, names: list[str]) -> None:
         draw(axes, run.steps_of(name, "area"), run.shares[name]["area"], layer_line(run, name))
     headline = run.most_aligned(names)
     _draw_chance(axes, run, headline, "null_area", run.chance_area(headline))
-    title = "Area under the whole curve  ∫A dτ / ‖y‖²"
-    axes.set(title=titled(run, headline, title), ylim=(0, None))
+    set_title(axes, titled(run, headline, "Area under the whole curve ∫A dτ / ‖y‖²"))
+    axes.set_ylim(0, None)
 
 
 def _draw_chance(

@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
 from jaxalign.report.run import sentences
 from jaxalign.report.run.axes import layer_colours
+from jaxalign.report.run.figures import all_figures
+from jaxalign.report.run.health import warnings
 from jaxalign.report.run.quantities import (
     Kind,
     Quantity,
@@ -20,9 +22,12 @@ from jaxalign.report.run.quantities import (
     plain_number,
     with_interval,
 )
+from jaxalign.report.run.seen import seen
 from jaxalign.report.run.summary import RunSummary, evenly_in_log
 from jaxalign.runs import is_input
-from jaxalign.style.html import number, percent, render, svg
+from jaxalign.style.html import number, percent, render
+from jaxalign.style.layout import NARROW
+from jaxalign.style.svg import for_both, picture
 
 FRAMES = 120
 """So many steps at most can be played."""
@@ -53,7 +58,6 @@ class Table(NamedTuple):
 
 def page(
     run: RunSummary,
-    figures: Mapping[str, Figure],
     config: Mapping[str, Any],
     result: Mapping[str, Any],
 ) -> str:
@@ -61,7 +65,6 @@ def page(
 
     Args:
       run: what it logged.
-      figures: its pictures, by name, as ``all_figures`` makes them; set into the page as SVG.
       config: its config.json: "title", "subtitle", "command", "monitor" and whatever belongs under
         "The run".
       result: its result.json; empty for a run that goes on or was killed.
@@ -73,7 +76,7 @@ def page(
         "page.html",
         title=config["title"],
         kicker=config["subtitle"],
-        warnings=list(sentences.warnings(run, result)),
+        warnings=list(warnings(run, result)),
         lede=sentences.lede(run),
         tiles=list(sentences.tiles(run, samples**0.5, result)),
         samples=f"{samples:,}",
@@ -82,7 +85,7 @@ def page(
         several=run.loss.n > 1,
         has_chance=any(quantity.has_chance for table in tables for quantity in table.quantities),
         has_input=any(is_input(name) and run.shares[name] for name in run.shares),
-        figures={name: svg(figure) for name, figure in figures.items()},
+        figures=_pictures(run),
         frames=_frames(run),
         tables=tables,
         not_drawn=not_drawn(run),
@@ -90,6 +93,14 @@ def page(
         details=list(_details(config, run, result)),
         command=config["command"],
     )
+
+
+def _pictures(run: RunSummary) -> dict[str, Markup]:
+    narrow = all_figures(run, NARROW)
+    return {
+        name: picture(wide, narrow[name], seen(run, name), name)
+        for name, wide in all_figures(run).items()
+    }
 
 
 def _about_headline(run: RunSummary) -> dict[str, str]:
@@ -163,7 +174,7 @@ def _frames(run: RunSummary) -> dict[str, Any] | None:
     layers = [
         {
             "name": name,
-            "colour": colours[name],
+            "colour": for_both(colours[name]),
             "dashed": is_input(name),
             "grid": [_rounded(tau) for tau in run.axis(name, "curve")],
             "curves": [list(map(_rounded, run.shares[name]["curve"].value[row])) for row in rows],

@@ -83,25 +83,6 @@ def verdict(run: RunSummary) -> str:
     )
 
 
-def warnings(run: RunSummary, result: Mapping[str, Any]) -> Iterator[str]:
-    """What would mislead whoever overlooks it."""
-    history = run.history
-    if result.get("status") != "finished":
-        yield f"This run did not finish: it came to step {history.step[-1]:,}."
-    bad = np.flatnonzero(~np.isfinite(run.loss.value))
-    if bad.size:
-        yield (
-            f"The loss is not finite from step {history.step[bad[0]]:,} on: the run diverged. "
-            "Try a smaller step size."
-        )
-    elif run.diverged:
-        positions = ", ".join(map(str, run.diverged))
-        yield (
-            f"{len(run.diverged)} of {history.models} models diverged "
-            f"(counted from 0: {positions}); the medians are of the others."
-        )
-
-
 def about_seeds(n: int) -> str:
     """What the intervals are, or that there are none."""
     if n == 1:
@@ -143,12 +124,14 @@ def _before_and_after(run: RunSummary, headline: str) -> str:
         which = "the last layer measured and the most aligned"
     strong = unbroken(f"σ ≥ {run.threshold(headline):g}")
     before, after = _ends(run.at_threshold(headline))
+    if np.isnan(after):
+        which = "the most aligned until the run diverged"
     text = (
         f"Before training, {percent(before)} of the targets lay along the strong directions "
         f"({strong}) of {headline}, {which}. "
     )
     if np.isnan(after):
-        return f"{text}Then the run diverged."
+        return text.rstrip()
     text += f"After {run.steps_of(headline, 'alignment')[-1]:,} steps it is {percent(after)}"
     chance = run.chance(headline)
     if chance is not None and np.isfinite(chance[-1]):

@@ -75,14 +75,18 @@ class RunSummary:
         return self.most_aligned(self.headline_layers)
 
     def most_aligned(self, names: list[str]) -> str:
-        """Of layers that have an alignment the one with the largest area in the end. Inputs count
-        where there is nothing else; where an area is missing or not finite, it is the last layer.
+        """Of layers that have an alignment the one with the largest area in the end or, of a run
+        that diverged, before it did. Inputs count where there is nothing else; where an area is
+        missing, it is the last layer.
         """
         candidates = [name for name in names if not is_input(name)] or names
-        areas = [self._last_area(name) for name in candidates]
-        if not np.isfinite(areas).all():
+        if not all("area" in self.shares[name] for name in candidates):
             return candidates[-1]
-        return candidates[int(np.argmax(areas))]
+        areas = np.stack([self.shares[name]["area"].value for name in candidates])
+        known = np.flatnonzero(np.isfinite(areas).all(axis=0))
+        if known.size == 0:
+            return candidates[-1]
+        return candidates[int(np.argmax(areas[:, known[-1]]))]
 
     def steps_of(self, layer: str, measure: str) -> np.ndarray:
         """(r,) the steps of a measure's rows."""
@@ -121,11 +125,6 @@ class RunSummary:
         if "null_area" not in self.shares[layer]:
             return None
         return self.shares[layer]["null_area"].value
-
-    def _last_area(self, layer: str) -> float:
-        if "area" not in self.shares[layer]:
-            return np.nan
-        return float(self.shares[layer]["area"].value[-1])
 
 
 def summarize(history: History) -> RunSummary:

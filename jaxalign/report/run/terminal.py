@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxalign.report.run import sentences
+from jaxalign.report.run.health import dead_layers
 from jaxalign.report.run.quantities import (
     Quantity,
     alignment_quantities,
@@ -30,6 +31,7 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
         in_terminal(config.get("title", "A run"), "bold"),
         in_terminal(config.get("subtitle", ""), "dim"),
         Text(_state(run, config, result)),
+        *(in_terminal(sentence, "yellow") for sentence in dead_layers(run)),
     ]
     for names in run.monitors.values():
         if alignments := alignment_quantities(run, names):

@@ -206,8 +206,8 @@ def test_a_users_array_has_a_panel_over_its_axis(own):
 def test_each_monitor_has_panels_of_its_own(two_monitors, history):
     run = summarize(two_monitors)
     train, train_area, held_out, held_out_area = alignment_by_step(run).axes
-    assert title(train) == "train: Targets along directions with σ ≥ 3"
-    assert title(held_out) == "held_out: Targets along directions with σ ≥ 1.5"
+    assert title(train) == "train: Targets along σ ≥ 3"
+    assert title(held_out) == "held_out: Targets along σ ≥ 1.5"
     names = list(history.layers)
     for axes, factor in ((train_area, 100), (held_out_area, 200)):
         for name in names:

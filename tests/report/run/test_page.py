@@ -1,11 +1,21 @@
 import html
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 
+from jaxalign.report.run.figures import all_figures
+from jaxalign.report.run.health import warnings
+from jaxalign.report.run.seen import seen
+from jaxalign.report.run.summary import summarize
 from jaxalign.style.html import percent
+
+FINISHED = {"status": "finished"}
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 def table_of(text: str) -> dict[str, list[str]]:
@@ -115,7 +125,7 @@ def test_unfinished_and_diverged_runs_say_so(history, diverged, page_of):
     text = page_of(diverged)
     assert "not finite from step 20 on: the run diverged" in text
     assert "the trained layers cannot be compared" in text
-    assert "Then the run diverged." in text
+    assert "of hidden_3, the most aligned until the run diverged." in text
     assert ">nan" not in text
 
 
@@ -151,3 +161,67 @@ def test_of_several_seeds_it_tells_medians_and_intervals(seeds, page_of):
     cut = seeds.map(np.array)
     cut.loss[20:, [2, 5]] = np.nan
     assert "2 of 7 models diverged (counted from 0: 2, 5)" in page_of(cut, result)
+
+
+def test_a_dead_layer_and_a_loss_that_grew_are_said_at_the_top(history, page_of):
+    layers = history.layers.copy()
+    measures = {key: np.array(values) for key, values in layers["hidden_3"].items()}
+    measures["area"][12:] = measures["null_area"][12:]
+    layers["hidden_3"] = type(history.layers["hidden_3"])(measures)
+    run = summarize(history._replace(layers=layers, loss=1 + history.step.astype(np.float32)))
+    dead, grown = sorted(warnings(run, FINISHED))[::-1]
+    assert dead.startswith("hidden_3 answers every sample alike from step 12 on: dead units")
+    assert "The loss ends at 36.5, above the 1 that it began with" in grown
+    assert not list(warnings(summarize(history), FINISHED))
+
+
+def test_a_run_that_diverged_speaks_of_the_layer_that_was_the_most_aligned(diverged):
+    assert summarize(diverged).headline == "hidden_3"
+
+
+def test_every_picture_says_what_is_seen(own):
+    run = summarize(own)
+    words = {name: seen(run, name) for name in all_figures(run)}
+    assert "hidden_3 from 0.15 to 0.75" in words["alignment_by_step"]
+    assert "hidden_3 goes from" in words["curve_by_layer"]
+    assert "Half of the targets is left up to σ =" in words["threshold_heat_map"]
+    assert "rank" in words["measures_by_step"]
+    assert "profile" in words["measures_by_coordinate"]
+
+
+WRAPPER = """<!doctype html><body><iframe id="page" style="width:390px;height:800px" src="{page}">
+</iframe><script>
+const told = {{}};
+onload = () => {{
+  const inside = document.getElementById("page").contentDocument;
+  const [slider, play, step] = ["frame", "play", "step"].map(id => inside.getElementById(id));
+  const say = when => told[when] = [play.textContent, step.textContent, slider.value];
+  const {{ scrollWidth, clientWidth }} = inside.documentElement;
+  told.overhang = scrollWidth - clientWidth;
+  say("before"); play.click(); say("pressed");
+  const timer = setInterval(() => {{
+    if (play.textContent === "Pause") return;
+    say("after"); clearInterval(timer);
+    document.body.dataset.told = JSON.stringify(told);
+  }}, 50);
+}};
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_play_moves_the_curves_to_the_last_step_on_a_phone(history, page_of, tmp_path):
+    (tmp_path / "page.html").write_text(page_of(history), encoding="utf-8")
+    wrapper = tmp_path / "wrapper.html"
+    wrapper.write_text(WRAPPER.format(page="page.html"), encoding="utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu"]
+    command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--virtual-time-budget=20000", "--dump-dom", wrapper.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    told = json.loads(html.unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+    assert told == {
+        "overhang": 0,
+        "before": ["Play", "step 40", "40"],
+        "pressed": ["Pause", "step 0", "0"],
+        "after": ["Play", "step 40", "40"],
+    }
