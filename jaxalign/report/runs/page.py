@@ -1,11 +1,16 @@
 """The page of several runs: one self-contained index.html with their curves and differences."""
 
-import numpy as np
+from collections.abc import Iterator
 
-from jaxalign.report.runs.differences import Differences
+import numpy as np
+from markupsafe import Markup
+
+from jaxalign.report.runs.differences import Differences, Quantity
 from jaxalign.report.runs.figure import curves
 from jaxalign.report.runs.terminal import cells, letters
-from jaxalign.style.html import render, svg
+from jaxalign.style.html import render
+from jaxalign.style.layout import NARROW
+from jaxalign.style.svg import picture
 
 
 def runs_page(found: Differences) -> str:
@@ -20,9 +25,26 @@ def runs_page(found: Differences) -> str:
         lede=_lede(found),
         runs=[(letter, run.name, run.title) for letter, run in runs],
         letters=letters(found),
-        figures=[(quantity.name, svg(curves(found, quantity))) for quantity in found.quantities],
+        figures=list(_pictures(found)),
         rows=[(row.quantity.name, row.layer, list(cells(row))) for row in found.rows],
         notes=found.notes,
+    )
+
+
+def _pictures(found: Differences) -> Iterator[tuple[str, Markup]]:
+    for number, quantity in enumerate(found.quantities):
+        wide = curves(found, quantity)
+        narrow = curves(found, quantity, NARROW)
+        yield quantity.name, picture(wide, narrow, _seen(found, quantity), f"runs-{number}")
+
+
+def _seen(found: Differences, quantity: Quantity) -> str:
+    """The panels and the lines in words; the numbers are in the table."""
+    layers = ", ".join(row.layer for row in found.rows if row.quantity == quantity)
+    names = ", ".join(run.name for run in found.runs)
+    return (
+        f"{quantity.name} over the training steps: a panel for each of {layers}, a line for each "
+        f"of {names}."
     )
 
 

@@ -126,4 +126,4 @@ def test_the_page_and_the_table_show_every_run_and_every_number(seeds, history):
         for name in ("a/$x$", "<b>", "hidden_3", "A(3)/‖y‖²", "B − A", "C − A"):
             assert name in shown
         assert f"{row_of(found, 'hidden_3').means[1]:.3g}" in shown
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 4  # two pictures, each wide and narrow
