@@ -4,6 +4,7 @@ computed from.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +85,12 @@ class Spectrum:
     def route_name(self) -> str:
         """The route by name, of one spectrum outside ``jit``."""
         return ROUTE_NAMES[int(self.route)]
+
+    def __rich__(self) -> Any:
+        """How much of the targets the first directions hold, where ``rich`` prints it."""
+        from jaxalign._spectrum.shown import as_table
+
+        return as_table(self)
 
     def __repr__(self) -> str:
         leaves = [self.num_samples, self.rank, self.route]

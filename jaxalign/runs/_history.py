@@ -79,6 +79,12 @@ class History(NamedTuple):
         """
         return self.map(lambda x: x[:, model])
 
+    def __rich__(self) -> Any:
+        """Every number of every layer, first and last, where ``rich`` prints the history."""
+        from jaxalign.runs._shown import as_table
+
+        return as_table(self)
+
     def to_xarray(self) -> Any:
         """The history as an ``xarray.Dataset``: a variable for the loss, for each metric and for
         each measure.

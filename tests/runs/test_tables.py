@@ -1,5 +1,6 @@
 """A history as an xarray Dataset and as data frames."""
 
+import io
 import sys
 from collections import OrderedDict
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import ml_dtypes
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jaxalign as ja
 from jaxalign.runs._columns import columns
@@ -177,3 +179,32 @@ def test_an_unknown_measure_or_backend_is_refused_by_name(rng):
         plain.to_frame(3)
     with pytest.raises(ValueError, match=r"backend must be one of pandas, polars, found 'cudf'"):
         plain.to_frame(backend="cudf")
+
+
+def test_rich_shows_every_number_first_and_last(logged):
+    layers = OrderedDict((f"[red]{name}", own) for name, own in logged.layers.items())
+    console = Console(file=io.StringIO(), width=200)
+    console.print(logged._replace(layers=layers))
+    printed = console.file.getvalue()
+    assert f"13 steps, {len(logged.measured)} measured" in printed
+    for layer, measures in layers.items():
+        row = next(line for line in printed.splitlines() if line.startswith(layer))
+        assert (
+            f"{np.median(measures['area'][0]):.4g} → {np.median(measures['area'][-1]):.4g}" in row
+        )
+    console.print(ja.History(logged.step[:0], logged.step[:0], np.ones(0), {}, {}, {}, {}))
+
+
+def test_an_empty_history_is_an_empty_table():
+    nothing = np.empty(0, int)
+    empty = ja.History(nothing, nothing, np.ones(0), {}, OrderedDict(a=OrderedDict()), {}, {})
+    assert [len(values) for values in columns(empty).values()] == [0, 0]
+    pytest.importorskip("xarray")
+    assert empty.to_xarray()["loss"].size == 0
+    assert empty.to_frame().shape == (0, 2)
+
+
+@pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")  # treescope's own
+def test_libraries_that_show_arrays_show_a_history(rng):
+    treescope = pytest.importorskip("treescope")
+    assert "a/x" in treescope.render_to_text(history(rng))

@@ -2,6 +2,7 @@
 change; and that moments and triangles of parts can be summed.
 """
 
+import io
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jaxalign as ja
 from jaxalign._spectrum.types import ROUTE_NAMES
@@ -218,3 +220,18 @@ def test_what_counts_directions_refuses_a_quadrature(data, measure):
     plain = replace(spectrum, rank=jnp.asarray(3, jnp.int32))
     with pytest.raises(ValueError, match="counts directions"):
         measure(stack(plain, spectrum))
+
+
+def printed(spectrum) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(spectrum)
+    return console.file.getvalue()
+
+
+def test_rich_shows_how_much_of_the_targets_the_first_directions_hold(made):
+    text = printed(made([4.0, 2.0, 1.0], [50.0, 25.0, 0.0], 100.0))
+    rows = [line.split() for line in text.splitlines()[2:]]
+    assert rows == [["1", "4", "50.0%"], ["2", "2", "75.0%"], ["3", "1", "75.0%"]]
+    one = made([1.0], [1.0], 1.0)
+    assert "energy of shape (2, 1, 1)" in printed(stack(one, one))
+    assert "nan%" in printed(made([1.0], [0.0], 0.0))

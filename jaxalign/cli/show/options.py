@@ -31,9 +31,14 @@ class Show:
     def __post_init__(self) -> None:
         if not self.runs:
             raise ValueError("runs must be at least one folder, found none; name a run's folder")
-        twice = sorted({str(run) for run in self.runs if self.runs.count(run) > 1})
+        places = [run.resolve() for run in self.runs]
+        twice = [
+            str(run)
+            for run, place in zip(self.runs, places, strict=True)
+            if places.count(place) > 1
+        ]
         if twice:
-            raise ValueError(f"runs must be different ones, found {', '.join(twice)} twice")
+            raise ValueError(f"runs must be different ones, found one as {', '.join(twice)}")
         if self.json and self.csv:
             raise ValueError("--json and --csv are two formats; leave out one of them")
         given = [name for name in ("json", "csv") if getattr(self, name)]
