@@ -279,3 +279,15 @@ def test_clusters_are_what_a_rank_correlation_counts():
     x = np.arange(12.0)
     assert spearman(x, x**2, clusters=np.repeat([0, 1, 2], 4).tolist(), resamples=50).n == 3
     assert spearman(x, x**2, resamples=50).n == 12
+
+
+def test_a_rank_correlation_over_few_clusters_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        # Six clusters that shift both values, without a relation.
+        shift = rng.normal(size=(2, 6, 1))
+        x, y = (shift + rng.normal(size=(2, 6, 4))).reshape(2, 24)
+        found = spearman(x, y, clusters=np.repeat(range(6), 4).tolist(), resamples=200)
+        covered += found.low <= 0 <= found.high
+    assert 0.93 <= covered / 300 <= 1

@@ -127,7 +127,7 @@ STUDY = Study(
     name="demo",
     claim="Training brings the labels into the top singular directions of the last hidden layer, "
     "as the authors' demo shows it.",
-    source="the authors' demo notebook",
+    source="that of the authors' demo notebook",
     comparison="the notebook's on CIFAR-10; on Fashion-MNIST and with untrained networks ours",
     sizes={"small": Config(), "paper": Config(seeds=20)},
     cells=cells,
