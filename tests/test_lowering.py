@@ -21,7 +21,8 @@ from _lowering_training import fit_chunk_cases, monitor_cases
 from _stablehlo import CPU_CALLS, is_callback, needs_of
 
 FAST = {"spectrum[auto]", "quadrature_bounds[None]", "quadrature[float64]"}
-# Their loops carry finished moments in float64, and keep or add them, and compute nothing else.
+# Their loops carry finished moments in float64, and keep or add them, and compute nothing else. The
+# compiler of a TPU carries each as two numbers of float32, as we would by hand.
 CARRIES_FLOAT64 = ("bootstrap_curves", "fit chunk MLP, batch monitor[deferred]", "MLP[deferred]")
 CARRIES_FLOAT64 += ("two MLPs[deferred]", "CNN[deferred]")
 MESH = jax.sharding.Mesh(jax.devices()[:1], ("data",))
