@@ -134,11 +134,15 @@ def test_an_inspection_has_numbers_for_programs_too(tmp_path, capsys):
 
 def test_a_run_of_ones_own_loop_has_a_summary(tmp_path, capsys):
     step = np.arange(3)
-    writer = ja.RunWriter(tmp_path / "own", {})
+    writer = ja.RunWriter(tmp_path / "own", {"rate": float("nan")})
     layers = {"a": {"area": np.ones(3, np.float32)}}
     writer.write(ja.History(step, step, np.ones(3), {}, layers, {}, {"a": 2.0}))
     assert main(["show", str(tmp_path / "own")]) == 0
     assert "step 2 (running, or killed)" in capsys.readouterr().out
+    assert main(["show", str(tmp_path / "own"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert content["config"]["rate"] is None
+    assert content["layers"]["a"]["over_total"]["area"] == {"untrained": 0.5, "trained": 0.5}
 
 
 @pytest.fixture

@@ -163,4 +163,13 @@ def _cell(value: Any) -> Any:
 
 
 def _print(content: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    sys.stdout.write(json.dumps(_valid(content), indent=2, allow_nan=False) + "\n")
+
+
+def _valid(value: Any) -> Any:
+    """What a config or a result holds as JSON has it: Python writes NaN there, which is none."""
+    if isinstance(value, dict):
+        return {name: _valid(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_valid(each) for each in value]
+    return _number(value) if isinstance(value, float) else value

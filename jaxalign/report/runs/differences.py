@@ -96,7 +96,7 @@ def _require_alike(runs: Sequence[NamedRun]) -> None:
             ("size", "areas over ‖y‖² reach the root of the number of rows"),
             ("centered", "shares about the mean are of another ‖y‖²"),
         ):
-            before, after = (run.config.get("monitor", {}).get(name) for run in (first, other))
+            before, after = (run.monitor.get(name) for run in (first, other))
             if before is not None and after is not None and before != after:
                 raise ValueError(
                     f"{other.name} cannot be compared with {first.name}: monitor {name} is {after} "
@@ -214,7 +214,7 @@ def _notes(runs: Sequence[NamedRun], rows: Sequence[Row]) -> Iterator[str]:
         last = int(run.summary.history.step[-1])
         if any(row.step < last for row in rows):
             yield f"{run.name} goes on to step {last:,}."
-    digests = {run.config.get("monitor", {}).get("sha256") for run in runs}
+    digests = {run.monitor.get("sha256") for run in runs}
     if len(digests) > 1:
         yield "The runs were measured on other rows or targets."
     yield from _settings(runs)
@@ -222,7 +222,7 @@ def _notes(runs: Sequence[NamedRun], rows: Sequence[Row]) -> Iterator[str]:
 
 def _settings(runs: Sequence[NamedRun]) -> Iterator[str]:
     """The settings in which runs of `jaxalign train` differ."""
-    settings = [run.config.get("train", {}) for run in runs]
+    settings = [run.settings for run in runs]
     for name in dict.fromkeys(name for each in settings for name in each):
         values = [str(each.get(name, "–")) for each in settings]
         if len(set(values)) > 1:

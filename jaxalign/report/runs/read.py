@@ -30,12 +30,27 @@ class NamedRun(NamedTuple):
         return " · ".join(part for part in parts if isinstance(part, str))
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of `jaxalign train`; empty of another run."""
+        return self._table("train")
+
+    @property
+    def monitor(self) -> Mapping[str, Any]:
+        """What config.json says of the monitor; empty where it says nothing."""
+        return self._table("monitor")
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Of its models; empty where config.json does not say."""
-        settings = self.config.get("train")
-        if not isinstance(settings, dict) or not {"seed", "seeds"} <= settings.keys():
+        first, count = (self.settings.get(name) for name in ("seed", "seeds"))
+        if not isinstance(first, int) or count != (self.summary.history.models or 1):
             return ()
-        return tuple(range(settings["seed"], settings["seed"] + settings["seeds"]))
+        return tuple(range(first, first + count))
+
+    def _table(self, name: str) -> Mapping[str, Any]:
+        # What a user wrote into a config of their own may be anything.
+        content = self.config.get(name)
+        return content if isinstance(content, dict) else {}
 
 
 def read_run(folder: Path) -> NamedRun:

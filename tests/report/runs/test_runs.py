@@ -78,6 +78,12 @@ def test_other_seeds_are_compared_by_their_means(seeds):
     assert any("Welch" in note for note in found.notes)
 
 
+def test_a_config_of_ones_own_may_hold_anything(history):
+    own = NamedRun("own", summarize(history), {"train": "by hand", "monitor": 3, "title": 4}, {})
+    assert row_of(differences([run(history), own]), "hidden_3").differences[0].value == 0
+    assert (own.title, own.seeds) == ("", ())
+
+
 def test_models_that_diverged_are_left_out(seeds):
     broken = jax.tree.map(np.array, seeds.layers)
     for logged in broken.values():
