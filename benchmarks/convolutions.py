@@ -83,13 +83,15 @@ def ways(build: Callable[[int], nnx.Module], models: int) -> dict[str, Callable[
     if models > 1:
         chunk = jax.jit(of_several(recipe, same_batches=True, hyperparameters=False))
         start = stacked
+        own = PerModel(None, {}, np.zeros(models, np.uint32))
     else:
         chunk = jax.jit(of_one(recipe))
         start = starts[0]
+        own = PerModel(None, {})
     data = Data({}, inputs, labels, steps=10**6)
 
     def fit() -> np.ndarray:
-        _, (logged, _) = chunk(start, rows[:, None], PerModel(None, {}), data)
+        _, (logged, _) = chunk(start, rows[:, None], own, data)
         return np.asarray(logged.loss).reshape(STEPS, models)
 
     return {"own loop": loop, "scan": lambda: np.asarray(scan(stacked)).T, "fit": fit}

@@ -83,13 +83,13 @@ def split_model(model: Any, call: Call | None) -> Split:
             graph, state = without_sown(model)
             return Split(NnxNetwork(graph, call), state)
         case (flax.linen.Module() as module, variables):
-            state = LinenNetwork.state(variables)
-            if "params" not in state:
+            own = LinenNetwork.state(variables)
+            if "params" not in own:
                 raise ValueError(
                     'variables of the model must hold "params", found '
-                    f'{list(state)}; pass {{"params": parameters, ...}}'
+                    f'{list(own)}; pass {{"params": parameters, ...}}'
                 )
-            return Split(LinenNetwork(module, call), state)
+            return Split(LinenNetwork(module, call), own)
         case flax.linen.Module():
             raise TypeError(
                 "model must come with its variables, found a flax.linen module alone; pass "

@@ -167,11 +167,13 @@ def test_every_convolution_of_a_chunk_is_in_the_order_of_the_kernel(rng, several
     states = [recipe.start(nnx.state(model)) for model in models]
     run = of_one(recipe)
     state = states[0]
+    own = PerModel(None, {})
     if several:
+        own = PerModel(None, {}, jnp.zeros(len(models), jnp.uint32))
         run = of_several(recipe, same_batches=True, hyperparameters=False)
         state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     data = Data({"only": monitor}, images, labels, 9)
-    lowered = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), PerModel(None, {}), data)
+    lowered = jax.jit(run).lower(state, jnp.zeros((2, 1, 8), int), own, data)
     text = lowered.compile().as_text()
     convolutions = re.findall(r" convolution\(.*", text)
     assert convolutions
