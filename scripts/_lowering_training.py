@@ -126,7 +126,8 @@ def two_models_case(name: str, problem: Problem, monitor) -> Case:
     state = jax.tree.map(lambda x: jnp.stack([x, x]), recipe.start(nnx.state(problem.model)))
     data = _state.Data({"": monitor}, problem.inputs, problem.labels, steps=10)
     program = _chunk.of_several(recipe, same_batches=True, hyperparameters=False)
-    return Case(name, partial(four_steps, program), (shapes(state), shapes(data)))
+    run = partial(four_steps, program, seeds=np.zeros(2, np.uint32))
+    return Case(name, run, (shapes(state), shapes(data)))
 
 
 def mesh_case(name: str, problem: Problem, mesh: Mesh) -> Case:
@@ -142,10 +143,10 @@ def mesh_case(name: str, problem: Problem, mesh: Mesh) -> Case:
     return Case(name, partial(four_steps, program), (state, placed))
 
 
-def four_steps(run, state, data, batch: int = BATCH):
+def four_steps(run, state, data, batch: int = BATCH, seeds=0):
     """``run`` with the row numbers of four batches, each measured."""
     rows = np.arange(4 * batch, dtype=np.int32).reshape(4, 1, batch)
-    return run(state, rows % len(data.inputs), _state.PerModel(None, {}), data)
+    return run(state, rows % len(data.inputs), _state.PerModel(None, {}, seeds), data)
 
 
 def shapes(tree: Any, sharding: NamedSharding | None = None) -> Any:

@@ -1,6 +1,6 @@
 """The model to measure or train: shipped, pretrained, or of a user, and the inputs it takes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
 from jaxalign.cli.subject.factory import Made, is_factory, make, raised
 from jaxalign.cli.subject.images import as_colour, of_one_size, scaled
 from jaxalign.cli.subject.options import ModelOptions
-from jaxalign.models.weights import assign, pretrained, read
+from jaxalign.models.weights import assign, is_orbax, pretrained, read, restore
 from jaxalign.models.weights._pretrained import PUBLISHED
 
 INITIAL = "initial"
@@ -82,7 +82,8 @@ def load_model(
     if is_pretrained(name):
         return _pretrained(name, options.checkpoint)
     tensors = None
-    if options.checkpoint is not None and not shapes_only:
+    in_orbax = options.checkpoint is not None and is_orbax(options.checkpoint)
+    if options.checkpoint is not None and not shapes_only and not in_orbax:
         # Before the model is built, which may take minutes.
         tensors = read(options.checkpoint)
     if is_factory(name):
@@ -96,8 +97,11 @@ def load_model(
             f"there is no model {name!r}; architectures are {', '.join(SHIPPED)}; pretrained "
             f"models {', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory"
         )
-    if options.checkpoint is not None and tensors is not None:
-        made = _with_weights(made, tensors)
+    if options.checkpoint is not None and not shapes_only:
+        if tensors is None:
+            made = _restored(made, options.checkpoint)
+        else:
+            made = _with_weights(made, tensors)
         weights = f"of {options.checkpoint.name}"
     return Loaded(made.model, made.state, name, weights)
 
@@ -200,11 +204,19 @@ def _jitted(build: Builder, architecture: Architecture) -> Callable[[Array], nnx
     return nnx.jit(lambda key: build(architecture, nnx.Rngs(key)))
 
 
-def _with_weights(made: Made, tensors: dict[str, np.ndarray]) -> Made:
+def _restored(made: Made, folder: Path) -> Made:
+    """The model with the arrays of a checkpoint of orbax."""
+    state = restore(folder, made.state)
+    if isinstance(made.model, nnx.Module):
+        nnx.update(made.model, state)
+    return Made(made.model, state)
+
+
+def _with_weights(made: Made, tensors: Mapping[str, np.ndarray]) -> Made:
     if not isinstance(made.model, nnx.Module):
         raise ValueError(
-            "--checkpoint is for flax.nnx models; let the factory return linen variables with the "
-            "weights in them"
+            "such a --checkpoint is for flax.nnx models; for a linen module pass a folder that "
+            "orbax wrote, or let the factory return variables with the weights in them"
         )
     assign(made.model, tensors)
     return Made(made.model, nnx.state(made.model))

@@ -54,7 +54,8 @@ class ModelOptions:
     or your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module or, where
     nothing is trained, a pair (flax.linen.Module, variables)."""
     checkpoint: Path | None = None
-    """Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz."""
+    """Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz; or a
+    folder that orbax wrote of a flax.nnx or flax.linen model."""
     layers: tuple[str, ...] = ()
     """Glob patterns of the layers; by default the post-activations that the model names, else all.
     `jaxalign layers MODEL` lists them."""

@@ -15,6 +15,7 @@ from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.images import of_one_size
 from jaxalign.cli.subject.model import Loaded, adapted, is_pretrained, load_model
 from jaxalign.cli.subject.options import SubjectOptions
+from jaxalign.models.weights import is_orbax
 from jaxalign.models.weights._paths import located
 
 
@@ -58,7 +59,7 @@ def load_subject(
       ValueError: what is there is not what it should be; inputs the model does not take; layers it
         does not have.
     """
-    if options.checkpoint is not None:
+    if options.checkpoint is not None and not is_orbax(options.checkpoint):
         # Before the data are read and the model is built.
         located(options.checkpoint)
     if examples is None:

@@ -360,7 +360,7 @@ def test_the_title_and_command_tell_what_was_done(undrawn, mine):
         ),
         (
             ["mine.py:linen", "--data", "flat.npz", "--checkpoint", "flat.npz"],
-            "--checkpoint is for flax.nnx models",
+            "such a --checkpoint is for flax.nnx models",
         ),
     ],
 )
