@@ -60,6 +60,28 @@ def test_netrep_agrees(pair):
 
 
 @pytest.mark.slow
+def test_the_conventions_of_netrep_written_out(pair):
+    """LinearMetric: the best rotation of centred rows, zero-padded; then the angle, or the distance
+    that is not squared. With alpha = 0 both sides are whitened first, which gives correlations.
+    """
+    x, y = (part.astype(float) - part.mean(axis=0, dtype=float) for part in pair)
+
+    def scores(x, y):
+        u, _, v = np.linalg.svd(x.T @ y)
+        turned, other = x @ u, y @ v.T
+        cosine = (turned * other).sum() / np.linalg.norm(turned) / np.linalg.norm(other)
+        return np.arccos(cosine), np.linalg.norm(turned - other)
+
+    angle, distance = scores(x, np.pad(y, ((0, 0), (0, 2))))
+    np.testing.assert_allclose(similarity.angular_procrustes_distance(x, y), angle, rtol=1e-6)
+    np.testing.assert_allclose(similarity.procrustes_distance(x, y), distance**2, rtol=1e-6)
+    x = x[:, :4]
+    white = [part @ np.linalg.inv(np.linalg.cholesky(part.T @ part)).T for part in (x, y)]
+    angle = scores(*white)[0]
+    np.testing.assert_allclose(np.arccos(similarity.mean_cca(x, y)), angle, rtol=1e-6)
+
+
+@pytest.mark.slow
 def test_rotations_and_shifts_are_no_distance(pair, rng):
     x = pair[0]
     turned = (x @ np.linalg.qr(rng.standard_normal((6, 6)))[0] + 5).astype(np.float32)
