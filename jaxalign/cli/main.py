@@ -29,8 +29,8 @@ DESCRIPTION = """How much of the target lies along the top singular directions o
 `jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command,
 `jaxalign --completion bash` (zsh, tcsh) a script that completes them. With every command go
 --debug, so that an error shows its traceback; --quiet, so that nothing else is printed; and, but
-with compare and show, --config FILE: options in TOML or JSON, or the config.json of a run, under
-those of the command line."""
+with show, --config FILE: options in TOML or JSON, or the config.json of a run, under those of the
+command line."""
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -45,6 +45,7 @@ Command = (
 WITH_FILE = {
     "train": Train,
     "inspect": Inspect,
+    "compare": Compare,
     "layers": Layers,
     "benchmark": Benchmark,
     "study": Study,

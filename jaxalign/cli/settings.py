@@ -5,7 +5,7 @@ can be run again.
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -44,21 +44,35 @@ def options_from(file: Path, commands: Commands, arguments: Sequence[str]) -> An
     _require_known(file, command, list(table), list(known))
     chosen = {key.replace("-", "_"): value for key, value in table.items()}
     from_file: list[str] = []
-    missing = {}
+    missing = []
     hints = get_type_hints(options, include_extras=True)
     for name, field in known.items():
         positional = tyro.conf.Positional in getattr(hints[name], "__metadata__", ())
         if name in chosen:
             from_file += _arguments(file, field, chosen[name], positional=positional)
-        elif field.default is MISSING and field.default_factory is MISSING:
+        elif field.default is MISSING:
             # It may be on the command line; here something stands in for it.
             from_file.append("-")
-            missing[name] = tyro.MISSING
+            missing.append(name)
     prog = f"jaxalign {command}"
     defaults = tyro.cli(options, args=from_file, prog=f"{prog} --config {file}")
-    if missing:
-        defaults = replace(defaults, **missing)
+    defaults = _without(defaults, missing)
     return tyro.cli(options, args=rest, default=defaults, prog=prog)
+
+
+def _without(options: Any, names: Sequence[str]) -> Any:
+    """Options of which some have to be on the command line: A and B of `jaxalign compare` too,
+    which have options of their own.
+    """
+    missing = {}
+    for name in names:
+        missing[name] = value = getattr(options, name)
+        if not is_dataclass(value):
+            missing[name] = tyro.MISSING
+        else:
+            own = [field.name for field in fields(value) if field.default is MISSING]
+            missing[name] = _without(value, own)
+    return replace(options, **missing)
 
 
 def _table(file: Path, command: str, commands: Sequence[str]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxalign.cli.call import parsed
+from jaxalign.cli.compare.options import First
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import WITH_FILE, main
 from jaxalign.cli.settings import options_from
@@ -95,6 +96,9 @@ def test_what_a_command_needs_may_come_from_either_side(read, capsys):
     assert read("memory = 2.0", "inspect", "mlp") == Inspect(model="mlp", memory=2.0)
     assert read("model = 'mlp'", "inspect") == Inspect(model="mlp")
     assert read("model = 'mlp'\nshape = [3]", "layers") == Layers(model="mlp", shape=(3,))
+    found = read("k = 3\nmeasure = 'cknna'", "compare", "x", "y", "--b.width", "5")
+    assert (found.k, found.a.model, found.b.model, found.b.width) == (3, "x", "y", 5)
+    assert found.a == First(model="x")
     with pytest.raises(SystemExit):
         read("memory = 2.0", "inspect")
     assert "MODEL" in capsys.readouterr().err
@@ -127,7 +131,7 @@ def test_a_value_of_another_kind_is_an_error_of_usage(read, capsys):
 
 def test_a_file_goes_with_a_command_that_takes_one(tmp_path, capsys):
     (tmp_path / "a.toml").write_text("")
-    for arguments in (["show", "run"], ["compare", "a", "b"], []):
+    for arguments in (["show", "run"], []):
         assert main([*arguments, "--config", str(tmp_path / "a.toml")]) == 1
         assert "--config is for jaxalign train, inspect" in capsys.readouterr().err
     assert main(["train", "--config", str(tmp_path)]) == 1
