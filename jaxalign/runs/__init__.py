@@ -4,12 +4,20 @@ from jaxalign.runs._folder import read_config, read_result
 from jaxalign.runs._history import History, is_input
 from jaxalign.runs._read import read_history
 from jaxalign.runs._run_writer import RunWriter
-from jaxalign.runs._writers import TensorBoardWriter, WandbWriter, Writer
+from jaxalign.runs._writers import (
+    MetricWriter,
+    TensorBoardWriter,
+    TrackioWriter,
+    WandbWriter,
+    Writer,
+)
 
 __all__ = [
     "History",
+    "MetricWriter",
     "RunWriter",
     "TensorBoardWriter",
+    "TrackioWriter",
     "WandbWriter",
     "Writer",
     "is_input",

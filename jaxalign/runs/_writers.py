@@ -92,6 +92,59 @@ class WandbWriter:
         self._run.summary.update(dict(result))
 
 
+class TrackioWriter:
+    """Rows to a trackio run, under the names that ``TensorBoardWriter`` uses; the result as
+    "result/...".
+
+    Args:
+      run: what ``trackio.init(...)`` returned, which stays its caller's to finish.
+
+    Source: ours.
+    """
+
+    def __init__(self, run: Any):
+        self._run = run
+
+    def write(self, part: History) -> None:
+        """Log the rows of one chunk."""
+        for step, values in scalars(part):
+            self._run.log(values, step=step)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Log the result."""
+        self._run.log({f"result/{name}": value for name, value in result.items()})
+
+
+class MetricWriter:
+    """Rows to a writer of CLU's kind, under the names that ``TensorBoardWriter`` uses; the result
+    as text.
+
+    Args:
+      writer: what ``clu.metric_writers.create_default_writer(...)`` returned, or anything with
+        ``write_scalars(step, scalars)``, ``write_texts(step, texts)`` and ``flush()``; it stays its
+        caller's to close.
+
+    Source: ours.
+    """
+
+    def __init__(self, writer: Any):
+        self._writer = writer
+        self._step = 0
+
+    def write(self, part: History) -> None:
+        """Write the rows of one chunk, and flush them."""
+        for step, values in scalars(part):
+            self._writer.write_scalars(step, values)
+            self._step = step
+        self._writer.flush()
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result as text."""
+        texts = {f"result/{name}": str(value) for name, value in result.items()}
+        self._writer.write_texts(self._step, texts)
+        self._writer.flush()
+
+
 def scalars(part: History) -> Iterator[tuple[int, dict[str, float]]]:
     """(step, {name: value}) of every row."""
     if part.models is None:

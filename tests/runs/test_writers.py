@@ -5,6 +5,7 @@ they are installed.
 import pytest
 
 import jaxalign as ja
+from jaxalign.runs import MetricWriter, TrackioWriter
 from jaxalign.runs._writers import scalars
 
 
@@ -49,6 +50,43 @@ def test_rows_reach_a_run_in_order_and_complete(run):
         expected = alignment[1, i] / history.totals["hidden_1"]
         assert values[f"alignment_{threshold:g}/hidden_1"] == pytest.approx(expected)
     assert recorder.summary == {"status": "finished"}
+
+
+class CluWriter:
+    """The methods of clu.metric_writers.MetricWriter that are used, with its signatures."""
+
+    def __init__(self):
+        self.rows, self.texts, self.flushes = [], [], 0
+
+    def write_scalars(self, step, scalars):
+        self.rows.append((step, scalars))
+
+    def write_texts(self, step, texts):
+        self.texts.append((step, texts))
+
+    def flush(self):
+        self.flushes += 1
+
+
+class TrackioRun:
+    """trackio.Run.log with its signature."""
+
+    def __init__(self):
+        self.rows = []
+
+    def log(self, metrics, step=None):
+        self.rows.append((step, metrics))
+
+
+def test_writers_of_other_dashboards_take_the_same_rows(run):
+    history, parts = run
+    clu, trackio = CluWriter(), TrackioRun()
+    replay(parts, MetricWriter(clu))
+    replay(parts, TrackioWriter(trackio))
+    assert clu.rows == list(scalars(history))
+    assert clu.texts == [(20, {"result/status": "finished"})]
+    assert clu.flushes == len(parts) + 1
+    assert trackio.rows == [*scalars(history), (None, {"result/status": "finished"})]
 
 
 def test_each_of_several_models_has_its_own_scalars(task):
