@@ -134,6 +134,7 @@ def _of_matrix(
     return on_platform(in_float64, on_tpu, features, targets)
 
 
+@jax.named_scope("jaxalign quadrature")
 def _steps(
     order: int, dtype: str, features: Float[Array, "n d"], targets: Float[Array, "n k"]
 ) -> Quadrature:

@@ -129,7 +129,8 @@ def _by_platform(run: Callable, route: str, centered: bool, *arrays: Any) -> Any
 def _spectrum_by(
     route: str, centered: bool, features: Array, targets: Array, size: ArrayLike
 ) -> Spectrum:
-    solved = ROUTES[route].solve(features, targets, centered, False)
+    with jax.named_scope(f"jaxalign {route}"):
+        solved = ROUTES[route].solve(features, targets, centered, False)
     sigma = solved.parts.singular_values
     return label_spectrum(
         sigma,
@@ -168,7 +169,8 @@ def _pulled_back(
 def _cotangents_by(
     route: str, centered: bool, features: Array, targets: Array, size: ArrayLike, *bars: Array
 ) -> tuple[Array, Array]:
-    parts, goal, _ = ROUTES[route].solve(features, targets, centered, True)
+    with jax.named_scope(f"jaxalign {route}"):
+        parts, goal, _ = ROUTES[route].solve(features, targets, centered, True)
     in_span = significant(parts.singular_values, features.dtype, size, route)
     wide = Cotangents(*(bar.astype(goal.dtype) for bar in bars))
     # The difference of cotangents of σ that are closer than this is mostly rounding.

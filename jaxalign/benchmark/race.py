@@ -6,7 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -81,6 +81,7 @@ def race(
     lanes: Sequence[Lane],
     seconds: float,
     callback: Callable[[str], None] = lambda what: None,
+    trace: Path | None = None,
 ) -> dict[str, Times]:
     """The times of all solvers on matrices of one shape.
 
@@ -89,6 +90,7 @@ def race(
       lanes: one process runs in each.
       seconds: about how long the rounds go on; there are three at least.
       callback: gets a line of text before each call.
+      trace: a folder for a profile of one more call of everybody, each lane in a folder of its own.
     """
     callback(f"{shape}: reference")
     features, targets = example(shape)
@@ -122,6 +124,12 @@ def race(
                     callback(f"{shape}: round {number}, {name}, {label}")
                     with _failing(times, label):
                         times.seconds[label].append(runners[label].ask("time", name))
+
+        # 3. The profile costs time, so nobody is timed under it.
+        if trace is not None:
+            for label, runner in runners.items():
+                callback(f"{shape}: trace, {label}")
+                runner.ask("trace", str(trace / f"{shape}, {label}".replace(", ", "-")))
     return results
 
 
@@ -196,6 +204,8 @@ def _serve(connection: Connection, cores: int | None, shape: Shape, files: Seque
     def respond(what: str, name: str) -> Any:
         if what == "names":
             return list(known)
+        if what == "trace":
+            return _trace(calls, name)
         if name not in calls:
             # Also after a restart, when "time" is asked for: the call compiles first.
             calls[name] = known[name](data)
@@ -211,6 +221,15 @@ def _serve(connection: Connection, cores: int | None, shape: Shape, files: Seque
         except Exception as error:
             # The failure of a solver is a result.
             connection.send((True, f"{type(error).__name__}: {error}".splitlines()[0]))
+
+
+def _trace(calls: dict[str, Callable], folder: str) -> None:
+    """Profile a call of each solver, which has its name in the trace."""
+    with jax.profiler.trace(folder):
+        for name, call in calls.items():
+            # Who failed is in the results.
+            with jax.profiler.TraceAnnotation(name), suppress(Exception):
+                call()
 
 
 def _seconds_per_call(call: Callable[[], object]) -> float:

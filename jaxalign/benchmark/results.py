@@ -16,8 +16,9 @@ from rich.text import Text
 
 from jaxalign.benchmark.problem import Shape
 from jaxalign.benchmark.race import Times
-from jaxalign.benchmark.solvers import GEMM, JAX, NUMPY, OURS, PRODUCTS
+from jaxalign.benchmark.solvers import COPY, GEMM, JAX, NUMPY, OURS, PRODUCTS
 from jaxalign.style.figures import INK, MUTED, STYLE
+from jaxalign.style.html import percent
 
 ONE_CORE = "1 core"
 
@@ -26,7 +27,9 @@ def summarize(shape: Shape, times: Mapping[str, Times]) -> dict[str, Any]:
     """The numbers of one shape; ``speedup`` is over ``reference``, each solver at its fastest lane.
 
     Seconds are medians over rounds; speed-ups are medians of the ratios within rounds. GFLOP/s
-    count 2nd² per matrix, as if ΦᵀΦ were all of the work.
+    count 2nd² per matrix, as if ΦᵀΦ were all of the work. ``roofline`` is the share of the time
+    that this machine cannot save: nd² operations, the half of ΦᵀΦ that tells the other half, at
+    the rate of the GEMM, or Φ read once at the rate of a copy, whichever takes longer.
     """
     complete = {name: result for name, result in times.items() if result.seconds}
     reference = NUMPY if NUMPY in complete else JAX
@@ -84,6 +87,8 @@ class _Race:
         }
         if ONE_CORE in seconds and len(seconds) > 1:
             row["one_core"] = self._ratios(name, ONE_CORE)
+        if _kind(name) not in PRODUCTS:
+            row["roofline"] = self._roofline(name)
         errors = self.times[name].errors
         if errors is not None:
             row["errors"] = asdict(errors)
@@ -97,6 +102,12 @@ class _Race:
             "speedup": self.speedup(name, [self.reference], lane),
             "time_over_gemm": over_product,
         }
+
+    def _roofline(self, name: str) -> float | None:
+        over = [self.speedup(name, others, None) for others in (self.products, [COPY])]
+        known = [ratio for ratio in over if ratio is not None]
+        # Half of a GEMM's operations, half of a copy's bytes.
+        return round(max(known) / 2, 3) if known else None
 
     def _rounds(self, name: str, lane: str | None) -> list[float] | None:
         return self.times[name].seconds.get(lane or self.best[name])
@@ -124,7 +135,7 @@ def table(result: Mapping[str, Any]) -> Table:
         caption_justify="left",
     )
     made.title = Text(result["shape"], style="bold").append(
-        f" speed over {result['reference']}, time over GEMM, error of σ_min, A(τ), area",
+        f" speed over {result['reference']}, time over GEMM, roofline, error of σ_min, A(τ), area",
         style="not bold dim",
     )
     made.add_column(style="bold", no_wrap=True)
@@ -155,6 +166,7 @@ def _columns(*, with_cores: bool, batched: bool) -> dict[str, Callable[[dict], s
     if with_cores:
         columns["1 core"] = lambda row: _number(row.get("one_core", {}).get("speedup"))
     columns["/GEMM"] = lambda row: _number(row["time_over_gemm"])
+    columns["roof"] = lambda row: _share(row.get("roofline"))
     for heading, kind in (("σ_min", "sigma_min"), ("curve", "curve"), ("area", "area")):
         columns[heading] = partial(_error, kind=kind)
     return columns
@@ -162,6 +174,10 @@ def _columns(*, with_cores: bool, batched: bool) -> dict[str, Callable[[dict], s
 
 def _error(row: dict, kind: str) -> str:
     return _number(row.get("errors", {}).get(kind), ".0e")
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else percent(share)
 
 
 def _rounded(value: float) -> str:

@@ -49,8 +49,9 @@ JAX = "jnp svd"
 GEMM = "gemm float32"
 GEMM64 = "gemm float64"
 GRAM = "moments"
-PRODUCTS = (GEMM, GEMM64, GRAM)
-"""Not spectra: bare products, which show the speed of the machine."""
+COPY = "copy"
+PRODUCTS = (GEMM, GEMM64, GRAM, COPY)
+"""Not spectra: bare products and a pass over Φ, which show the speed of the machine."""
 ORDER = 16
 """Steps of the quadrature. Its points give the area, but only bounds of the curve."""
 
@@ -99,6 +100,8 @@ def _products(batched: bool, platform: str) -> dict[str, Solver]:
     products: dict[str, Solver] = {
         GEMM: _jitted(lambda x, y: _gemm(x), batched),
         GRAM: _jitted(moments, batched),
+        # Reads Φ and writes as much.
+        COPY: _jitted(lambda x, y: x + 1, batched),
     }
     if platform == "cpu":
         products[f"{GEMM}, numpy"] = _numpy_gemm

@@ -8,7 +8,7 @@ from jaxalign.benchmark import race as module
 from jaxalign.benchmark.problem import Errors, Shape, example
 from jaxalign.benchmark.race import Lane, Times, race
 from jaxalign.benchmark.results import picture, summarize, table
-from jaxalign.benchmark.solvers import GEMM, JAX, NUMPY, OURS
+from jaxalign.benchmark.solvers import COPY, GEMM, JAX, NUMPY, OURS, PRODUCTS
 
 
 @pytest.fixture
@@ -34,8 +34,15 @@ def test_ratios_are_medians_within_rounds_each_at_its_best(times):
     assert ours["one_core"] == {"speedup": 2.0, "time_over_gemm": 2.0}
     assert ours["matrices_per_second"] == 2
     assert ours["gflops"] == pytest.approx(2 * 1000 * 100**2 * 1e-9 / 0.5)
+    assert ours["roofline"] == 0.25
+    assert "roofline" not in result["solvers"][GEMM]
     assert ours["errors"] == {"sigma_min": 1e-5, "curve": 1e-9, "area": 1e-8}
     assert result["solvers"]["torch svd"] == {"failure": "RuntimeError: no memory"}
+
+
+def test_the_roofline_is_that_of_the_memory_where_it_takes_longer(times):
+    times[COPY] = Times({"1 core": [0.5, 0.5, 4.5], "2 cores": [0.4, 0.4, 3.6]})
+    assert summarize(Shape(1000, 2), times)["solvers"][OURS]["roofline"] == 0.4
 
 
 def test_without_numpy_the_reference_is_jax(times):
@@ -59,18 +66,22 @@ def test_table_and_picture_hold_every_solver(times):
 
 
 @pytest.mark.slow
-def test_a_race_times_and_checks_everyone(monkeypatch):
+def test_a_race_times_checks_and_traces_everyone(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "ROUNDS", (3, 3))
     told = []
-    found = race(Shape(60, 5), [Lane(1, 1)], 0.0, told.append)
+    found = race(Shape(60, 5), [Lane(1, 1)], 0.0, told.append, tmp_path)
     assert {OURS, NUMPY, JAX, GEMM} <= set(found)
     for name, times in found.items():
         assert times.failure is None, name
         assert len(times.seconds["1 core"]) == 3
         assert min(times.seconds["1 core"]) > 0
-        assert (times.errors is None) == name.startswith((GEMM, "moments"))
+        assert (times.errors is None) == (name.split(",")[0] in PRODUCTS)
     assert found[OURS].errors.curve < 1e-6
     assert any("round 3" in text for text in told)
+    (trace,) = tmp_path.rglob("*.xplane.pb")
+    assert trace.relative_to(tmp_path).parts[0] == "60×5-1 core"
+    content = trace.read_bytes()
+    assert all(name.encode() in content for name in found)
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def benchmark(config: Benchmark, console: Console) -> int:
             if not _fits(shape, lanes, device, console):
                 continue
             with console.status(f"{shape}") as line:
-                times = race(shape, lanes, config.seconds, line.update)
+                times = race(shape, lanes, config.seconds, line.update, config.trace)
             results.append(summarize(shape, times))
             console.print(table(results[-1]), "")
             _save(file, results, here)
@@ -67,6 +67,8 @@ def benchmark(config: Benchmark, console: Console) -> int:
     console.print(
         f"Picture: {file.with_suffix('.png')}\nNumbers: {file}", highlight=False, soft_wrap=True
     )
+    if config.trace is not None:
+        console.print(f"Traces:  {config.trace}", highlight=False, soft_wrap=True)
     return status
 
 

@@ -21,3 +21,6 @@ class Benchmark:
     cores: tuple[int, ...] = ()
     """Numbers of CPU cores to try, the fastest of which counts; by default 1 and all. An
     accelerator takes none."""
+    trace: Path | None = None
+    """Also write a profile of one call of every solver into this folder, for xprof or TensorBoard:
+    a folder for each shape and number of cores, solvers by name, and the scope of every route."""
