@@ -121,7 +121,11 @@ def test_what_cannot_be_compared_is_refused_by_name(history):
 
 
 def test_the_page_and_the_table_show_every_run_and_every_number(seeds, history):
-    found = differences([run(seeds, "a/$x$"), run(history, "<b>"), run(cut(history, 20), "c")])
+    histories = [
+        h._replace(layers={"hidden_3": h.layers["hidden_3"]})
+        for h in (seeds, history, cut(history, 20))
+    ]
+    found = differences(list(map(run, histories, ["a/$x$", "<b>", "c"])))
     page = runs_page(found)
     assert "<run" not in page
     text = unescape(page)
