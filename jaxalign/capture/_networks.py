@@ -67,6 +67,18 @@ def is_pair(model: Any) -> bool:
     return "equinox" in sys.modules and isinstance(state, sys.modules["equinox"].nn.State)
 
 
+def for_inference(model: Any) -> Any:
+    """An equinox model in inference mode; others say how they are called, or are by themselves."""
+    if "equinox" not in sys.modules:
+        return model
+    equinox = sys.modules["equinox"]
+    if isinstance(model, equinox.Module):
+        return equinox.nn.inference_mode(model)
+    if is_pair(model) and isinstance(model[0], equinox.Module):
+        return equinox.nn.inference_mode(model[0]), model[1]
+    return model
+
+
 def split_model(model: Any, call: Call | None) -> Split:
     """What a model computes, and its arrays.
 

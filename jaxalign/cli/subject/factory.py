@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 import flax.linen
 from flax import nnx
 
-RETURNS = "a flax.nnx.Module, or a pair (flax.linen.Module, variables)"
+from jaxalign.capture._networks import for_inference, split_model
+
+RETURNS = (
+    "a flax.nnx.Module, a pair (flax.linen.Module, variables), an equinox module or (module, "
+    "State), or a Keras model"
+)
 
 
 class Made(NamedTuple):
@@ -68,11 +73,15 @@ def _as_made(model: Any, text: str) -> Made:
             return Made(module, variables)
         case flax.linen.Module():
             raise ValueError(f"{text} returned a linen module without variables; return {RETURNS}")
-        case tuple():
-            raise ValueError(
-                f"{text} must return {RETURNS}, found {[type(x).__name__ for x in model]}"
-            )
-    raise ValueError(f"{text} must return {RETURNS}, found {type(model).__name__}")
+    model = for_inference(model)
+    try:
+        state = split_model(model, None).state
+    except TypeError:
+        described = type(model).__name__
+        if isinstance(model, tuple):
+            described = str([type(x).__name__ for x in model])
+        raise ValueError(f"{text} must return {RETURNS}, found {described}") from None
+    return Made(model[0] if isinstance(model, tuple) else model, state)
 
 
 def _load(path: Path) -> ModuleType:

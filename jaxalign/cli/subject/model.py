@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 
+from jaxalign.capture import tap
 from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Scaling
 from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
@@ -57,7 +59,9 @@ class Loaded:
         """The model as a function."""
         if isinstance(self.model, nnx.Module):
             return nnx.merge(nnx.graphdef(self.model), state)(x)
-        return self.model.apply(state, x)
+        if isinstance(self.model, flax.linen.Module):
+            return self.model.apply(state, x)
+        return tap(self.model)(state, x)[0]
 
 
 def load_model(

@@ -1,7 +1,9 @@
 import flax.linen
+import numpy as np
 import pytest
 from flax import nnx
 
+import jaxalign as ja
 from jaxalign.cli.subject.factory import is_factory, make
 
 SOURCE = """
@@ -76,7 +78,7 @@ def test_a_linen_module_with_its_variables(module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("number", r"must return a flax\.nnx\.Module, or a pair .*, found int"),
+        ("number", r"must return a flax\.nnx\.Module, a pair .*, found int"),
         ("pair", r"must return .*, found \['Net', 'int'\]"),
         ("bare", "linen module without variables"),
         ("needs", r"must be callable without arguments \(missing a required argument: 'width'\)"),
@@ -119,3 +121,23 @@ def test_no_file(tmp_path):
 )
 def test_factories_are_told_from_names(text, expected):
     assert is_factory(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("framework", "body"),
+    [
+        ("equinox", "equinox.nn.Sequential([equinox.nn.Linear(4, 2, key=key), Drop()])"),
+        ("keras", "keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2), Drop()])"),
+    ],
+)
+def test_models_of_other_frameworks_are_in_inference_mode(framework, body, tmp_path):
+    pytest.importorskip(framework, reason=f"{framework} is not installed")
+    drop = {"equinox": "equinox.nn.Dropout(0.5)", "keras": "keras.layers.Dropout(0.5)"}[framework]
+    source = f"import jax, {framework}\nkey = jax.random.key(0)\ndef build():\n    return {body}\n"
+    (tmp_path / "theirs.py").write_text(source.replace("Drop()", drop))
+    made = make(f"{tmp_path}/theirs.py:build")
+    x = np.ones((3, 4), np.float32)
+    output, activations = ja.tap(made.model)(made.state, x)
+    first, last = activations.values()
+    np.testing.assert_array_equal(first, last)
+    np.testing.assert_array_equal(last, output)
