@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxalign.inspection import Inspected, Inspection, label_curves, numbers
 from jaxalign.report.inspection.figure import alignment_by_layer
-from jaxalign.report.inspection.headline import Rows, last_layer, most_aligned
+from jaxalign.report.inspection.headline import Rows, dead_layers, last_layer, most_aligned
 from jaxalign.report.inspection.labels import labels_needed
 from jaxalign.report.inspection.terminal import shown_shape
 from jaxalign.runs import is_input
@@ -36,7 +36,7 @@ def inspected_page(inspected: Inspected) -> str:
         "page.html",
         title=config["title"],
         kicker=config["subtitle"],
-        warnings=[*config["warnings"], *_dead(inspection)],
+        warnings=[*config["warnings"], *dead_layers(inspection)],
         lede=_lede(rows, inspected.thresholds),
         tiles=list(_tiles(rows, inspected.thresholds, samples)),
         samples=f"{samples:,.0f}",
@@ -63,17 +63,6 @@ def inspected_page(inspected: Inspected) -> str:
         details=list(config["details"].items()),
         command=config["command"],
     )
-
-
-def _dead(inspection: Inspection) -> Iterator[str]:
-    """Layers that answer all samples alike. A column of ones is part of Φ, so their rank is 1."""
-    dead = [name for name, spectrum in inspection.spectra.items() if spectrum.rank <= 1]
-    if dead:
-        yield (
-            f"On these samples {', '.join(dead)} answers every sample alike: there is nothing in "
-            "it to be aligned. The weights may be dead, or the inputs scaled in another way than "
-            "the model expects."
-        )
 
 
 def _seen(rows: Rows) -> str:

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxalign.inspection import Inspected, numbers
-from jaxalign.report.inspection.headline import Rows, last_layer, most_aligned
+from jaxalign.report.inspection.headline import Rows, dead_layers, last_layer, most_aligned
 from jaxalign.style.names import in_terminal
 
 
@@ -46,7 +46,8 @@ def inspected_table(inspected: Inspected) -> Group:
     title = in_terminal(inspected.config["title"], "bold")
     subtitle = in_terminal(inspected.config["subtitle"], "dim")
     below = [in_terminal(_headline(rows)), Text(meaning, style="dim"), *left_out]
-    return Group(title, subtitle, "", table, "", *below)
+    dead = [in_terminal(sentence, "yellow") for sentence in dead_layers(inspection)]
+    return Group(title, subtitle, *dead, "", table, "", *below)
 
 
 def shown_shape(shape: tuple[int, ...]) -> str:

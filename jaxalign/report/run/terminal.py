@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -93,6 +94,8 @@ def _headline(run: RunSummary) -> str:
     if headline is None or "area" not in run.shares[headline]:
         return ""
     last = run.headline_layers[-1]
+    if not np.isfinite(run.shares[headline]["area"].value[-1]):
+        return f"Most aligned by area until the run diverged: {headline}."
     if last == headline:
         return f"Most aligned by area: {headline}, the last layer."
     places = (

@@ -1,6 +1,7 @@
 import io
 import re
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 import jaxalign as ja
 from jaxalign.inspection import Inspected, Inspection, LayerPlan, curves, numbers
 from jaxalign.report.inspection.figure import alignment_by_layer
+from jaxalign.report.inspection.headline import dead_layers
 from jaxalign.report.inspection.labels import labels_needed
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
@@ -193,3 +195,15 @@ def test_the_curves_of_labels_are_those_of_each_layer(few):
         n = np.asarray(drawn[name].get_xdata(), np.float32)
         expected = ja.learning.learning_curve(s, n, ridge="best")[:, 0] * 100 / 50
         np.testing.assert_allclose(drawn[name].get_ydata(), expected, rtol=1e-5)
+
+
+def test_layers_that_answer_every_sample_alike_are_named_before_the_table(few):
+    inspection = few.inspection
+    constant = replace(inspection.spectra["hidden_2"], rank=np.int32(1))
+    spectra = OrderedDict(inspection.spectra, hidden_2=constant)
+    assert not list(dead_layers(inspection))
+    (sentence,) = dead_layers(replace(inspection, spectra=spectra))
+    assert sentence.startswith("On these samples hidden_2 answers every sample alike")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(inspected_table(replace(few, inspection=replace(inspection, spectra=spectra))))
+    assert sentence in " ".join(console.file.getvalue().split())

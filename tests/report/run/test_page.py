@@ -11,6 +11,7 @@ from jaxalign.report.run.figures import all_figures
 from jaxalign.report.run.health import warnings
 from jaxalign.report.run.seen import seen
 from jaxalign.report.run.summary import summarize
+from jaxalign.report.run.terminal import summary as terminal_summary
 from jaxalign.style.html import percent
 
 FINISHED = {"status": "finished"}
@@ -175,8 +176,11 @@ def test_a_dead_layer_and_a_loss_that_grew_are_said_at_the_top(history, page_of)
     assert not list(warnings(summarize(history), FINISHED))
 
 
-def test_a_run_that_diverged_speaks_of_the_layer_that_was_the_most_aligned(diverged):
-    assert summarize(diverged).headline == "hidden_3"
+def test_a_run_that_diverged_speaks_of_the_layer_that_was_the_most_aligned(diverged, config):
+    run = summarize(diverged)
+    assert run.headline == "hidden_3"
+    printed = terminal_summary(run, config, FINISHED)
+    assert "until the run diverged: hidden_3." in str([*printed.renderables])
 
 
 def test_every_picture_says_what_is_seen(own):
