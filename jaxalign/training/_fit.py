@@ -144,7 +144,8 @@ def fit(
     Example:
       >>> import numpy as np
       >>> import optax
-      >>>       >>> import jaxalign as ja
+      >>> from flax import nnx
+      >>> import jaxalign as ja
       >>> from jaxalign.data import fashion_mnist
       >>> from jaxalign.models import MLP
       >>> images = fashion_mnist(classes=(2, 4)).train.first(100)
