@@ -9,14 +9,13 @@ import nbformat
 from nbclient import NotebookClient
 
 
-def run(file: Path, seconds: int, kernel=None) -> nbformat.NotebookNode:
-    """The notebook in ``file`` with its outputs, run in the folder of the file; a cell that fails
-    raises. A kernel manager is used again, and left running; without one, the kernel is fresh.
+def run(file: Path, seconds: int) -> nbformat.NotebookNode:
+    """The notebook in ``file`` with the outputs of a fresh kernel in its folder; a cell that fails
+    raises.
     """
     notebook = nbformat.read(file, as_version=4)
     client = NotebookClient(
         notebook,
-        km=kernel,
         timeout=seconds,
         record_timing=False,
         resources={"metadata": {"path": str(file.parent)}},

@@ -34,31 +34,16 @@ def test_is_kept_as_it_ran_from_top_to_bottom_with_pictures(file):
     ]
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    """One for all notebooks, which saves importing and compiling the same again."""
-    from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.utils import run_sync
-
-    manager = AsyncKernelManager(kernel_name="python3")
-    yield manager
-    run_sync(manager.shutdown_kernel)(now=True)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # those of Jupyter's own machinery are not ours
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
-def test_runs_from_top_to_bottom(file, kernel, tmp_path):
+def test_runs_in_a_fresh_kernel(file, tmp_path):
     run = runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["run"]
-    notebook = nbformat.read(file, as_version=4)
-    expected = shown(notebook)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
     copy = tmp_path / file.name
-    nbformat.write(notebook, copy)
-    assert shown(run(copy, seconds=300, kernel=kernel)) == [[], *expected]
+    copy.write_bytes(file.read_bytes())
+    cells = [cell for cell in run(copy, seconds=300).cells if cell.cell_type == "code"]
 
+    def shown(cells):
+        return [sorted(kind for o in cell.outputs for kind in o.get("data", ())) for cell in cells]
 
-def shown(notebook) -> list[list[str]]:
-    """The kinds of output of each cell."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [sorted(kind for o in cell.outputs for kind in o.get("data", ())) for cell in cells]
+    assert shown(cells) == shown(code_cells(file))

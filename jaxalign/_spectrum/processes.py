@@ -1,7 +1,7 @@
 """The sum of what several processes, each on its own host, have read."""
 
 from dataclasses import is_dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jaxalign._core.kinds import found
 
 
+@runtime_checkable
 class Mergeable(Protocol):
     """Sums that add up, as a pytree: ``Moments``, ``Triangle``, ``PairMoments``."""
 

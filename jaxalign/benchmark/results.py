@@ -159,9 +159,11 @@ def _columns(*, with_cores: bool, batched: bool) -> dict[str, Callable[[dict], s
     columns: dict[str, Callable[[dict], str]] = {
         "ms": lambda row: _rounded(1e3 * min(row["seconds"].values()))
     }
+    # One measure of throughput is what 80 columns hold.
     if batched:
         columns["each/s"] = lambda row: _rounded(row["matrices_per_second"])
-    columns["GFLOP/s"] = lambda row: _rounded(row["gflops"])
+    else:
+        columns["GFLOP/s"] = lambda row: _rounded(row["gflops"])
     columns["speed"] = lambda row: _number(row["speedup"])
     if with_cores:
         columns["1 core"] = lambda row: _number(row.get("one_core", {}).get("speedup"))

@@ -10,7 +10,6 @@ from flax import nnx
 import jaxalign as ja
 from jaxalign import geometry, learning, similarity, transferability
 from jaxalign.monitoring import of_features, of_pair, of_spectrum
-from jaxalign.report.run.figures import all_figures
 from jaxalign.report.run.page import page
 from jaxalign.report.run.summary import summarize
 
@@ -106,7 +105,7 @@ def test_they_are_drawn_and_written(run, tmp_path):
         "environment": {"device": "", "versions": {}, "started": ""},
         "data": {"source": "", "sha256": ""},
     }
-    text = page(summary, all_figures(summary), config, {})
+    text = page(summary, config, {})
     for name in MEASURES:
         assert name in text
 
