@@ -138,6 +138,7 @@ def test_a_file_goes_with_a_command_that_takes_one(tmp_path, capsys):
     assert "is a folder; pass a file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_quiet_prints_errors_alone(trained, tmp_path, capsys):
     assert main(["show", str(trained.folder), "--quiet"]) == 0
     assert capsys.readouterr().out == ""

@@ -101,6 +101,7 @@ def test_distances_have_derivatives(pair, wide, rng, measure):
         assert np.isfinite(jax.grad(measure)(x, x)).all()
 
 
+@pytest.mark.slow
 def test_correlations_are_the_cosines_between_the_spaces(pair, wide):
     with jax.enable_x64(True):
         x, y = (part.astype(float) for part in pair)

@@ -77,6 +77,7 @@ def table():
     return (rng.standard_normal((60, 4)) + labels[:, None]).astype(np.float32), labels
 
 
+@pytest.mark.slow
 def test_inspect_leaves_a_complete_folder_whose_numbers_are_those_of_the_library(
     mine, capsys, tmp_path
 ):
