@@ -105,9 +105,8 @@ class Moments:
         }
         for name, (own, others) in facts.items():
             if own != others:
-                raise ValueError(
-                    f"moments that are added must agree in {name}, found {own} and {others}"
-                )
+                message = f"moments that are added must agree in {name}, found {own} and {others}"
+                raise ValueError(message)
 
     def _with(self, products: Array) -> "Moments":
         return replace(self, products=products)

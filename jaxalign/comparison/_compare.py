@@ -158,11 +158,7 @@ def compare(
             pairs, alignments = _from_rows(first, second, task)
         else:
             pairs, alignments = _from_sums(first, second, task)
-    if np.isinf(pairs.values).any():
-        raise ValueError(
-            f"{measure.name} is beyond {pairs.values.dtype} for some pairs; divide the layers by a "
-            "constant, or choose a measure without units"
-        )
+    _require_finite(pairs, measure)
     return Comparison(
         measure=measure.name,
         is_distance=measure.is_distance,
@@ -192,6 +188,14 @@ def _require_same_rows(
         raise ValueError(f"targets must have a row for each sample, found {len(targets)} of {n:,}")
     if n < measure.least:
         raise ValueError(f"{measure.name} needs at least {measure.least} rows, found {n}")
+
+
+def _require_finite(pairs: Pairs, measure: Measure) -> None:
+    if np.isinf(pairs.values).any():
+        raise ValueError(
+            f"{measure.name} is beyond {pairs.values.dtype} for some pairs; divide the layers by a "
+            "constant, or choose a measure without units"
+        )
 
 
 def _kept(
