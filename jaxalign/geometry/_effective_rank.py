@@ -25,6 +25,9 @@ def rankme(features: Representation, *, centered: bool | None = None) -> Float[A
     """RankMe = exp(−Σ_i p_i log p_i), p_i = σ_i/Σσ + 1e-7: the number of directions, each counted
     by its singular value σ.
 
+    No labels take part. What chance gives is the value of white noise of the same shape, which is
+    below min(n, d).
+
     Args:
       features: (n, d) of any real dtype; Moments; or a Spectrum.
       centered: about the mean; by default as they are. Not with a Spectrum, which is one or the
@@ -55,6 +58,9 @@ def effective_rank(features: Representation, *, centered: bool | None = None) ->
 
     The exponential of ``spectral_entropy``. Roy and Vetterli take p_i = σ_i/Σσ, which ``rankme``
     does. For n below some ten times d it is biased downwards.
+
+    No labels take part. What chance gives is the value of white noise of the same shape, which is
+    below min(n, d).
 
     Args:
       features: as in ``rankme``.
@@ -112,6 +118,9 @@ def participation_ratio(
     For n below some ten times d it is biased downwards: of n rows of noise in d dimensions it is
     about nd/(n + d).
 
+    No labels take part. What chance gives is the value of white noise, nd/(n + d) for large n and
+    d.
+
     Args:
       features: as in ``rankme``.
       centered: about the mean, by default.
@@ -138,6 +147,9 @@ def participation_ratio(
 
 def stable_rank(features: Representation, *, centered: bool | None = None) -> Float[Array, ""]:
     """‖Φ‖_F²/‖Φ‖_2² = Σσ²/σ_1².
+
+    No labels take part. What chance gives is the value of white noise, nd/(√n + √d)² for large n
+    and d, uncentred.
 
     Args:
       features: as in ``rankme``.

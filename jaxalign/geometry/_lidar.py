@@ -30,6 +30,8 @@ def lidar(
 
     S_B is the covariance of the objects' means, S_W the mean covariance of views of one object.
 
+    What chance gives has no closed form: permute ``objects``.
+
     Args:
       features: (n, d) of several views of each object.
       objects: (n,) of which object a row is a view: labels, as of ``encode_targets``.

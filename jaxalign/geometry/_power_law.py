@@ -34,6 +34,8 @@ def alpha_req(
     Least squares of log λ over log i with weights 1/i. α moves with the range: compare
     representations over the same ranks, and look at R².
 
+    No labels take part. White noise of n ≫ d rows, what chance gives, has α near 0.
+
     Args:
       features: as in ``rankme``.
       ranks: the first and the last i of the fit; ranks above the numerical rank take no part.

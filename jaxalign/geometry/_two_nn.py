@@ -27,6 +27,9 @@ def two_nn(features: ArrayLike, *, discard: float = 0.1) -> Float[Array | np.nda
 
     Distances are taken in blocks of rows: no n×n matrix is held.
 
+    No labels take part. Noise that fills d dimensions, what chance gives, has about d, and less
+    where rows are few.
+
     Args:
       features: (n, d) of different points.
       discard: the share of the largest ratios that is left out.

@@ -93,6 +93,8 @@ def tangent_alignment(
 
     By chance it is tr Θ/(m‖Θ‖_F), m the number of rows of J.
 
+    What chance gives a target in a random direction is tr Θ/(n‖Θ‖_F) on average.
+
     Args:
       function, parameters, inputs, key, directions, probes: as in ``tangent_norm``.
       targets: as in ``tangent_spectrum``.
