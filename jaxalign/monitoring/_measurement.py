@@ -5,7 +5,7 @@ later, for all steps of a chunk at once.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -123,6 +123,18 @@ class Measurement:
             now = OrderedDict((name, layer.value(name, m)) for name, m in of_outputs)
             samples[OUTPUTS] = Sample(now, None)
         return samples
+
+    def require_references(self, layers: Sequence[str]) -> None:
+        """Raise where a pair's fixed reference is of a layer that is not among these."""
+        for name, measure in self.measures:
+            if not isinstance(measure.reference, Mapping):
+                continue
+            missing = [layer for layer in measure.reference if layer not in layers]
+            if missing:
+                raise ValueError(
+                    f"the reference of {name!r} has layers that are not measured: "
+                    f"{', '.join(map(str, missing))}; layers are {', '.join(layers)}"
+                )
 
     def finish(self, samples: Mapping[str, Sample]) -> OrderedDict[str, Logged]:
         """{layer: {measure: value}} of samples."""

@@ -152,11 +152,11 @@ def of_pair(
       function: of two matrices with as many rows.
       reference: "start", the same layer at step 0 (known to ``fit``; elsewhere
         ``monitor.starting_from(state)``); "previous", the layer before, of the first layer the
-        inputs; or a fixed matrix (n, d), or {layer: matrix}.
+        inputs; or a fixed matrix (n, d), or {layer: matrix}, of these layers alone.
       coordinates: {axis name: its values}.
 
     Raises:
-      ValueError: a reference by another name.
+      ValueError: a reference by another name. A monitor refuses one of a layer that it lacks.
     """
     if isinstance(reference, str) and reference not in ("start", "previous"):
         raise ValueError(

@@ -126,6 +126,7 @@ class Monitor:
     def sample(self, state: Any) -> OrderedDict[str, Sample]:
         """What has to be taken while the activations are there."""
         outputs, activations = self.tap(state, self.inputs)
+        self.measurement.require_references([INPUT, *activations])
         if self.measurement.needs_start and not self.references:
             raise ValueError(
                 "a measure of a pair with the start needs the state of step 0; "

@@ -266,6 +266,12 @@ def test_a_pair_with_the_start_needs_the_start(task):
         of_pair(lambda x, y: x, reference="first")
 
 
+def test_a_reference_of_a_layer_that_is_not_measured_is_refused(task):
+    measures = {"fixed": of_pair(lambda x, y: x.sum(), reference={"hidden_9": np.ones((40, 2))})}
+    with pytest.raises(ValueError, match=r"'fixed' has layers .* measured: hidden_9; layers are"):
+        task.monitor(task.model(), measures=measures)(nnx.state(task.model()))
+
+
 def test_each_target_or_their_mean(task):
     model = task.model()
     targets = jnp.sign(jnp.asarray(task.inputs[:40, :3]))
