@@ -17,11 +17,10 @@ from jax.tree_util import keystr, tree_flatten_with_path, tree_map_with_path
 
 from jaxalign._core.kinds import found
 from jaxalign.capture._filters import Filters, fitting, require_all_found
-from jaxalign.capture._layers import run_layers
+from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import mark
 from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, called, program
-from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import listed
 from jaxalign.capture._subclasses import UNMARKED, Kind, marking, require_same
 
@@ -100,10 +99,7 @@ def equinox_forward(
             require_same(plain, unmarked)
             # Once is enough: the model is the same at each call.
             compare = False
-        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
-        reason = f"were asked for and their {at} was never computed, or is no array"
-        require_all_found(filters, computed, reason)
-        output, activations = run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+        output, activations = run_marked(traced, filters, fits, at, marked, arguments, kwargs)
         return (output[0] if is_pair else output), activations
 
     return forward

@@ -16,11 +16,10 @@ from jax import Array
 
 from jaxalign._core.kinds import found
 from jaxalign.capture._filters import Filters, fitting, require_all_found
-from jaxalign.capture._layers import run_layers
+from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import mark
 from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, called, program
-from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import listed
 from jaxalign.capture._subclasses import UNMARKED, Kind, marking, require_same
 
@@ -150,10 +149,7 @@ def _recorded(
             require_same(program(plain, arguments, kwargs), program(unmarked, arguments, kwargs))
             # Once is enough: the model is the same at each call.
             compare = False
-        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
-        reason = f"were asked for and their {at} was never computed, or is no array"
-        require_all_found(filters, computed, reason)
-        return run_layers(traced, MARKS, fits, marked, arguments, kwargs)
+        return run_marked(traced, filters, fits, at, marked, arguments, kwargs)
 
     return forward
 

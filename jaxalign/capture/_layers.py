@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign.capture._filters import names_of_calls
+from jaxalign.capture._filters import Filters, names_of_calls, require_all_found
 from jaxalign.capture._program import Program, program
-from jaxalign.capture._sites import Naming, Site
+from jaxalign.capture._sites import MARKS, Naming, Site
 
 
 def run_layers(
@@ -58,6 +58,30 @@ def run_layers(
         entries += _entries(site, layout, name, value)
     entries.sort(key=lambda entry: entry[0])
     return output, OrderedDict((name, activation) for _, name, activation in entries)
+
+
+def run_marked(
+    call: Program,
+    filters: Filters,
+    fits: Mapping[str, tuple[bool, ...]],
+    at: str,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    settings: Mapping[str, Any],
+) -> tuple[Any, OrderedDict[str, Array]]:
+    """``run_layers`` of a program with marks, ``at`` the output or the input of layers.
+
+    Raises:
+      ValueError: filters that fit none of the layers with a mark, or as ``run_layers``.
+    """
+    computed = {site.name: fits[site.name] for site in call.sites(MARKS)}
+    require_all_found(filters, computed, never_computed(at))
+    return run_layers(call, MARKS, fits, function, arguments, settings)
+
+
+def never_computed(at: str) -> str:
+    """Why a layer of the model has no mark."""
+    return f"were asked for and their {at} was never computed, or is no array"
 
 
 class _Layout(NamedTuple):

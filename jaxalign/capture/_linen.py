@@ -12,12 +12,11 @@ from flax.core import freeze, unfreeze
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
-from jaxalign.capture._filters import Filters, fitting, require_all_found
-from jaxalign.capture._layers import run_layers
+from jaxalign.capture._filters import Filters, fitting
+from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import call_marked
 from jaxalign.capture._passes import Pass, require_same_shapes
 from jaxalign.capture._program import Call, program
-from jaxalign.capture._sites import MARKS
 from jaxalign.capture._states import missing_variables, require_variables
 
 _FORWARDS = count()
@@ -136,11 +135,7 @@ def _recorded(
         variables: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[Any, OrderedDict[str, Any]]:
         traced = program(function, (variables, *args), kwargs)
-        computed = {site.name: fits[site.name] for site in traced.sites(MARKS)}
-        require_all_found(
-            filters, computed, f"were asked for and their {at} was never computed, or is no array"
-        )
-        return run_layers(traced, MARKS, fits, function, (variables, *args), kwargs)
+        return run_marked(traced, filters, fits, at, function, (variables, *args), kwargs)
 
     return forward
 

@@ -15,7 +15,7 @@ from flax import nnx
 from jax import Array
 
 from jaxalign.capture._filters import Filters, fitting, require_all_found
-from jaxalign.capture._layers import run_layers
+from jaxalign.capture._layers import never_computed, run_layers
 from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, Program, called, program
 from jaxalign.capture._sites import MARKS
@@ -166,8 +166,7 @@ class _Tapped(NamedTuple):
             _require_same(program(self.plain, arguments, settings), call)
         names = [site.name for site in call.sites(MARKS)]
         computed = {name: self.fits[name] for name in names if any(self.fits[name])}
-        reason = f"were asked for and their {self.at} was never computed, or is no array"
-        require_all_found(self.filters, computed, reason)
+        require_all_found(self.filters, computed, never_computed(self.at))
         return run_layers(call, MARKS, self.fits, self.marked, arguments, settings)
 
 

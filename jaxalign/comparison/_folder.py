@@ -18,6 +18,7 @@ from jaxalign.comparison._layers import LayerShape
 from jaxalign.comparison._pairs import Chance, Pairs
 from jaxalign.inspection import LayerNumbers
 from jaxalign.runs._folder import CONFIG, FIGURES, PAGE, write_json
+from jaxalign.runs._place import require_replaceable
 
 COMPARISON = "comparison.json"
 TABLE = "similarity.csv"
@@ -46,14 +47,7 @@ def require_free(folder: str | Path, *, overwrite: bool) -> None:
       FileExistsError: it would.
     """
     names = (CONFIG, COMPARISON, TABLE, PAGE, f"{FIGURES}/{PICTURE}.png", *_OF_OTHERS)
-    files = [name for name in names if (Path(folder) / name).exists()]
-    is_comparison = COMPARISON in files
-    if not files or (overwrite and is_comparison):
-        return
-    remedy = ", no comparison; name another"
-    if is_comparison:
-        remedy = "; name another one, or replace it with overwrite (--overwrite)"
-    raise FileExistsError(f"out folder {folder} already holds {', '.join(files)}{remedy}")
+    require_replaceable(folder, names, COMPARISON, "comparison", overwrite=overwrite)
 
 
 def save(folder: str | Path, compared: Compared) -> None:

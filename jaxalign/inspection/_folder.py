@@ -16,6 +16,7 @@ from jaxalign._spectrum.types import Spectrum
 from jaxalign.inspection._inspect import Inspection
 from jaxalign.inspection._numbers import LayerNumbers, curves, numbers
 from jaxalign.inspection._plan import LayerPlan
+from jaxalign.runs._place import require_replaceable
 
 CONFIG = "config.json"
 LAYERS = "layers.json"
@@ -54,14 +55,8 @@ def require_free(folder: str | Path, *, overwrite: bool) -> None:
     Raises:
       FileExistsError: it would.
     """
-    files = [name for name in (*_FILES, _OF_RUNS) if (Path(folder) / name).exists()]
-    is_inspection = LAYERS in files
-    if not files or (overwrite and is_inspection):
-        return
-    remedy = ", no inspection; name another"
-    if is_inspection:
-        remedy = "; name another one, or replace it with overwrite (--overwrite)"
-    raise FileExistsError(f"out folder {folder} already holds {', '.join(files)}{remedy}")
+    files = (*_FILES, _OF_RUNS)
+    require_replaceable(folder, files, LAYERS, "inspection", overwrite=overwrite)
 
 
 def save(folder: str | Path, inspected: Inspected) -> None:

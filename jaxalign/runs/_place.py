@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -22,6 +23,25 @@ def local_folder(folder: str | Path) -> Path:
             "bucket and pass where it is mounted"
         )
     return Path(text)
+
+
+def require_replaceable(
+    folder: str | Path, files: Sequence[str], mark: str, kind: str, *, overwrite: bool
+) -> None:
+    """Raise if something of a kind would replace files of a folder; with ``overwrite`` it may
+    replace one of its kind, which the file ``mark`` tells, and nothing else.
+
+    Raises:
+      FileExistsError: it would.
+    """
+    present = [name for name in files if (Path(folder) / name).exists()]
+    is_one = mark in present
+    if not present or (overwrite and is_one):
+        return
+    remedy = f", no {kind}; name another"
+    if is_one:
+        remedy = "; name another one, or replace it with overwrite (--overwrite)"
+    raise FileExistsError(f"out folder {folder} already holds {', '.join(present)}{remedy}")
 
 
 def require_writable(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A progress bar for ``fit``, for whoever wants one: nothing is shown unless it is asked for."""
 
+import math
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -76,7 +77,7 @@ class ProgressBar:
         """Show the last row of a chunk; returns what the other callback returns."""
         self._bar.start()
         step = int(part.step[-1])
-        self._bar.update(self._task, completed=step, loss=_median(part.loss[-1]))
+        self._bar.update(self._task, completed=step, loss=_text(median(part.loss[-1])))
         if step >= self._steps:
             self._bar.stop()
         if self._callback is not None:
@@ -84,7 +85,12 @@ class ProgressBar:
         return None
 
 
-def _median(losses: np.ndarray) -> str:
-    """Over the models that did not diverge."""
-    finite = np.ravel(losses)[np.isfinite(np.ravel(losses))]
-    return f"{np.median(finite):.4g}" if len(finite) else "NaN"
+def _text(loss: float) -> str:
+    return "NaN" if math.isnan(loss) else f"{loss:.4g}"
+
+
+def median(values: np.ndarray) -> float:
+    """Over the models that did not diverge; NaN if all of them did."""
+    values = np.ravel(values)
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")

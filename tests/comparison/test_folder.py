@@ -26,7 +26,7 @@ def test_what_is_saved_is_read_back(sides, targets, tmp_path):
     with (tmp_path / "similarity.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 6
-    assert rows[1]["first"], rows[1]["second"] == ("known", "wide")
+    assert (rows[1]["first"], rows[1]["second"]) == ("known", "wide")
     assert float(rows[1]["value"]) == pytest.approx(before.pairs.values[0, 1])
     assert rows[-1]["value"] == ""  # NaN of the constant layer
 

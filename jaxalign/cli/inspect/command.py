@@ -25,7 +25,7 @@ from jaxalign.inspection import Inspected, Inspection, inspect, notes, save
 from jaxalign.inspection._folder import FIGURES, LABELS_PICTURE, PAGE, PICTURE, require_free
 from jaxalign.inspection._inspect import Callback
 from jaxalign.report.inspection.figure import alignment_by_layer
-from jaxalign.report.inspection.labels import labels_needed
+from jaxalign.report.inspection.labels import labels_needed, predicted
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
 
@@ -78,13 +78,14 @@ def _measure(config: Inspect, subject: Subject, console: Console) -> Inspection:
 def _write_report(folder: Path, inspected: Inspected) -> Path:
     """Draw the figures and write the page; returns the path of the first picture."""
     figure = alignment_by_layer(inspected.inspection)
-    labels = labels_needed(inspected.inspection)
+    curves = predicted(inspected.inspection)
+    labels = labels_needed(curves)
     folder_of_figures = folder / FIGURES
     folder_of_figures.mkdir(exist_ok=True)
     picture = folder_of_figures / f"{PICTURE}.png"
     figure.savefig(picture, dpi=160)
     labels.savefig(folder_of_figures / f"{LABELS_PICTURE}.png", dpi=160)
-    (folder / PAGE).write_text(inspected_page(inspected), encoding="utf-8")
+    (folder / PAGE).write_text(inspected_page(inspected, curves), encoding="utf-8")
     return picture
 
 

@@ -5,7 +5,6 @@ import threading
 import time
 from types import TracebackType
 
-import numpy as np
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +15,7 @@ from rich.text import Text
 from jaxalign.cli.progress import Lines, progress_bar
 from jaxalign.runs import History
 from jaxalign.style.names import in_terminal, printable
+from jaxalign.training._progress import median
 
 LINES = 10
 """Lines of a run where there is no terminal, beside the first."""
@@ -139,10 +139,3 @@ def areas(part: History, row: int) -> dict[str, float]:
         for name, measures in part.layers.items()
         if "area" in measures
     }
-
-
-def median(values: np.ndarray) -> float:
-    """Over the models that did not diverge; NaN if all of them did."""
-    values = np.ravel(values)
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else float("nan")

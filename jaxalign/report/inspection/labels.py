@@ -1,7 +1,11 @@
 """The picture of how many labels a linear head on each layer needs."""
 
+from collections import OrderedDict
+from typing import NamedTuple
+
 import matplotlib
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
@@ -12,13 +16,35 @@ from jaxalign.style.legends import name_lines
 from jaxalign.style.names import in_figure
 
 
-def labels_needed(inspection: Inspection, layout: Layout = WIDE) -> Figure:
-    """The predicted error of the best ridge head of each layer against the number of its labels, to
-    ten times the samples that were inspected.
+class Predicted(NamedTuple):
+    """The predicted error of the best ridge head of each layer, which takes seconds to compute.
+
+    Attributes:
+      samples: how many were inspected.
+      grid: numbers of labels, to ten times the samples, which are among them.
+      errors: layer → its curve.
     """
+
+    samples: float
+    grid: Float[np.ndarray, " g"]
+    errors: OrderedDict[str, Float[np.ndarray, " g"]]
+
+    def with_all_samples(self) -> dict[str, float]:
+        """Layer → the error with as many labels as there are samples."""
+        place = int(np.searchsorted(self.grid, self.samples))
+        return {name: float(errors[place]) for name, errors in self.errors.items()}
+
+
+def predicted(inspection: Inspection) -> Predicted:
+    """The curves of an inspection's layers."""
     samples = inspection.num_samples
-    grid = np.geomspace(min(5.0, samples), 10 * samples, 40)
-    drawn = label_curves(inspection, grid)
+    grid = np.union1d(np.geomspace(min(5.0, samples), 10 * samples, 40), [samples])
+    return Predicted(samples, grid, label_curves(inspection, grid))
+
+
+def labels_needed(curves: Predicted, layout: Layout = WIDE) -> Figure:
+    """The predicted error of the best ridge head of each layer against the number of its labels."""
+    samples, grid, drawn = curves
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = panels(1, 4.2, layout)
         for name, colour in colours_by_depth(list(drawn)).items():

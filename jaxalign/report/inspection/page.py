@@ -5,12 +5,10 @@ paper.
 from collections.abc import Iterator
 from itertools import pairwise
 
-import numpy as np
-
-from jaxalign.inspection import Inspected, Inspection, label_curves, numbers
+from jaxalign.inspection import Inspected, numbers
 from jaxalign.report.inspection.figure import alignment_by_layer
 from jaxalign.report.inspection.headline import Rows, dead_layers, last_layer, most_aligned
-from jaxalign.report.inspection.labels import labels_needed
+from jaxalign.report.inspection.labels import Predicted, labels_needed, predicted
 from jaxalign.report.inspection.terminal import shown_shape
 from jaxalign.runs import is_input
 from jaxalign.style.html import number, percent, render, unbroken
@@ -18,14 +16,16 @@ from jaxalign.style.layout import NARROW
 from jaxalign.style.svg import picture
 
 
-def inspected_page(inspected: Inspected) -> str:
+def inspected_page(inspected: Inspected, curves: Predicted | None = None) -> str:
     """The HTML of an inspection.
 
     Args:
       inspected: what its folder holds; of its config "title", "subtitle", "command", "warnings",
         "notes" and "details", a mapping.
+      curves: of its layers' heads, where they were computed before.
     """
     inspection = inspected.inspection
+    curves = curves or predicted(inspection)
     config = inspected.config
     rows = numbers(inspection, inspected.thresholds)
     middle = len(inspected.thresholds) // 2
@@ -50,9 +50,9 @@ def inspected_page(inspected: Inspected) -> str:
             "layers",
         ),
         labels=picture(
-            labels_needed(inspection),
-            labels_needed(inspection, NARROW),
-            _seen_of_labels(inspection),
+            labels_needed(curves),
+            labels_needed(curves, NARROW),
+            _seen_of_labels(curves),
             "labels",
         ),
         verdict=_verdict(rows),
@@ -70,9 +70,9 @@ def _seen(rows: Rows) -> str:
     return f"Curves that fall over the threshold, and the areas under them: {areas}."
 
 
-def _seen_of_labels(inspection: Inspection) -> str:
-    ends = label_curves(inspection, np.array([inspection.num_samples], float))
-    errors = ", ".join(f"{name} {percent(float(error[0]))}" for name, error in ends.items())
+def _seen_of_labels(curves: Predicted) -> str:
+    ends = curves.with_all_samples()
+    errors = ", ".join(f"{name} {percent(error)}" for name, error in ends.items())
     return (
         "Curves of the predicted error, which fall with the number of labels. With as many as "
         f"there are samples: {errors}."

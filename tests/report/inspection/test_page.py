@@ -12,7 +12,7 @@ import jaxalign as ja
 from jaxalign.inspection import Inspected, Inspection, LayerPlan, curves, numbers
 from jaxalign.report.inspection.figure import alignment_by_layer
 from jaxalign.report.inspection.headline import dead_layers
-from jaxalign.report.inspection.labels import labels_needed
+from jaxalign.report.inspection.labels import labels_needed, predicted
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
 from jaxalign.style.html import percent
@@ -189,7 +189,7 @@ def test_the_table_says_where_the_last_layer_stands(best_in_the_middle):
 
 
 def test_the_curves_of_labels_are_those_of_each_layer(few):
-    axes = labels_needed(few.inspection).axes[0]
+    axes = labels_needed(predicted(few.inspection)).axes[0]
     drawn = {line.get_label(): line for line in axes.lines}
     for name, s in few.inspection.spectra.items():
         n = np.asarray(drawn[name].get_xdata(), np.float32)
