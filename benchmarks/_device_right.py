@@ -23,6 +23,7 @@ LIMITS = {
     "moments": (1e-3, 1e-4),
     "refined": (1e-5, 1e-4),
     "svd": (1e-5, 1e-4),
+    "split": (1e-4, 1e-6),
     "triangular": (0.5, 1e-2),
 }
 

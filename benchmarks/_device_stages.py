@@ -21,7 +21,7 @@ import jaxalign as ja
 if TYPE_CHECKING:
     from on_device import Results
 
-METHODS = ("auto", "refined", "triangular")
+METHODS = ("auto", "refined", "triangular", "split")
 FASTER_THAN_SVD = 10.0  # goal for matrices of 10 000 rows and for batches
 
 

@@ -55,7 +55,7 @@ class Limit(NamedTuple):
 LIMITS = {
     "where": Limit(40, 10),
     "right": Limit(90, 30),
-    "spectrum": Limit(100, 40),
+    "spectrum": Limit(130, 40),
     "batch": Limit(70, 30),
     "step": Limit(110, 45),
     "train": Limit(60, 30),

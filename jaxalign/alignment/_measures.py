@@ -52,6 +52,9 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 def _curve(spectrum: Spectrum, tau: Float[Array, "*t"]) -> Float[Array, "*t k"]:
     sigma = jnp.expand_dims(spectrum.singular_values, range(tau.ndim))
     above = (sigma >= tau[..., None]).astype(spectrum.energy.dtype)
+    # The compiler of a GPU makes a selection of a product with one row of zeros and ones, and a
+    # selection drops NaN.
+    above = jnp.where(jnp.isnan(sigma), jnp.nan, above)
     inside = matmul(above, spectrum.energy)
     # Without a threshold the part of y outside the column space counts too.
     return jnp.where(tau[..., None] <= 0, spectrum.total, inside)

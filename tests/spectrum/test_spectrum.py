@@ -198,6 +198,7 @@ def test_other_dtypes_are_widened_to_float32(rng, dtype):
     )
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_not_finite_raises_eagerly_and_is_nan_when_traced(rng, bad):
     features, targets = data(rng, 20, 4)
@@ -208,7 +209,8 @@ def test_not_finite_raises_eagerly_and_is_nan_when_traced(rng, bad):
         ja.spectrum(targets, features)
     found = jax.jit(ja.spectrum)(features, targets)
     assert np.isnan(found.singular_values).all()
-    assert np.isnan(ja.alignment_curve(found, jnp.array([0.5, 1.0]))).all()
+    for thresholds in (0.5, [0.5, 1.0]):
+        assert np.isnan(ja.alignment_curve(found, jnp.array(thresholds))).all()
     assert np.isnan(ja.alignment_area(found)).all()
     assert (ja.aligned_rank(found) == -1).all()
 
