@@ -37,7 +37,7 @@ Similarity = Literal[
     "mutual-knn",
     "cknna",
 ]
-Size = Literal["small", "paper"]
+Size = Literal["small", "medium", "paper"]
 StreamMethod = Literal["auto", "moments", "refined"]
 Task = Literal["auto", "classes", "regression"]
 Unreadable = Literal["refuse", "skip"]

@@ -26,8 +26,10 @@ def study(config: Study, console: Console) -> int:
         console.print(_list())
         return 0
     # The list above needs neither jax nor a picture library.
-    from jaxalign.cli.study.session import put_to_the_test
+    from jaxalign.cli.study.session import put_to_the_test, use_data
 
+    if config.data is not None:
+        use_data(config.data)
     return put_to_the_test(names, config.size, config.out, console)
 
 

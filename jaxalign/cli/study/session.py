@@ -1,5 +1,6 @@
 """Runs studies one after another: progress, what to install, the table and the page in the end."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from jaxalign.studies.framework.run import run
 from jaxalign.studies.framework.study import Cell, Size, Value
 from jaxalign.studies.report.page import PAGE, claims_page
 from jaxalign.studies.report.terminal import claims_table
+from jaxalign.studies.shared.outside import FOLDER
 
 LINES = 20
 """Lines of a study where there is no terminal, beside the first."""
@@ -56,6 +58,13 @@ def put_to_the_test(names: Sequence[str], size: Size, out: Path, console: Consol
         )
         return 130
     return 1 if ended.failed else 0
+
+
+def use_data(folder: Path) -> None:
+    """Let studies find data that do not come with the package in this folder."""
+    if not folder.is_dir():
+        raise ValueError(f"--data must be a folder, found {folder}")
+    os.environ[FOLDER] = str(folder.resolve())
 
 
 def report(names: Sequence[str], out: Path, console: Console) -> int:
@@ -126,6 +135,8 @@ def _command(name: str, size: Size, out: Path) -> str:
     command = ["jaxalign", "study", name, "--size", size]
     if out != Path("studies"):
         command += ["--out", str(out)]
+    if FOLDER in os.environ:
+        command += ["--data", "FOLDER"]  # where it is says nothing elsewhere
     return shlex.join(command)
 
 

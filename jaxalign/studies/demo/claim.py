@@ -3,11 +3,10 @@
 The notebook says: classes 0 and 1 of CIFAR-10, 500 images each, pixels (x − 0.5)/0.5; an MLP
 3072-128-128-128-1, ReLU, hidden layers without bias; binary cross-entropy; Adam 1e-3, batches of
 64, 100 epochs; the alignment of the post-activations on the training images. Its figure was read to
-±10 of 1000: ``READ``. CIFAR-10 does not come with the package. The environment variable
-JAXALIGN_CIFAR10 is the folder of its binary version. If it is set, CIFAR-10 is measured too and
-compared with the figure. The same recipe on 500 pullovers and 500 coats of Fashion-MNIST is always
-run. It cannot give the figure's values, so it is compared in shape alone, in words, and with its
-own untrained networks and with chance.
+±10 of 1000: ``READ``. CIFAR-10 does not come with the package (``shared.outside``). If it is at
+hand, it is measured too and compared with the figure. The same recipe on 500 pullovers and 500
+coats of Fashion-MNIST is always run. It cannot give the figure's values, so it is compared in shape
+alone, in words, and with its own untrained networks and with chance.
 
 Our choices are the initial weights (LeCun normal; the notebook's were not read), batches that run
 across the end of an epoch (1563 of them are 100 epochs), and five seeds; the figure shows one run.
@@ -17,7 +16,6 @@ of random targets. On CIFAR-10 a cell is also each value of the figure: whether 
 within 10 of 1000 of it.
 """
 
-import os
 from dataclasses import dataclass
 
 import jax
@@ -33,10 +31,10 @@ from jaxalign.studies.demo.verdict import verdict_of
 from jaxalign.studies.framework.study import Cell, Row, Study
 from jaxalign.studies.framework.verdict import Verdict
 from jaxalign.studies.shared.networks import mlp
+from jaxalign.studies.shared.outside import CIFAR10, FOLDER, is_there, path_of
 from jaxalign.studies.shared.problems import Problem, cifar_pair, fashion_pair
 from jaxalign.studies.shared.seeds import curve, train_seeds
 
-FOLDER = "JAXALIGN_CIFAR10"
 FASHION = "Fashion-MNIST"
 
 
@@ -55,8 +53,8 @@ class Config:
 
 
 def cells(config: Config) -> list[Cell]:
-    """Fashion-MNIST; and CIFAR-10, if the environment says where it is."""
-    if FOLDER in os.environ:
+    """Fashion-MNIST; and CIFAR-10, if it is at hand."""
+    if is_there(CIFAR10):
         return [{"data": FASHION}, {"data": CIFAR}]
     return [{"data": FASHION}]
 
@@ -107,7 +105,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
     """Whether training aligns the last hidden layer, and CIFAR-10 gives the figure's values."""
     missing = (
         "CIFAR-10 was not at hand, so the values of the authors' figure were not tested; "
-        f"{FOLDER} names its folder."
+        f"{FOLDER} names the folder of {CIFAR10.path}."
     )
     return verdict_of(table, missing)
 
@@ -115,12 +113,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
 def _problem(data: str, n: int) -> Problem:
     if data == FASHION:
         return fashion_pair(2, 4, n)
-    if FOLDER not in os.environ:
-        raise ValueError(
-            f"this cell measures CIFAR-10; set {FOLDER} to the folder that holds "
-            "data_batch_1.bin and the others"
-        )
-    return cifar_pair(0, 1, n, os.environ[FOLDER])
+    return cifar_pair(0, 1, n, path_of(CIFAR10))
 
 
 STUDY = Study(
@@ -129,7 +122,7 @@ STUDY = Study(
     "as the authors' demo shows it.",
     source="that of the authors' demo notebook",
     comparison="the notebook's on CIFAR-10; on Fashion-MNIST and with untrained networks ours",
-    sizes={"small": Config(), "paper": Config(seeds=20)},
+    sizes={"small": Config(), "medium": Config(seeds=10), "paper": Config(seeds=20)},
     cells=cells,
     measure=measure,
     verdict=verdict,

@@ -183,6 +183,7 @@ STUDY = Study(
     comparison="ours: networks of 1 to 8 hidden layers after the same number of steps",
     sizes={
         "small": Config(),
+        "medium": Config(seeds=20),
         "paper": Config(
             depths=tuple(range(1, 9)),
             width=128,

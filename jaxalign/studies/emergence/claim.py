@@ -205,6 +205,7 @@ STUDY = Study(
     comparison="ours: trained against untrained, in this design of networks and data sets",
     sizes={
         "small": Config(),
+        "medium": Config(seeds=10),
         "paper": Config(seeds=10, num_samples=1000, side=28, steps=1000, batch_size=64),
     },
     cells=cells,

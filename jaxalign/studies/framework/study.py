@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Config = TypeVar("Config")
-Size = Literal["small", "paper"]
+Size = Literal["small", "medium", "paper"]
 
 Value = str | int | float | bool
 Cell = Mapping[str, Value]
@@ -33,8 +33,9 @@ class Study(Generic[Config]):
       claim: what is to be shown, in a sentence.
       source: whose claim it is: the paper's, as far as it could be read, or ours.
       comparison: what is compared to decide it, and whose choice that is.
-      sizes: the configurations: "small" runs in minutes on two cores, "paper" is for an
-        accelerator.
+      sizes: the configurations: "small" runs in minutes on two cores and decides signs, "medium"
+        in at most three hours, with data from outside the package where they are at hand; "paper"
+        is for an accelerator.
       cells: the design of a configuration.
       measure: the rows of one cell; a pure function of both.
       verdict: the conclusion from the table, which holds the rows of all cells.

@@ -30,6 +30,7 @@ STUDY = Study(
     comparison="ours: the labels trained on against untrained networks and labels never seen",
     sizes={
         "small": Config(),
+        "medium": Config(draws=20),
         "paper": Config(
             pairs=((0, 6), (2, 4), (1, 3), (5, 7), (8, 9)),
             on_pairs=FAMILIES,

@@ -155,6 +155,7 @@ STUDY = Study(
     comparison="ours: the order of areas, which can hide that curves cross",
     sizes={
         "small": Config(problems=(DIGITS,)),
+        "medium": Config(seeds=10),
         "paper": Config(
             seeds=20, num_samples=1000, side=28, steps=1000, step_size=1e-3, batch_size=64
         ),

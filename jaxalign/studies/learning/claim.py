@@ -23,6 +23,7 @@ STUDY = Study(
     "heads fitted to rows of one pool",
     sizes={
         "small": Config(),
+        "medium": Config(draws=50),
         "paper": Config(
             networks=("efficientnet-lite0", "efficientnet-lite1", "squeezenet1.1"),
             sizes=(20, 30, 40, 75, 150, 300, 450, 600),

@@ -33,6 +33,7 @@ STUDY = Study(
     "digits",
     sizes={
         "small": Config(),
+        "medium": Config(seeds=5),
         "paper": Config(
             networks=(
                 "efficientnet-lite0",

@@ -37,6 +37,7 @@ STUDY = Study(
     comparison="ours: linear heads on layers of many networks, one spectrum each",
     sizes={
         "small": Config(),
+        "medium": Config(seeds=10),
         "paper": Config(
             architectures=tuple(one.name for one in ARCHITECTURES),
             large_images=True,

@@ -36,6 +36,7 @@ STUDY = Study(
     "against raw inputs and untrained layers",
     sizes={
         "small": Config(),
+        "medium": Config(seeds=30),
         "paper": Config(
             seeds=50,
             widths=(128, 128, 128),

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxalign.studies.demo.claim import FOLDER, STUDY, Config
+from jaxalign.studies.demo.claim import STUDY, Config
 from jaxalign.studies.demo.published import FALLS, LAYERS, READ, TAU
 from jaxalign.studies.demo.verdict import fall, figure_margins
+from jaxalign.studies.shared.outside import CIFAR10, FOLDER
 
 TINY = Config(seeds=2, num_samples=60, steps=10, width=8)
 
@@ -13,11 +14,15 @@ def test_cifar_is_measured_where_the_environment_names_it(monkeypatch, tmp_path)
     monkeypatch.delenv(FOLDER, raising=False)
     assert STUDY.cells(TINY) == [{"data": "Fashion-MNIST"}]
     monkeypatch.setenv(FOLDER, str(tmp_path))
+    assert STUDY.cells(TINY) == [{"data": "Fashion-MNIST"}]
+    with pytest.raises(ValueError, match="put cifar-10-batches-bin there"):
+        STUDY.measure(TINY, {"data": "CIFAR-10"})
+    (tmp_path / CIFAR10.path).mkdir()
     assert STUDY.cells(TINY) == [{"data": "Fashion-MNIST"}, {"data": "CIFAR-10"}]
     with pytest.raises(FileNotFoundError, match=r"has no data_batch_1\.bin"):
         STUDY.measure(TINY, {"data": "CIFAR-10"})
     monkeypatch.delenv(FOLDER)
-    with pytest.raises(ValueError, match="set JAXALIGN_CIFAR10 to the folder"):
+    with pytest.raises(ValueError, match="--data or JAXALIGN_DATA"):
         STUDY.measure(TINY, {"data": "CIFAR-10"})
 
 

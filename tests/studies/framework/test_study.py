@@ -16,7 +16,7 @@ def test_a_study_that_is_not_there_is_told_with_those_that_are():
 def test_a_study_of_the_catalogue_is_complete(name):
     found = study(name)
     assert found.name == name
-    assert set(found.sizes) == {"small", "paper"}
+    assert set(found.sizes) == {"small", "medium", "paper"}
     assert found.claim.endswith(".")
     assert found.source
     assert found.comparison
