@@ -1,6 +1,6 @@
 """Flax models of the field; ``tap(model, model.post_activations)`` captures post-activations."""
 
-from jaxalign.models._bert import BERT, bert_base, embed, minilm_l6
+from jaxalign.models._bert import BERT, BERTClassifier, bert_base, embed, minilm_l6
 from jaxalign.models._cnn import CNN
 from jaxalign.models._decoder import Decoder
 from jaxalign.models._efficientnet_lite import EfficientNetLite, efficientnet_lite
@@ -16,6 +16,7 @@ __all__ = [
     "CNN",
     "MLP",
     "VGG",
+    "BERTClassifier",
     "Decoder",
     "EfficientNetLite",
     "ResNet",

@@ -1,6 +1,6 @@
 """Attention, and the pre-norm block that the models of images and of texts share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -94,11 +94,12 @@ class PreNormBlock(nnx.Module):
     Args:
       width: d.
       heads: a divisor of d.
-      hidden: units of the MLP's first layer, which the GELU follows.
+      hidden: units of the MLP's first layer, which the activation follows.
       epsilon: of the two layer norms.
       causal: whether a position sees only itself and those before it.
       dropout: the share of values dropped after the attention and after both layers of the MLP, in
         training mode.
+      activation: of the MLP; by default the exact GELU.
       rngs: the source of the initial weights (LeCun normal) and of dropout.
 
     Example:
@@ -121,6 +122,7 @@ class PreNormBlock(nnx.Module):
         epsilon: float = 1e-6,
         causal: bool = False,
         dropout: float = 0.0,
+        activation: Callable[[Array], Array] | None = None,
         rngs: nnx.Rngs,
     ):
         self.ln_1 = layer_norm(width, epsilon, rngs=rngs)
@@ -130,7 +132,7 @@ class PreNormBlock(nnx.Module):
         self.mlp = nnx.List(
             [
                 nnx.Linear(width, hidden, rngs=rngs),
-                Activation(gelu),
+                Activation(activation or gelu),
                 dropout_layer(dropout, rngs=rngs),
                 nnx.Linear(hidden, width, rngs=rngs),
                 dropout_layer(dropout, rngs=rngs),

@@ -1,24 +1,26 @@
 """The BERT encoder with the layer names of Hugging Face, MiniLM, and sentence embeddings."""
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from jaxalign._features import prepare
-from jaxalign.models._attention import attend, dropout_layer, gelu, layer_norm, require_divisor
-from jaxalign.models._layers import Activation
+from jaxalign.models._attention import gelu
+from jaxalign.models._bert_layers import Embeddings, Layer, Pooler, Residual, linear
 from jaxalign.models._tokens import check_tokens
 
-OLD_NAMES = (
-    (r"^bert\.", r""),
+OLD_NORM_NAMES = (
     (r"\.LayerNorm\.gamma$", r".LayerNorm.weight"),
     (r"\.LayerNorm\.beta$", r".LayerNorm.bias"),
-    (r"^cls\..*$", r""),
 )
+"""(regex, replacement) from the names of layer norms in old checkpoints to those of ``BERT``."""
+
+OLD_NAMES = ((r"^bert\.", r""), *OLD_NORM_NAMES, (r"^cls\..*$", r""))
 """(regex, replacement), applied in this order, from names in BERT checkpoints to those of ``BERT``.
 
 Covers old checkpoints too. ``cls`` holds the heads of the pre-training tasks; an empty replacement
@@ -26,10 +28,6 @@ drops them.
 """
 
 EPSILON = 1e-12
-Mask: TypeAlias = Bool[Array, "n t"] | Int[Array, "n t"] | None
-"""True or 1 for tokens, False or 0 for padding; None without padding."""
-
-_INITIAL = nnx.initializers.truncated_normal(0.02)
 
 
 class Encoded(NamedTuple):
@@ -60,6 +58,8 @@ class BERT(nnx.Module):
       pooler: whether there is a layer on the first token's features; some checkpoints have none.
       dropout: the share of values dropped in training mode, after the embeddings and before each
         addition (attention weights are never dropped).
+      activation: of the blocks' MLPs; by default the exact GELU.
+      epsilon: of the layer norms.
       rngs: the source of the initial weights (normal, standard deviation 0.02) and of dropout.
 
     Raises:
@@ -95,16 +95,17 @@ class BERT(nnx.Module):
         hidden: int | None = None,
         pooler: bool = True,
         dropout: float = 0.0,
+        activation: Callable[[Array], Array] | None = None,
+        epsilon: float = EPSILON,
         rngs: nnx.Rngs,
     ):
         self.vocabulary = vocabulary
         self.positions = positions
         self.depth = depth
-        self.embeddings = Embeddings(
-            vocabulary, positions, segments, width, dropout=dropout, rngs=rngs
-        )
+        residual = Residual(width, dropout, epsilon)
+        self.embeddings = Embeddings(vocabulary, positions, segments, residual, rngs=rngs)
         layers = [
-            Layer(width, heads, hidden or 4 * width, dropout=dropout, rngs=rngs)
+            Layer(heads, hidden or 4 * width, residual, activation or gelu, rngs=rngs)
             for _ in range(depth)
         ]
         self.encoder = nnx.Dict(layer=nnx.List(layers))
@@ -137,113 +138,50 @@ class BERT(nnx.Module):
         return Encoded(x, None if self.pooler is None else self.pooler(x))
 
 
-class Embeddings(nnx.Module):
-    """The normed sum of token, position and segment embeddings: ids (n, t) → (n, t, d)."""
+class BERTClassifier(nnx.Module):
+    """A linear layer on the pooled features of ``BERT``: (n, t) ids → (n, classes).
 
-    def __init__(
-        self,
-        vocabulary: int,
-        positions: int,
-        segments: int,
-        width: int,
-        *,
-        dropout: float,
-        rngs: nnx.Rngs,
-    ):
-        self.word_embeddings = nnx.Embed(vocabulary, width, embedding_init=_INITIAL, rngs=rngs)
-        self.position_embeddings = nnx.Embed(positions, width, embedding_init=_INITIAL, rngs=rngs)
-        self.token_type_embeddings = nnx.Embed(segments, width, embedding_init=_INITIAL, rngs=rngs)
-        self.LayerNorm = layer_norm(width, EPSILON, rngs=rngs)
-        self.dropout = dropout_layer(dropout, rngs=rngs)
+    Args:
+      bert: the encoder, with a pooler.
+      width: its d.
+      classes: number of outputs.
+      rngs: the source of the initial weights (normal, standard deviation 0.02).
 
-    def __call__(
-        self, tokens: Int[Array, "n t"], segments: Int[Array, "n t"]
-    ) -> Float[Array, "n t d"]:
-        positions = jnp.arange(tokens.shape[1])[None, :]
-        x = (
-            self.word_embeddings(tokens)
-            + self.token_type_embeddings(segments)
-            + self.position_embeddings(positions)
-        )
-        return self.dropout(self.LayerNorm(x))
+    Raises:
+      ValueError: an encoder without a pooler.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxalign.models import BERT, BERTClassifier
+      >>> def build():
+      ...     rngs = nnx.Rngs(0)
+      ...     return BERTClassifier(BERT(100, 8, 1, 2, rngs=rngs), 8, 3, rngs=rngs)
+      >>> model = nnx.eval_shape(build)  # shapes alone; build() has weights
+      >>> nnx.eval_shape(lambda model, x: model(x), model, jnp.array([[1, 7, 2]])).shape
+      (1, 3)
 
-class Heads(nnx.Module):
-    """Masked attention, a linear map each for queries, keys, values: (n, t, d) → (n, t, d)."""
+    Source: Devlin et al. (NAACL 2019); names of Hugging Face's BertForSequenceClassification.
+    """
 
-    def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
-        require_divisor(width, heads)
-        self.heads = heads
-        self.query = _linear(width, width, rngs=rngs)
-        self.key = _linear(width, width, rngs=rngs)
-        self.value = _linear(width, width, rngs=rngs)
+    def __init__(self, bert: BERT, width: int, classes: int, *, rngs: nnx.Rngs):
+        if bert.pooler is None:
+            raise ValueError("bert must have a pooler, found none; build it with pooler=True")
+        self.bert = bert
+        self.classifier = linear(width, classes, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
-        return attend(self.query(x), self.key(x), self.value(x), self.heads, mask=mask)
-
-
-class Output(nnx.Module):
-    """norm(dropout(W x + b) + residual), the last layer of both halves of a block."""
-
-    def __init__(self, inputs: int, width: int, *, dropout: float, rngs: nnx.Rngs):
-        self.dense = _linear(inputs, width, rngs=rngs)
-        self.dropout = dropout_layer(dropout, rngs=rngs)
-        self.LayerNorm = layer_norm(width, EPSILON, rngs=rngs)
+    @property
+    def post_activations(self) -> tuple[str, ...]:
+        """Those of the encoder."""
+        return tuple(f"bert.{name}" for name in self.bert.post_activations)
 
     def __call__(
-        self, x: Float[Array, "n t c"], residual: Float[Array, "n t d"]
-    ) -> Float[Array, "n t d"]:
-        return self.LayerNorm(self.dropout(self.dense(x)) + residual)
-
-
-class Attention(nnx.Module):
-    """The first half of a block."""
-
-    def __init__(self, width: int, heads: int, *, dropout: float, rngs: nnx.Rngs):
-        self.self = Heads(width, heads, rngs=rngs)
-        self.output = Output(width, width, dropout=dropout, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
-        return self.output(self.self(x, mask), x)
-
-
-class Intermediate(nnx.Module):
-    """The first layer of a block's MLP, with its GELU."""
-
-    def __init__(self, width: int, hidden: int, *, rngs: nnx.Rngs):
-        self.dense = _linear(width, hidden, rngs=rngs)
-        self.intermediate_act_fn = Activation(gelu)
-
-    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t c"]:
-        return self.intermediate_act_fn(self.dense(x))
-
-
-class Layer(nnx.Module):
-    """A block: attention, then the MLP, each added to its input and normed."""
-
-    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float, rngs: nnx.Rngs):
-        self.attention = Attention(width, heads, dropout=dropout, rngs=rngs)
-        self.intermediate = Intermediate(width, hidden, rngs=rngs)
-        self.output = Output(hidden, width, dropout=dropout, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "n t d"], mask: Mask) -> Float[Array, "n t d"]:
-        x = self.attention(x, mask)
-        return self.output(self.intermediate(x), x)
-
-
-class Pooler(nnx.Module):
-    """tanh(W φ + b) of the first token's features: (n, t, d) → (n, d)."""
-
-    def __init__(self, width: int, *, rngs: nnx.Rngs):
-        self.dense = _linear(width, width, rngs=rngs)
-        self.activation = Activation(jnp.tanh)
-
-    def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n d"]:
-        return self.activation(self.dense(x[:, 0]))
-
-
-def _linear(inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(inputs, outputs, kernel_init=_INITIAL, rngs=rngs)
+        self, tokens: ArrayLike, mask: ArrayLike | None = None, segments: ArrayLike | None = None
+    ) -> Float[Array, "n classes"]:
+        """The outputs for tokens (n, t), with the arguments of ``BERT``."""
+        encoded = self.bert(tokens, mask, segments)
+        assert encoded.pooled is not None
+        return self.classifier(encoded.pooled)
 
 
 def bert_base(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:

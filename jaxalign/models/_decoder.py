@@ -71,9 +71,15 @@ class Decoder(nnx.Module):
         self.dropout = dropout_layer(dropout, rngs=rngs)
 
         def block() -> PreNormBlock:
-            units = hidden or 4 * width
-            options = {"epsilon": EPSILON, "dropout": dropout}
-            return PreNormBlock(width, heads, units, causal=True, **options, rngs=rngs)
+            return PreNormBlock(
+                width,
+                heads,
+                hidden or 4 * width,
+                epsilon=EPSILON,
+                causal=True,
+                dropout=dropout,
+                rngs=rngs,
+            )
 
         self.blocks = nnx.List([block() for _ in range(depth)])
         self.ln = layer_norm(width, EPSILON, rngs=rngs)

@@ -3,6 +3,7 @@
 In v1.5 the stride of a bottleneck is on its 3×3 convolution.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -37,13 +38,13 @@ class BasicBlock(nnx.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, *, stride: int, rngs: nnx.Rngs):
-        self.conv1 = convolution(inputs, width, 3, stride=stride, rngs=rngs)
-        self.bn1 = batch_norm(width, rngs=rngs)
-        self.conv2 = convolution(width, width, 3, rngs=rngs)
-        self.bn2 = batch_norm(width, rngs=rngs)
+    def __init__(self, inputs: int, outputs: int, *, stride: int, rngs: nnx.Rngs):
+        self.conv1 = convolution(inputs, outputs, 3, stride=stride, rngs=rngs)
+        self.bn1 = batch_norm(outputs, rngs=rngs)
+        self.conv2 = convolution(outputs, outputs, 3, rngs=rngs)
+        self.bn2 = batch_norm(outputs, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
-        self.downsample = shortcut(inputs, width, stride, rngs=rngs)
+        self.downsample = shortcut(inputs, outputs, stride, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q k"]:
         y = self.relu(self.bn1(self.conv1(x)))
@@ -58,8 +59,8 @@ class Bottleneck(nnx.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, *, stride: int, rngs: nnx.Rngs):
-        outputs = self.expansion * width
+    def __init__(self, inputs: int, outputs: int, *, stride: int, rngs: nnx.Rngs):
+        width = outputs // self.expansion
         self.conv1 = convolution(inputs, width, 1, rngs=rngs)
         self.bn1 = batch_norm(width, rngs=rngs)
         self.conv2 = convolution(width, width, 3, stride=stride, rngs=rngs)
@@ -79,21 +80,23 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Stem, four stages of residual blocks, the mean over positions, a linear layer.
+    """Stem, stages of residual blocks, the mean over positions, a linear layer.
 
     Args:
       block: BasicBlock or Bottleneck.
-      depths: number of blocks of each of the four stages.
-      classes: number of outputs.
+      depths: number of blocks of each stage, four as published.
+      classes: number of outputs, or None for a network without the linear layer.
       channels: of the images.
       stem: "imagenet" divides the image's sides by four, with a 7×7 convolution and a pool; "cifar"
         keeps the resolution of small images (28 or 32 pixels), with a 3×3 convolution.
-      width: channels of the first stage; each further stage doubles them.
+      width: channels of the stem.
+      outputs: channels of each stage's blocks, as many as ``depths``. By default the first stage
+        has ``width``, four times that with Bottleneck; each further stage doubles them.
       rngs: the source of the initial weights (He-normal).
 
     Raises:
-      ValueError: another stem; when called, an array that is no batch of images (n, h, w,
-        channels).
+      ValueError: another stem, ``outputs`` of other stages; when called, an array that is no batch
+        of images (n, h, w, channels).
 
     Example:
       >>> import jax
@@ -115,19 +118,25 @@ class ResNet(nnx.Module):
       4.2.
     """
 
-    post_activations = ("relu", "layer[1-4].[0-9]")
-
     def __init__(
         self,
         block: type[BasicBlock] | type[Bottleneck],
-        depths: tuple[int, int, int, int],
-        classes: int,
+        depths: Sequence[int],
+        classes: int | None,
         *,
         channels: int = 3,
         stem: Literal["imagenet", "cifar"] = "imagenet",
         width: int = 64,
+        outputs: Sequence[int] | None = None,
         rngs: nnx.Rngs,
     ):
+        if outputs is None:
+            outputs = [block.expansion * width * 2**i for i in range(len(depths))]
+        if len(outputs) != len(depths):
+            raise ValueError(
+                f"outputs must be those of {len(depths)} stages, found {len(outputs)}; "
+                "pass as many as depths"
+            )
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f"stem must be 'imagenet' or 'cifar', found {stem!r}")
         self.channels = channels
@@ -138,29 +147,37 @@ class ResNet(nnx.Module):
         self.maxpool = MaxPool(3, 2, padding=1) if stem == "imagenet" else None
         self.bn1 = batch_norm(width, rngs=rngs)
         self.relu = Activation(jax.nn.relu)
-        stages = []
+        self.depths = tuple(depths)
         inputs = width
-        for i, depth in enumerate(depths):
+        for i, (depth, width_of_stage) in enumerate(zip(depths, outputs, strict=True)):
             blocks = []
             for j in range(depth):
                 # Every stage but the first halves the resolution, in its first block.
                 stride = 2 if i > 0 and j == 0 else 1
-                blocks.append(block(inputs, width * 2**i, stride=stride, rngs=rngs))
-                inputs = width * 2**i * block.expansion
-            stages.append(nnx.List(blocks))
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+                blocks.append(block(inputs, width_of_stage, stride=stride, rngs=rngs))
+                inputs = width_of_stage
+            setattr(self, f"layer{i + 1}", nnx.List(blocks))
         self.avgpool = GlobalAveragePool()
-        self.fc = nnx.Linear(inputs, classes, rngs=rngs)
+        self.fc = None if classes is None else nnx.Linear(inputs, classes, rngs=rngs)
+
+    @property
+    def post_activations(self) -> tuple[str, ...]:
+        """The stem's activation, and the blocks."""
+        blocks = (f"layer{i}.{j}" for i, depth in enumerate(self.depths, 1) for j in range(depth))
+        return ("relu", *blocks)
 
     def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n classes"]:
         check_images(x, self.channels)
         x = self.relu(self.bn1(self.conv1(x)))
         if self.maxpool is not None:
             x = self.maxpool(x)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
+        for i in range(len(self.depths)):
+            for block in getattr(self, f"layer{i + 1}"):
                 x = block(x)
-        return self.fc(self.avgpool(x))
+        features = self.avgpool(x)
+        if self.fc is None:
+            return features
+        return self.fc(features)
 
 
 def resnet18(

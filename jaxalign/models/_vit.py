@@ -3,13 +3,15 @@
 Tables translate the names of other checkpoints.
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign.models._attention import PreNormBlock, dropout_layer, layer_norm
-from jaxalign.models._layers import check_images
+from jaxalign.models._attention import PreNormBlock, dropout_layer, in_turn, layer_norm
+from jaxalign.models._layers import Activation, check_images
 
 TORCHVISION_NAMES = (
     (r"\.in_proj_(weight|bias)$", r".in_proj.\1"),
@@ -51,6 +53,8 @@ class Encoder(nnx.Module):
         hidden: int,
         *,
         dropout: float,
+        activation: Callable[[Array], Array] | None,
+        epsilon: float,
         rngs: nnx.Rngs,
     ):
         self.pos_embedding = nnx.Param(
@@ -58,12 +62,18 @@ class Encoder(nnx.Module):
         )
         self.depth = depth
         self.dropout = dropout_layer(dropout, rngs=rngs)
-        blocks = (
-            PreNormBlock(width, heads, hidden, epsilon=EPSILON, dropout=dropout, rngs=rngs)
-            for _ in range(depth)
-        )
-        self.layers = nnx.Dict({f"encoder_layer_{i}": block for i, block in enumerate(blocks)})
-        self.ln = layer_norm(width, EPSILON, rngs=rngs)
+        self.layers: nnx.Dict = nnx.Dict()
+        for i in range(depth):
+            self.layers[f"encoder_layer_{i}"] = PreNormBlock(
+                width,
+                heads,
+                hidden,
+                epsilon=epsilon,
+                dropout=dropout,
+                activation=activation,
+                rngs=rngs,
+            )
+        self.ln = layer_norm(width, epsilon, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
         x = self.dropout(x + self.pos_embedding[...])
@@ -75,17 +85,22 @@ class Encoder(nnx.Module):
 class ViT(nnx.Module):
     """Patches as tokens after a class token, pre-norm blocks, a linear layer on the class token.
 
+    Without classes, the output is the class token's features.
+
     Args:
       width: d, features of a token.
       depth: number of blocks.
       heads: of the attention, a divisor of d.
-      classes: number of outputs.
+      classes: number of outputs, or None for a network without that layer.
       image: rows and columns of the images; the number of position embeddings depends on them.
       patch: rows and columns of a patch, a divisor of ``image``.
       channels: of the images.
       hidden: units of the blocks' MLPs; by default 4 d.
+      representation: units of a tanh layer before the last one; by default there is none.
       dropout: the share of values dropped in training mode (attention weights are never dropped);
         0 as published.
+      activation: of the blocks' MLPs; by default the exact GELU.
+      epsilon: of the layer norms.
       rngs: the source of the initial weights (LeCun normal) and of dropout.
 
     Raises:
@@ -114,13 +129,16 @@ class ViT(nnx.Module):
         width: int,
         depth: int,
         heads: int,
-        classes: int,
+        classes: int | None,
         *,
         image: int = 224,
         patch: int = 16,
         channels: int = 3,
         hidden: int | None = None,
+        representation: int | None = None,
         dropout: float = 0.0,
+        activation: Callable[[Array], Array] | None = None,
+        epsilon: float = EPSILON,
         rngs: nnx.Rngs,
     ):
         if patch < 1 or image % patch:
@@ -134,9 +152,22 @@ class ViT(nnx.Module):
         self.class_token = nnx.Param(jnp.zeros((1, 1, width), jnp.float32))
         length = (image // patch) ** 2 + 1
         self.encoder = Encoder(
-            length, width, depth, heads, hidden or 4 * width, dropout=dropout, rngs=rngs
+            length,
+            width,
+            depth,
+            heads,
+            hidden or 4 * width,
+            dropout=dropout,
+            activation=activation,
+            epsilon=epsilon,
+            rngs=rngs,
         )
-        self.heads = nnx.Dict(head=nnx.Linear(width, classes, rngs=rngs))
+        self.heads: nnx.Dict = nnx.Dict()
+        if representation is not None:
+            self.heads["pre_logits"] = nnx.Linear(width, representation, rngs=rngs)
+            self.heads["act"] = Activation(jnp.tanh)
+        if classes is not None:
+            self.heads["head"] = nnx.Linear(representation or width, classes, rngs=rngs)
 
     @property
     def post_activations(self) -> tuple[str, ...]:
@@ -155,7 +186,9 @@ class ViT(nnx.Module):
         patches = patches.reshape(len(x), -1, patches.shape[-1])
         first = jnp.broadcast_to(self.class_token[...], (len(x), 1, patches.shape[-1]))
         tokens = self.encoder(jnp.concatenate([first, patches], axis=1))
-        return self.heads.head(tokens[:, 0])
+        # By name, as merging a model again sorts them.
+        names = [name for name in ("pre_logits", "act", "head") if name in self.heads]
+        return in_turn([self.heads[name] for name in names], tokens[:, 0])
 
 
 def vit_s_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:

@@ -131,7 +131,7 @@ def _description(
 
 def _notes(config: Inspect, subject: Subject, inspection: Inspection) -> list[str]:
     """What to bear in mind about these numbers."""
-    lines = notes(inspection)
+    lines = [*notes(inspection), *subject.loaded.notes]
     if subject.loaded.is_initial:
         lines.append("The weights are initial ones: the network has not been trained.")
     if config.reduce == "samples":

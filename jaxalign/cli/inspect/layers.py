@@ -1,6 +1,7 @@
 """`jaxalign layers MODEL`: what there is to measure and what it takes; nothing is computed."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -11,9 +12,11 @@ from jaxalign._core.memory import readable
 from jaxalign.cli.inspect.options import Layers
 from jaxalign.cli.subject.architectures import PUBLISHED_PIXELS
 from jaxalign.cli.subject.examples import Examples
+from jaxalign.cli.subject.model import is_folder
 from jaxalign.cli.subject.sources import EMBEDDED
 from jaxalign.cli.subject.subject import load_subject
 from jaxalign.inspection import LayerPlan, Plan, plan
+from jaxalign.models.weights._hugging_face import expected_input
 from jaxalign.report.inspection.terminal import shown_shape
 from jaxalign.style.names import in_terminal, printable
 
@@ -26,7 +29,7 @@ MARK = "!"
 def layers(config: Layers, console: Console) -> int:
     """Print the table; returns the exit status."""
     config = with_inputs(config)
-    examples = _blank(config.shape) if config.shape else None
+    examples = _blank(config) if config.shape else None
     subject = load_subject(config, examples=examples, shapes_only=True)
     plans = {
         way: plan(subject.tap, subject.loaded.state, subject.input_shape, reduce=way)
@@ -84,14 +87,19 @@ def with_inputs(config: Layers) -> Layers:
     pixels = PUBLISHED_PIXELS.get(config.model)
     if config.shape or config.data:
         return config
+    if is_folder(config.model) and not config.names_data:
+        return replace(config, shape=expected_input(config.model).shape)
     if config.names_data or pixels is None:
         return replace(config, data=EMBEDDED)
     return replace(config, shape=(pixels, pixels, 3), outputs=config.outputs or 1000)
 
 
-def _blank(shape: tuple[int, ...]) -> Examples:
-    """Two inputs of a shape: images of bytes, or rows of floats."""
-    inputs = np.zeros((2, *shape), np.uint8 if len(shape) > 1 else np.float32)
+def _blank(config: Layers) -> Examples:
+    """Two inputs of a shape: images of bytes, rows of floats, or tokens."""
+    dtype: Any = np.uint8 if len(config.shape) > 1 else np.float32
+    if is_folder(config.model):
+        dtype = expected_input(config.model).dtype
+    inputs = np.zeros((2, *config.shape), dtype)
     return Examples(inputs, np.arange(2), np.ones((2, 1), np.float32), (), "a shape")
 
 

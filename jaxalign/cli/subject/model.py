@@ -20,7 +20,9 @@ from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
 from jaxalign.cli.subject.factory import Made, is_factory, make, raised
 from jaxalign.cli.subject.images import as_colour, of_one_size, scaled
 from jaxalign.cli.subject.options import ModelOptions
-from jaxalign.models.weights import assign, is_orbax, pretrained, read, restore
+from jaxalign.models import BERT, BERTClassifier
+from jaxalign.models.weights import assign, hugging_face, is_orbax, pretrained, read, restore
+from jaxalign.models.weights._hugging_face import prepares_images
 from jaxalign.models.weights._pretrained import PUBLISHED
 
 INITIAL = "initial"
@@ -37,6 +39,7 @@ class Loaded:
       name: for people.
       weights: where its weights come from, for people.
       preprocess: from images of bytes to its inputs, if it is known.
+      notes: what to bear in mind about it.
     """
 
     model: Any
@@ -44,6 +47,7 @@ class Loaded:
     name: str
     weights: str
     preprocess: Callable[[Sequence[np.ndarray]], Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_initial(self) -> bool:
@@ -68,7 +72,7 @@ def load_model(
     options: ModelOptions, shape: tuple[int, ...], outputs: int, *, shapes_only: bool = False
 ) -> Loaded:
     """A shipped architecture or a pretrained model by name, or one from
-    `path/to/module.py:factory`.
+    `path/to/module.py:factory` or a folder of Hugging Face's.
 
     Args:
       options: which model.
@@ -85,6 +89,8 @@ def load_model(
     _require_used(options)
     if is_pretrained(name):
         return _pretrained(name, options.checkpoint)
+    if is_folder(name):
+        return _in_folder(name)
     tensors = None
     in_orbax = options.checkpoint is not None and is_orbax(options.checkpoint)
     if options.checkpoint is not None and not shapes_only and not in_orbax:
@@ -99,7 +105,8 @@ def load_model(
     else:
         raise ValueError(
             f"there is no model {name!r}; architectures are {', '.join(SHIPPED)}; pretrained "
-            f"models {', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory"
+            f"models {', '.join(PUBLISHED)}; one of your own is path/to/module.py:factory, or a "
+            "folder with a config.json of Hugging Face's"
         )
     if options.checkpoint is not None and not shapes_only:
         if tensors is None:
@@ -111,8 +118,19 @@ def load_model(
 
 
 def is_pretrained(text: str) -> bool:
-    """Whether a model is named that brings its weights, and the preparation of images, with it."""
+    """Whether a model is named that brings its weights with it."""
     return not is_factory(text) and text not in SHIPPED and text in PUBLISHED
+
+
+def is_folder(text: str) -> bool:
+    """Whether a model is given as a folder."""
+    named = is_factory(text) or text in SHIPPED or text in PUBLISHED
+    return not named and Path(text).is_dir()
+
+
+def brings_preparation(text: str) -> bool:
+    """Whether a model is given that prepares images itself."""
+    return is_pretrained(text) or (is_folder(text) and prepares_images(text))
 
 
 def adapted(
@@ -163,7 +181,12 @@ def _conversions(
 
 def _require_used(options: ModelOptions) -> None:
     """Raise if options were chosen that this model does not have."""
+    in_folder = is_folder(options.model)
+    if in_folder:
+        reason = f"is not read: the weights are those in {options.model}"
+        require_defaults(options, ["checkpoint"], reason)
     known = is_factory(options.model) or options.model in PUBLISHED or options.model in SHIPPED
+    known = known or in_folder
     if known and options.model != "mlp":
         names = ["width", "depth", "activation"]
         require_defaults(options, names, f"would change nothing of {options.model}")
@@ -238,4 +261,24 @@ def _pretrained(name: str, path: Path | None) -> Loaded:
         name,
         f"published, {published.source}",
         published.preprocess,
+    )
+
+
+def _in_folder(name: str) -> Loaded:
+    network = hugging_face(name)
+    notes = []
+    if network.left_out:
+        notes.append(
+            f"{len(network.left_out)} tensors of the file are left out, of a head that there is no "
+            f"layer for: {', '.join(network.left_out[:3])}, ..."
+        )
+    if isinstance(network.model, BERT | BERTClassifier):
+        notes.append("Every token counts, padding too: give texts of one length.")
+    return Loaded(
+        network.model,
+        nnx.state(network.model),
+        Path(name).resolve().name,
+        network.source,
+        network.preprocess,
+        tuple(notes),
     )

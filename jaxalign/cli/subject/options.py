@@ -53,7 +53,7 @@ class ModelOptions:
     efficientnet_lite0 to 4, vit_s_16, vit_b_16; pretrained: efficientnet-lite0 to 2, squeezenet1.1;
     or your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module or, where
     nothing is trained, a pair (flax.linen.Module, variables), an equinox module, (equinox module,
-    State) or a Keras model."""
+    State) or a Keras model; or a folder of Hugging Face's, of a BERT, ViT or ResNet."""
     checkpoint: Path | None = None
     """Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz; or a
     folder that orbax wrote of a flax.nnx or flax.linen model."""

@@ -13,7 +13,7 @@ from jaxalign.cli.choices import Part
 from jaxalign.cli.subject.data import load_examples
 from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.images import of_one_size
-from jaxalign.cli.subject.model import Loaded, adapted, is_pretrained, load_model
+from jaxalign.cli.subject.model import Loaded, adapted, brings_preparation, load_model
 from jaxalign.cli.subject.options import SubjectOptions
 from jaxalign.models.weights import is_orbax
 from jaxalign.models.weights._paths import located
@@ -66,7 +66,7 @@ def load_subject(
         examples = load_examples(options, part)
     rows = examples.rows(0, 2)
     _require_used(options, rows)
-    if isinstance(rows, list) and not is_pretrained(options.model):
+    if isinstance(rows, list) and not brings_preparation(options.model):
         # Raises for images of several sizes before a model is built for one of them.
         of_one_size(rows, options.size)
     shape = _shape(rows[0], options.size)
@@ -80,7 +80,7 @@ def load_subject(
 
 def _require_used(options: SubjectOptions, rows: Any) -> None:
     """Raise if the preparation of images was chosen and model or data leave none to do."""
-    if is_pretrained(options.model):
+    if brings_preparation(options.model):
         reason = f"would change nothing: {options.model} prepares images itself"
         require_defaults(options, ["scaling", "size"], reason)
     if isinstance(rows, np.ndarray) and rows.dtype != np.uint8:

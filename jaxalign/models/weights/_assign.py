@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from jaxalign._core.arrays import as_numbers, narrowed
 from jaxalign._core.kinds import found, require_kind
+from jaxalign.models.weights._fit import Form, require_fit
 from jaxalign.models.weights._layouts import Layout, as_it_is, kernel_layout
 
 # torch's names for variables of nnx; other variables have the same name in both.
@@ -23,7 +23,6 @@ _TORCH_NAMES = {
 }
 # Buffers in checkpoints that are no learnt values.
 _COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|position_ids)$")
-_SHOWN = 10
 
 Path = tuple[Any, ...]
 
@@ -66,8 +65,15 @@ def assign(
     if not isinstance(model, nnx.Module):
         raise TypeError(f"model must be a flax.nnx module, found {found(model)}")
     targets = _targets(model)
-    by_name = _renamed(tensors, rename)
-    _require_fit(targets, by_name, type(model).__name__)
+    by_name = renamed(tensors, rename)
+    wanted = forms(model)
+    require_fit(
+        wanted,
+        by_name,
+        f"the tensors do not fit {type(model).__name__}, which needs {len(wanted)}, "
+        f"found {len(by_name)}; nothing was assigned",
+        "Pass the weights of this architecture, or translate their names by rename",
+    )
     values = [
         (target.path, _value(name, target, by_name[name])) for name, target in targets.items()
     ]
@@ -82,9 +88,14 @@ class _Target(NamedTuple):
     layout: Layout
 
     @property
-    def torch_shape(self) -> tuple[int, ...]:
-        """The shape of the tensor."""
-        return self.layout.torch_shape(self.variable.shape)
+    def form(self) -> Form:
+        """The shape and dtype of the tensor."""
+        return Form(self.layout.torch_shape(self.variable.shape), self.variable.dtype)
+
+
+def forms(model: nnx.Module) -> dict[str, Form]:
+    """The tensors that ``assign`` needs for a model, by torch's names."""
+    return {name: target.form for name, target in _targets(model).items()}
 
 
 def _targets(model: nnx.Module) -> dict[str, _Target]:
@@ -116,9 +127,10 @@ def _value(name: str, target: _Target, tensor: np.ndarray) -> jax.Array:
     return jax.device_put(value, getattr(target.variable.get_value(), "sharding", None))
 
 
-def _renamed(
+def renamed(
     tensors: Mapping[str, np.ndarray], rename: Sequence[tuple[str, str]]
 ) -> dict[str, np.ndarray]:
+    """The tensors by their new names, without counters."""
     require_kind(tensors, Mapping, "tensors", "pass names and arrays, as read(path) returns them")
     require_kind(rename, Sequence, "rename", "pass a list of pairs (expression, replacement)")
     by_name: dict[str, np.ndarray] = {}
@@ -153,46 +165,3 @@ def _new_name(name: str, rename: Sequence[tuple[str, str]]) -> str:
 
 def _shown(name: str) -> str:
     return f"tensors[{name!r}]"
-
-
-def _require_fit(targets: dict[str, _Target], tensors: dict[str, np.ndarray], model: str) -> None:
-    problems = _problems(targets, tensors)
-    if not any(problems.values()):
-        return
-    message = [
-        f"the tensors do not fit {model}, which needs {len(targets)}, found {len(tensors)}; "
-        "nothing was assigned"
-    ]
-    for problem, names in problems.items():
-        if names:
-            more = ["..."] if len(names) > _SHOWN else []
-            listed = "; ".join([*names[:_SHOWN], *more])
-            message.append(f"  {len(names)} {problem}: {listed}")
-    message.append("Pass the weights of this architecture, or translate their names by rename")
-    raise ValueError("\n".join(message))
-
-
-def _problems(targets: dict[str, _Target], tensors: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    """What does not fit, by the kind of problem."""
-    shapes = {name: target.torch_shape for name, target in targets.items()}
-    problems: dict[str, list[str]] = {
-        "missing": [f"{name} {shape}" for name, shape in shapes.items() if name not in tensors],
-        "unused": [],
-        "of another shape": [],
-        "not floating point": [],
-        "of another dtype": [],
-    }
-    for name, tensor in tensors.items():
-        if name not in shapes:
-            problems["unused"].append(f"{name} {tensor.shape}")
-            continue
-        if tensor.shape != shapes[name]:
-            problems["of another shape"].append(f"{name} {tensor.shape} instead of {shapes[name]}")
-        dtype = targets[name].variable.dtype
-        # Floats are rounded to the model's; other numbers have to be the model's own.
-        if not jnp.issubdtype(dtype, jnp.floating):
-            if tensor.dtype != dtype:
-                problems["of another dtype"].append(f"{name} {tensor.dtype} instead of {dtype}")
-        elif not jnp.issubdtype(tensor.dtype, jnp.floating):
-            problems["not floating point"].append(f"{name} {tensor.dtype}")
-    return problems

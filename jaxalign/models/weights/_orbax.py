@@ -11,12 +11,12 @@ from flax import nnx
 
 from jaxalign._core.arrays import narrowed
 from jaxalign._core.kinds import found, require_kind
+from jaxalign.models.weights._fit import Form, require_fit
 
 State = TypeVar("State")
 
 BESIDE_A_MODEL = {"step", "opt_state", "optimizer"}
 """What the state of a training loop holds beside a model, in flax's TrainState and in ours."""
-LISTED = 10
 
 
 def is_orbax(folder: str | Path) -> bool:
@@ -79,7 +79,12 @@ def restore(folder: str | Path, state: State) -> State:
     wanted = {name: leaf for name, leaf in _named(state).items() if name not in keys}
     item = _item(Path(folder))
     arrays = {name: x for name, x in _model_in(_read(item), wanted).items() if name not in keys}
-    _require_fit(item, wanted, arrays)
+    require_fit(
+        {name: Form(jnp.shape(leaf), leaf.dtype) for name, leaf in wanted.items()},
+        arrays,
+        f"checkpoint {item} does not fit the model, which needs {len(wanted)} arrays",
+        "Build the model as it was when it was saved",
+    )
 
     def restored(path: Any, leaf: Any) -> Any:
         name = _name(path)
@@ -161,36 +166,3 @@ def _model_in(arrays: dict[str, np.ndarray], wanted: Mapping[str, Any]) -> dict[
             "by itself"
         )
     return choices[best[0]]
-
-
-def _require_fit(item: Path, wanted: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    shapes = {name: jnp.shape(leaf) for name, leaf in wanted.items()}
-    problems = {
-        "missing": [f"{name} {shape}" for name, shape in shapes.items() if name not in arrays],
-        "unused": [f"{name} {x.shape}" for name, x in arrays.items() if name not in shapes],
-        "of another shape": [
-            f"{name} {arrays[name].shape} instead of {shape}"
-            for name, shape in shapes.items()
-            if name in arrays and arrays[name].shape != shape
-        ],
-        "of another dtype": [
-            f"{name} {arrays[name].dtype} instead of {leaf.dtype}"
-            for name, leaf in wanted.items()
-            if name in arrays and not _same_kind(arrays[name].dtype, leaf.dtype)
-        ],
-    }
-    if not any(problems.values()):
-        return
-    message = [f"checkpoint {item} does not fit the model, which needs {len(shapes)} arrays"]
-    for problem, names in problems.items():
-        if names:
-            more = ["..."] if len(names) > LISTED else []
-            message.append(f"  {len(names)} {problem}: {'; '.join([*names[:LISTED], *more])}")
-    message.append("Build the model as it was when it was saved")
-    raise ValueError("\n".join(message))
-
-
-def _same_kind(saved: Any, own: Any) -> bool:
-    """Whether values may be rounded to the model's dtype: floats, or else the same."""
-    both = jnp.issubdtype(saved, jnp.floating) and jnp.issubdtype(own, jnp.floating)
-    return both or saved == own

@@ -180,7 +180,7 @@ def test_all_that_differs_is_named_and_nothing_changes(net, tensors):
         "1 missing: fc.bias (2,)",
         "1 unused: head.bias (2,)",
         "1 of another shape: fc.weight (4, 2) instead of (2, 4)",
-        "1 not floating point: ln.bias int8",
+        "1 of another dtype: ln.bias int8 instead of float32",
     ):
         assert f"\n  {line}\n" in str(caught.value)
     jax.tree.map(np.testing.assert_array_equal, before, nnx.to_pure_dict(nnx.state(net, nnx.Param)))
