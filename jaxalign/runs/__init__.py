@@ -6,6 +6,7 @@ from jaxalign.runs._read import read_history
 from jaxalign.runs._run_writer import RunWriter
 from jaxalign.runs._writers import (
     MetricWriter,
+    MLflowWriter,
     TensorBoardWriter,
     TrackioWriter,
     WandbWriter,
@@ -14,6 +15,7 @@ from jaxalign.runs._writers import (
 
 __all__ = [
     "History",
+    "MLflowWriter",
     "MetricWriter",
     "RunWriter",
     "TensorBoardWriter",

@@ -2,6 +2,8 @@
 anyway.
 """
 
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +71,19 @@ class TensorBoardWriter:
         self._writer.close()
 
 
-class WandbWriter:
+class _LoggedRun:
+    """Rows to a run whose ``log(values, step=)`` takes them."""
+
+    def __init__(self, run: Any):
+        self._run = run
+
+    def write(self, part: History) -> None:
+        """Log the rows of one chunk."""
+        for step, values in scalars(part):
+            self._run.log(values, step=step)
+
+
+class WandbWriter(_LoggedRun):
     """Rows to a Weights & Biases run, under the names that ``TensorBoardWriter`` uses; the result
     to its summary.
 
@@ -79,20 +93,12 @@ class WandbWriter:
     Source: ours.
     """
 
-    def __init__(self, run: Any):
-        self._run = run
-
-    def write(self, part: History) -> None:
-        """Log the rows of one chunk."""
-        for step, values in scalars(part):
-            self._run.log(values, step=step)
-
     def finish(self, result: Mapping[str, Any]) -> None:
         """Update the run's summary."""
         self._run.summary.update(dict(result))
 
 
-class TrackioWriter:
+class TrackioWriter(_LoggedRun):
     """Rows to a trackio run, under the names that ``TensorBoardWriter`` uses; the result as
     "result/...".
 
@@ -102,17 +108,37 @@ class TrackioWriter:
     Source: ours.
     """
 
-    def __init__(self, run: Any):
-        self._run = run
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Log the result."""
+        self._run.log({f"result/{name}": value for name, value in result.items()})
+
+
+class MLflowWriter:
+    """Rows to the active MLflow run, under the names that ``TensorBoardWriter`` uses; the result
+    as tags "result/...".
+
+    MLflow allows letters, digits, spaces and ``_ - . / :`` in names. Another character is written
+    as its code between colons: "layer#2" is "layer:23:2".
+
+    Args:
+      mlflow: the module, or anything with ``log_metrics(metrics, step=)`` and ``set_tags(tags)``.
+        The run, ``with mlflow.start_run(): ...``, stays its caller's.
+
+    Source: ours.
+    """
+
+    def __init__(self, mlflow: Any):
+        self._mlflow = mlflow
 
     def write(self, part: History) -> None:
         """Log the rows of one chunk."""
         for step, values in scalars(part):
-            self._run.log(values, step=step)
+            named = {_mlflow_name(name): value for name, value in values.items()}
+            self._mlflow.log_metrics(named, step=step)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Log the result."""
-        self._run.log({f"result/{name}": value for name, value in result.items()})
+        """Set the tags of the run."""
+        self._mlflow.set_tags({f"result/{name}": str(value) for name, value in result.items()})
 
 
 class MetricWriter:
@@ -193,3 +219,12 @@ def _label(position: np.generic) -> str:
     if np.issubdtype(position.dtype, np.floating):
         return f"{position:g}"
     return str(position)
+
+
+def _mlflow_name(name: str) -> str:
+    """A name as MLflow allows it; different names stay different."""
+    escaped = r"[^\w./ -]"
+    # MLflow takes names for paths, which must not be written in two ways.
+    if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
+        escaped = r"[^\w -]"
+    return re.sub(escaped, lambda found: f":{ord(found[0]):x}:", name)

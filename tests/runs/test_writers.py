@@ -2,11 +2,14 @@
 they are installed.
 """
 
+import posixpath
+import re
+
 import pytest
 
 import jaxalign as ja
-from jaxalign.runs import MetricWriter, TrackioWriter
-from jaxalign.runs._writers import scalars
+from jaxalign.runs import MetricWriter, MLflowWriter, TrackioWriter
+from jaxalign.runs._writers import _mlflow_name, scalars
 
 
 class Recorder:
@@ -78,15 +81,64 @@ class TrackioRun:
         self.rows.append((step, metrics))
 
 
+class Mlflow:
+    """The functions of the module mlflow that are used, with their signatures and its check of
+    names.
+    """
+
+    def __init__(self):
+        self.rows, self.tags = [], {}
+
+    def log_metrics(self, metrics, step=None, synchronous=None, run_id=None, timestamp=None):
+        for name in metrics:
+            require_mlflow_name(name)
+        self.rows.append((step, metrics))
+
+    def set_tags(self, tags, synchronous=None):
+        self.tags |= tags
+
+
+def require_mlflow_name(name):
+    path = posixpath.normpath(name)
+    assert re.fullmatch(r"[/\w.\- :]*", name)
+    assert path == name
+    assert path != "."
+    assert not path.startswith(("..", "/"))
+
+
 def test_writers_of_other_dashboards_take_the_same_rows(run):
     history, parts = run
-    clu, trackio = CluWriter(), TrackioRun()
+    clu, trackio, mlflow = CluWriter(), TrackioRun(), Mlflow()
     replay(parts, MetricWriter(clu))
     replay(parts, TrackioWriter(trackio))
+    replay(parts, MLflowWriter(mlflow))
     assert clu.rows == list(scalars(history))
     assert clu.texts == [(20, {"result/status": "finished"})]
     assert clu.flushes == len(parts) + 1
+    assert mlflow.rows == list(scalars(history))
+    assert mlflow.tags == {"result/status": "finished"}
     assert trackio.rows == [*scalars(history), (None, {"result/status": "finished"})]
+
+
+def test_names_that_mlflow_does_not_allow_are_escaped_and_stay_different():
+    names = [
+        "area/layers.0",
+        "block[0]",
+        "block#0",
+        "a:23:0",
+        "a#0",
+        "τ/λ é",
+        "..",
+        ".",
+        "/a",
+        "a//b",
+    ]
+    names += ["a/../b", "a/./b", "a/", "50%", 'quo"te', "tab\t", "\n"]
+    written = [_mlflow_name(name) for name in names]
+    assert written[0] == names[0]
+    assert len(set(written)) == len(names)
+    for name in written:
+        require_mlflow_name(name)
 
 
 def test_each_of_several_models_has_its_own_scalars(task):
@@ -127,6 +179,22 @@ def test_wandb_offline(run, tmp_path, monkeypatch):
         replay(parts, ja.WandbWriter(service))
         assert service.step == len(history.step)
         assert service.summary["status"] == "finished"
+
+
+def test_mlflow_reads_what_was_written(run, tmp_path):
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
+    history, parts = run
+    with mlflow.start_run() as active:
+        replay(parts, MLflowWriter(mlflow))
+    client = mlflow.MlflowClient()
+    logged = client.get_metric_history(active.info.run_id, "loss")
+    assert [(entry.step, entry.value) for entry in logged] == [
+        (step, values["loss"]) for step, values in scalars(history)
+    ]
+    stored = client.get_run(active.info.run_id).data
+    assert set(stored.metrics) == set().union(*(values for _, values in scalars(history)))
+    assert stored.tags["result/status"] == "finished"
 
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):
