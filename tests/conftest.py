@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from _pytest.doctest import DoctestItem
 from flax import nnx
 from jax.sharding import AxisType
 
@@ -47,6 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     os.environ.setdefault("XLA_FLAGS", " ".join(fast_to_compile()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples of docstrings run with the slow tests: each compiles programs that no test shares.
+    Those of README and of the guides are what newcomers try, and run always.
+    """
+    for item in items:
+        if isinstance(item, DoctestItem) and item.path.suffix == ".py":
+            item.add_marker(pytest.mark.slow)
 
 
 def fast_to_compile() -> list[str]:

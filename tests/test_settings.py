@@ -47,8 +47,14 @@ SETTINGS = {
 }
 # Without jit each of their steps is compiled by itself, hundreds of them.
 LONG_WITHOUT_JIT = {
+    "bootstrap_curves",
+    "derivative",
     "geometry",
     "learning",
+    "monitor by quadrature",
+    "quadrature",
+    "similarity",
+    "transferability",
     "similarity of samples, and by chance",
     "similarity in blocks, and a derivative",
     "derivative in float32",

@@ -31,6 +31,7 @@ def difference():
     return bootstrap_difference(folds(x[:, 1:], y), folds(x, y), share, key=KEY, draws=100)
 
 
+@pytest.mark.slow
 def test_the_value_is_that_of_all_rows(difference):
     x, y = rows(0)
     expected = share(ja.spectrum(x, y)) - share(ja.spectrum(x[:, 1:], y))

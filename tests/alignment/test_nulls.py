@@ -277,6 +277,7 @@ def test_p_values_count_draws_that_reach_what_was_observed():
     np.testing.assert_allclose(found.quantiles([0.0, 1.0]), [[[1.0]], [[4.0]]])
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_by_chance_and_small_where_labels_are_in_the_features(rng):
     features, labels = (
         jnp.asarray(rng.standard_normal((200, 30, width)), jnp.float32) for width in (4, 1)

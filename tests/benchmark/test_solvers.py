@@ -5,6 +5,7 @@ from jaxalign.benchmark.problem import Shape, errors, exact, example
 from jaxalign.benchmark.solvers import OURS, PRODUCTS, Data, as_answer, solvers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

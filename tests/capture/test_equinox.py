@@ -82,6 +82,7 @@ def test_output_and_activations_are_those_of_the_vmapped_model(mlp, x):
     np.testing.assert_allclose(compiled, jax.nn.relu(hidden), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_states_and_keys_of_samples(net, x):
     model, state = net
     keys = jax.random.split(jax.random.key(3), SAMPLES)

@@ -64,6 +64,7 @@ def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
     np.testing.assert_allclose(inputs["head"], nn.relu(activations["shared#2"]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_mode_takes_what_apply_takes_and_drops_the_updates(net, x):
     model, variables = net
     before = jax.tree.map(jnp.copy, variables)
@@ -130,6 +131,7 @@ def test_the_layers_of_a_scan_are_numbered_whatever_it_lets_out(x, axes):
     assert list(ja.tap(model, "Dense_0")(variables, x)[1]) == ["Dense_0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [nn.WeightNorm, nn.SpectralNorm])
 def test_a_layer_inside_a_wrapper_of_its_weights(x, wrap):
     class Wrapped(nn.Module):

@@ -32,6 +32,7 @@ def from_sums(monkeypatch):
     return partial(compare, memory_limit=1e12)
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_measure_and_noise_is_marked(found, layers):
     values = found.pairs.values
     x, y = layers[0]["noise"], layers[1]["known"]

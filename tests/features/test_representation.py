@@ -84,6 +84,7 @@ def test_prepare_explains_an_unknown_reduce():
         ja.prepare(np.ones((3, 2)), reduce="max")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", [0.0, 1e30, np.nan])
 def test_padding_changes_no_masked_mean(rng, padding):
     x = rng.standard_normal((3, 4, 5)).astype(np.float32)

@@ -54,6 +54,7 @@ def written_out(x, weights):
     }
 
 
+@pytest.mark.slow
 def test_collapse_is_its_definition(x):
     weights = np.random.default_rng(1).standard_normal((C, D))
     expected = written_out(x, weights)

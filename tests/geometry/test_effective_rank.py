@@ -110,6 +110,7 @@ def test_alpha_of_a_power_law(alpha):
     assert law.r_squared == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_alpha_is_the_weighted_fit_and_leaves_out_what_is_beyond_the_rank(x):
     i = np.arange(2, 7)
     values = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)[1:6] ** 2
@@ -125,6 +126,7 @@ def test_a_range_needs_three_ranks(x):
         geometry.alpha_req(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_the_dimension_of_a_flat_cloud(d):
     rng = np.random.default_rng(0)
@@ -134,6 +136,7 @@ def test_the_dimension_of_a_flat_cloud(d):
     np.testing.assert_allclose(geometry.two_nn(points[rng.permutation(700)]), found, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_dimension_is_that_of_all_distances():
     x = np.random.default_rng(1).standard_normal((300, 4))
     distances = np.linalg.norm(x[:, None] - x[None], axis=-1) + np.diag(np.full(300, np.inf))

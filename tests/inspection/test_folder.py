@@ -23,6 +23,7 @@ def folder(found, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_what_is_read_is_what_was_saved(found, folder):
     read = read_inspection(folder)
     assert read.config == found.config

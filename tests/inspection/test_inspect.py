@@ -121,6 +121,7 @@ def test_every_reduction_equals_all_at_once(net, tap, data, cut, at_once, way):
     assert note.endswith(": conv, norm." if way != "flatten" else ": input, conv, norm.")
 
 
+@pytest.mark.slow
 def test_neither_order_nor_batch_size_matters(net, tap, data, cut, at_once):
     expected = at_once()
     state = nnx.state(net)

@@ -42,6 +42,7 @@ def test_many_small_steps_keep_their_digits(made):
     )
 
 
+@pytest.mark.slow
 def test_gradients_of_predicted_convergence_are_its_differences(rng, matrix_of):
     with jax.enable_x64(True):
         x, y = matrix_of(12, 4, [3.0, 1.5, 1.0, 0.5]), rng.choice([-1.0, 1.0], (12, 1))

@@ -183,6 +183,7 @@ def test_float32_under_jit_and_vmap_is_float64(example, s):
         np.testing.assert_array_equal(x[0], x[1])
 
 
+@pytest.mark.slow
 def test_features_of_zeros_explain_nothing():
     s = ja.spectrum(np.zeros((10, 3), np.float32), np.ones((10, 1), np.float32))
     for found in (gcv(s, 1.0), learning_curve(s, 4, ridge=1.0), learning_curve(s, 4, ridge="best")):
@@ -197,6 +198,7 @@ def full():
     return ja.spectrum(*(rng.standard_normal((12, k)).astype(np.float32) for k in (20, 1)))
 
 
+@pytest.mark.slow
 def test_rows_that_are_interpolated_tell_nothing_of_more_rows_at_small_strength(full):
     least = 6 / np.sum(np.float64(full.singular_values) ** -2)
     with pytest.warns(learning.LearningWarning, match="fit all N rows"):

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxalign.models._layers import GlobalAveragePool, MaxPool, check_images, convolution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("length", [5, 6, 7, 8])
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def test_masked_positions_are_as_good_as_absent(rng):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "parameters"),
     [
@@ -131,6 +132,7 @@ def test_a_token_of_the_decoder_sees_none_that_follow(random_model, forward):
     assert not np.allclose(before[:, 3], after[:, 3])
 
 
+@pytest.mark.slow
 def test_the_decoder_learns_and_is_tied(random_model):
     model = random_model(small_decoder)
 

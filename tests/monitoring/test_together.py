@@ -37,6 +37,7 @@ def solvers(program, platform, *arguments) -> set[str]:
     return set(re.findall(r"-> \(tensor<([\dx]*(?:13x13|5x5))xf\d\d>", text))
 
 
+@pytest.mark.slow
 def test_in_the_step(of_three_layers):
     monitor, state = of_three_layers()
     assert solvers(monitor, "cuda", state) == {"3x13x13"}

@@ -43,6 +43,7 @@ def test_the_median_is_exact(rng, n, spread, are_held, monkeypatch):
     np.testing.assert_allclose(found, np.median(pdist(x)), rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["debiased", pytest.param("biased", marks=pytest.mark.slow)])
 def test_rbf_cka_is_cka_of_whole_kernels(pair, reference_cka, estimator):
     x, y = (part.astype(float) for part in pair)
@@ -96,6 +97,7 @@ def test_equal_rows_are_nearer_in_their_order():
     assert similarity.mutual_knn(x, 3 * x, k=5) == 1
 
 
+@pytest.mark.slow
 def test_cknna_is_cka_of_masked_kernels(pair):
     x, y = (part.astype(float) for part in pair)
     n = len(x)

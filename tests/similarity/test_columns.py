@@ -20,6 +20,7 @@ ESTIMATORS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_means_over_all_samples_are_those_of_all_columns(rng, hsic_by_definition, estimator):
     with jax.enable_x64(True):

@@ -16,6 +16,7 @@ def layers():
     return xs, {name: y.astype(np.float32) for name, y in ys.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     ["debiased", *(pytest.param(e, marks=pytest.mark.slow) for e in ("biased", "lange"))],

@@ -35,6 +35,7 @@ def estimates(x, y, orders, estimator):
     return hsic(inner, diagonal, a.sum() * b.sum()) / np.sqrt(own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -53,6 +53,7 @@ def test_they_hold_the_sums_that_they_say(pair):
         np.testing.assert_allclose(about_one_pivot(found), expected, rtol=1e-10, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_batches_with_pivots_of_their_own_are_the_whole(shards):
     x, y = shards
     parts = [pair_moments(x[i : i + 10], y[i : i + 10]) for i in range(0, 40, 10)]
@@ -77,6 +78,7 @@ def test_any_split_merged_in_any_order_is_the_whole(cuts, seed):
         np.testing.assert_allclose(debiased(merged), debiased(x, y), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [AxisType.Explicit, pytest.param(AxisType.Auto, marks=pytest.mark.slow)]
 )

@@ -27,6 +27,7 @@ def directional(measure, x, y, direction, step=1e-6):
     return slope, ends / (2 * step)
 
 
+@pytest.mark.slow
 def test_distances_are_those_of_the_best_rotation(pair, wide):
     with jax.enable_x64(True):
         for x, y in ([part.astype(float) for part in pair], wide):

@@ -134,6 +134,7 @@ def test_layers_on_an_accelerator_are_one_program(layers, targets, monkeypatch, 
     assert names == []
 
 
+@pytest.mark.slow
 def test_many_batched_solvers_in_one_program_end(rng, monkeypatch):
     """Three or more batched LAPACK calls in one program wait for each other for ever on jax 0.10
     and two cores.
@@ -155,6 +156,7 @@ def test_many_batched_solvers_in_one_program_end(rng, monkeypatch):
     np.testing.assert_allclose(found[7], 8 * found[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_batches_of_batches_are_one_loop_of_several_calls_a_turn(rng, x64):
     stack = jnp.asarray(rng.standard_normal((3, 5, 7, 30, 6)), jnp.float32)
     targets = jnp.ones((30, 2))

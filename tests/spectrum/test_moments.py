@@ -140,6 +140,7 @@ def test_saved_and_loaded_bit_for_bit(data, tmp_path):
         ja.Moments.load(tmp_path / "other.npz")
 
 
+@pytest.mark.slow
 def test_through_every_transformation(data, x64):
     features, targets = map(jnp.asarray, data)
     batches = (features.reshape(4, 12, 6), targets.reshape(4, 12, 2))

@@ -143,6 +143,7 @@ def of_moments(features, targets):
     return spectrum_and_null(ja.moments(features, targets))
 
 
+@pytest.mark.slow
 def test_a_tpu_computes_spectra_without_float64():
     assert nothing_in_float64(ja.spectrum, floats(60, 40), floats(60, 2))
     assert nothing_in_float64(of_moments, floats(400, 300), floats(400, 2))

@@ -98,6 +98,7 @@ def test_weights_and_masks(data):
     assert_close(ja.spectrum(ja.triangle(hidden, targets, weights)), ja.spectrum(repeated))
 
 
+@pytest.mark.slow
 def test_through_every_transformation(data, x64):
     features, targets = map(jnp.asarray, data)
     batches = (features.reshape(4, 12, 6), targets.reshape(4, 12, 2))

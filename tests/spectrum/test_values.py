@@ -82,6 +82,7 @@ def test_float64_of_any_size_is_right_or_refused(
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["i4", "u4", "i8", "u8"]), st.integers(0, 62), st.booleans())
 def test_integers_of_any_size_are_right(dtype, bits, centered):

@@ -36,6 +36,7 @@ def y():
     return np.random.default_rng(1).standard_normal((N, 2)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outputs", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_products_are_those_of_the_jacobian(outputs):
     function, state, inputs, jacobian = network(outputs)

@@ -25,6 +25,7 @@ def whole(task):
     return task.fit(task.model())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -126,6 +127,7 @@ def test_rows_that_nobody_takes_are_refused(task):
         task.fit(task.model(), keep_history=False)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_last_row_is_delivered_delivers_it_later(task, tmp_path):
     """Also where the last step begins a chunk."""
     kept = ja.Checkpoints(tmp_path, every=4)

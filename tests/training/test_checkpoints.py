@@ -88,6 +88,7 @@ def test_a_run_in_pieces_is_bit_for_bit_the_whole_run(task, tmp_path, whole, sto
     assert_same(state, whole[1])
 
 
+@pytest.mark.slow
 def test_torn_rows_half_written_checkpoints_and_rows_ahead_of_them_are_undone(task, whole, broken):
     kept = ja.Checkpoints(broken / "checkpoints").steps()
     with open(broken / "history.jsonl", "a") as file:
@@ -193,6 +194,7 @@ def test_other_libraries_are_told_and_what_they_compute_is_not_compared(
         train(task, tmp_path / "run", resume=True, batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "chunk"),
     [
@@ -261,6 +263,7 @@ DAMAGE = [emptied, changed, without_arrays, without_data, without_digests]
 
 
 # Threads of the storage go on after a read has failed, see ``without_digests``.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "damage", [*FEW, *(pytest.param(damage, marks=pytest.mark.slow) for damage in DAMAGE)]

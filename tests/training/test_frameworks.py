@@ -143,6 +143,7 @@ def by_hand(start, data, loss, parts, merged):
 SLOW = [pytest.param(make, marks=pytest.mark.slow) for make in (equinox, keras)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [linen, *SLOW])
 def test_the_loop_is_the_one_written_by_hand(make, data):
     model, start, call, tap, loop = make()

@@ -31,6 +31,7 @@ def test_known_values():
     assert metrics["accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_logistic_is_classification_for_signs(rng):
     logits = jnp.asarray(rng.standard_normal((20, 3)), jnp.float32)
     signs = np.where(rng.random((20, 3)) < 0.5, -1, 1)

@@ -265,6 +265,7 @@ def resumed(task, make, folder):
     return (state, rest.loss), (unbroken, history.loss[7:])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:. batches of data had fewer rows")
 def test_a_loader_without_a_state_is_read_again(task, tmp_path):
     assert_same(*resumed(task, lambda: Loader(task), tmp_path))

@@ -36,6 +36,7 @@ def evidence(x, y):
     return -min(minimize(loss, start, method="Nelder-Mead").fun for start in starts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True])
 def test_log_me_is_the_largest_evidence(x, labels, wide):
     features = np.random.default_rng(2).standard_normal((N, 3 * N)) if wide else x

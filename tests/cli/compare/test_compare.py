@@ -62,6 +62,7 @@ def here(folder, monkeypatch):
     monkeypatch.chdir(folder)
 
 
+@pytest.mark.slow
 def test_files_leave_a_complete_folder_that_can_be_shown(capsys, tmp_path):
     out = tmp_path / "out"
     assert main(["compare", "a.npz", "b.npz", "--out", str(out)]) == 0

@@ -185,6 +185,7 @@ def test_tables_of_classes_and_quantities(undrawn, mine, table, write, regressio
     assert inspected.config["details"]["centred"] == ("about the means" if regression else "no")
 
 
+@pytest.mark.slow
 def test_idx_files_are_scaled_as_the_embedded_images(undrawn, mine, tmp_path):
     images = fashion_mnist().train.first(40)
     (tmp_path / "idx").mkdir()

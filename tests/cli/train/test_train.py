@@ -136,6 +136,7 @@ def test_bad_values_name_their_option(capsys, arguments):
     assert arguments[0] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_out_folder_with_a_run_needs_overwrite(undrawn, small, tmp_path, capsys):
     folder = tmp_path / "run"
     run = ["train", *small, "--steps", "5", "--out", str(folder)]
@@ -208,6 +209,7 @@ def table():
     return np.random.default_rng(0).standard_normal((90, 4)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_regression_on_a_table_is_centred_and_says_so(undrawn, small, table, tmp_path):
     np.savez(tmp_path / "data.npz", x=table, y=(table.sum(axis=1) + 3).astype(np.float32))
     run = ["train", "--data", str(tmp_path / "data.npz"), "--width", "16", "--depth", "1"]

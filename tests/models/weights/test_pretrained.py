@@ -61,6 +61,7 @@ def test_real_photos_are_recognized(name, least):
     assert module.PUBLISHED[name].sha256 in found.source
 
 
+@pytest.mark.slow
 def test_a_cat_is_a_cat_and_the_package_is_not_imported():
     cat = read_image(file_of("scikit-image", r"chelsea\.png"))
     found = load("efficientnet-lite0")

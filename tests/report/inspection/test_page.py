@@ -87,6 +87,7 @@ def test_the_figure_draws_every_curve_and_area(few):
     assert [tick.get_text() for tick in area.get_xticklabels()] == list(FEW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("one",), FEW, MANY, ("input", *MANY)])
 def test_any_number_of_layers_is_drawn(names, tmp_path):
     figure = alignment_by_layer(made(names).inspection)
@@ -130,6 +131,7 @@ def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults)
         assert f"<td>{name}</td><td>4×4×7</td><td>8</td><td>{row.area:.2f}</td>" in text
 
 
+@pytest.mark.slow
 def test_the_verdict_is_about_the_order_of_areas(few, best_in_the_middle):
     assert "every layer is more aligned than the one before it" in page_of(few)
     text = page_of(best_in_the_middle)

@@ -112,6 +112,7 @@ def test_a_run_tells_what_it_can_of_part_of_the_alignment(
     assert "The loss over 40 steps; no layer was measured." in page_of(without_layers)
 
 
+@pytest.mark.slow
 def test_says_so_when_depth_does_not_help(best_in_the_middle, page_of):
     text = page_of(best_in_the_middle)
     assert "not every layer is above the one before it: hidden_3 under hidden_2" in text

@@ -87,6 +87,7 @@ def test_each_network_has_the_optimizer_of_its_number(problem, trained):
     assert abs(both.loss[-1, 0] - trained.loss[-1, 0]) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_transformer_is_measured_at_its_class_token():
     problem = resized(fashion_pair(2, 4, 6), 8)
     # Made-up weights: the program that draws initial ones takes longest to compile.
