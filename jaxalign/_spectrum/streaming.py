@@ -1,7 +1,7 @@
 """Representations that do not fit in memory: their spectrum from a stream of batches."""
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any, Literal
 
@@ -18,9 +18,18 @@ from jaxalign._spectrum.triangle import triangle
 from jaxalign._spectrum.types import Spectrum
 
 PAIR = "(features, targets)"
+KEYS = ("features", "targets")
 
 
-def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any] = moments) -> Any:
+Batch = tuple[ArrayLike, ...] | Mapping[str, ArrayLike]
+
+
+def accumulate(
+    batches: Iterable[Batch],
+    each: Callable[..., Any] = moments,
+    *,
+    keys: Sequence[str] = KEYS,
+) -> Any:
     """The summed moments of a stream of (features, targets) or (features, targets, weights), in the
     memory of one batch and one sum.
 
@@ -28,6 +37,7 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
       batches: any iterable; it is read once.
       each: what is summed: ``moments``, ``partial(moments, basis=...)`` for a second pass, or
         ``triangle``.
+      keys: of features and targets, and perhaps weights, in batches that are dicts.
 
     Raises:
       ValueError: the stream yields nothing; batches that do not agree (see ``Moments.__add__``).
@@ -43,7 +53,7 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
     Source: ours.
     """
     require_function(each, "each", "pass moments or triangle")
-    parts = (each(*batch) for batch in each_batch(batches, PAIR))
+    parts = (each(*batch) for batch in each_batch(batches, PAIR, keys))
     first = next(parts, None)
     if first is None:
         raise ValueError(
@@ -54,10 +64,11 @@ def accumulate(batches: Iterable[tuple[ArrayLike, ...]], each: Callable[..., Any
 
 
 def stream_spectrum(
-    batches: Iterable[tuple[ArrayLike, ...]],
+    batches: Iterable[Batch],
     *,
     method: Literal["auto", "moments", "refined", "triangular", "split"] = "auto",
     centered: bool = False,
+    keys: Sequence[str] = KEYS,
 ) -> Spectrum:
     """The label spectrum of all rows of a stream, in the memory of one batch and one sum of (d +
     2)(d + 1 + k) numbers.
@@ -71,6 +82,7 @@ def stream_spectrum(
         read again and the condition number cost the first more than half the digits of the
         features' dtype.
       centered: about the mean of all rows.
+      keys: of features and targets, and perhaps weights, in batches that are dicts.
 
     Returns:
       Spectrum of d singular values.
@@ -94,10 +106,10 @@ def stream_spectrum(
     require_flag(centered, "centered")
     require_stream(batches, PAIR)
     if method == "triangular":
-        planned = with_room(each_batch(batches, PAIR), 4)
+        planned = with_room(each_batch(batches, PAIR, keys), 4)
         return spectrum(accumulate(planned, triangle), centered=centered)
     if method == "split":
-        planned = with_room(each_batch(batches, PAIR), 8)
+        planned = with_room(each_batch(batches, PAIR, keys), 8)
         sums = accumulate(planned, partial(moments, method="split"))
         return spectrum(sums, method="split", centered=centered)
     # An iterator is its own iterator, and used up after one pass.
@@ -107,14 +119,14 @@ def stream_spectrum(
             "method 'refined' reads batches twice, found an iterator; "
             "pass a list, or what makes a new iterator"
         )
-    first = accumulate(with_room(each_batch(batches, PAIR), 8))
+    first = accumulate(with_room(each_batch(batches, PAIR, keys), 8))
     result = spectrum(first, centered=centered)
     if method == "moments":
         return result
     if method == "auto" and not (can_be_read_again and _needs_second_pass(result)):
         return result
     coordinates = basis(first, centered=centered)
-    second = accumulate(batches, partial(moments, basis=coordinates))
+    second = accumulate(batches, partial(moments, basis=coordinates), keys=keys)
     if second.weight != first.weight:
         raise ValueError(
             "batches must be the same on both passes, "

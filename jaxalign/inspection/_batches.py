@@ -1,6 +1,6 @@
 """Batches of a stream: checked before the model sees them, padded to one number of rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -16,7 +16,10 @@ from jaxalign._core.checks import (
     as_target_matrix,
     require_finite,
 )
+from jaxalign._features import encode_targets
 from jaxalign.inspection._plan import as_arguments, shape_of
+
+PAIR = "(inputs, targets)"
 
 
 class Batch(NamedTuple):
@@ -79,7 +82,23 @@ NO_TARGETS = TargetRange(True, np.array(np.inf), np.array(-np.inf))
 """The range before the first batch."""
 
 
-def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
+class Reading(NamedTuple):
+    """How the batches of a stream are read.
+
+    Attributes:
+      keys: of inputs and targets, and perhaps weights, in batches that are dicts.
+      classes: of labels that stand in place of targets; None for targets.
+    """
+
+    keys: Sequence[str]
+    classes: Sequence[Any] | None
+
+
+AS_GIVEN = Reading(("image", "label"), None)
+"""Targets, by the usual names where batches are dicts."""
+
+
+def checked(batches: Iterable[Any], reading: Reading = AS_GIVEN) -> Iterator[Batch]:
     """The batches of (inputs, targets) or (inputs, targets, weights), each checked.
 
     Raises:
@@ -88,9 +107,9 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
     """
     form = None
     # The position goes into the message: a stream of a thousand batches has no other name for one.
-    for position, arrays in enumerate(each_batch(batches, "(inputs, targets)")):
+    for position, arrays in enumerate(each_batch(batches, PAIR, reading.keys)):
         try:
-            batch = _as_batch(*arrays)
+            batch = _as_batch(*_encoded(arrays, reading.classes))
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {position}: {error}") from None
         form = form or batch.form
@@ -100,6 +119,14 @@ def checked(batches: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
                 f"found {batch.form}"
             )
         yield batch
+
+
+def _encoded(arrays: tuple[Any, ...], classes: Sequence[Any] | None) -> tuple[Any, ...]:
+    """The arrays with labels as targets."""
+    if classes is None:
+        return arrays
+    inputs, labels, *weights = arrays
+    return (inputs, encode_targets(labels, classes=classes), *weights)
 
 
 def _as_batch(inputs: Any, targets: ArrayLike, weights: ArrayLike | None = None) -> Batch:

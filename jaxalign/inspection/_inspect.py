@@ -3,7 +3,7 @@ fixed size.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
-from jaxalign.inspection._batches import TargetRange, checked
+from jaxalign.inspection._batches import PAIR, Reading, TargetRange, checked
 from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
 
@@ -64,8 +64,10 @@ class Inspection:
 def inspect(
     tap: Tap,
     state: Any,
-    batches: Iterable[tuple[Any, ...]],
+    batches: Iterable[tuple[Any, ...] | Mapping[str, Any]],
     *,
+    keys: Sequence[str] = ("image", "label"),
+    classes: Sequence[Any] | None = None,
     reduce: Reductions = "mean",
     centered: bool | None = None,
     method: Method = "auto",
@@ -85,7 +87,11 @@ def inspect(
       batches: of (inputs, targets) or (inputs, targets, weights): inputs (n, ...) or a tuple of
         several arguments of n rows; targets (n, k) from ``encode_targets(labels, classes=...)``;
         weights (n,) w_i ≥ 0, where a row of weight 0 does not count. Short batches are padded with
-        rows of weight 0, so that batches of one size, but for the last, compile once.
+        rows of weight 0, so that batches of one size, but for the last, compile once. Or dicts, as
+        grain's loaders give, of these by ``keys``.
+      keys: of inputs and targets, and perhaps weights, in a dict.
+      classes: the classes, where labels (n,) stand in place of targets, which are then made by
+        ``encode_targets(labels, classes=classes)``.
       reduce: what becomes of the positions of maps, for all layers or by glob pattern; see
         ``plan``. By default they are averaged, as ``monitor`` does.
       centered: subtract the means of all rows. By default real-valued targets are centred, and
@@ -129,14 +135,15 @@ def inspect(
     Source: the measure is that of Imani, Hu, White (TMLR 2022); ours for a stream.
     """
     require_tap(tap)
-    require_stream(batches, "(inputs, targets)")
+    require_stream(batches, PAIR)
     require_method(method, ("moments", "refined"))
     require_number(memory_limit, "memory_limit")
     if centered is not None:
         require_flag(centered, "centered")
     if callback is not None:
         require_function(callback, "callback", "pass a function of (stage, number)")
-    stream = checked(batches)
+    reading = Reading(keys, classes)
+    stream = checked(batches, reading)
     first = next(stream, None)
     if first is None:
         raise ValueError(
@@ -154,7 +161,7 @@ def inspect(
     bases = None
     if refined:
         bases = _bases(total.sums, about_mean)
-        total = run(checked(batches), bases, stage="second pass")
+        total = run(checked(batches, reading), bases, stage="second pass")
         _require_same_rows(num_samples, total.num_samples)
     spectra, nulls = _solve(total.sums, bases, about_mean, callback)
     return Inspection(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.batches import entries
 from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import as_count, found
 from jaxalign._core.warn import warn
@@ -205,13 +206,8 @@ def _require_rows(batch: Batch) -> None:
 def pair_of(data: Any, keys: Keys) -> tuple[Any, Any]:
     """Inputs and labels of a pair, or the entries of a dict."""
     if isinstance(data, Mapping):
-        missing = [key for key in keys if key not in data]
-        if missing:
-            raise ValueError(
-                f"a dict must have the keys {keys[0]!r} and {keys[1]!r}, found "
-                f"{', '.join(map(repr, data))}; name its own by keys="
-            )
-        return data[keys[0]], data[keys[1]]
+        inputs, labels = entries(data, keys, "a dict")
+        return inputs, labels
     if isinstance(data, tuple | list) and len(data) == 2:
         return data[0], data[1]
     raise TypeError(

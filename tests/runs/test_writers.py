@@ -181,6 +181,7 @@ def test_wandb_offline(run, tmp_path, monkeypatch):
         assert service.summary["status"] == "finished"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what mlflow itself calls
 def test_mlflow_reads_what_was_written(run, tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
