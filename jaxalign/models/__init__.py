@@ -4,6 +4,7 @@ from jaxalign.models._bert import BERT, BERTClassifier, bert_base, embed, minilm
 from jaxalign.models._cnn import CNN
 from jaxalign.models._decoder import Decoder
 from jaxalign.models._efficientnet_lite import EfficientNetLite, efficientnet_lite
+from jaxalign.models._initialization import Initialization, lecun_normal, torch_uniform
 from jaxalign.models._mlp import MLP
 from jaxalign.models._resnet import ResNet, resnet18, resnet34, resnet50
 from jaxalign.models._sentences import SentenceEncoder, sentence_encoder
@@ -19,6 +20,7 @@ __all__ = [
     "BERTClassifier",
     "Decoder",
     "EfficientNetLite",
+    "Initialization",
     "ResNet",
     "SentenceEncoder",
     "SqueezeNet",
@@ -26,11 +28,13 @@ __all__ = [
     "bert_base",
     "efficientnet_lite",
     "embed",
+    "lecun_normal",
     "minilm_l6",
     "resnet18",
     "resnet34",
     "resnet50",
     "sentence_encoder",
+    "torch_uniform",
     "vgg11",
     "vgg16",
     "vit_b_16",

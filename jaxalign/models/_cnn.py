@@ -9,17 +9,36 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Num
 
+from jaxalign.models._initialization import (
+    LECUN_NORMAL,
+    Initialization,
+    require_initialization,
+)
 from jaxalign.models._layers import MaxPool
-from jaxalign.models._mlp import Dense
+from jaxalign.models._mlp import Dense, output_layer
 
 
 class ConvBlock(nnx.Conv):
     """A 3×3 convolution with its activation inside, φ(x ∗ W + b)."""
 
     def __init__(
-        self, inputs: int, outputs: int, activation: Callable[[Array], Array], *, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        activation: Callable[[Array], Array],
+        *,
+        initialization: Initialization,
+        rngs: nnx.Rngs,
     ):
-        super().__init__(inputs, outputs, (3, 3), padding=1, rngs=rngs)
+        super().__init__(
+            inputs,
+            outputs,
+            (3, 3),
+            padding=1,
+            kernel_init=initialization.kernel,
+            bias_init=initialization.bias(3 * 3 * inputs),
+            rngs=rngs,
+        )
         self.activation = activation
 
     def __call__(
@@ -39,9 +58,11 @@ class CNN(nnx.Module):
       hidden: units of the hidden layer.
       outputs: number of outputs, linear.
       activation: of the convolutions and the hidden layer.
-      rngs: the source of the initial weights (LeCun normal).
+      initialization: how weights and biases are drawn, ``lecun_normal()`` as in flax.
+      rngs: the source of the initial weights.
 
     Raises:
+      TypeError: an initialization that is none.
       ValueError: an image too small for the pools.
 
     Example:
@@ -71,8 +92,10 @@ class CNN(nnx.Module):
         outputs: int,
         *,
         activation: Callable[[Array], Array] = jax.nn.relu,
+        initialization: Initialization = LECUN_NORMAL,
         rngs: nnx.Rngs,
     ):
+        require_initialization(initialization)
         height, width, channels = image
         self.image = tuple(image)
         self.depth = len(widths)
@@ -83,12 +106,17 @@ class CNN(nnx.Module):
             )
         sizes = (channels, *widths)
         for i in range(self.depth):
-            setattr(self, f"conv_{i + 1}", ConvBlock(sizes[i], sizes[i + 1], activation, rngs=rngs))
+            block = ConvBlock(
+                sizes[i], sizes[i + 1], activation, initialization=initialization, rngs=rngs
+            )
+            setattr(self, f"conv_{i + 1}", block)
             setattr(self, f"pool_{i + 1}", MaxPool(2, 2))
         # Each pool halves both sides, rounding down.
         flat = prod((height >> self.depth, width >> self.depth, sizes[-1]))
-        self.hidden = Dense(flat, hidden, activation, bias=True, rngs=rngs)
-        self.logits = nnx.Linear(hidden, outputs, rngs=rngs)
+        self.hidden = Dense(
+            flat, hidden, activation, bias=True, initialization=initialization, rngs=rngs
+        )
+        self.logits = output_layer(hidden, outputs, initialization, rngs=rngs)
 
     def __call__(self, x: Num[Array, "n ..."]) -> Float[Array, "n outputs"]:
         x = x.reshape(x.shape[0], *self.image)

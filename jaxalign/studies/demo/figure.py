@@ -1,66 +1,81 @@
-"""The picture of the demo: curves of every layer, with the values read off the authors' figure."""
+"""The picture of the demo: curves of every layer, with the values read off the authors' figure, and
+alignment by the scale of the initial weights.
+"""
 
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 from pandas import DataFrame
 
-from jaxalign.studies.demo.published import CIFAR, FALLS, LAYERS, READ, TAU
+from jaxalign.studies.demo.curves import LECUN, TORCH, from_start, mean_share
+from jaxalign.studies.demo.published import CIFAR, FALLS, HIDDEN, LAST, LAYERS, READ, TAU
+from jaxalign.studies.demo.starts import scales_of
 from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
 
 COLOURS = colours_by_depth(LAYERS)
+LECUN_SCALE = np.sqrt(3)
+"""The standard deviation of LeCun's initial weights, over that of torch's."""
 
 
 def figure(config: Any, table: DataFrame) -> Figure:
-    """A panel per data set, mean and range over seeds.
+    """A panel per data set, mean and range over seeds, and one for the scales of initial weights.
 
     The values read off the figure lie on the panel of CIFAR-10, or have a panel of their own.
     """
-    data = table["data"].unique()
+    data = list(table["data"].unique())
+    of_last = table[table["data"] == data[-1]]
     own_panel = CIFAR not in data
+    has_scales = len(scales_of(of_last)) > 1
+    count = len(data) + own_panel + has_scales
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(11, 4.9), layout="constrained")
-        panels = drawing.subplots(1, len(data) + own_panel, sharey=True, squeeze=False)[0]
-        for axes, name in zip(panels, data, strict=False):
-            of_data = table[table["data"] == name]
-            _curves(axes, of_data)
-            shown = "mean and range"
-            if name == CIFAR:
-                _published(axes, lines=False)
-                shown = "with the authors' figure as points"
-            axes.set(title=f"{name}, {of_data['seed'].nunique()} networks: {shown}")
-        if own_panel:
-            _published(panels[-1], lines=True)
-            panels[-1].set(title="The authors' figure, on CIFAR-10, as read off to ±0.01")
-        for axes in panels:
-            axes.set(xlabel="threshold τ on the singular values", xlim=(0, 30), ylim=(0, 1.02))
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
-        panels[0].set(ylabel="A(τ) / ‖y‖²")
-        handles, labels = panels[0].get_legend_handles_labels()
+        drawing = Figure(figsize=(5.2 * count, 4.9), layout="constrained")
+        panels = list(drawing.subplots(1, count, sharey=True))
+        handles, labels = _curves_of_all(panels[: len(data) + own_panel], data, from_start(table))
         drawing.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9)
+        if has_scales:
+            _by_scale(panels[-1], data[-1], of_last)
+        panels[0].set(ylabel="A(τ) / ‖y‖²", ylim=(0, 1.02))
+        panels[0].yaxis.set_major_formatter(PercentFormatter(1))
     return drawing
 
 
+def _curves_of_all(
+    panels: list[Axes], data: list[str], table: DataFrame
+) -> tuple[list[Any], list[Any]]:
+    """Draw the panels of curves; returns what a legend needs."""
+    for axes, name in zip(panels, data, strict=False):
+        of_data = table[table["data"] == name]
+        _curves(axes, of_data)
+        shown = "mean and range"
+        if name == CIFAR:
+            _published(axes, lines=False)
+            shown = "the authors' figure as points"
+        axes.set(title=f"{name}, {of_data['seed'].nunique()} networks: {shown}")
+    if len(panels) > len(data):
+        _published(panels[-1], lines=True)
+        panels[-1].set(title="The authors' figure, on CIFAR-10, as read off to ±0.01")
+    for axes in panels:
+        axes.set(xlabel="threshold τ on the singular values", xlim=(0, 30))
+    return panels[0].get_legend_handles_labels()
+
+
 def _curves(axes: Axes, table: DataFrame) -> None:
+    """Curves as the notebook draws them: straight lines between its thresholds."""
     for layer, colour in COLOURS.items():
         name = layer.replace("_", " ")
         of_seeds = table[table["layer"] == layer].groupby("tau")
         trained = of_seeds["trained"].agg(["min", "mean", "max"])
         tau = trained.index
-        # A(τ) is left-continuous: each value holds for the thresholds up to it.
-        band: dict[str, Any] = {"color": colour, "alpha": 0.2, "linewidth": 0, "step": "pre"}
-        axes.fill_between(tau, trained["min"], trained["max"], **band)
-        style = {"color": colour, "drawstyle": "steps-pre", **line_style(layer)}
-        axes.plot(tau, trained["mean"], label=name, **style)
-        if layer == LAYERS[-1]:
-            untrained = of_seeds["untrained"].mean()
-            chance = of_seeds["chance_trained"].mean()
-            thin: dict[str, Any] = {"drawstyle": "steps-pre"}
-            axes.plot(tau, untrained, "-.", c=colour, lw=1.2, label=f"{name}, untrained", **thin)
-            axes.plot(tau, chance, ":", c=MUTED, lw=1.4, label=f"random targets in {name}", **thin)
+        axes.fill_between(tau, trained["min"], trained["max"], color=colour, alpha=0.2, linewidth=0)
+        axes.plot(tau, trained["mean"], label=name, color=colour, **line_style(layer))
+        if layer == LAST:
+            untrained, chance = of_seeds["untrained"].mean(), of_seeds["chance"].mean()
+            axes.plot(tau, untrained, "-.", c=colour, lw=1.2, label=f"{name}, untrained")
+            axes.plot(tau, chance, ":", c=MUTED, lw=1.4, label=f"random targets in {name}")
 
 
 def _published(axes: Axes, *, lines: bool) -> None:
@@ -74,3 +89,33 @@ def _published(axes: Axes, *, lines: bool) -> None:
             # Where exactly the curve falls was not read, hence the dotted line.
             end = [above[-1], FALLS[layer]]
             axes.plot(end, [values[-1], 0], ":", color=colour, linewidth=1.2, zorder=1)
+
+
+def _by_scale(axes: Axes, data: str, table: DataFrame) -> None:
+    """Mean of each hidden layer's curve by the scale of the initial weights, all networks."""
+    scales = scales_of(table)
+    for layer in HIDDEN:
+        of_layer = table[table["layer"] == layer]
+        for column, style in (("trained", "-"), ("untrained", "-.")):
+            shares = [mean_share(from_start(of_layer, TORCH, scale), column) for scale in scales]
+            means = [share.mean() for share in shares]
+            axes.plot(scales, means, style, color=COLOURS[layer], lw=1.2)
+            if column == "trained":
+                _points(axes, layer, scales, shares, "o")
+        _points(
+            axes, layer, [LECUN_SCALE], [mean_share(from_start(of_layer, LECUN), "trained")], "D"
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(
+        title=f"{data}: mean of each curve, by initial weights",
+        xlabel="standard deviation of the initial weights, over torch's (◇ LeCun's)",
+    )
+
+
+def _points(axes: Axes, layer: str, scales: list[float], shares: list[Any], marker: str) -> None:
+    """A point for each network."""
+    for scale, share in zip(scales, shares, strict=True):
+        places = np.full(len(share), scale)
+        axes.plot(places, share, marker, ms=4, mec=COLOURS[layer], mfc="white", mew=1)

@@ -1,5 +1,7 @@
 """The values read off the figure of the authors' demo notebook: the trained curves on CIFAR-10."""
 
+import numpy as np
+
 CIFAR = "CIFAR-10"
 """The data set of the figure."""
 
@@ -18,5 +20,9 @@ FALLS = {"input": 16.0, "hidden_1": 12.5, "hidden_2": 14.0, "hidden_3": 21.0}
 """About where the curves fall to 0."""
 
 LAYERS = tuple(READ)
+HIDDEN = LAYERS[1:]
+LAST = LAYERS[-1]
+THRESHOLDS = np.linspace(0, 30, 62)
+"""Those of the notebook, whose figure joins the values there by straight lines."""
 READING_ERROR = 0.010
 """The figure was read to ±10 of 1000."""

@@ -2,77 +2,76 @@
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import product
 
 import numpy as np
 from pandas import DataFrame, Series
 
 from jaxalign.statistics import Estimate, Interval, margin, mean_interval
-from jaxalign.studies.demo.published import CIFAR, FALLS, LAYERS, READ, READING_ERROR, TAU
+from jaxalign.studies.demo.curves import DECIDING, from_start, read_off
+from jaxalign.studies.demo.published import CIFAR, FALLS, LAST, LAYERS, READ, READING_ERROR, TAU
+from jaxalign.studies.demo.starts import other_starts, starts_notes
 from jaxalign.studies.framework.verdict import Verdict, judged
 
-LAST = LAYERS[-1]
-REFERENCES = {"untrained": "untrained", "random targets": "chance_trained"}
+REFERENCES = {"untrained": "untrained", "random targets": "chance"}
 """What the trained layer is compared with → its column."""
 LEVEL = 0.05
-DECIDING = 5.0
-"""The threshold τ whose effect is the verdict's."""
 NOTHING = 0.01
 """A curve under this share of ‖y‖² has fallen to 0."""
 
 
 def verdict_of(table: DataFrame, missing: str) -> Verdict:
-    """Whether the trained last hidden layer lies above both references at every τ, and CIFAR-10
-    gives what was read off the figure.
+    """Whether the trained last hidden layer lies above both references at every τ, CIFAR-10 gives
+    what was read off the figure, and other initial weights are aligned too.
 
     Args:
       table: of the study.
       missing: the note for a table without CIFAR-10.
     """
-    data = table["data"].unique()
-    effects = comparisons(table)
-    if CIFAR in data:
-        effects |= figure_margins(table[table["data"] == CIFAR])
+    recipe = dict(list(from_start(table).groupby("data", sort=False)))
     # Of two data sets the last one decides, which is that of the figure.
-    deciding = effects[_name(data[-1], DECIDING, "untrained")]
-    notes = [note for name in data for note in _notes(name, table[table["data"] == name])]
-    if CIFAR not in data:
+    *_, last = recipe
+    effects: dict[str, Interval] = {}
+    for data, of_data in recipe.items():
+        effects |= comparisons(data, of_data)
+    if CIFAR in recipe:
+        effects |= figure_margins(recipe[CIFAR])
+    effects |= other_starts(last, table[table["data"] == last])
+    notes = [note for data, of_data in recipe.items() for note in _notes(data, of_data)]
+    if CIFAR not in recipe:
         notes.append(missing)
     return Verdict(
-        deciding(confidence=1 - LEVEL),
-        f"A({DECIDING:g})/‖y‖² of {LAST} on {data[-1]}, trained − untrained",
+        effects[_name(last, DECIDING, "untrained")](confidence=1 - LEVEL),
+        f"A({DECIDING:g})/‖y‖² of {LAST} on {last}, trained − untrained",
         "networks",
         judged(effects, level=LEVEL),
-        notes,
+        notes + starts_notes(last, table[table["data"] == last]),
     )
 
 
-def comparisons(table: DataFrame) -> dict[str, Interval]:
+def comparisons(data: str, table: DataFrame) -> dict[str, Interval]:
     """The trained last hidden layer less the untrained one, and less random targets, at every τ
     read.
     """
-    last = table[table["layer"] == LAST]
-    at = dict(list(last.groupby(["data", "tau"])))
-    cases = product(table["data"].unique(), REFERENCES, TAU)
+    layer = table[table["layer"] == LAST]
+    gains = {
+        reference: read_off(layer, "trained") - read_off(layer, column)
+        for reference, column in REFERENCES.items()
+    }
     return {
-        _name(data, tau, reference): partial(
-            mean_interval,
-            at[data, tau]["trained"] - at[data, tau][REFERENCES[reference]],
-            within=(-1, 1),
-        )
-        for data, reference, tau in cases
+        _name(data, tau, reference): partial(mean_interval, gain[tau], within=(-1, 1))
+        for reference, gain in gains.items()
+        for tau in TAU
     }
 
 
 def figure_margins(table: DataFrame) -> dict[str, Interval]:
     """By how much a new run stays within the reading error of each value of the figure."""
-    at = dict(list(table.groupby(["layer", "tau"])["trained"]))
     return {
         f"{CIFAR}: {layer} at τ = {tau:g}, read {value:.3f}, within ±{READING_ERROR:g}": partial(
-            margin, partial(new_run, at[layer, tau] - value), READING_ERROR
+            margin, partial(new_run, values[tau] - value), READING_ERROR
         )
-        for layer, values in READ.items()
-        for tau, value in zip(TAU, values, strict=True)
+        for layer, values in _by_layer(table).items()
+        for tau, value in zip(TAU, READ[layer], strict=True)
     }
 
 
@@ -95,9 +94,14 @@ def fall(table: DataFrame, layer: str) -> float:
     return fallen[0] if len(fallen) else np.inf
 
 
+def _by_layer(table: DataFrame) -> dict[str, DataFrame]:
+    """Layer → its trained values at TAU, (networks, thresholds)."""
+    return {layer: read_off(table[table["layer"] == layer], "trained") for layer in LAYERS}
+
+
 def _notes(data: str, table: DataFrame) -> list[str]:
     # (thresholds, layers)
-    mean = table.pivot_table(index="tau", columns="layer", values="trained").loc[list(TAU)]
+    mean = DataFrame({layer: values.mean() for layer, values in _by_layer(table).items()})
     values = "; ".join(
         f"{layer} {' '.join(f'{1000 * share:.0f}' for share in mean[layer])}" for layer in LAYERS
     )

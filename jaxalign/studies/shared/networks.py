@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 
 from jaxalign.capture import Tap, tap
-from jaxalign.models import CNN, MLP, ResNet, ViT
+from jaxalign.models import CNN, MLP, Initialization, ResNet, ViT, lecun_normal
 from jaxalign.models._resnet import BasicBlock
 from jaxalign.studies.shared.problems import Problem
 
@@ -56,12 +56,17 @@ class Architecture(NamedTuple):
 
 
 def mlp(
-    name: str, activation: Callable[[Array], Array], widths: tuple[int, ...] = (64, 64, 64)
+    name: str,
+    activation: Callable[[Array], Array],
+    widths: tuple[int, ...] = (64, 64, 64),
+    initialization: Initialization | None = None,
 ) -> Architecture:
-    """A multilayer perceptron."""
+    """A multilayer perceptron, by default with LeCun's initial weights."""
+    start = initialization or lecun_normal()
 
     def build(problem: Problem, rngs: nnx.Rngs) -> MLP:
-        return MLP(problem.inputs[0].size, widths, 1, activation=activation, rngs=rngs)
+        inputs = problem.inputs[0].size
+        return MLP(inputs, widths, 1, activation=activation, initialization=start, rngs=rngs)
 
     return Architecture(name, images=False, build=build)
 
