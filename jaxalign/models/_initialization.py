@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import Array
-from jax.nn.initializers import Initializer, variance_scaling, zeros
+from jax.nn.initializers import variance_scaling, zeros
 
 from jaxalign._core.kinds import require_function, require_kind, require_number
+
+Initializer = Callable[..., Array]
+"""Of (key, shape, dtype), as flax takes it."""
 
 
 def zero_bias(inputs: int) -> Initializer:
@@ -38,7 +41,7 @@ class Initialization(NamedTuple):
 
 
 def lecun_normal(scale: float = 1.0) -> Initialization:
-    """Normal weights of standard deviation scale/√fan_in, cut off at two of them; biases are 0.
+    """Truncated normal weights, of standard deviation scale/√fan_in; biases are 0.
 
     Args:
       scale: above 0.
