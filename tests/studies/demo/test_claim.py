@@ -219,10 +219,13 @@ def test_the_figure_has_the_weights_that_are_nearer_to_it():
     name = "distance from the figure's hidden values, LeCun − torch"
     assert outcomes(from_many_starts({1.0: 0.0}, lecun=0.1), name) == ["supported"]
     assert outcomes(from_many_starts({1.0: 0.1}, lecun=0.0), name) == ["contradicted"]
-    torch, lecun = starts_notes("CIFAR-10", from_many_starts({1.0: 0.0}, lecun=0.1))
+    torch, lecun, _ = starts_notes("CIFAR-10", from_many_starts({1.0: 0.0}, lecun=0.1))
     assert torch.startswith("From torch's initial weights 28 of the figure's 28 values")
+    assert torch.endswith("28 within ±0.01 of their mean. The farthest outside: none.")
+    # Hidden_1 is 0 at τ = 13 in both.
     assert lecun.startswith("From LeCun's initial weights 1 of the figure's 28 values")
-    assert "hidden_3 at 13 (0.100)" in lecun
+    assert "1 within ±0.01 of their mean. The farthest outside: " in lecun
+    assert lecun.count(" at τ = ") == lecun.count(" by 0.0") == 3
 
 
 def test_a_verdict_counts_the_cells_of_all_starts():
