@@ -68,19 +68,23 @@ def figure_margins(table: DataFrame) -> dict[str, Interval]:
     """By how much a new run stays within the reading error of each value of the figure."""
     return {
         f"{CIFAR}: {layer} at τ = {tau:g}, read {value:.3f}, within ±{READING_ERROR:g}": partial(
-            margin, partial(new_run, values[tau] - value), READING_ERROR
+            margin, partial(new_run, values[tau], value), READING_ERROR
         )
         for layer, values in _by_layer(table).items()
         for tau, value in zip(TAU, READ[layer], strict=True)
     }
 
 
-def new_run(values: Series, *, confidence: float) -> Estimate:
-    """The mean with the interval of one more run, x̄ ± t_{n−1}·s·√(1 + 1/n)."""
-    mean = mean_interval(values, confidence=confidence)
+def new_run(shares: Series, read: float, *, confidence: float) -> Estimate:
+    """A share less the one read, with the interval of one more run, x̄ ± t_{n−1}·s·√(1 + 1/n).
+
+    What of the interval is outside 0 ... 1, where shares lie, is cut off.
+    """
+    mean = mean_interval(shares, confidence=confidence)
     # The interval of the mean has s/√n in place of s·√(1 + 1/n).
     half = (mean.high - mean.value) * (mean.n + 1) ** 0.5
-    return mean._replace(low=mean.value - half, high=mean.value + half)
+    low, high = max(mean.value - half, 0.0), min(mean.value + half, 1.0)
+    return Estimate(mean.value - read, low - read, high - read, mean.n)
 
 
 def _name(data: str, tau: float, reference: str) -> str:

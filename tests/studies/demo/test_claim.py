@@ -7,7 +7,7 @@ from jaxalign.studies.demo.claim import STUDY, Config
 from jaxalign.studies.demo.curves import mean_share, read_off
 from jaxalign.studies.demo.published import FALLS, LAYERS, READ, TAU, THRESHOLDS
 from jaxalign.studies.demo.starts import other_starts, starts_notes
-from jaxalign.studies.demo.verdict import fall, figure_margins
+from jaxalign.studies.demo.verdict import fall, figure_margins, new_run
 from jaxalign.studies.framework.verdict import outcome_of
 from jaxalign.studies.shared.outside import CIFAR10, FOLDER
 from jaxalign.studies.shared.problems import Problem, squared_error
@@ -191,6 +191,12 @@ def test_reading_errors_are_allowed_and_no_more(shift, above):
     margins = figure_margins(made_up("CIFAR-10", lowered(shift), spread=0)).values()
     # Hidden_1 is 0 at τ = 13 in both.
     assert sum(margin(confidence=0.95).low > 0 for margin in margins) == above
+
+
+def test_the_interval_of_a_new_run_is_one_of_shares():
+    estimate = new_run(pd.Series([0.0, 0.9, 0.1, 0.8]), 0.25, confidence=0.999)
+    assert (estimate.low, estimate.high) == (-0.25, 0.75)
+    assert estimate.value == pytest.approx(0.2)
 
 
 def test_where_curves_fall():
