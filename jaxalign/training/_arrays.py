@@ -44,6 +44,11 @@ class Arrays(NamedTuple):
         return ShapeDtypeStruct((self.batch_size, *self.labels.shape[1:]), self.labels.dtype)
 
     @property
+    def first_batch(self) -> None:
+        """All of them are there."""
+        return None
+
+    @property
     def most_steps(self) -> None:
         """Any number."""
         return None

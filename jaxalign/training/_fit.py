@@ -14,6 +14,7 @@ from jaxalign._core.mesh import Axes
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
+from jaxalign.training._agreement import require_one_run
 from jaxalign.training._batches import checked_reading
 from jaxalign.training._check import Models, checked_models, checked_monitors, require_parts
 from jaxalign.training._checkpoints import Checkpoints
@@ -119,8 +120,8 @@ def fit(
         single device is split as it is annotated (``nnx.with_partitioning``), and without an
         annotation it is put on every device. The optimizer's state is split as its parameters. All
         axes are automatic; a model that needs explicit ones has ``jax.sharding.explicit_axes``.
-        Over several processes, which all have to call ``fit`` with the same arguments, the first
-        one alone calls back.
+        Over several processes, which all have to call ``fit`` with the same arguments, the same
+        data too, the first one alone calls back.
       data_axis: the axis of the mesh over which batches and the rows of monitors go, or several
         models; of several axes, as ("replica", "data"), a tuple. A mesh of a single axis needs no
         name. None leaves them whole.
@@ -137,7 +138,8 @@ def fit(
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
         divide the batch, the rows of a monitor or the models; arrays of the model on other devices
-        than the mesh; ``keep_history=False`` without a callback.
+        than the mesh; other arguments in another process; ``keep_history=False`` without a
+        callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
         ``steps`` that is no whole number, a monitor that is none.
 
@@ -174,6 +176,17 @@ def fit(
     monitors = checked_monitors(monitor, source.batch_size)
     place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
     place.require_divides(source.batch_size)
+    if place.spans_processes:
+        require_one_run(
+            {
+                "steps, every, chunk or batch_size": (steps, every, chunk, source.batch_size),
+                "seeds": tuple(models.seeds),
+                "models": models.states,
+                "hyperparameters": hyperparameters,
+                "data": source.first_batch or source.arrays,
+                "monitored data": monitors,
+            }
+        )
 
     with place.active():
         models = models.placed(place)

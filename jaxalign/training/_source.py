@@ -47,6 +47,10 @@ class Source(Protocol):
         """All inputs and labels; None of a stream."""
 
     @property
+    def first_batch(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Inputs and labels of a stream's first batch; None of arrays."""
+
+    @property
     def most_steps(self) -> int | None:
         """How many batches a block may hold; None for any number."""
 

@@ -52,6 +52,11 @@ class Stream(NamedTuple):
         return ShapeDtypeStruct(labels.shape, labels.dtype)
 
     @property
+    def first_batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first one that was read, which tells streams apart."""
+        return self.batches.first
+
+    @property
     def most_steps(self) -> int:
         """How many batches a block may hold."""
         size = sum(x.size * x.dtype.itemsize for x in (self.batch_inputs, self.batch_labels))

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -29,8 +30,8 @@ SETTINGS = [
 TIMEOUT = 240
 
 
-def together(*arguments: str) -> list[tuple[int, str]]:
-    """Exit status and output of both processes."""
+def together(*arguments: str, second: Sequence[str] = ()) -> list[tuple[int, str]]:
+    """Exit status and output of both processes, of which the second may be asked for more."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -48,13 +49,13 @@ def together(*arguments: str) -> list[tuple[int, str]]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
-            [*command, "--process", str(i), *arguments],
+            [*command, "--process", str(i), *arguments, *own],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
         )
-        for i in range(2)
+        for i, own in enumerate(((), second))
     ]
     try:
         return [(process.wait(TIMEOUT), process.stdout.read()) for process in running]
@@ -89,3 +90,13 @@ def test_devices_that_do_not_divide_the_batch_are_an_error_in_both(tmp_path):
         assert status == 1
         assert "take 32 or 34" in " ".join(output.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_are_asked_for_other_runs_are_told_in_both(tmp_path):
+    run = [*SETTINGS, "--out", str(tmp_path / "run")]
+    for status, output in together(
+        *run, second=["--seed", "1", "--batch-size", "32", "--monitor-size", "80"]
+    ):
+        assert status == 1
+        assert "batch_size, seeds, models, monitored data in process 1" in " ".join(output.split())
