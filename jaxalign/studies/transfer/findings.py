@@ -1,124 +1,85 @@
 """What each part of the transfer study says: how gains go together, and which sign transfer has."""
 
-import itertools
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from jaxalign.statistics import Interval, mean_interval
-from jaxalign.studies.shared.ranks import rank_correlation
-from jaxalign.studies.transfer.gains import (
-    MEASURES,
-    NAMES,
-    REFERENCES,
-    Gains,
-    Measure,
-    Reference,
-    around_levels,
-    gains,
-)
+from jaxalign.studies.transfer.gains import NAMES, Reference, gains
 
 
 class Finding(NamedTuple):
-    """What one problem says by one measure of transfer, over one reference.
+    """What one problem says over one reference.
 
     Attributes:
       problem: its name.
-      measure: of transfer.
       reference: what gains are over.
-      gains: of the layer that was frozen.
+      gains: of every network, target and length of training.
     """
 
     problem: str
-    measure: Measure
     reference: Reference
-    gains: Gains
-
-    @property
-    def name(self) -> str:
-        """In words."""
-        return f"{self.problem}, {self.measure} over {NAMES[self.reference]}"
-
-    @property
-    def correlation(self) -> Interval:
-        """Spearman's ρ of both gains within a network."""
-        return correlation(self.gains)
-
-    @property
-    def within(self) -> Interval:
-        """The same without the mean over each level of the dial: what the dial cannot explain."""
-        return correlation(around_levels(self.gains))
+    gains: DataFrame
 
     def claims(self) -> dict[str, Interval]:
-        """The three effects that are above 0 where the claim is met, by name."""
-        dials = self.gains.dials
-        similar = self.gains.transfer[:, dials == dials.min()].mean(axis=1)
-        dissimilar = self.gains.transfer[:, dials == dials.max()].mean(axis=1)
+        """The four effects that are above 0 where the claim is met, by name."""
+        name = f"{self.problem}, over {NAMES[self.reference]}"
+        dials = self.gains["dial"]
         return {
-            f"{self.name}: ρ of both gains": self.correlation,
-            f"{self.name}: transfer at dial 0": partial(mean_interval, similar),
-            f"{self.name}: −transfer at dial 1": partial(mean_interval, -dissimilar),
+            f"{name}: ρ of both gains": correlation(self.gains),
+            f"{name}: ρ within a level of the dial": correlation_within(self.gains),
+            f"{name}: transfer at dial 0": transfer_at(self.gains, dials.min()),
+            f"{name}: −transfer at dial 1": transfer_at(self.gains, dials.max(), sign=-1),
         }
 
 
-class Signs(NamedTuple):
-    """How often two gains are above 0: shares of all pairs; a gain of exactly 0 counts as none.
-
-    Attributes:
-      both: positive both.
-      alignment: alignment alone.
-      transfer: transfer alone.
-      neither: none of them.
-    """
-
-    both: float
-    alignment: float
-    transfer: float
-    neither: float
-
-    @property
-    def agree(self) -> float:
-        """Share of pairs of the same sign."""
-        return self.both + self.neither
-
-    @property
-    def by_chance(self) -> float:
-        """That share if the two signs were independent, and as frequent as they are."""
-        a = self.both + self.alignment
-        t = self.both + self.transfer
-        return a * t + (1 - a) * (1 - t)
-
-
 def findings_of(table: DataFrame) -> list[Finding]:
-    """Of every problem, measure and reference, in the last layer."""
-    problems = table["problem"].unique()
-    layer = table["layer"].iloc[-1]
+    """Of every problem and reference, in accuracy."""
     return [
-        Finding(problem, measure, reference, gains(table, problem, layer, reference, measure))
-        for problem, measure, reference in itertools.product(problems, MEASURES, REFERENCES)
+        Finding(problem, reference, gains(table, problem, reference))
+        for problem in table["problem"].unique()
+        for reference in NAMES
     ]
 
 
-def correlation(gains: Gains) -> Interval:
-    """Spearman's ρ of both gains over the targets of a network, mean over networks.
-
-    Networks are independent, the targets of one are not. If its transfer gains belonged to targets
-    at random, ρ would be 0 on average.
+def correlation(gains: DataFrame) -> Interval:
+    """Spearman's ρ of both gains in a network, over targets and lengths of training; mean over
+    networks, which are independent, as the targets of one are not.
     """
-    rho = [rank_correlation(a, t) for a, t in zip(gains.alignment, gains.transfer, strict=True)]
-    return partial(mean_interval, rho, within=(-1, 1))
+    return partial(mean_interval, _rho(gains, ["network"]).to_numpy(), within=(-1, 1))
 
 
-def signs(gains: Sequence[Gains]) -> Signs:
-    """Of all pairs of all gains given."""
-    a = np.concatenate([each.alignment.ravel() for each in gains]) > 0
-    t = np.concatenate([each.transfer.ravel() for each in gains]) > 0
-    return Signs(
-        both=float(np.mean(a & t)),
-        alignment=float(np.mean(a & ~t)),
-        transfer=float(np.mean(~a & t)),
-        neither=float(np.mean(~a & ~t)),
-    )
+def correlation_within(gains: DataFrame) -> Interval:
+    """The same at one level of the dial, mean over levels: what the dial cannot explain."""
+    rho = _rho(gains, ["network", "dial"]).groupby("network").mean()
+    return partial(mean_interval, rho.to_numpy(), within=(-1, 1))
+
+
+def transfer_at(gains: DataFrame, dial: float, *, sign: int = 1) -> Interval:
+    """Transfer to the targets at a level of the dial, by networks trained longest, times a sign."""
+    rows = gains[(gains["dial"] == dial) & (gains["steps"] == gains["steps"].max())]
+    return partial(mean_interval, sign * rows.groupby("network")["transfer"].mean().to_numpy())
+
+
+def agreement(gains: DataFrame) -> tuple[float, float]:
+    """The share of rows whose gains have the same sign, and that share if the signs were
+    independent; a gain of exactly 0 counts as none.
+    """
+    aligned = (gains["alignment"] > 0).to_numpy()
+    positive = (gains["transfer"] > 0).to_numpy()
+    a = aligned.mean()
+    t = positive.mean()
+    return float((aligned == positive).mean()), float(a * t + (1 - a) * (1 - t))
+
+
+def _rho(gains: DataFrame, by: list[str]) -> Series:
+    """Spearman's ρ in each group, all at once; 0 where a gain is constant."""
+    groups = [gains[name] for name in by]
+    ranks = gains.groupby(by)[["alignment", "transfer"]].rank()
+    centred = ranks - ranks.groupby(groups).transform("mean")
+    a = centred["alignment"]
+    t = centred["transfer"]
+    covariance, of_a, of_t = ((x * y).groupby(groups).sum() for x, y in ((a, t), (a, a), (t, t)))
+    return (covariance / np.sqrt(of_a * of_t)).fillna(0)

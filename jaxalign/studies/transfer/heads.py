@@ -1,4 +1,4 @@
-"""The worth of a frozen representation for targets: its alignment, and what linear heads learn."""
+"""The worth of a frozen representation for a target: its alignment, and what linear heads learn."""
 
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ representation.
 
 
 class Reading(NamedTuple):
-    """Of one representation in s networks, for k targets.
+    """Of one representation in s networks.
 
     Attributes:
       area: area/(‖y‖²√n) on the head's training points, between 0 and 1.
@@ -29,23 +29,23 @@ class Reading(NamedTuple):
       accuracy: share of test points.
     """
 
-    area: Float[np.ndarray, "s k"]
-    loss: Float[np.ndarray, "s k"]
-    accuracy: Float[np.ndarray, "s k"]
+    area: Float[np.ndarray, " s"]
+    loss: Float[np.ndarray, " s"]
+    accuracy: Float[np.ndarray, " s"]
 
 
 def read(
     activations: Float[Array, "s n d"],
     test: Float[Array, "s m d"],
-    labels: Int[np.ndarray, "s n k"],
-    test_labels: Int[np.ndarray, "m k"],
+    labels: Int[np.ndarray, "s n"],
+    test_labels: Int[np.ndarray, " m"],
     steps: int,
 ) -> Reading:
     """Align and train heads on activations with labels 0 and 1, and test them on other points."""
     features = _prepare(activations)
-    targets = 2.0 * labels.astype(np.float32) - 1
+    targets = 2.0 * labels[..., None].astype(np.float32) - 1
     # Of labels ±1, ‖y‖² is n.
-    area = jax.vmap(alignment_area)(spectra(features, targets)) / labels.shape[1] ** 1.5
+    area = jax.vmap(alignment_area)(spectra(features, targets))[:, 0] / labels.shape[1] ** 1.5
     loss, accuracy = _heads(
         features, jnp.asarray(labels, jnp.float32), _prepare(test), test_labels, steps
     )
@@ -53,22 +53,20 @@ def read(
 
 
 def train_head(
-    features: Float[Array, "n d"], labels: Float[Array, "n k"], steps: int
-) -> tuple[Float[Array, "d k"], Float[Array, " k"]]:
-    """Gradient descent from 0 on k linear heads: their weights, and each one's mean log-loss."""
+    features: Float[Array, "n d"], labels: Float[Array, " n"], steps: int
+) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    """Gradient descent from 0 on a linear head: its weights, and its mean log-loss."""
 
-    def losses(weights: Array) -> tuple[Array, Array]:
-        each = optax.sigmoid_binary_cross_entropy(features @ weights, labels).mean(axis=0)
-        # Heads share no weights, so the gradient of the sum is that of each.
-        return each.sum(), each
+    def loss(weights: Array) -> Array:
+        return optax.sigmoid_binary_cross_entropy(features @ weights, labels).mean()
 
     def update(weights: Array, _: None) -> tuple[Array, Array]:
-        slope, each = jax.grad(losses, has_aux=True)(weights)
-        return weights - HEAD_RATE * slope, each
+        value, slope = jax.value_and_grad(loss)(weights)
+        return weights - HEAD_RATE * slope, value
 
-    start = jnp.zeros((features.shape[1], labels.shape[1]), features.dtype)
+    start = jnp.zeros(features.shape[1], features.dtype)
     weights, trace = jax.lax.scan(update, start, None, length=steps)
-    return weights, trace.mean(axis=0)
+    return weights, trace.mean()
 
 
 @jax.jit
@@ -81,4 +79,5 @@ def _heads(
     features: Array, labels: Array, test: Array, test_labels: Array, steps: int
 ) -> tuple[Array, Array]:
     weights, loss = jax.vmap(partial(train_head, steps=steps))(features, labels)
-    return loss, ((test @ weights > 0) == (test_labels == 1)).mean(axis=1)
+    outputs = jnp.einsum("smd,sd->sm", test, weights)
+    return loss, ((outputs > 0) == (test_labels == 1)).mean(axis=1)

@@ -1,89 +1,123 @@
 """The measurement of the study of transfer: train on the source, freeze, train heads on targets."""
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
+from jax import Array
 
-from jaxalign._features import INPUT
 from jaxalign.capture import tap
 from jaxalign.models import MLP
 from jaxalign.studies.framework.study import Cell, Row
 from jaxalign.studies.shared.seeds import states_of
-from jaxalign.studies.transfer.design import Config, Target, targets_of
-from jaxalign.studies.transfer.heads import Reading, read
+from jaxalign.studies.transfer.design import Config, problem_of, seeds_of
+from jaxalign.studies.transfer.heads import read
+from jaxalign.studies.transfer.scratch import BATCH, OPTIMIZER, accuracy_from_scratch
+from jaxalign.studies.transfer.tasks import Points, Task
 from jaxalign.training import fit
 
-# Seeds of points; those of the targets' points are the networks' seeds.
 SOURCE_POINTS = 1_000_000
-TEST_POINTS = 1_000_001
+"""The seed of the source's points; those of the targets' points are the networks' seeds."""
+
+Columns = dict[str, np.ndarray]
+"""Name of a column → its value for each network."""
+
+
+class Networks(NamedTuple):
+    """The networks of a cell.
+
+    Attributes:
+      seeds: one of each.
+      graph: what they have in common.
+      run: of (states, inputs (s, n, p)): the outputs (s, n, 1) and the last hidden layer (s, n, d).
+      states: all of them, stacked, by steps on the source; 0 is before.
+    """
+
+    seeds: list[int]
+    graph: Any
+    run: Callable[[Any, Any], tuple[Array, Array]]
+    states: dict[int, Any]
 
 
 def measure(config: Config, cell: Cell) -> list[Row]:
-    """One row per network, target and hidden layer."""
-    targets = targets_of(config, str(cell["problem"]))
-    source, source_labels = _points(targets[:1], config.source_samples, SOURCE_POINTS)
-    test, test_labels = _points(targets, config.test_samples, TEST_POINTS)
-    few = [_points(targets, config.target_samples, seed) for seed in range(config.seeds)]
-    inputs = np.stack([points for points, _ in few])
-    labels = np.stack([classes for _, classes in few])
-    networks, trained = _trained(config, source, source_labels[:, 0])
-
-    run = jax.jit(jax.vmap(tap(networks[0], MLP.post_activations)))
-    # Every network is tested on the same points.
-    tests = jnp.broadcast_to(test, (config.seeds, *test.shape))
-    reading = partial(read, labels=labels, test_labels=test_labels, steps=config.head_steps)
-
-    def of_layers(states: Any) -> dict[str, Reading]:
-        _, activations = run(states, inputs)
-        _, held_out = run(states, tests)
-        return {layer: reading(x, held_out[layer]) for layer, x in activations.items()}
-
-    after = of_layers(trained)
-    before = of_layers(states_of(networks))
-    raw = reading(jnp.asarray(inputs), tests)
-    outputs = np.asarray(run(trained, tests)[0])[..., 0]
-    source_accuracy = ((outputs > 0) == test_labels[:, 0]).mean(axis=1)
-    return [
-        {
-            **cell,
-            "seed": i,
-            "target": target.name,
-            "dial": target.dial,
-            "layer": layer,
-            "source_accuracy": float(source_accuracy[i]),
-            **_columns("trained", after[layer], i, j),
-            **_columns("untrained", before[layer], i, j),
-            **_columns(INPUT, raw, i, j),
-        }
-        for i in range(config.seeds)
-        for j, target in enumerate(targets)
-        for layer in after
-    ]
+    """One row per target, network and length of training."""
+    problem = problem_of(config, cell)
+    networks = _trained(config, problem.source, seeds_of(config, cell))
+    test = problem.source.test(config.test_samples)
+    learned = {steps: _accuracy(networks, steps, test) for steps in config.steps}
+    rows: list[Row] = []
+    for target in problem.targets:
+        references, frozen = _of_target(config, networks, target)
+        for i, seed in enumerate(networks.seeds):
+            for steps in config.steps:
+                columns = {"source_accuracy": learned[steps], **frozen[steps], **references}
+                rows.append(
+                    {
+                        **cell,
+                        "seed": seed,
+                        "steps": steps,
+                        "target": target.name,
+                        "dial": float(target.dial),
+                        **{name: float(values[i]) for name, values in columns.items()},
+                    }
+                )
+    return rows
 
 
-def _trained(config: Config, inputs: np.ndarray, labels: np.ndarray) -> tuple[list[MLP], Any]:
-    """The networks as they began, and the state of all of them, stacked, after the source task."""
-    seeds = list(range(config.seeds))
-    networks = [
+def _trained(config: Config, source: Task, seeds: list[int]) -> Networks:
+    """Networks before training on the source, and after each number of steps."""
+    inputs, labels = source.training(config.source_samples, SOURCE_POINTS)
+    begun = [
         MLP(inputs.shape[1], config.widths, 1, bias=True, rngs=nnx.Rngs(seed)) for seed in seeds
     ]
-    state, _ = fit(networks, optax.adam(1e-3), inputs, labels, steps=config.steps, seed=seeds)
-    return networks, state.model
+    states = {0: states_of(begun)}
+    for steps in config.steps:
+        # The same seed again: a longer run begins as the shorter ones.
+        state, _ = fit(begun, OPTIMIZER, inputs, labels, steps=steps, batch_size=BATCH, seed=seeds)
+        states[steps] = state.model
+    layer = tap(begun[0], "logits", at="input")
+
+    def run(state: Any, inputs: Array) -> tuple[Array, Array]:
+        outputs, activations = layer(state, inputs)
+        return outputs, activations["logits"]
+
+    return Networks(seeds, nnx.graphdef(begun[0]), jax.jit(jax.vmap(run)), states)
 
 
-def _points(targets: Sequence[Target], n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, p), scaled to [−1, 1], and the labels of every target, (n, k)."""
-    tasks = [target.sample(n, seed=seed) for target in targets]
-    return 2 * tasks[0].inputs - 1, np.stack([task.labels for task in tasks], axis=1)
+def _accuracy(networks: Networks, steps: int, test: Points) -> np.ndarray:
+    """The share of test points that each network has right."""
+    inputs = np.broadcast_to(test.inputs, (len(networks.seeds), *test.inputs.shape))
+    outputs, _ = networks.run(networks.states[steps], inputs)
+    return ((np.asarray(outputs)[..., 0] > 0) == (test.labels == 1)).mean(axis=1)
 
 
-def _columns(whose: str, reading: Reading, i: int, j: int) -> Row:
-    return {
-        f"{quantity}_{whose}": float(values[i, j]) for quantity, values in reading._asdict().items()
+def _of_target(
+    config: Config, networks: Networks, target: Task
+) -> tuple[Columns, dict[int, Columns]]:
+    """What a target's references have, and what frozen networks have, by steps on the source."""
+    few = [target.training(config.target_samples, seed) for seed in networks.seeds]
+    inputs, labels = map(np.stack, zip(*few, strict=True))
+    test = target.test(config.test_samples)
+    # Every network is tested on the same points.
+    tests = np.broadcast_to(test.inputs, (len(inputs), *test.inputs.shape))
+
+    def columns(whose: str, train: Any, held_out: Any) -> Columns:
+        reading = read(train, held_out, labels, test.labels, config.target_steps)
+        return {f"{quantity}_{whose}": values for quantity, values in reading._asdict().items()}
+
+    def of_layer(whose: str, steps: int) -> Columns:
+        states = networks.states[steps]
+        return columns(whose, networks.run(states, inputs)[1], networks.run(states, tests)[1])
+
+    scratch = accuracy_from_scratch(
+        networks.graph, networks.states[0], inputs, labels, *test, steps=config.target_steps
+    )
+    references = {
+        **of_layer("untrained", 0),
+        **columns("input", jnp.asarray(inputs), jnp.asarray(tests)),
+        "accuracy_scratch": np.asarray(scratch),
     }
+    return references, {steps: of_layer("frozen", steps) for steps in config.steps}

@@ -1,70 +1,71 @@
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import minimize
+from scipy import stats
 
+from jaxalign.studies.shared.outside import FOLDER
 from jaxalign.studies.transfer.claim import STUDY
-from jaxalign.studies.transfer.design import Config, targets_of
-from jaxalign.studies.transfer.findings import correlation, signs
-from jaxalign.studies.transfer.gains import Gains, around_levels, gains
-from jaxalign.studies.transfer.heads import HEAD_RATE, read, train_head
+from jaxalign.studies.transfer.design import Config, learned, problem_of, seeds_of
+from jaxalign.studies.transfer.findings import agreement, correlation, correlation_within
+from jaxalign.studies.transfer.gains import gains
 
 TINY = Config(
     seeds=2,
     widths=(6, 6),
-    steps=20,
+    steps=(5, 10),
     source_samples=64,
     target_samples=30,
     test_samples=50,
-    head_steps=5,
+    target_steps=5,
     dials=(0.0, 1.0),
-    functions=("ABC", "ABD", "DEF"),
+    functions=("ABC", "DEF"),
 )
 DIALS = np.linspace(0, 1, 5)
+STEPS = (100, 1000)
 READINGS = [
-    f"{quantity}_{whose}"
-    for quantity in ("area", "loss", "accuracy")
-    for whose in ("trained", "untrained", "input")
+    *(
+        f"{quantity}_{whose}"
+        for quantity in ("area", "loss", "accuracy")
+        for whose in ("frozen", "untrained", "input")
+    ),
+    "accuracy_scratch",
 ]
+REFERENCES = ("scratch", "untrained", "input")
 
 
-def made_up(transfer, *, source_accuracy=0.99, seeds=8):
+def made_up(transfer, *, problems=("line", "box", "peaks"), source_accuracy=0.99, seeds=8):
     """Alignment gains that fall with the dial, and ``transfer(problem, reference, aligned, rng)``
     for transfer gains.
     """
     rng = np.random.default_rng(0)
-    rows = []
-    for problem in ("hyperplane", "box", "peaks"):
-        for seed in range(seeds):
-            for dial in DIALS:
-                aligned = 0.3 * (1 - 2 * dial) + 0.02 * rng.standard_normal()
-                gain = {
-                    name: transfer(problem, name, aligned, rng) for name in ("untrained", "input")
-                }
-                references = {
-                    f"{quantity}_{name}": 0.5
-                    if quantity == "area"
-                    else 0.5 + (gain[name] if quantity == "loss" else -gain[name])
-                    for quantity in ("area", "loss", "accuracy")
-                    for name in gain
-                }
-                trained = {
-                    "area_trained": 0.5 + aligned,
-                    "loss_trained": 0.5,
-                    "accuracy_trained": 0.5,
-                }
-                factors = {
-                    "problem": problem,
-                    "seed": seed,
-                    "target": f"{dial:g}",
-                    "dial": float(dial),
-                    "layer": "hidden_1",
-                }
-                rows.append(
-                    {**factors, "source_accuracy": source_accuracy, **trained, **references}
-                )
-    return pd.DataFrame(rows)
+    factors = [
+        {"problem": problem, "source": "0", "seed": seed, "steps": steps, "dial": float(dial)}
+        for problem in problems
+        for seed in range(seeds)
+        for steps in STEPS
+        for dial in DIALS
+    ]
+    return pd.DataFrame(
+        [
+            row | {"target": f"{row['dial']:g}", "source_accuracy": source_accuracy} | values
+            for row in factors
+            for values in [_readings(transfer, row, rng)]
+        ]
+    )
+
+
+def _readings(transfer, row, rng):
+    aligned = 0.3 * (1 - 2 * row["dial"]) + 0.02 * rng.standard_normal()
+    gain = {name: transfer(row["problem"], name, aligned, rng) for name in REFERENCES}
+    return {
+        "area_frozen": 0.5 + aligned,
+        "area_untrained": 0.5,
+        "area_input": 0.5,
+        "loss_frozen": 0.5,
+        "accuracy_frozen": 0.5,
+        **{f"accuracy_{name}": 0.5 - gain[name] for name in REFERENCES},
+        **{f"loss_{name}": 0.5 + gain[name] for name in REFERENCES[1:]},
+    }
 
 
 def follows(problem, reference, aligned, rng):
@@ -75,142 +76,125 @@ def is_noise(problem, reference, aligned, rng):
     return 0.1 * rng.standard_normal()
 
 
-def only_helps_a_box_over_its_input(problem, reference, aligned, rng):
+def always_helps_a_box_over_its_input(problem, reference, aligned, rng):
     return follows(problem, reference, aligned, rng) + 0.5 * (
         problem == "box" and reference == "input"
     )
 
 
-@pytest.fixture(scope="module")
-def tiny_rows():
-    return STUDY.measure(TINY, {"problem": "peaks"})
-
-
-def test_a_cell_is_a_problem_and_the_source_comes_first():
-    cells = STUDY.cells(TINY)
-    assert [cell["problem"] for cell in cells] == ["hyperplane", "box", "peaks"]
-    for cell in cells:
-        assert targets_of(TINY, cell["problem"])[0].dial == 0
-        assert targets_of(TINY, cell["problem"])[-1].dial == 1
-    assert len(targets_of(STUDY.sizes["paper"], "peaks")) == 120
+def is_noise_on_pairs(problem, reference, aligned, rng):
+    of = is_noise if problem == "CIFAR-10" else follows
+    return of(problem, reference, aligned, rng)
 
 
 @pytest.mark.slow
-def test_a_row_for_each_network_target_and_layer(tiny_rows):
-    assert len(tiny_rows) == 2 * 3 * 2
-    assert len({(row["seed"], row["target"], row["layer"]) for row in tiny_rows}) == len(tiny_rows)
-    for row in tiny_rows:
+def test_a_row_for_each_network_target_and_length_of_training():
+    rows = STUDY.measure(TINY, {"problem": "peaks", "source": "ABC"})
+    assert len(rows) == 2 * 2 * 2
+    assert len({(row["seed"], row["target"], row["steps"]) for row in rows}) == len(rows)
+    for row in rows:
         assert all(np.isfinite(row[name]) for name in READINGS)
         assert all(0 <= row[name] <= 1 for name in READINGS if not name.startswith("loss"))
-    by_layer = [
-        [row["area_input"] for row in tiny_rows if row["layer"] == layer]
-        for layer in ("hidden_1", "hidden_2")
-    ]
-    assert by_layer[0] == by_layer[1]
+    # What does not depend on the source is one number for all lengths of training.
+    by_network = pd.DataFrame(rows).groupby(["seed", "target"])
+    distinct = by_network[READINGS].nunique()
+    assert (distinct.filter(regex="_(untrained|input|scratch)$") == 1).all(axis=None)
+    assert (distinct["area_frozen"] == 2).all()
 
 
-@pytest.mark.slow
-def test_measuring_is_deterministic(tiny_rows):
-    assert STUDY.measure(TINY, {"problem": "peaks"}) == tiny_rows
+def test_a_cell_is_a_source_and_targets_reach_from_similar_to_dissimilar():
+    cells = STUDY.cells(TINY)
+    assert [cell["problem"] for cell in cells] == ["line", "box", "peaks"]
+    for cell in cells:
+        problem = problem_of(TINY, cell)
+        assert problem.source.name == cell["source"]
+        assert [target.dial for target in problem.targets] == [0, 1]
+    paper = STUDY.sizes["paper"]
+    assert len(problem_of(paper, {"problem": "peaks", "source": "ABC"}).targets) == 120
 
 
-def test_turning_a_representation_changes_nothing(rng):
-    activations, test = rng.standard_normal((2, 30, 4)), rng.standard_normal((2, 20, 4))
-    labels, test_labels = rng.integers(0, 2, (2, 30, 3)), rng.integers(0, 2, (20, 3))
-    found = read(jnp.asarray(activations), jnp.asarray(test), labels, test_labels, 10)
-    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    turned = read(
-        jnp.asarray(activations @ turn), jnp.asarray(test @ turn), labels, test_labels, 10
+def test_pairs_of_natural_images_are_cells_where_they_are_wanted_and_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    medium = STUDY.sizes["medium"]
+    assert len(STUDY.cells(medium)) == 3
+    (tmp_path / "cifar-10-batches-bin").mkdir()
+    assert len(STUDY.cells(STUDY.sizes["small"])) == 3
+    natural = STUDY.cells(medium)[3:]
+    assert len({cell["source"] for cell in natural}) == 4
+    # Networks are the unit, so no two may begin alike.
+    seeds = [seed for cell in natural for seed in seeds_of(medium, cell)]
+    assert len(set(seeds)) == len(seeds) == 4 * medium.natural_seeds
+
+
+def test_gains_are_over_the_reference_and_less_loss_is_more_transfer():
+    table = made_up(always_helps_a_box_over_its_input)
+    over_input, over_untrained = (gains(table, "box", name) for name in ("input", "untrained"))
+    assert len(over_input) == 8 * len(STEPS) * len(DIALS)
+    difference = (over_input["transfer"] - over_untrained["transfer"]).mean()
+    assert difference == pytest.approx(0.5, abs=0.05)
+    by_loss = gains(table, "box", "input", "loss")
+    np.testing.assert_allclose(over_input["transfer"], by_loss["transfer"])
+
+
+def test_alignment_over_training_from_scratch_is_over_the_network_it_begins_with():
+    table = made_up(follows).assign(area_untrained=0.2, area_input=0.4)
+    over = {name: gains(table, "box", name)["alignment"].mean() for name in REFERENCES}
+    assert over["scratch"] == over["untrained"] == pytest.approx(over["input"] + 0.2)
+
+
+def of_networks(alignment, transfer):
+    """Gains (networks, targets, lengths of training); each target is a level of the dial."""
+    networks, targets, lengths = alignment.shape
+    index = pd.MultiIndex.from_product(
+        [range(networks), range(targets), range(lengths)], names=["network", "dial", "steps"]
     )
-    for a, b in zip(found, turned, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    columns = {"alignment": alignment.ravel(), "transfer": transfer.ravel()}
+    return pd.DataFrame(columns, index).reset_index()
 
 
-def test_heads_of_several_targets_are_heads_of_each(rng):
-    features = rng.standard_normal((40, 5))
-    features = jnp.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), jnp.float32)
-    labels = jnp.asarray(rng.integers(0, 2, (40, 3)), jnp.float32)
-    weights, loss = train_head(features, labels, 50)
-    alone, alone_loss = train_head(features, labels[:, 1:2], 50)
-    np.testing.assert_allclose(weights[:, 1], alone[:, 0], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(loss[1], alone_loss[0], rtol=1e-5)
-
-
-def test_a_head_descends_to_logistic_regression(rng):
-    features = rng.standard_normal((200, 3))
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    labels = (features[:, 0] + 0.7 * rng.standard_normal(200) > 0).astype(float)
-
-    def log_loss(w):
-        return np.mean(np.logaddexp(0, features @ w) - labels * (features @ w))
-
-    def head(steps):
-        return train_head(
-            jnp.asarray(features, jnp.float32), jnp.asarray(labels[:, None], jnp.float32), steps
-        )
-
-    weights, _ = head(2000)
-    np.testing.assert_allclose(weights[:, 0], minimize(log_loss, np.zeros(3)).x, atol=2e-3)
-    first, loss = head(1)
-    np.testing.assert_allclose(loss, np.log(2), rtol=1e-6)
-    np.testing.assert_allclose(
-        first[:, 0], HEAD_RATE * features.T @ (labels - 0.5) / 200, atol=1e-5
-    )
-
-
-def test_gains_are_over_the_reference_and_speed_is_less_loss():
-    table = made_up(only_helps_a_box_over_its_input)
-    over_input, over_untrained = (
-        gains(table, "box", "hidden_1", name, "speed") for name in ("input", "untrained")
-    )
-    assert over_input.transfer.shape == (8, 5)
-    np.testing.assert_array_equal(over_input.dials, DIALS)
-    assert np.mean(over_input.transfer - over_untrained.transfer) == pytest.approx(0.5, abs=0.05)
-    np.testing.assert_allclose(
-        over_input.transfer, gains(table, "box", "hidden_1", "input", "accuracy").transfer
-    )
-
-
-def test_within_a_dial_nothing_is_left_of_what_the_dial_explains(rng):
-    def noise():
-        return 0.05 * rng.standard_normal((200, 5))
-
-    def within(alignment, transfer):
-        both = Gains(DIALS, -DIALS + alignment, -DIALS + transfer)
-        return correlation(around_levels(both))(confidence=0.95)
-
-    apart = within(noise(), noise())
-    assert apart.low < 0 < apart.high
-    shared = noise()
-    assert within(shared, shared).value == pytest.approx(1)
-
-
-def test_targets_at_one_dial_share_a_mean(rng):
-    found = around_levels(Gains(np.array([0, 1 / 3, 1 - 4 / 6]), *rng.standard_normal((2, 6, 3))))
-    np.testing.assert_allclose(found.alignment[:, 0].mean(), 0, atol=1e-12)
-    np.testing.assert_allclose(found.transfer[:, 1:].mean(), 0, atol=1e-12)
-    assert abs(found.transfer[:, 1].mean()) > 1e-3
+def test_within_a_level_nothing_is_left_of_what_the_dial_explains(rng):
+    fall = -np.arange(5.0)[:, None]
+    a, b = 0.1 * rng.standard_normal((2, 100, 5, 6))
+    apart = of_networks(fall + a, fall + b)
+    assert correlation(apart)(confidence=0.95).low > 0.9
+    within = correlation_within(apart)(confidence=0.99)
+    assert within.low < 0 < within.high
+    assert within.n == 100
+    assert correlation_within(of_networks(fall + a, -fall + a))(confidence=0.95).value == 1
 
 
 def test_where_transfer_belongs_to_targets_at_random_there_is_no_correlation(rng):
-    x = rng.standard_normal((200, 8)) + 5 * rng.standard_normal((200, 1))
-    shuffled = rng.permuted(x, axis=1)
-    rho = correlation(Gains(np.linspace(0, 1, 8), x, shuffled))(confidence=0.99)
+    x = rng.standard_normal((200, 8, 1)) + 5 * rng.standard_normal((200, 1, 1))
+    rho = correlation(of_networks(x, rng.permuted(x, axis=1)))(confidence=0.99)
     assert rho.low < 0 < rho.high
     assert rho.n == 200
-    assert correlation(Gains(np.linspace(0, 1, 8), x, x**3))(confidence=0.99).value == 1
+    assert correlation(of_networks(x, x**3))(confidence=0.99).value == 1
 
 
-def test_signs_fill_the_table():
-    x, y = np.array([[1.0, 1.0, -1.0, -1.0]]), np.array([[1.0, -1.0, 1.0, 0.0]])
-    share = signs([Gains(np.zeros(4), x, y)])
-    assert share == (0.25, 0.25, 0.25, 0.25)
-    assert (share.agree, share.by_chance) == (0.5, 0.5)
+def test_correlation_is_that_of_scipy_and_none_where_a_gain_is_constant(rng):
+    a, t = np.round(rng.standard_normal((2, 3, 4, 2)), 1)
+    a[2] = 1
+    expected = [
+        stats.spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a[:2], t[:2], strict=True)
+    ]
+    found = correlation(of_networks(a, t))(confidence=0.95).value
+    assert found == pytest.approx(sum(expected) / 3)
+
+
+def test_signs_agree_in_half_of_a_balanced_table():
+    frame = pd.DataFrame({"alignment": [1.0, 1.0, -1.0, -1.0], "transfer": [1.0, -1.0, 1.0, 0.0]})
+    assert agreement(frame) == (0.5, 0.5)
 
 
 def test_the_verdict_on_a_claim_that_is_true():
-    found = STUDY.verdict(TINY, made_up(follows))
-    assert (found.outcome, found.counts()["supported"], len(found.cells)) == ("supported", 36, 36)
+    table = made_up(follows)
+    # It is the longest training that has to learn the source.
+    table.loc[table["steps"] == STEPS[0], "source_accuracy"] = 0.6
+    found = STUDY.verdict(TINY, table)
+    assert (found.outcome, len(found.cells)) == ("supported", 36)
+    # Within a level the alignment of made-up networks varies as much as the noise.
+    levels = [cell for cell in found.cells if "within a level" in cell.name]
+    assert {cell.outcome for cell in found.cells if cell not in levels} == {"supported"}
     assert found.effect.low > 0.5
     assert (found.effect.n, found.over) == (8, "networks")
 
@@ -222,12 +206,21 @@ def test_the_verdict_on_a_claim_that_is_false():
 
 
 def test_the_verdict_names_the_cells_where_transfer_is_never_negative():
-    found = STUDY.verdict(TINY, made_up(only_helps_a_box_over_its_input))
+    found = STUDY.verdict(TINY, made_up(always_helps_a_box_over_its_input))
     assert [cell.name for cell in found.named("contradicted")] == [
-        f"box, {measure} over the raw input: −transfer at dial 1"
-        for measure in ("speed", "accuracy")
+        "box, over the raw input: −transfer at dial 1"
     ]
-    assert found.counts()["supported"] == 34
+
+
+def test_synthetic_problems_decide_and_natural_ones_are_cells():
+    problems = ("line", "CIFAR-10")
+    config = STUDY.sizes["medium"]
+    table = made_up(is_noise_on_pairs, problems=problems)
+    found = STUDY.verdict(config, table)
+    assert (found.outcome, len(found.cells)) == ("supported", 24)
+    assert not any("at hand" in note for note in found.notes)
+    without = STUDY.verdict(config, table[table["problem"] == "line"])
+    assert any("CIFAR-10 was not at hand" in note for note in without.notes)
 
 
 def test_a_source_that_was_not_learned_decides_nothing():
@@ -238,13 +231,15 @@ def test_a_source_that_was_not_learned_decides_nothing():
     assert any(
         "box: the source was not learned, a network has 90.0% of it" in note for note in found.notes
     )
-    with pytest.raises(ValueError, match="no source was learned"):
+    with pytest.raises(ValueError, match="no synthetic source was learned"):
         STUDY.verdict(TINY, made_up(follows, source_accuracy=0.9))
+    assert learned(TINY, "CIFAR-10") < learned(TINY, "box")
 
 
 def test_the_figure_draws_a_panel_a_cell():
     drawn = STUDY.figure(TINY, made_up(follows))
     panels = [axes for axes in drawn.axes if axes.collections and axes.texts]
-    assert len(panels) == 12
+    assert len(panels) == 9
     assert all("ρ = " in axes.texts[0].get_text() for axes in panels)
+    assert all(len(axes.lines) == 2 + len(DIALS) for axes in panels)
     drawn.canvas.draw()
