@@ -15,10 +15,11 @@ on the raw input, and on the same layer before training. Alignment gain is the a
 target's labels on the few points, frozen − reference; training from scratch begins with the
 untrained network, so there it is over that one.
 
-Each problem and reference has four cells: gains go together (Spearman's ρ over the targets of a
-network and how long it was trained, mean over networks); they do so at one level of the dial, where
-the distance of tasks explains nothing; and after the longest training transfer is positive at dial
-0, and negative at dial 1. The verdict is the first of them, over training from scratch, in the
+Each problem and reference has three cells: gains go together (Spearman's ρ over the targets of a
+network and how long it was trained, mean over networks); and after the longest training transfer is
+positive at dial 0, and negative at dial 1. The distance of tasks alone could make gains go
+together. So each problem has one more cell: at one target, where only the length of training
+differs, alignment and accuracy go together. The verdict is ρ over training from scratch, in the
 synthetic problem where it is lowest. A problem whose source task was not learned is left out.
 """
 

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from pandas import DataFrame
 
+from jaxalign.statistics import Interval
 from jaxalign.studies.transfer.design import BOX, LINE, NATURAL, PEAKS
 from jaxalign.studies.transfer.findings import (
     Finding,
     correlation,
-    correlation_within,
+    correlation_at_targets,
     findings_of,
 )
 from jaxalign.studies.transfer.gains import NAMES
@@ -32,7 +33,8 @@ TITLES = {
 
 def figure(config: Any, table: DataFrame) -> Figure:
     """A column per problem, a row per reference; a point per network, target and length of
-    training, and a line per level of the dial, from the shortest training to the longest.
+    training, and a line per level of the dial, from the shortest training to the longest, of means
+    over networks.
     """
     findings = findings_of(table)
     problems = list(dict.fromkeys(finding.problem for finding in findings))
@@ -45,15 +47,16 @@ def figure(config: Any, table: DataFrame) -> Figure:
         colours = ScalarMappable(Normalize(0, 1), ListedColormap(VISIBLE))
         for axes, finding in zip(panels.T.ravel(), findings, strict=True):
             _panel(axes, finding, colours)
-        for axes, problem in zip(panels[0], problems, strict=True):
-            axes.set_title(TITLES[problem])
+        # The first row; ρ at one target is the same in all.
+        for axes, finding in zip(panels[0], findings[:: len(NAMES)], strict=True):
+            axes.set_title(f"{TITLES[finding.problem]}\n{_at_targets(finding)}")
         for axes, name in zip(panels[:, 0], NAMES.values(), strict=True):
             axes.set_ylabel(f"test accuracy,\ngain over {name}", fontsize=9)
             # Room for the text at the lower end.
             low, high = axes.get_ylim()
             axes.set_ylim(low - 0.3 * (high - low), high)
         drawing.supxlabel(
-            "alignment gain in the last hidden layer, area/(‖y‖²√n), frozen − reference "
+            "alignment gain in the last hidden layer, area/(‖y‖²√n), frozen − reference\n"
             "(for training from scratch: the untrained network)",
             fontsize=10,
         )
@@ -92,7 +95,7 @@ def _panel(axes: Axes, finding: Finding, colours: ScalarMappable) -> None:
     axes.text(
         0.97,
         0.04,
-        _correlations(finding),
+        f"ρ = {_in_words(correlation(gains))}",
         transform=axes.transAxes,
         ha="right",
         va="bottom",
@@ -105,10 +108,10 @@ def _panel(axes: Axes, finding: Finding, colours: ScalarMappable) -> None:
     axes.tick_params(labelcolor=MUTED)
 
 
-def _correlations(finding: Finding) -> str:
-    rho = correlation(finding.gains)(confidence=0.95)
-    within = correlation_within(finding.gains)(confidence=0.95)
-    return (
-        f"ρ = {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]\n"
-        f"within a level {within.value:.2f} [{within.low:.2f}, {within.high:.2f}]"
-    )
+def _at_targets(finding: Finding) -> str:
+    return f"at one target ρ = {_in_words(correlation_at_targets(finding.gains))}"
+
+
+def _in_words(effect: Interval) -> str:
+    rho = effect(confidence=0.95)
+    return f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"

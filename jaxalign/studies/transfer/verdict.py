@@ -12,7 +12,7 @@ from jaxalign.studies.transfer.findings import (
     Finding,
     agreement,
     correlation,
-    correlation_within,
+    correlation_at_targets,
     findings_of,
 )
 from jaxalign.studies.transfer.gains import NAMES, gains
@@ -42,6 +42,8 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         )
     weakest = min(deciding, key=lambda problem: deciding[problem](confidence=CONFIDENCE).value)
     effects = {name: effect for one in findings for name, effect in one.claims().items()}
+    for one in over_scratch:
+        effects[f"{one.problem}: ρ at one target"] = correlation_at_targets(one.gains)
     return Verdict(
         least(list(deciding.values()), confidence=CONFIDENCE),
         "Spearman's ρ of alignment gain and accuracy over training from scratch, within a network, "
@@ -50,7 +52,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         judged(effects, level=1 - CONFIDENCE),
         [
             *(_of_source(name, share, kept=name in kept) for name, share in accuracy.items()),
-            _of_levels(over_scratch),
+            _of_targets(over_scratch),
             _of_signs(over_scratch),
             _of_speed(table, kept),
             *_without_data(config, table),
@@ -64,14 +66,14 @@ def _of_source(problem: str, share: float, *, kept: bool) -> str:
     return f"{problem}: the source was not learned, a network has {share:.1%} of it; left out."
 
 
-def _of_levels(findings: Sequence[Finding]) -> str:
+def _of_targets(findings: Sequence[Finding]) -> str:
     each = [
-        f"{one.problem} {in_words(correlation_within(one.gains)(confidence=CONFIDENCE))}"
+        f"{one.problem} {in_words(correlation_at_targets(one.gains)(confidence=CONFIDENCE))}"
         for one in findings
     ]
     return (
-        "At one level of the dial, over how long a network learned the source and over targets "
-        f"equally far, ρ over training from scratch is: {', '.join(each)}."
+        "At one target, where only how long a network learned the source differs, ρ of alignment "
+        f"and accuracy is: {', '.join(each)}."
     )
 
 
@@ -95,9 +97,9 @@ def _of_speed(table: DataFrame, problems: Sequence[str]) -> str:
     ]
     return (
         "By the log-loss of a head while it learns, over the untrained network and the raw input, "
-        f"ρ is {_range(correlation, by_loss)}, at one level of the dial "
-        f"{_range(correlation_within, by_loss)}. Part of it is arithmetic, since how fast a linear "
-        "head learns is nearly a function of the spectrum; so it is no cell."
+        f"ρ is {_range(correlation, by_loss)}, at one target "
+        f"{_range(correlation_at_targets, by_loss)}. Part of it is arithmetic, since how fast a "
+        "linear head learns is nearly a function of the spectrum; so it is no cell."
     )
 
 
