@@ -54,7 +54,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
             axes.set_ylabel(f"test accuracy,\ngain over {name}", fontsize=9)
             # Room for the text at the lower end.
             low, high = axes.get_ylim()
-            axes.set_ylim(low - 0.3 * (high - low), high)
+            axes.set_ylim(low - 0.15 * (high - low), high)
         drawing.supxlabel(
             "alignment gain in the last hidden layer, area/(‖y‖²√n), frozen − reference\n"
             "(for training from scratch: the untrained network)",
