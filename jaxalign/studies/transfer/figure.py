@@ -38,7 +38,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
     """
     findings = findings_of(table)
     problems = list(dict.fromkeys(finding.problem for finding in findings))
-    size = (3.4 * len(problems) + 1.2, 2.75 * len(NAMES) + 0.9)
+    size = (3.0 * len(problems) + 1.2, 2.4 * len(NAMES) + 0.9)
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=size, layout="constrained")
         panels = drawing.subplots(
