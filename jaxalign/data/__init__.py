@@ -7,6 +7,7 @@ from jaxalign.data._fashion_mnist import fashion_mnist
 from jaxalign.data._idx import read_idx
 from jaxalign.data._image_files import read_image
 from jaxalign.data._image_folder import ImageFolder, image_folder
+from jaxalign.data._image_tar import read_image_tar
 from jaxalign.data._labelled import Labelled
 from jaxalign.data._npz import read_npz
 from jaxalign.data._synthetic import box_task, hyperplane_task, peaks_distance, peaks_task
@@ -30,6 +31,7 @@ __all__ = [
     "read_csv",
     "read_idx",
     "read_image",
+    "read_image_tar",
     "read_npz",
     "read_wordpiece",
 ]

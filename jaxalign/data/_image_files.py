@@ -2,6 +2,7 @@
 
 import threading
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,15 @@ def read_image(path: str | Path, *, max_bytes: int = MAX_IMAGE_BYTES) -> UInt8[n
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file")
+    return pixels_of(path, str(path), max_bytes)
+
+
+def pixels_of(
+    file: Path | BytesIO, name: str, max_bytes: int = MAX_IMAGE_BYTES
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a file, as ``read_image``; ``name`` is its name in messages."""
     try:
-        with _opened(path) as image:
+        with _opened(file) as image:
             if image.mode not in _EIGHT_BITS:
                 raise ValueError(
                     f"it has pixels of mode {image.mode!r}, not of 8 bits a channel; "
@@ -67,11 +75,11 @@ def read_image(path: str | Path, *, max_bytes: int = MAX_IMAGE_BYTES) -> UInt8[n
     except PermissionError:
         raise
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is no image that Pillow knows") from None
+        raise ValueError(f"{name} is no image that Pillow knows") from None
     except Exception as error:
         # Anything: the decoders of damaged files raise whatever they stumble over.
         raise ValueError(
-            f"the image {path} cannot be read: {str(error) or type(error).__name__}"
+            f"the image {name} cannot be read: {str(error) or type(error).__name__}"
         ) from error
 
 
@@ -92,14 +100,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(sorted(set(Image.OPEN) - _NO_PIXELS))
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(file: Path | BytesIO) -> Image.Image:
     """An image of which no pixel is decoded yet."""
     with _OPENING:
         # Pillow would warn of 90 million pixels and refuse twice as many, whatever the caller says.
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            return Image.open(path, formats=_formats())
+            return Image.open(file, formats=_formats())
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

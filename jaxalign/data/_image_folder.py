@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from jaxalign.data._image_files import image_endings, read_image
 from jaxalign.data._limit import MAX_IMAGE_BYTES
+from jaxalign.data._stored_images import StoredImages
 
 Part = Literal["train", "test"]
 
@@ -33,7 +34,7 @@ _LEFT_BEHIND = {
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(StoredImages):
     """Images on disk, one subfolder per class; an image is read when it is indexed.
 
     Attributes:
@@ -49,20 +50,13 @@ class ImageFolder:
     class_names: tuple[str, ...]
     source: str
     max_bytes: int = MAX_IMAGE_BYTES
+    has_classes = True
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> UInt8[np.ndarray, "h w 3"]:
         return read_image(self.paths[row], max_bytes=self.max_bytes)
-
-    def is_readable(self, row: int) -> bool:
-        """Whether an image can be read; it is, to find out."""
-        try:
-            self[row]
-        except (OSError, ValueError):
-            return False
-        return True
 
     def batches(self, size: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
         """(images, labels) of ``size`` rows at a time, in order; the last batch may be smaller."""

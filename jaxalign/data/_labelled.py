@@ -152,7 +152,7 @@ def labelled(inputs: np.ndarray, labels: np.ndarray, source: str) -> Labelled:
             f"labels of {source} must be integers, booleans, text or floats, found {labels.dtype}"
         )
     if labels.dtype.kind == "U":
-        _require_known_texts(labels, source)
+        require_known_texts(labels, source)
     ranks_fit = inputs.ndim >= 2 and labels.ndim in (1, 2)
     empty = 0 in (*inputs.shape, *labels.shape)
     if not ranks_fit or empty or len(inputs) != len(labels):
@@ -165,7 +165,7 @@ def labelled(inputs: np.ndarray, labels: np.ndarray, source: str) -> Labelled:
     return Labelled(inputs, labels, source)
 
 
-def _require_known_texts(labels: np.ndarray, source: str) -> None:
+def require_known_texts(labels: np.ndarray, source: str) -> None:
     """Raise if a label is what Python's missing values become as text."""
     unknown = np.isin(np.char.lower(labels), _UNKNOWN)
     if unknown.any():

@@ -8,7 +8,8 @@ from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.options import DataOptions
 from jaxalign.cli.subject.precision import require_float32, require_square_in_float32
 from jaxalign.cli.subject.sources import class_name, read_source
-from jaxalign.data import ImageFolder, Labelled
+from jaxalign.data import Labelled
+from jaxalign.data._stored_images import StoredImages
 
 
 def load_examples(options: DataOptions, part: Part = "train") -> Examples:
@@ -29,7 +30,7 @@ def examples_of(source: Labelled, options: DataOptions) -> Examples:
       ValueError: as ``load_examples``.
     """
     task = options.task
-    if isinstance(source.inputs, ImageFolder) and task == "auto":
+    if task == "auto" and isinstance(source.inputs, StoredImages) and source.inputs.has_classes:
         # Folders are classes however few images they hold.
         task = "classes"
     classes = source.classes(task)

@@ -18,8 +18,9 @@ class DataOptions(TableOptions):
     """Which data."""
 
     data: str = "fashion-mnist"
-    """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, or a
-    folder with a subfolder of images for each class, perhaps in folders train and test."""
+    """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, a
+    folder with a subfolder of images for each class, perhaps in folders train and test, or a .tar
+    of NNN.jpg with NNN.cls, .txt or .json."""
     task: Task = "auto"
     """What labels are; by default text and few different integers are classes, other numbers are
     regressed on."""

@@ -8,23 +8,25 @@ import numpy as np
 from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Header, Part
 from jaxalign.cli.subject.options import DataOptions
-from jaxalign.data import Labelled, image_folder, read_csv, read_npz
+from jaxalign.data import Labelled, image_folder, read_csv, read_image_tar, read_npz
 from jaxalign.data._fashion_mnist import CLASSES, SOURCE, read_embedded
 from jaxalign.data._idx_folder import holds_idx_files, read_idx_folder
 from jaxalign.data._image_folder import image_parts
+from jaxalign.data._image_tar import ENDING as TAR
 from jaxalign.data._limit import MAX_BYTES, MAX_IMAGE_BYTES
 
 EMBEDDED = "fashion-mnist"
 KINDS = (
     f"{EMBEDDED}, a folder of IDX files, an .npz of inputs and labels, a .csv, "
-    "or a folder with a subfolder of images for each class"
+    "a folder with a subfolder of images for each class, or a .tar (or a folder of them) of "
+    "NNN.jpg with NNN.cls, .txt or .json"
 )
 
-Kind = Literal["embedded", "idx", "arrays", "table", "images"]
+Kind = Literal["embedded", "idx", "arrays", "table", "images", "tar"]
 
 # The options that not every kind of data takes.
 _OPTIONS: dict[str, tuple[Kind, ...]] = {
-    "label": ("table", "arrays"),
+    "label": ("table", "arrays", "tar"),
     "inputs": ("arrays",),
     "header": ("table",),
     "ignore": ("table",),
@@ -32,10 +34,10 @@ _OPTIONS: dict[str, tuple[Kind, ...]] = {
     "categories": ("table",),
     "decimal": ("table",),
     "encoding": ("table",),
-    "size": ("images",),
-    "unreadable": ("images",),
-    "max_bytes": ("arrays", "idx", "images"),
-    "scaling": ("embedded", "idx", "arrays", "images"),
+    "size": ("images", "tar"),
+    "unreadable": ("images", "tar"),
+    "max_bytes": ("arrays", "idx", "images", "tar"),
+    "scaling": ("embedded", "idx", "arrays", "images", "tar"),
 }
 _HEADER: dict[Header, bool | None] = {"auto": None, "yes": True, "no": False}
 
@@ -67,6 +69,9 @@ def read_source(options: DataOptions, part: Part) -> Labelled:
             return _table(options)
         case "images":
             return _images(options, part)
+        case "tar":
+            limit = options.max_bytes or MAX_IMAGE_BYTES
+            return read_image_tar(options.data, label=options.label, max_bytes=limit)
 
 
 def has_test_part(options: DataOptions) -> bool:
@@ -96,10 +101,14 @@ def _kind(options: DataOptions) -> Kind:
             return "idx"
         if any(child.is_dir() for child in path.iterdir()):
             return "images"
+        if any(child.suffix.lower() == TAR for child in path.iterdir()):
+            return "tar"
     elif path.suffix.lower() in (".csv", ".tsv"):
         return "table"
     elif path.suffix.lower() == ".npz":
         return "arrays"
+    elif path.suffix.lower() == TAR:
+        return "tar"
     raise ValueError(f"{options.data} is no data set that can be read; it can be {KINDS}")
 
 

@@ -10,8 +10,8 @@ class TableOptions:
     """How a .csv or an .npz is read."""
 
     label: str | None = None
-    """The labels: a column of a .csv, by default the last; or an array of an .npz, by default
-    y."""
+    """The labels: a column of a .csv, by default the last; an array of an .npz, by default y; in a
+    .tar cls, txt, json or json.FIELD."""
     inputs: str | None = None
     """The array of inputs in an .npz; by default x."""
     header: Header = "auto"

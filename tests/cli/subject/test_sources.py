@@ -1,6 +1,7 @@
 """Every kind of data takes the options that apply to it, and refuses the others by name."""
 
 import struct
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,7 @@ TAKEN = {
     "arrays.NPZ": {"label", "inputs", "max_bytes", "scaling"},
     "idx": {"max_bytes", "scaling"},
     "images": {"size", "unreadable", "max_bytes", "scaling"},
+    "images.TAR": {"label", "size", "unreadable", "max_bytes", "scaling"},
     "parts": {"size", "unreadable", "max_bytes", "scaling"},
     "fashion-mnist": {"scaling"},
 }
@@ -59,6 +61,11 @@ def sources(tmp_path_factory):
             file = folder / root / "ab"[j % 2] / f"{j}.PNG"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("L", (4, 4), 10 * i + j).save(file)
+    with tarfile.open(folder / "images.TAR", "w") as archive:
+        for j in range(4):
+            archive.add(folder / f"images/{'ab'[j % 2]}/{j}.PNG", f"{j}.png")
+            (folder / "label").write_text(str(j % 2))
+            archive.add(folder / "label", f"{j}.cls")
     return folder
 
 
@@ -70,7 +77,10 @@ def options(sources, name, **changed):
 @pytest.mark.parametrize("option", CHANGED)
 @pytest.mark.parametrize("name", TAKEN)
 def test_an_option_applies_or_is_refused(sources, name, option):
-    chosen = options(sources, name, **{option: CHANGED[option]})
+    value = CHANGED[option]
+    if (name, option) == ("images.TAR", "label"):
+        value = "cls"
+    chosen = options(sources, name, **{option: value})
     if option in TAKEN[name]:
         assert len(load_examples(chosen)) >= 4
         return
