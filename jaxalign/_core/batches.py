@@ -37,7 +37,7 @@ def each_batch(batches: Iterable[Any], of: str, keys: Sequence[str]) -> Iterator
     require_keys(keys, of)
     for position, batch in enumerate(batches):
         if isinstance(batch, Mapping):
-            yield entries(batch, keys, f"batch {position}")
+            yield entries(batch, keys, f"batch {position} of batches")
             continue
         if not isinstance(batch, list | tuple) or len(batch) not in (2, 3):
             raise TypeError(
