@@ -29,8 +29,12 @@ class Finding(NamedTuple):
         dials = self.gains["dial"]
         return {
             f"{name}: ρ of both gains": correlation(self.gains),
-            f"{name}: transfer at dial 0": transfer_at(self.gains, dials.min()),
-            f"{name}: −transfer at dial 1": transfer_at(self.gains, dials.max(), sign=-1),
+            f"{name}: transfer at dial 0": partial(
+                mean_interval, transfer_at(self.gains, dials.min())
+            ),
+            f"{name}: −transfer at dial 1": partial(
+                mean_interval, -transfer_at(self.gains, dials.max())
+            ),
         }
 
 
@@ -58,10 +62,10 @@ def correlation_at_targets(gains: DataFrame) -> Interval:
     return partial(mean_interval, rho.to_numpy(), within=(-1, 1))
 
 
-def transfer_at(gains: DataFrame, dial: float, *, sign: int = 1) -> Interval:
-    """Transfer to the targets at a level of the dial, by networks trained longest, times a sign."""
+def transfer_at(gains: DataFrame, dial: float, by: str = "network") -> Series:
+    """Mean transfer to the targets at a level of the dial, of networks trained longest."""
     rows = gains[(gains["dial"] == dial) & (gains["steps"] == gains["steps"].max())]
-    return partial(mean_interval, sign * rows.groupby("network")["transfer"].mean().to_numpy())
+    return rows.groupby(by, sort=False)["transfer"].mean()
 
 
 def agreement(gains: DataFrame) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from jaxalign.studies.transfer.findings import (
     correlation,
     correlation_at_targets,
     findings_of,
+    transfer_at,
 )
 from jaxalign.studies.transfer.gains import NAMES, gains
 
@@ -55,6 +56,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
             _of_targets(over_scratch),
             _of_signs(over_scratch),
             _of_speed(table, kept),
+            *(_of_pairs(one) for one in over_scratch if one.problem == NATURAL),
             *_without_data(config, table),
         ],
     )
@@ -85,6 +87,15 @@ def _of_signs(findings: Sequence[Finding]) -> str:
     return (
         "Both gains over training from scratch have the same sign in these shares of all cases "
         f"(by chance): {', '.join(each)}."
+    )
+
+
+def _of_pairs(finding: Finding) -> str:
+    by_source = transfer_at(finding.gains, finding.gains["dial"].min(), by="source")
+    each = [f"{source} {value:.3f}" for source, value in by_source.items()]
+    return (
+        f"{finding.problem}: networks share a few source pairs, and these differ; transfer at "
+        f"dial 0 over training from scratch by source is: {', '.join(each)}."
     )
 
 

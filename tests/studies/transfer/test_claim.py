@@ -220,6 +220,7 @@ def test_synthetic_problems_decide_and_natural_ones_are_cells():
     found = STUDY.verdict(config, table)
     assert (found.outcome, len(found.cells)) == ("supported", 20)
     assert not any("at hand" in note for note in found.notes)
+    assert any("transfer at dial 0" in note and ": 0 " in note for note in found.notes)
     without = STUDY.verdict(config, table[table["problem"] == "line"])
     assert any("CIFAR-10 was not at hand" in note for note in without.notes)
 
