@@ -37,7 +37,7 @@ def test_a_loader_of_dicts_is_read_by_key_with_labels_of_classes(rows, layers, m
 
 def test_the_keys_there_are_are_named(rows, layers):
     batch = {"x": rows[0], "y": rows[1]}
-    with pytest.raises(ValueError, match=r"batch 0 must .*'image' and 'label', found 'x', 'y'"):
+    with pytest.raises(ValueError, match=r"batch 0 of batches must .*, found 'x', 'y'"):
         inspect(*layers, [batch])
     with pytest.raises(ValueError, match=r"batch 0: .*encode_targets"):
         inspect(*layers, [{"x": rows[0], "y": np.arange(24)}], keys=("x", "y"))
