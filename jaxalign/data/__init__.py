@@ -3,6 +3,7 @@
 from jaxalign.data._cifar10 import cifar10
 from jaxalign.data._csv import read_csv
 from jaxalign.data._dataset import Dataset, Split, balanced_rows
+from jaxalign.data._dataset_folder import read_dataset
 from jaxalign.data._fashion_mnist import fashion_mnist
 from jaxalign.data._idx import read_idx
 from jaxalign.data._image_files import read_image
@@ -29,6 +30,7 @@ __all__ = [
     "peaks_distance",
     "peaks_task",
     "read_csv",
+    "read_dataset",
     "read_idx",
     "read_image",
     "read_image_tar",

@@ -19,8 +19,8 @@ class DataOptions(TableOptions):
 
     data: str = "fashion-mnist"
     """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, a
-    folder with a subfolder of images for each class, perhaps in folders train and test, or a .tar
-    of NNN.jpg with NNN.cls, .txt or .json."""
+    folder with a subfolder of images for each class, perhaps in folders train and test, a .tar of
+    NNN.jpg with NNN.cls, .txt or .json, or a data set that Hugging Face's datasets saved."""
     task: Task = "auto"
     """What labels are; by default text and few different integers are classes, other numbers are
     regressed on."""

@@ -8,7 +8,15 @@ import numpy as np
 from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Header, Part
 from jaxalign.cli.subject.options import DataOptions
-from jaxalign.data import Labelled, image_folder, read_csv, read_image_tar, read_npz
+from jaxalign.data import (
+    Labelled,
+    image_folder,
+    read_csv,
+    read_dataset,
+    read_image_tar,
+    read_npz,
+)
+from jaxalign.data._dataset_files import dataset_parts, has_part, is_dataset
 from jaxalign.data._fashion_mnist import CLASSES, SOURCE, read_embedded
 from jaxalign.data._idx_folder import holds_idx_files, read_idx_folder
 from jaxalign.data._image_folder import image_parts
@@ -18,26 +26,26 @@ from jaxalign.data._limit import MAX_BYTES, MAX_IMAGE_BYTES
 EMBEDDED = "fashion-mnist"
 KINDS = (
     f"{EMBEDDED}, a folder of IDX files, an .npz of inputs and labels, a .csv, "
-    "a folder with a subfolder of images for each class, or a .tar (or a folder of them) of "
-    "NNN.jpg with NNN.cls, .txt or .json"
+    "a folder with a subfolder of images for each class, a .tar (or a folder of them) of NNN.jpg "
+    "with NNN.cls, .txt or .json, or a data set that Hugging Face's datasets saved, or .parquet"
 )
 
-Kind = Literal["embedded", "idx", "arrays", "table", "images", "tar"]
+Kind = Literal["embedded", "idx", "arrays", "table", "images", "tar", "dataset"]
 
 # The options that not every kind of data takes.
 _OPTIONS: dict[str, tuple[Kind, ...]] = {
-    "label": ("table", "arrays", "tar"),
-    "inputs": ("arrays",),
+    "label": ("table", "arrays", "tar", "dataset"),
+    "inputs": ("arrays", "dataset"),
     "header": ("table",),
     "ignore": ("table",),
     "missing": ("table",),
     "categories": ("table",),
     "decimal": ("table",),
     "encoding": ("table",),
-    "size": ("images", "tar"),
-    "unreadable": ("images", "tar"),
-    "max_bytes": ("arrays", "idx", "images", "tar"),
-    "scaling": ("embedded", "idx", "arrays", "images", "tar"),
+    "size": ("images", "tar", "dataset"),
+    "unreadable": ("images", "tar", "dataset"),
+    "max_bytes": ("arrays", "idx", "images", "tar", "dataset"),
+    "scaling": ("embedded", "idx", "arrays", "images", "tar", "dataset"),
 }
 _HEADER: dict[Header, bool | None] = {"auto": None, "yes": True, "no": False}
 
@@ -72,6 +80,8 @@ def read_source(options: DataOptions, part: Part) -> Labelled:
         case "tar":
             limit = options.max_bytes or MAX_IMAGE_BYTES
             return read_image_tar(options.data, label=options.label, max_bytes=limit)
+        case "dataset":
+            return _dataset(options, part)
 
 
 def has_test_part(options: DataOptions) -> bool:
@@ -81,6 +91,8 @@ def has_test_part(options: DataOptions) -> bool:
             return True
         case "images":
             return bool({"test", "validation"} & set(image_parts(Path(options.data))))
+        case "dataset":
+            return has_part(Path(options.data), "test")
         case _:
             return False
 
@@ -96,6 +108,8 @@ def _kind(options: DataOptions) -> Kind:
     path = Path(options.data)
     if not path.exists():
         raise FileNotFoundError(f"there is no data at {options.data}; it can be {KINDS}")
+    if is_dataset(path):
+        return "dataset"
     if path.is_dir():
         if holds_idx_files(path):
             return "idx"
@@ -137,6 +151,17 @@ def _table(options: DataOptions) -> Labelled:
         categories=options.categories,
         decimal=None if options.decimal == "auto" else options.decimal,
         encoding=options.encoding,
+    )
+
+
+def _dataset(options: DataOptions, part: Part) -> Labelled:
+    path = Path(options.data)
+    return read_dataset(
+        path,
+        part=part if list(dataset_parts(path)) != [""] else None,
+        inputs=options.inputs,
+        label=options.label,
+        max_bytes=options.max_bytes,
     )
 
 

@@ -10,10 +10,10 @@ class TableOptions:
     """How a .csv or an .npz is read."""
 
     label: str | None = None
-    """The labels: a column of a .csv, by default the last; an array of an .npz, by default y; in a
-    .tar cls, txt, json or json.FIELD."""
+    """The labels: a column of a .csv, by default the last; an array of an .npz, by default y; a
+    column of a data set of Hugging Face's; in a .tar cls, txt, json or json.FIELD."""
     inputs: str | None = None
-    """The array of inputs in an .npz; by default x."""
+    """The array of inputs in an .npz, by default x; or a column of a data set of Hugging Face's."""
     header: Header = "auto"
     """Whether the first line of a .csv names its columns."""
     ignore: tuple[str, ...] = ()
