@@ -8,6 +8,7 @@ import jax
 from jax import Array
 from jax.nn.initializers import variance_scaling, zeros
 
+from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_function, require_kind, require_number
 
 Initializer = Callable[..., Array]
@@ -40,7 +41,7 @@ class Initialization(NamedTuple):
     bias: Callable[[int], Initializer] = zero_bias
 
 
-def lecun_normal(scale: float = 1.0) -> Initialization:
+def lecun_normal(scale: float | Array = 1.0) -> Initialization:
     """Truncated normal weights, of standard deviation scale/√fan_in; biases are 0.
 
     Args:
@@ -63,7 +64,7 @@ def lecun_normal(scale: float = 1.0) -> Initialization:
     return Initialization(variance_scaling(scale**2, "fan_in", "truncated_normal"))
 
 
-def torch_uniform(scale: float = 1.0) -> Initialization:
+def torch_uniform(scale: float | Array = 1.0) -> Initialization:
     """Uniform weights and biases, U(±scale/√fan_in): with scale 1 those of torch's Linear and Conv.
 
     Their standard deviation is scale/√(3 fan_in), 0.58 of ``lecun_normal``'s.
@@ -110,9 +111,9 @@ def require_initialization(value: Any) -> None:
     require_function(value.bias, "initialization.bias", "pass a function of the number of inputs")
 
 
-def _require_scale(scale: float) -> None:
+def _require_scale(scale: float | Array) -> None:
     require_number(scale, "scale")
-    if not 0 < scale < math.inf:
+    if is_concrete(scale) and not 0 < scale < math.inf:
         raise ValueError(f"scale must be above 0 and finite, found {scale}")
 
 

@@ -40,6 +40,18 @@ def test_a_scale_multiplies_the_same_draw():
         np.testing.assert_allclose(half, one / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("initialization", [lecun_normal, torch_uniform])
+def test_scales_can_be_traced(initialization):
+    def draw(scale):
+        start = initialization(scale)
+        return start.kernel(KEY, (9, 5), jnp.float32), start.bias(9)(KEY, (5,), jnp.float32)
+
+    traced = jax.vmap(draw)(jnp.array([1.0, 0.5]))
+    for i, scale in enumerate((1.0, 0.5)):
+        for together, alone in zip(traced, draw(scale), strict=True):
+            np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-7)
+
+
 def networks(initialization):
     yield MLP(50, (40, 30), 20, bias=True, initialization=initialization, rngs=nnx.Rngs(0))
     yield CNN((4, 4, 3), (8,), 30, 20, initialization=initialization, rngs=nnx.Rngs(0))
