@@ -14,6 +14,7 @@ from jaxalign.cli.train.options import Train
 from jaxalign.cli.train.recipe import PAPER
 from jaxalign.cli.train.resume import saved_config
 from jaxalign.cli.train.runs import CHECKPOINTS, place_of
+from jaxalign.models.weights._hugging_face import is_hugging_face
 from jaxalign.training import Checkpoints
 from jaxalign.training._saved_model import read_model
 
@@ -64,8 +65,9 @@ def folder_and_step(text: str) -> tuple[Path, int | None]:
 
 
 def is_run(text: str) -> bool:
-    """Whether a side is a folder, so that it has to be a run."""
-    return folder_and_step(text)[0].is_dir()
+    """Whether a side is a folder and holds no model of Hugging Face's, so has to be a run."""
+    folder = folder_and_step(text)[0]
+    return folder.is_dir() and not is_hugging_face(folder)
 
 
 def read_run(side: SideOptions) -> Run:

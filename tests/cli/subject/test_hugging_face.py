@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxalign.cli.compare.runs import is_run
 from jaxalign.cli.inspect.layers import with_inputs
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import main
@@ -44,6 +45,12 @@ def test_images_are_prepared_as_the_folder_says(tmp_path):
         load_subject(Inspect(**options, size=16))
     with pytest.raises(ValueError, match="--checkpoint is not read"):
         load_subject(Inspect(**options, checkpoint=folder))
+
+
+def test_a_comparison_tells_such_folders_from_runs(tmp_path):
+    assert not is_run(str(DATA / "vit"))
+    (tmp_path / "config.json").write_text('{"title": "a run"}')
+    assert is_run(str(tmp_path))
 
 
 @pytest.mark.parametrize(

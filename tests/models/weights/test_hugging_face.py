@@ -107,6 +107,18 @@ def test_an_architecture_that_is_not_named_is_read_off_the_tensors(folder):
     require_equal(hugging_face(folder("vit", architectures=None)), hugging_face(DATA / "vit"))
 
 
+def test_names_of_a_state_dict_of_transformers_5_are_known(folder):
+    parts = {"query": "q_proj", "key": "k_proj", "value": "v_proj"}
+    renamed = {}
+    for name, tensor in tensors_of("vit").items():
+        for part, short in parts.items():
+            name = name.replace(f"attention.attention.{part}", f"attention.{short}")
+        name = name.replace("attention.output.dense", "attention.o_proj")
+        name = name.replace("intermediate.dense", "mlp.fc1").replace("output.dense", "mlp.fc2")
+        renamed[name.replace("encoder.layer.", "layers.")] = tensor
+    require_equal(hugging_face(folder("vit", renamed)), hugging_face(DATA / "vit"))
+
+
 def test_heads_of_other_tasks_are_left_out_and_named(folder):
     tensors = tensors_of("bert")
     head = {"cls.predictions.bias": tensors.pop("classifier.bias")}

@@ -4,7 +4,8 @@ from jaxalign.models.weights._hugging_face.folder import (
     HuggingFace,
     expected_input,
     hugging_face,
+    is_hugging_face,
     prepares_images,
 )
 
-__all__ = ["HuggingFace", "expected_input", "hugging_face", "prepares_images"]
+__all__ = ["HuggingFace", "expected_input", "hugging_face", "is_hugging_face", "prepares_images"]

@@ -60,5 +60,5 @@ FAMILY = Family(
     sources=_sources,
     heads=("classifier.", "cls.", "qa_outputs."),
     example=_example,
-    old_names=OLD_NORM_NAMES,
+    other_names=OLD_NORM_NAMES,
 )

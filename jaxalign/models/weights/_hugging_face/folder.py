@@ -52,6 +52,17 @@ class HuggingFace(NamedTuple):
     source: str
 
 
+def is_hugging_face(path: str | Path) -> bool:
+    """Whether this is a folder with a config.json that names a model, as no run's does."""
+    file = Path(path) / _CONFIG
+    if not file.is_file():
+        return False
+    try:
+        return not {"model_type", "architectures"}.isdisjoint(read_config(file).values)
+    except ValueError:
+        return False
+
+
 def prepares_images(path: str | Path) -> bool:
     """Whether a folder says how images are prepared."""
     return (Path(path) / _PROCESSOR).is_file()
@@ -95,7 +106,7 @@ def hugging_face(folder: str | Path) -> HuggingFace:
     config = _config(folder)
     family = _family(config)
     file = _weights(folder)
-    tensors = renamed(read(file), family.old_names)
+    tensors = renamed(read(file), family.other_names)
     task = _task(config, family, tensors)
     left_out = [name for name in tensors if _is_left_out(name, family, task)]
     model = _built(config, family, task, tensors)

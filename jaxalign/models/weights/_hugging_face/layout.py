@@ -32,7 +32,7 @@ class Family(NamedTuple):
         the prefix, that it is made of: none for zeros, several for their concatenation.
       heads: beginnings of names that never have the prefix.
       example: the shape and dtype of one input.
-      old_names: (regex, replacement) from names in old files.
+      other_names: (regex, replacement) from other names that files have.
     """
 
     prefix: str
@@ -41,7 +41,7 @@ class Family(NamedTuple):
     sources: Callable[[Config, str], tuple[str, ...]]
     heads: tuple[str, ...]
     example: Callable[[Config], jax.ShapeDtypeStruct]
-    old_names: Sequence[tuple[str, str]] = ()
+    other_names: Sequence[tuple[str, str]] = ()
 
 
 def class_names(config: Config) -> tuple[str, ...] | None:

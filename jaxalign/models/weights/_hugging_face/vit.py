@@ -27,6 +27,17 @@ _NAMES = (
 )
 """(regex, replacement) from the names in ``ViT``; "*" stands for query, key and value."""
 
+_IN_MEMORY = (
+    (r"^(vit\.)?layers\.(\d+)\.", r"\1encoder.layer.\2."),
+    (r"\.attention\.q_proj\.", r".attention.attention.query."),
+    (r"\.attention\.k_proj\.", r".attention.attention.key."),
+    (r"\.attention\.v_proj\.", r".attention.attention.value."),
+    (r"\.attention\.o_proj\.", r".attention.output.dense."),
+    (r"\.mlp\.fc1\.", r".intermediate.dense."),
+    (r"\.mlp\.fc2\.", r".output.dense."),
+)
+"""(regex, replacement) from the names that transformers 5 has in memory, so in a ``state_dict``."""
+
 
 def _build(config: Config, task: Task, has_pooler: bool) -> nnx.Module:
     width = config.integer("hidden_size", 768)
@@ -74,4 +85,5 @@ FAMILY = Family(
     sources=_sources,
     heads=("classifier.", "decoder."),
     example=_example,
+    other_names=_IN_MEMORY,
 )
