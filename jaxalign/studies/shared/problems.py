@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from jaxalign._features import encode_targets
-from jaxalign.data import cifar10, fashion_mnist
+from jaxalign.data import balanced_rows, cifar10, fashion_mnist
 from jaxalign.studies.framework.extra import require
 from jaxalign.training import classification
 
@@ -38,6 +38,19 @@ class Problem(NamedTuple):
     labels: np.ndarray
     targets: np.ndarray
     objective: Callable[[Any, Array], tuple[Array, dict[str, Array]]]
+
+    def take(self, rows: np.ndarray) -> "Problem":
+        """These rows alone."""
+        return self._replace(
+            inputs=self.inputs[rows], labels=self.labels[rows], targets=self.targets[rows]
+        )
+
+
+class Parts(NamedTuple):
+    """The rows of a problem that networks train on, and others, which they never see."""
+
+    trained_on: Problem
+    held_out: Problem
 
 
 def fashion_pair(a: int, b: int, n: int) -> Problem:
@@ -107,6 +120,24 @@ def problem_named(name: object, n: int, side: int) -> Problem:
     if name == DIGITS:
         return digits_parity(n)
     return resized(fashion_pair(2, 4, n), side)
+
+
+def parted(problem: Problem, n: int) -> Parts:
+    """The first n rows of a problem to train on, and the next ones, at most n, held out.
+
+    Rows keep the classes balanced. Those of a regression are drawn at random, always in the same
+    way, since tables may be sorted; its targets are standardized with the rows to train on.
+    """
+    if problem.objective is not squared_error:
+        first = balanced_rows(problem.labels, n)
+        others = np.setdiff1d(np.arange(len(problem.labels)), first)
+        next_ones = balanced_rows(problem.labels[others], min(n, len(others)))
+        return Parts(problem.take(first), problem.take(others[next_ones]))
+    order = np.random.default_rng(0).permutation(len(problem.labels))
+    known = problem.labels[order[:n]]
+    y = (problem.labels - known.mean()) / known.std()
+    standardized = problem._replace(labels=y, targets=y)
+    return Parts(standardized.take(order[:n]), standardized.take(order[n : 2 * n]))
 
 
 def relabelled(problem: Problem, seed: int) -> Problem:

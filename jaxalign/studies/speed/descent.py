@@ -15,27 +15,39 @@ ROUNDING = 1e-9
 """Of ‖y‖²: the most by which rounding may lift a loss over its bound in float64."""
 
 
+class Run(NamedTuple):
+    """Descent that was iterated.
+
+    Attributes:
+      losses: ‖Φw_t − y‖² of t = 0, 1, ...
+      weights: w in the end.
+    """
+
+    losses: Float[np.ndarray, "times k"]
+    weights: Float[np.ndarray, "d k"]
+
+
 class Descent(NamedTuple):
     """Descent on ½‖Φw − y‖² from w = 0 in full batches, of one Φ and k targets.
 
     Attributes:
-      loss: ‖Φw_t − y‖²/‖y‖², of weights that were really iterated.
-      bound: what alignment alone promises of the loss: the least over τ of the bound below, over
-        ‖y‖².
+      left: (‖Φw_t − y‖² − min)/(‖y‖² − min): the share of what is in span that is not yet learned,
+        of weights that were really iterated. min is the part of y outside the column space.
+      bound: what alignment alone promises of it: the least over τ of the bound below.
+      weights: in the end.
       error: the largest difference of loss and ``predicted_convergence``, over ‖y‖².
       violations: pairs of t and τ at which (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)] was exceeded.
     """
 
-    loss: Float[np.ndarray, "times k"]
+    left: Float[np.ndarray, "times k"]
     bound: Float[np.ndarray, "times k"]
+    weights: Float[np.ndarray, "d k"]
     error: Float[np.ndarray, " k"]
     violations: Int[np.ndarray, " k"]
 
 
-def descend(
-    features: np.ndarray, targets: np.ndarray, step_size: float, steps: int
-) -> Float[np.ndarray, "{steps}+1 k"]:
-    """‖Φw_t − y‖² of t = 0...steps iterations w ← w − ηΦᵀ(Φw − y), in float64.
+def descend(features: np.ndarray, targets: np.ndarray, step_size: float, steps: int) -> Run:
+    """Iterate w ← w − ηΦᵀ(Φw − y), t = 0...steps, in float64.
 
     Args:
       features: (n, d) Φ.
@@ -53,8 +65,9 @@ def descend(
     for t in range(steps + 1):
         residual = product @ unknown - y
         losses[t] = (residual**2).sum(axis=0)
-        unknown -= step_size * (residual if wide else phi.T @ residual)
-    return losses
+        if t < steps:
+            unknown -= step_size * (residual if wide else phi.T @ residual)
+    return Run(losses, phi.T @ unknown if wide else unknown)
 
 
 def spectrum64(features: np.ndarray, targets: np.ndarray) -> Spectrum:
@@ -91,15 +104,16 @@ def compared(
     with jax.enable_x64(True):
         above = np.asarray(alignment_curve(s, tau))
         predicted = np.asarray(predicted_convergence(s, t, step_size=step_size))
-    losses = descend(features, targets, step_size, steps)
+    run = descend(features, targets, step_size, steps)
     # predicted_convergence is the loss over its limit, the part of y outside the column space.
-    excess = losses - (total - inside)
+    excess = run.losses - (total - inside)
     # (1 − ητ²)^{2t} A(τ) + [A(0⁺) − A(τ)], of (steps + 1, thresholds, k).
     factor = (1 - step_size * tau**2) ** (2 * t[:, None])
     bounds = factor[..., None] * above + (inside - above)
     return Descent(
-        loss=losses / total,
-        bound=(bounds.min(axis=1) + total - inside) / total,
+        left=excess / inside,
+        bound=bounds.min(axis=1) / inside,
+        weights=run.weights,
         error=np.abs(excess - predicted).max(axis=0) / total,
         violations=(excess[:, None] > bounds + ROUNDING * total).sum(axis=(0, 1)),
     )

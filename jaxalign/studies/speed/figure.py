@@ -1,4 +1,4 @@
-"""The picture of speed: area and steps of every representation, and their rank correlations."""
+"""The picture of speed: alignment, steps and accuracy, and their rank correlations."""
 
 from typing import Any
 
@@ -8,41 +8,61 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from jaxalign._features import INPUT
 from jaxalign.statistics import Estimate
-from jaxalign.studies.speed.table import CELL, PERMUTED, TRUE, association, within_networks
+from jaxalign.studies.speed.design import Config
+from jaxalign.studies.speed.table import (
+    CELL,
+    HELD_OUT,
+    ON_CLASSES,
+    ON_SPLIT,
+    PERMUTED,
+    TRAINED,
+    UNTRAINED,
+    association,
+    of_networks,
+    of_splits,
+    over_splits,
+    within_networks,
+)
 from jaxalign.style.figures import INK, MUTED, STYLE
 
+AREA = "area under the curve  ∫A dτ / (√n A(0⁺))"
+UNSEEN = "#7b5aa6"
 STATES = {
-    "input": ("inputs", "s", INK),
-    "untrained": ("untrained layers", "o", "#3b8fc4"),
-    "trained": ("trained layers", "^", "#d1742b"),
+    INPUT: ("inputs", "s", INK),
+    UNTRAINED: ("untrained layers", "o", "#3b8fc4"),
+    TRAINED: ("trained layers", "^", "#d1742b"),
 }
+KINDS = {INPUT: INK, UNTRAINED: "#3b8fc4", ON_SPLIT: "#d1742b", ON_CLASSES: "#2e8b57"}
+"""Representations that learn all splits."""
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
-    """Two panels: area against steps, a point per representation; ρ with its interval in each cell,
-    with that of the null.
+def figure(config: Config, table: DataFrame) -> Figure:
+    """Layers of networks on top: area against steps, a point per representation, and ρ with its
+    interval in each cell, with that of the null. All even splits of ten classes below: area against
+    accuracy on other rows, a point per split, and ρ of each kind of representation.
     """
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(11.5, 5), layout="constrained")
-        points, correlations = drawing.subplots(1, 2, width_ratios=(1.15, 1))
+        drawing = Figure(figsize=(11.5, 11), layout="constrained")
+        (points, correlations), (accuracy, splits) = drawing.subplots(2, 2, width_ratios=(1.15, 1))
         _points(points, config, table)
         _correlations(correlations, config, table)
-        handles, labels = correlations.get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower right", ncols=2, fontsize=9)
+        _accuracy(accuracy, table)
+        _splits(splits, config, table)
     return drawing
 
 
-def _points(axes: Axes, config: Any, table: DataFrame) -> None:
+def _points(axes: Axes, config: Config, table: DataFrame) -> None:
     # Descents that do not get that far lie in a band above the horizon, spread at random.
     band = 1.6 * config.horizon
     jitter = np.random.default_rng(0)
-    true = table[table["labels"] == TRUE]
-    groups = [(table[table["labels"] == PERMUTED], "permuted labels", ".", MUTED)]
+    true = of_networks(table)
+    groups = [(of_networks(table, labels=PERMUTED), "permuted labels", ".", MUTED)]
     groups += [(true[true["state"] == state], *style) for state, style in STATES.items()]
     for rows, name, mark, colour in groups:
-        reached = rows["reached"].to_numpy(bool)
-        steps = np.where(reached, np.minimum(rows["steps"], band), band)
+        reached = rows["steps"].to_numpy() <= config.horizon
+        steps = np.where(reached, rows["steps"], band)
         spread = np.where(reached, 1, np.exp(jitter.uniform(-0.2, 0.2, len(rows))))
         points: dict[str, Any] = {
             "s": 18,
@@ -57,38 +77,78 @@ def _points(axes: Axes, config: Any, table: DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_yticks([*ticks, band], [*(f"{tick:,}" for tick in ticks), "later"])
     axes.minorticks_off()
-    axes.set(xlabel="area under the curve  ∫A dτ / (√n‖y‖²)")
-    axes.set(ylabel=f"steps of gradient descent to a loss of {config.share:g}‖y‖²")
+    axes.set(xlabel=AREA)
+    axes.set(ylabel=f"steps of gradient descent until {config.share:g} of A(0⁺) is left")
     axes.set(title="A point a representation", xlim=(0, None), ylim=(0.6, 2.2 * config.horizon))
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.88), fontsize=9, markerscale=1.4)
 
 
-def _correlations(axes: Axes, config: Any, table: DataFrame) -> None:
-    true = table[table["labels"] == TRUE]
-    permuted = table[table["labels"] == PERMUTED]
+def _correlations(axes: Axes, config: Config, table: DataFrame) -> None:
+    true = of_networks(table)
+    permuted = of_networks(table, labels=PERMUTED)
+    held_out = of_networks(table, rows=HELD_OUT)
     over_all = association(true, resamples=config.resamples)
     null_over_all = association(true, other=permuted, resamples=config.resamples)
-    lines = [("all", over_all, null_over_all)]
-    nulls = dict(list(permuted.groupby(CELL)))
-    cells = list(true.groupby(CELL, sort=False))
-    for (problem, architecture), own in reversed(cells):
-        null = within_networks(own, other=nulls[problem, architecture])
-        lines.append((f"{architecture}, {problem}", within_networks(own), null))
-    for y, (_, rho, null_rho) in enumerate(lines):
+    others = association(held_out, resamples=config.resamples)
+    lines = [("all", over_all, others, null_over_all)]
+    nulls, elsewhere = (dict(list(rows.groupby(CELL))) for rows in (permuted, held_out))
+    for cell, own in reversed(list(true.groupby(CELL, sort=False))):
+        problem, architecture = cell
+        null = within_networks(own, other=nulls[cell])
+        rho = within_networks(own), within_networks(elsewhere[cell]), null
+        lines.append((f"{architecture}, {problem}", *rho))
+    hollow = {"markerfacecolor": "white"}
+    for y, (_, *rho) in enumerate(lines):
         width = 2.4 if y == 0 else 1.4
-        _interval(axes, y + 0.12, rho, color=INK, marker="o", linewidth=width)
-        style = {"marker": "D", "markerfacecolor": "white"}
-        _interval(axes, y - 0.18, null_rho, color=MUTED, linewidth=width, **style)
+        _interval(axes, y + 0.2, rho[0], color=INK, marker="o", linewidth=width)
+        _interval(axes, y, rho[1], color=UNSEEN, marker="o", linewidth=width)
+        _interval(axes, y - 0.2, rho[2], color=MUTED, marker="D", linewidth=width, **hollow)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.axhline(0.5, color=MUTED, linewidth=0.6)
-    axes.plot([], [], "o-", color=INK, label="true labels", markersize=5)
-    null_name = "null: area with permuted labels"
-    axes.plot([], [], "D-", color=MUTED, label=null_name, markersize=5, markerfacecolor="white")
+    axes.plot([], [], "o-", color=INK, label="rows trained on", markersize=5)
+    axes.plot([], [], "o-", color=UNSEEN, label="held-out rows", markersize=5)
+    axes.plot([], [], "D-", color=MUTED, label="null: permuted labels", markersize=5, **hollow)
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=9)
     axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(lines) - 0.4))
-    axes.set(xlabel="Spearman's ρ of area and speed (−steps), 95 % over networks")
+    axes.set(xlabel="ρ of area and speed (−steps), 95 % over networks")
     axes.set(title="More aligned, fewer steps: ρ > 0")
     axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", fontsize=9)
+
+
+def _accuracy(axes: Axes, table: DataFrame) -> None:
+    """Area and accuracy of the splits of the data that come first, in the first draw."""
+    kinds = of_splits(table)
+    problem = next(iter(kinds))[0]
+    for state, colour in KINDS.items():
+        rows = kinds[problem, state]
+        rows = rows[rows["network"] == 0]
+        points: dict[str, Any] = {"s": 16, "color": colour, "alpha": 0.6, "linewidths": 0}
+        axes.scatter(rows["area"], rows["accuracy"], label=state, **points)
+    axes.set(xlabel=AREA, ylabel="accuracy of the head on held-out rows", xlim=(0, None))
+    axes.set(title=f"A point an even split of {problem}")
+    axes.legend(loc="lower right", fontsize=9, markerscale=1.4)
+
+
+def _splits(axes: Axes, config: Config, table: DataFrame) -> None:
+    kinds = list(reversed(of_splits(table).items()))
+    for y, ((_, state), rows) in enumerate(kinds):
+        fast = rows.assign(speed=-rows["steps"])
+        speed = over_splits(fast, "area", "speed", config).interval(confidence=0.95)
+        accuracy = over_splits(rows, "area", "accuracy", config).interval(confidence=0.95)
+        _interval(axes, y + 0.13, speed, color=KINDS[state], marker="o", linewidth=1.4)
+        hollow = {"markerfacecolor": "white"}
+        _interval(axes, y - 0.13, accuracy, color=KINDS[state], marker="s", linewidth=1.4, **hollow)
+    axes.axvline(0, color=INK, linewidth=0.9)
+    axes.plot([], [], "o-", color=INK, label="speed", markersize=5)
+    axes.plot([], [], "s-", color=INK, label="accuracy", markersize=5, markerfacecolor="white")
+    names = [f"{state}, {problem}" for (problem, state), _ in kinds]
+    axes.set_yticks(range(len(kinds)), names, fontsize=9)
+    axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(kinds) - 0.4))
+    axes.set(xlabel="ρ with area, 95 % by permuting the classes")
+    axes.set(title="One representation, all even splits: ρ > 0")
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", fontsize=9)
 
 
 def _interval(axes: Axes, y: float, rho: Estimate | None, *, color: str, **style) -> None:

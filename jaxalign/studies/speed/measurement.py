@@ -1,110 +1,72 @@
-"""The measurement of the study of speed: representations of many networks, and descent on each."""
+"""The measurement of the study of speed: which heads learn which labels on which rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import nnx
-from jax import Array
 
-from jaxalign._features import INPUT, prepare
-from jaxalign.alignment import alignment_area, alignment_curve
-from jaxalign.capture import tap
 from jaxalign.studies.framework.study import Cell, Row
-from jaxalign.studies.shared.networks import ARCHITECTURES, Architecture, architecture_named
-from jaxalign.studies.shared.problems import Problem
-from jaxalign.studies.speed.descent import compared, spectrum64
-from jaxalign.studies.speed.design import PROBLEMS, THRESHOLDS, Config
-from jaxalign.studies.speed.table import NO_NETWORK, PERMUTED, TRUE
-from jaxalign.training import fit
+from jaxalign.studies.shared.networks import ARCHITECTURES, architecture_named
+from jaxalign.studies.speed.design import LABELINGS, PROBLEMS, Config
+from jaxalign.studies.speed.heads import Rows, heads
+from jaxalign.studies.speed.labelings import CLASSES, SPLITS, targets
+from jaxalign.studies.speed.layers import Representation, layers_of
+from jaxalign.studies.speed.table import HELD_OUT, PERMUTED, TRAINED_ON, TRUE
+from jaxalign.studies.speed.ten_classes import drawn, images_of, representations_of
 
 
-class Origin(NamedTuple):
-    """Where a representation comes from."""
+class Task(NamedTuple):
+    """What heads on one representation learn.
 
-    network: int
-    state: str
-    layer: str
+    Attributes:
+      origin: the representation.
+      kind: of the rows: whether networks were trained on them.
+      labels: the names of the columns of targets.
+      own: the rows that the heads learn.
+      others: the rows that they are tested on.
+    """
+
+    origin: Representation
+    kind: str
+    labels: Sequence[str]
+    own: Rows
+    others: Rows
 
 
 def measure(config: Config, cell: Cell) -> list[Row]:
-    """One row per representation and labels; those of the inputs have the network −1."""
-    problem = PROBLEMS[str(cell["problem"])](config.num_samples)
-    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
-    rows: list[Row] = []
-    for origin, activations in _representations(config, problem, architecture):
-        features = np.asarray(prepare(activations, reduce="flatten"))
-        # The layers of one network share a permutation.
-        draw = np.random.default_rng(max(origin.network, 0))
-        permuted = problem.targets[draw.permutation(len(problem.targets))]
-        heads = _heads(config, features, np.hstack([problem.targets, permuted]))
-        for labels, head in zip((TRUE, PERMUTED), heads, strict=True):
-            rows.append({**cell, **origin._asdict(), "labels": labels, **head})
+    """One row per representation, kind of rows and labels."""
+    tasks = _of_labelings if cell["architecture"] == LABELINGS else _of_networks
+    rows = []
+    for task in tasks(config, cell):
+        origin = {**cell, **task.origin.place, "rows": task.kind}
+        for labels, head in zip(task.labels, heads(config, task.own, task.others), strict=True):
+            rows.append({**origin, "labels": labels, **head})
     return rows
 
 
-def _representations(
-    config: Config, problem: Problem, architecture: Architecture
-) -> Iterator[tuple[Origin, Array]]:
-    """The inputs, then every layer of every network, untrained and trained."""
-    yield Origin(NO_NETWORK, INPUT, INPUT), jnp.asarray(problem.inputs)
-    networks = [architecture.build(problem, nnx.Rngs(seed)) for seed in range(config.seeds)]
-    learned, _ = fit(
-        networks,
-        optax.adam(1e-3),
-        problem.inputs,
-        problem.labels,
-        steps=config.training,
-        batch_size=min(64, len(problem.inputs)),
-        seed=range(config.seeds),
-        objective=problem.objective,
-    )
-    layers = tap(networks[0], networks[0].post_activations)
-    activations = jax.jit(lambda state: layers(state, problem.inputs)[1])
-    for i, network in enumerate(networks):
-        trained = jax.tree.map(lambda x, i=i: x[i], learned.model)
-        for name, state in (("untrained", nnx.state(network)), ("trained", trained)):
-            for layer, activation in activations(state).items():
-                yield Origin(i, name, layer), activation
+def _of_networks(config: Config, cell: Cell) -> Iterator[Task]:
+    """True and permuted labels on every layer, of rows that networks were trained on or not."""
+    parts = PROBLEMS[str(cell["problem"])](config.num_samples)
+    architecture = architecture_named(cell["architecture"], ARCHITECTURES)
+    n = len(parts.trained_on.targets)
+    names = (TRUE, PERMUTED)
+    for one in layers_of(config, architecture, parts):
+        # The layers of one network share a permutation.
+        draw = np.random.default_rng(max(one.network, 0))
+        labels = [np.hstack([part.targets, draw.permutation(part.targets)]) for part in parts]
+        trained_on = Rows(one.features[:n], labels[0])
+        held_out = Rows(one.features[n:], labels[1])
+        yield Task(one, TRAINED_ON, names, own=trained_on, others=held_out)
+        yield Task(one, HELD_OUT, names, own=held_out, others=trained_on)
 
 
-def _heads(config: Config, features: np.ndarray, targets: np.ndarray) -> list[Row]:
-    """What is measured of a head on Φ (n, d), for each of the targets (n, k)."""
-    n, d = features.shape
-    s = spectrum64(features, targets)
-    largest = float(s.singular_values[0])
-    inside = s.energy.sum(axis=0) / s.total
-    with jax.enable_x64(True):
-        area = np.asarray(alignment_area(s)) / s.total / n**0.5
-        alignment = np.asarray(alignment_curve(s, config.threshold * n**0.5)) / s.total
-    # The largest step size that is safe for this representation, and one that is safe for all.
-    own = compared(features, targets, s, 1 / largest**2, config.horizon, THRESHOLDS)
-    common = compared(features, targets, s, 1 / n, config.horizon, THRESHOLDS)
-    return [
-        {
-            "d": d,
-            "largest": float(largest / n**0.5),
-            "area": float(area[j]),
-            "alignment": float(alignment[j]),
-            "inside": float(inside[j]),
-            "steps": _steps_to(config.share, own.loss[:, j]),
-            "reached": bool(own.loss[-1, j] <= config.share),
-            "steps_far": _steps_to(config.far, own.loss[:, j]),
-            "reached_far": bool(own.loss[-1, j] <= config.far),
-            "promised": _steps_to(config.share, own.bound[:, j]),
-            "steps_common": _steps_to(config.share, common.loss[:, j]),
-            "reached_common": bool(common.loss[-1, j] <= config.share),
-            "error": float(max(own.error[j], common.error[j])),
-            "violations": int(own.violations[j] + common.violations[j]),
-        }
-        for j in range(targets.shape[1])
-    ]
-
-
-def _steps_to(share: float, loss: np.ndarray) -> int:
-    """The first step at which a loss is that small; one past the horizon if none is."""
-    # A loss falls, and searchsorted takes rising values.
-    return int(np.searchsorted(-loss, -share))
+def _of_labelings(config: Config, cell: Cell) -> Iterator[Task]:
+    """All splits of the classes, on every representation of every draw."""
+    images = images_of(str(cell["problem"]))
+    n = config.per_class * CLASSES
+    for draw in range(config.draws):
+        chosen = drawn(config, images, draw)
+        y = targets(chosen.labels)
+        for one in representations_of(config, chosen, draw):
+            own = Rows(one.features[:n], y[:n])
+            yield Task(one, TRAINED_ON, SPLITS, own, others=Rows(one.features[n:], y[n:]))

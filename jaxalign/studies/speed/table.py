@@ -7,9 +7,17 @@ from pandas import DataFrame
 
 from jaxalign.statistics import Estimate, mean_interval, spearman
 from jaxalign.studies.shared.ranks import rank_correlation
+from jaxalign.studies.speed.design import LABELINGS, Config
+from jaxalign.studies.speed.labelings import SPLITS, Relabelled, by_relabelling
 
 TRUE = "true"
 PERMUTED = "permuted"
+TRAINED_ON = "trained on"
+HELD_OUT = "held out"
+UNTRAINED = "untrained"
+TRAINED = "trained"
+ON_SPLIT = "trained on one split"
+ON_CLASSES = "trained on ten classes"
 NO_NETWORK = -1
 """The network in the rows of inputs."""
 CELL = ["problem", "architecture"]
@@ -64,6 +72,24 @@ def within_networks(
         for _, network in pairs.groupby("network", sort=False)
     ]
     return mean_interval(rho, confidence=confidence, within=(-1, 1))
+
+
+def of_networks(table: DataFrame, *, labels: str = TRUE, rows: str = TRAINED_ON) -> DataFrame:
+    """The rows of heads on the layers of networks, of these labels and of these kind of rows."""
+    chosen = (table["labels"] == labels) & (table["rows"] == rows)
+    return table[chosen & (table["architecture"] != LABELINGS)]
+
+
+def of_splits(table: DataFrame) -> dict[tuple[str, str], DataFrame]:
+    """(data, state of the network) → the rows of heads on all even splits of ten classes."""
+    splits = table[table["architecture"] == LABELINGS]
+    return dict(list(splits.groupby(["problem", "state"], sort=False)))
+
+
+def over_splits(rows: DataFrame, x: str, y: str, config: Config) -> Relabelled:
+    """ρ of two columns over the splits of one kind of representation, mean over draws."""
+    values = [rows.pivot(index="network", columns="labels", values=name) for name in (x, y)]
+    return by_relabelling(*(one[list(SPLITS)] for one in values), draws=config.relabellings)
 
 
 def in_words(rho: Estimate | None) -> str:
