@@ -36,6 +36,10 @@ STATES = {
 }
 KINDS = {INPUT: INK, UNTRAINED: "#3b8fc4", ON_SPLIT: "#d1742b", ON_CLASSES: "#2e8b57"}
 """Representations that learn all splits."""
+NULL: dict[str, Any] = {"marker": "D", "markerfacecolor": "white"}
+OUTCOME: dict[str, Any] = {"marker": "s", "markerfacecolor": "white"}
+
+Line = tuple[str, Estimate | None, Estimate | None, Estimate | None]
 
 
 def figure(config: Config, table: DataFrame) -> Figure:
@@ -90,24 +94,23 @@ def _correlations(axes: Axes, config: Config, table: DataFrame) -> None:
     over_all = association(true, resamples=config.resamples)
     null_over_all = association(true, other=permuted, resamples=config.resamples)
     others = association(held_out, resamples=config.resamples)
-    lines = [("all", over_all, others, null_over_all)]
+    lines: list[Line] = [("all", over_all, others, null_over_all)]
     nulls, elsewhere = (dict(list(rows.groupby(CELL))) for rows in (permuted, held_out))
     for cell, own in reversed(list(true.groupby(CELL, sort=False))):
         problem, architecture = cell
         null = within_networks(own, other=nulls[cell])
-        rho = within_networks(own), within_networks(elsewhere[cell]), null
-        lines.append((f"{architecture}, {problem}", *rho))
-    hollow = {"markerfacecolor": "white"}
-    for y, (_, *rho) in enumerate(lines):
+        unseen = within_networks(elsewhere[cell])
+        lines.append((f"{architecture}, {problem}", within_networks(own), unseen, null))
+    for y, (_, rho, unseen_rho, null_rho) in enumerate(lines):
         width = 2.4 if y == 0 else 1.4
-        _interval(axes, y + 0.2, rho[0], color=INK, marker="o", linewidth=width)
-        _interval(axes, y, rho[1], color=UNSEEN, marker="o", linewidth=width)
-        _interval(axes, y - 0.2, rho[2], color=MUTED, marker="D", linewidth=width, **hollow)
+        _interval(axes, y + 0.2, rho, color=INK, marker="o", linewidth=width)
+        _interval(axes, y, unseen_rho, color=UNSEEN, marker="o", linewidth=width)
+        _interval(axes, y - 0.2, null_rho, color=MUTED, linewidth=width, **NULL)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.axhline(0.5, color=MUTED, linewidth=0.6)
     axes.plot([], [], "o-", color=INK, label="rows trained on", markersize=5)
     axes.plot([], [], "o-", color=UNSEEN, label="held-out rows", markersize=5)
-    axes.plot([], [], "D-", color=MUTED, label="null: permuted labels", markersize=5, **hollow)
+    axes.plot([], [], color=MUTED, label="null: permuted labels", markersize=5, **NULL)
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=9)
     axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(lines) - 0.4))
     axes.set(xlabel="ρ of area and speed (−steps), 95 % over networks")
@@ -133,15 +136,13 @@ def _accuracy(axes: Axes, table: DataFrame) -> None:
 def _splits(axes: Axes, config: Config, table: DataFrame) -> None:
     kinds = list(reversed(of_splits(table).items()))
     for y, ((_, state), rows) in enumerate(kinds):
-        fast = rows.assign(speed=-rows["steps"])
-        speed = over_splits(fast, "area", "speed", config).interval(confidence=0.95)
+        speed = over_splits(rows, "area", "speed", config).interval(confidence=0.95)
         accuracy = over_splits(rows, "area", "accuracy", config).interval(confidence=0.95)
         _interval(axes, y + 0.13, speed, color=KINDS[state], marker="o", linewidth=1.4)
-        hollow = {"markerfacecolor": "white"}
-        _interval(axes, y - 0.13, accuracy, color=KINDS[state], marker="s", linewidth=1.4, **hollow)
+        _interval(axes, y - 0.13, accuracy, color=KINDS[state], linewidth=1.4, **OUTCOME)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.plot([], [], "o-", color=INK, label="speed", markersize=5)
-    axes.plot([], [], "s-", color=INK, label="accuracy", markersize=5, markerfacecolor="white")
+    axes.plot([], [], color=INK, label="accuracy on held-out rows", markersize=5, **OUTCOME)
     names = [f"{state}, {problem}" for (problem, state), _ in kinds]
     axes.set_yticks(range(len(kinds)), names, fontsize=9)
     axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(kinds) - 0.4))

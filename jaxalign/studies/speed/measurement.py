@@ -36,7 +36,7 @@ class Task(NamedTuple):
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per representation, kind of rows and labels."""
     tasks = _of_labelings if cell["architecture"] == LABELINGS else _of_networks
-    rows = []
+    rows: list[Row] = []
     for task in tasks(config, cell):
         origin = {**cell, **task.origin.place, "rows": task.kind}
         for labels, head in zip(task.labels, heads(config, task.own, task.others), strict=True):

@@ -93,10 +93,8 @@ def _of_splits(config: Config, table: DataFrame) -> list[str]:
 
 
 def _of_one(config: Config, rows: DataFrame) -> str:
-    fast = rows.assign(speed=-rows["steps"])
-
     def rho(x, y):
-        found = over_splits(fast, x, y, config)
+        found = over_splits(rows, x, y, config)
         return f"{found.value:.2f} (p = {found.p:.1g})"
 
     return (

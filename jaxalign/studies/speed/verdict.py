@@ -55,16 +55,12 @@ def _within_networks(table: DataFrame) -> dict[str, Interval]:
 
 def _over_splits(config: Config, table: DataFrame) -> dict[str, Interval]:
     """ρ over all even splits of ten classes, of representations of one kind."""
-    effects: dict[str, Interval] = {}
-    for (problem, state), rows in of_splits(table).items():
-        # Fewer steps are more speed.
-        fast = rows.assign(speed=-rows["steps"])
-        name = f"splits of {problem}, {state}"
-        effects[f"{name}: speed"] = over_splits(fast, "area", "speed", config).interval
-        effects[f"{name}: accuracy on held-out rows"] = over_splits(
-            rows, "area", "accuracy", config
-        ).interval
-    return effects
+    outcomes = {"speed": "speed", "accuracy on held-out rows": "accuracy"}
+    return {
+        f"splits of {problem}, {state}: {name}": over_splits(rows, "area", column, config).interval
+        for (problem, state), rows in of_splits(table).items()
+        for name, column in outcomes.items()
+    }
 
 
 def _accuracy(table: DataFrame) -> float:
