@@ -48,17 +48,16 @@ class Relabelled(NamedTuple):
         return float(1 + as_large) / (1 + len(self.null))
 
     def interval(self, *, confidence: float) -> Estimate:
-        """ρ with the quantile of |ρ| by chance on both sides.
+        """ρ ± the quantile of |ρ| by chance, over the classes.
 
-        So it leaves out 0 exactly where the test rejects at 1 − confidence. What is independent
-        are the classes.
+        It leaves out 0 exactly where the test rejects at 1 − confidence.
         """
         rank = int((1 - confidence) * (1 + len(self.null)) + 1e-6)
         # Too few permutations cannot reject.
-        half = 2.0
+        width = 2.0
         if rank > 0:
-            half = float(self.null[rank - 1]) + 1e-9
-        low, high = np.clip([self.value - half, self.value + half], -1, 1)
+            width = float(self.null[rank - 1]) + 1e-9
+        low, high = np.clip([self.value - width, self.value + width], -1, 1)
         return Estimate(self.value, float(low), float(high), CLASSES)
 
 

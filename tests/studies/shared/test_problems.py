@@ -6,7 +6,13 @@ import pytest
 from flax import nnx
 
 from jaxalign.studies.shared.networks import ARCHITECTURES
-from jaxalign.studies.shared.problems import diabetes, digits_parity, fashion_pair, squared_error
+from jaxalign.studies.shared.problems import (
+    diabetes,
+    digits_parity,
+    fashion_pair,
+    parted,
+    squared_error,
+)
 
 
 @pytest.fixture(params=["fashion", "digits", "diabetes"])
@@ -59,3 +65,19 @@ def test_data_that_are_missing_come_with_what_installs_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install \"jaxalign\[studies\]\""):
         digits_parity(10)
+
+
+def test_rows_held_out_are_not_trained_on(problem):
+    trained_on, held_out = parted(problem, 24)
+    assert len(trained_on.labels) == 24
+    assert len(held_out.labels) == min(24, len(problem.labels) - 24)
+    rows = [row.tobytes() for part in (trained_on, held_out) for row in part.inputs]
+    assert len(set(rows)) == len(rows)
+    if problem.objective is squared_error:
+        # What is not trained on may not be known either.
+        assert trained_on.targets.mean() == pytest.approx(0, abs=1e-6)
+        assert trained_on.targets.std() == pytest.approx(1, abs=1e-6)
+        np.testing.assert_array_equal(held_out.labels, held_out.targets)
+    else:
+        assert trained_on.labels.mean() == pytest.approx(0.5, abs=0.05)
+        np.testing.assert_array_equal(held_out.targets[:, 0], 2 * held_out.labels - 1)
