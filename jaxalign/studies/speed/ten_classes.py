@@ -64,26 +64,32 @@ def representations_of(config: Config, images: Images, draw: int) -> Iterator[Re
     n = config.per_class * CLASSES
     labels = images.labels.astype(np.int32)
     split = np.random.default_rng(draw).integers(len(SPLITS))
+    sides = (targets(labels)[:, split] > 0).astype(np.int32)
     yield Representation(draw, INPUT, INPUT, features_of(images.inputs))
-    for state, outputs, classes, steps in (
-        (UNTRAINED, CLASSES, labels, 0),
-        (ON_SPLIT, 1, (targets(labels)[:, split] > 0).astype(np.int32), config.training),
-        (ON_CLASSES, CLASSES, labels, config.training),
-    ):
-        network = MLP(images.inputs[0].size, WIDTHS, outputs, rngs=nnx.Rngs(draw))
-        parameters = nnx.state(network)
-        if steps > 0:
-            learned, _ = fit(
-                network,
-                optax.adam(1e-3),
-                images.inputs[:n],
-                classes[:n],
-                steps=steps,
-                batch_size=min(64, n),
-                seed=draw,
-            )
-            parameters = learned.model
-        layers = tap(network, network.post_activations)
-        activations = jax.jit(layers)(parameters, images.inputs)[1]
-        layer, activation = list(activations.items())[-1]
-        yield Representation(draw, state, layer, features_of(activation))
+    network = _network(images, CLASSES, draw)
+    yield _last_layer(UNTRAINED, network, nnx.state(network), images, draw)
+    for state, outputs, classes in ((ON_SPLIT, 1, sides), (ON_CLASSES, CLASSES, labels)):
+        network = _network(images, outputs, draw)
+        learned, _ = fit(
+            network,
+            optax.adam(1e-3),
+            images.inputs[:n],
+            classes[:n],
+            steps=config.training,
+            batch_size=min(64, n),
+            seed=draw,
+        )
+        yield _last_layer(state, network, learned.model, images, draw)
+
+
+def _network(images: Images, outputs: int, draw: int) -> MLP:
+    return MLP(images.inputs[0].size, WIDTHS, outputs, rngs=nnx.Rngs(draw))
+
+
+def _last_layer(
+    state: str, network: MLP, parameters: nnx.State, images: Images, draw: int
+) -> Representation:
+    layers = tap(network, network.post_activations)
+    _, activations = jax.jit(layers)(parameters, images.inputs)
+    layer, activation = list(activations.items())[-1]
+    return Representation(draw, state, layer, features_of(activation))
