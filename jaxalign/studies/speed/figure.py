@@ -47,13 +47,16 @@ def figure(config: Config, table: DataFrame) -> Figure:
     interval in each cell, with that of the null. All even splits of ten classes below: area against
     accuracy on other rows, a point per split, and ρ of each kind of representation.
     """
+    # A part of a design may have no splits.
+    rows = 2 if of_splits(table) else 1
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(11.5, 11), layout="constrained")
-        (points, correlations), (accuracy, splits) = drawing.subplots(2, 2, width_ratios=(1.15, 1))
-        _points(points, config, table)
-        _correlations(correlations, config, table)
-        _accuracy(accuracy, table)
-        _splits(splits, config, table)
+        drawing = Figure(figsize=(11.5, 5.5 * rows), layout="constrained")
+        panels = drawing.subplots(rows, 2, width_ratios=(1.15, 1), squeeze=False)
+        _points(panels[0, 0], config, table)
+        _correlations(panels[0, 1], config, table)
+        if rows == 2:
+            _accuracy(panels[1, 0], table)
+            _splits(panels[1, 1], config, table)
     return drawing
 
 

@@ -234,8 +234,11 @@ def test_the_same_inputs_are_drawn_at_once():
 
 
 def test_figure_draws():
-    drawn = STUDY.figure(CONFIG, made_up({**EVERYWHERE, "digits": 0.0}))
+    table = made_up({**EVERYWHERE, "digits": 0.0})
+    drawn = STUDY.figure(CONFIG, table)
     drawn.canvas.draw()
+    part = table[table["architecture"] != LABELINGS]
+    assert len(STUDY.figure(CONFIG, part).axes) == 2
     assert [axes.get_title(loc="left") for axes in drawn.axes] == [
         "A point a representation",
         "More aligned, fewer steps: ρ > 0",
