@@ -119,7 +119,7 @@ def _correlations(axes: Axes, config: Config, table: DataFrame) -> None:
     axes.set(xlabel="ρ of area and speed (−steps), 95 % over networks")
     axes.set(title="More aligned, fewer steps: ρ > 0")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", fontsize=9)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.12), fontsize=9)
 
 
 def _accuracy(axes: Axes, table: DataFrame) -> None:

@@ -58,7 +58,8 @@ def _of_networks(config: Config, table: DataFrame) -> list[str]:
         f"not, which {share(true, 'steps_of_total')} reach: "
         f"{rho(true, steps='steps_of_total')}.",
         f"{share(true)} of descents leave {config.share:g} within {config.horizon} steps with the "
-        f"true labels, {share(permuted)} with permuted ones; the others share the last rank.",
+        f"true labels, {share(permuted)} with permuted ones; the others share the last rank, and "
+        f"those that need one step, {(true['steps'] == 1).mean():.0%}, the first.",
         _of_bound(config, true),
     ]
 
