@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -20,9 +22,11 @@ from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
-from jaxalign.inspection._batches import PAIR, Reading, TargetRange, checked
+from jaxalign.inspection._batches import PAIR, Batch, Reading, TargetRange, checked
 from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
+from jaxalign.inspection._unfinished import Unfinished
+from jaxalign.training._fingerprint import digest, digest_of_program
 
 Method = Literal["auto", "moments", "refined"]
 
@@ -73,6 +77,7 @@ def inspect(
     method: Method = "auto",
     memory_limit: int = 4 * 2**30,
     callback: Callback | None = None,
+    unfinished: str | Path | None = None,
 ) -> Inspection:
     """Every tapped layer's label spectrum over a stream of batches, and its permutation null, in
     the memory of two batches and one sum per layer.
@@ -104,6 +109,9 @@ def inspect(
         three times that for two passes.
       callback: called with ("first pass" or "second pass", samples seen so far) and ("solving",
         layers done).
+      unfinished: a folder to keep the sums in, every half a minute and when interrupted. The same
+        call goes on from there: batches that were added are read, but not run. Remove it when
+        the inspection is done.
 
     Returns:
       Inspection.
@@ -154,7 +162,10 @@ def inspect(
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)
 
-    run = partial(run_pass, tap, planned.layers, state, callback=callback)
+    kept = None
+    if unfinished is not None:
+        kept = Unfinished(Path(unfinished), _identity(tap, state, first, planned.layers, refined))
+    run = partial(run_pass, tap, planned.layers, state, callback=callback, unfinished=kept)
     total = run(chain([first], stream), stage="first pass")
     num_samples = total.num_samples
     about_mean = _is_centered(total.targets, centered)
@@ -167,6 +178,13 @@ def inspect(
     return Inspection(
         spectra, nulls, planned.layers, planned.left_out, num_samples, centered=about_mean
     )
+
+
+def _identity(tap: Tap, state: Any, first: Batch, layers: Layers, refined: bool) -> str:
+    """What sums are known by: the model, its weights, and what is measured."""
+    program = digest_of_program(tap, state, *first.arguments)
+    weights = digest(jax.tree.map(lambda x: x if hasattr(x, "shape") else np.asarray(x), state))
+    return f"{program} {weights} {list(layers.items())} {refined}"
 
 
 def _is_refined(method: Method, layers: Layers, *, can_be_read_again: bool) -> bool:

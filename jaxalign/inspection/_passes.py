@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +14,13 @@ from jaxtyping import Bool, Float
 
 from jaxalign._core.float64 import float64_inside
 from jaxalign._features import prepare
-from jaxalign._spectrum.moments import Basis, Moments, moments
+from jaxalign._spectrum.moments import Basis, moments
 from jaxalign.capture import Tap
 from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange
 from jaxalign.inspection._plan import LayerPlan, Layers, with_inputs
+from jaxalign.inspection._unfinished import Progress, Sums, Unfinished, checksum_of
 
 Callback = Callable[[str, int], None]
-Sums = OrderedDict[str, Moments]
 Bases = OrderedDict[str, Basis]
 Plans = tuple[tuple[str, LayerPlan], ...]
 """Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
@@ -43,37 +44,63 @@ def run_pass(
     *,
     stage: str,
     callback: Callback | None,
+    unfinished: Unfinished | None = None,
 ) -> Pass:
     """One pass over all batches, of which at most two are in memory."""
     plans = tuple(layers.items())
-    of_batch = partial(_moments_of_batch, tap, plans)
-    sums: Sums | None = None
+    first = next(batches, None)
+    if first is None:
+        return Pass(OrderedDict(), 0.0, NO_TARGETS)
+    zeros = _zeros(jax.eval_shape(partial(_moments_of_batch, tap, plans), state, *first, bases))
+    progress = Progress()
+    if unfinished is not None:
+        progress = unfinished.read(stage, zeros)
     finite_before: Array | None = None
-    size = 0
-    rows_seen = 0
-    num_samples = 0.0
-    targets = NO_TARGETS
-    for batch in batches:
-        size = max(size, len(batch.weights))
-        padded = batch.padded(size)
-        if sums is None:
-            sums = _zeros(jax.eval_shape(of_batch, state, *padded, bases))
-        sums, finite = _add_batch(tap, plans, sums, state, *padded, bases)
-        rows_seen += len(batch.weights)
-        num_samples += float(batch.weights.sum(dtype=np.float64))
-        targets = targets.merged(batch)
-        if finite_before is not None:
-            # Waits for the batch before this one, which keeps the queue at two batches.
-            _require_all(finite_before, layers)
-        finite_before = finite
-        if callback:
-            callback(stage, rows_seen)
-    assert sums is not None
-    assert finite_before is not None
-    _require_all(finite_before, layers)
-    if num_samples == 0:
+    try:
+        for batch in _remaining(chain([first], batches), progress):
+            size = max(progress.size, len(batch.weights))
+            checksum = checksum_of(batch, progress.checksum) if unfinished is not None else 0
+            before = zeros if progress.sums is None else progress.sums
+            sums, finite = _add_batch(tap, plans, before, state, *batch.padded(size), bases)
+            progress = progress.after(batch, sums, size, checksum)
+            if finite_before is not None:
+                # Waits for the batch before this one, which keeps the queue at two batches.
+                _require_all(finite_before, layers)
+            finite_before = finite
+            if unfinished is not None:
+                unfinished.write_if_due(stage, progress)
+            if callback:
+                callback(stage, progress.rows)
+    except KeyboardInterrupt:
+        if unfinished is not None:
+            unfinished.write(stage, progress)
+        raise
+    if finite_before is not None:
+        _require_all(finite_before, layers)
+    if progress.num_samples == 0:
         raise ValueError("weights must not all be 0: no row counts")
-    return Pass(sums, num_samples, targets)
+    if unfinished is not None:
+        unfinished.write_if_due(stage, progress._replace(complete=True))
+    assert progress.sums is not None
+    return Pass(progress.sums, progress.num_samples, progress.targets)
+
+
+def _remaining(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
+    """The batches after those that were added, which have to be the same as then."""
+    if progress.complete:
+        return
+    checksum = 0
+    for _ in range(progress.batches):
+        batch = next(batches, None)
+        if batch is None:
+            break
+        checksum = checksum_of(batch, checksum)
+    if checksum != progress.checksum:
+        raise ValueError(
+            "batches must be those of the interrupted inspection, found others among the first "
+            f"{progress.batches}; pass the same data, or begin again in another folder"
+        )
+    yield from batches
 
 
 # Donated: the sums so far are overwritten in place, so that there is one copy of them.

@@ -3,6 +3,7 @@ calls.
 """
 
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -29,12 +30,16 @@ from jaxalign.report.inspection.labels import labels_needed, predicted
 from jaxalign.report.inspection.page import inspected_page
 from jaxalign.report.inspection.terminal import inspected_table
 
+UNFINISHED = "unfinished"
+"""The folder, in that of the inspection, of what an interrupted one goes on from."""
 LINES = 5
 """Lines of a pass where there is no terminal, beside the first."""
 
 
 def inspect_model(config: Inspect, console: Console) -> int:
-    """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C, which writes nothing."""
+    """Run ``config``; returns the exit status: 0, or 130 after Ctrl-C, which leaves the sums so
+    far.
+    """
     folder = config.out or next_free_folder("inspect")
     require_free(folder, overwrite=config.overwrite)
     subject = load_subject(config, config.part)
@@ -42,9 +47,12 @@ def inspect_model(config: Inspect, console: Console) -> int:
         require_defaults(config, ["seed"], "would change nothing: weights are given")
     started = time.perf_counter()
     try:
-        inspection = _measure(config, subject, console)
+        inspection = _measure(config, subject, folder, console)
     except KeyboardInterrupt:
-        console.print("Interrupted: nothing was written.")
+        message = "nothing was written."
+        if (folder / UNFINISHED).exists():
+            message = f"the same command with --out {folder} goes on."
+        console.print(f"Interrupted: {message}", highlight=False, soft_wrap=True)
         return 130
     seconds = time.perf_counter() - started
     inspected = Inspected(
@@ -53,6 +61,7 @@ def inspect_model(config: Inspect, console: Console) -> int:
         _description(config, subject, inspection, seconds),
     )
     save(folder, inspected)
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     picture = _write_report(folder, inspected)
     _print(inspected, console)
     console.print(
@@ -61,7 +70,7 @@ def inspect_model(config: Inspect, console: Console) -> int:
     return 0
 
 
-def _measure(config: Inspect, subject: Subject, console: Console) -> Inspection:
+def _measure(config: Inspect, subject: Subject, folder: Path, console: Console) -> Inspection:
     with _progress(console, len(subject.examples)) as callback:
         return inspect(
             subject.tap,
@@ -72,6 +81,7 @@ def _measure(config: Inspect, subject: Subject, console: Console) -> Inspection:
             method=config.method,
             memory_limit=int(config.memory * 2**30),
             callback=callback,
+            unfinished=folder / UNFINISHED,
         )
 
 

@@ -34,7 +34,8 @@ class Inspect(SubjectOptions):
     memory: float = 4.0
     """GiB that the sums of all layers may take."""
     out: Path | None = None
-    """Run folder to make; by default the next free runs/inspect-N."""
+    """Run folder to make; by default the next free runs/inspect-N. An interrupted inspection goes
+    on where the same command names its folder."""
     overwrite: bool = False
     """Replace the inspection that is in the out folder."""
 

@@ -387,6 +387,23 @@ def test_bad_input_is_told_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_after_ctrl_c_the_same_command_goes_on(undrawn, mine, tmp_path, capsys, monkeypatch):
+    def interrupt(_, stage, progress):
+        if progress.rows >= 20:
+            raise KeyboardInterrupt
+
+    run = ["inspect", f"{mine}:Net", "--num-samples", "30", "--batch-size", "10", "--out", "run"]
+    with monkeypatch.context() as patched:
+        patched.setattr("jaxalign.inspection._unfinished.Unfinished.write_if_due", interrupt)
+        assert main(run) == 130
+    assert "Interrupted: the same command with --out run goes on." in capsys.readouterr().out
+    assert main(run) == 0
+    printed = capsys.readouterr().out
+    assert "first pass: 10 of 30" not in printed
+    assert "first pass: 30 of 30" in printed
+    assert not (tmp_path / "run" / "unfinished").exists()
+
+
 def test_ctrl_c_leaves_nothing_behind(mine, tmp_path, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
