@@ -22,7 +22,6 @@ IMAGES: dict[str, Callable[[nnx.Rngs], nnx.Module]] = {
     "squeezenet1.1": lambda rngs: SqueezeNet(rngs=rngs),
 }
 TEXTS = "MiniLM-L6"
-UNPOOLED = "unpooled"
 BATCH = 50
 TOKENS = 64
 """How many of a text are read."""
@@ -39,8 +38,7 @@ class Network(NamedTuple):
       untrained: of a key: a state of initial weights.
       inputs: of samples (images of bytes, or texts): what the network takes, arrays of n rows.
       layers: of a state and a batch of inputs: {layer: (b, d) Φ}, in the order they run. Maps and
-        sequences are averaged over their positions. The last entry of a network for images is the
-        last layer's map as it is, UNPOOLED.
+        sequences are averaged over their positions.
       calibrate: of a state and a batch of inputs: the state with that batch's statistics in every
         BatchNorm.
     """
@@ -69,10 +67,10 @@ def network(name: str) -> Network:
         return network_of(encoder.model, lambda rngs: minilm_l6(rngs=rngs), tokens)
     published = pretrained(name)
 
-    def colour(images):
-        return (published.preprocess(list(np.repeat(images[..., None], 3, axis=-1))),)
+    def pixels(images):
+        return (published.preprocess(images),)
 
-    return network_of(published.model, IMAGES[name], colour)
+    return network_of(published.model, IMAGES[name], pixels)
 
 
 def network_of(
@@ -118,15 +116,10 @@ def _compiled_layers(model: Any) -> Callable[..., Layers]:
     def layers(state: nnx.State, x: jax.Array, mask: jax.Array | None = None) -> Layers:
         arguments = (x,) if mask is None else (x, mask)
         _, activations = tapped(state, *arguments)
-        pooled = OrderedDict(
+        return OrderedDict(
             (name, jnp.asarray(prepare(activation, reduce="mean", mask=mask)))
             for name, activation in activations.items()
         )
-        if mask is None:
-            # All positions as features are what is asked for here, so no warning of their number.
-            last = next(reversed(activations.values()))
-            pooled[UNPOOLED] = jnp.asarray(prepare(last.reshape(len(last), -1)))
-        return pooled
 
     compiled = jax.jit(layers)
     names: list[str] = []

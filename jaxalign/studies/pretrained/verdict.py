@@ -1,124 +1,134 @@
-"""The verdict on pretrained networks: whether their last layer is above every reference."""
+"""The verdict on pretrained networks: whether they are above every reference, over tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from pandas import DataFrame
 
 from jaxalign.models._sentences import INSTALL
-from jaxalign.statistics import Estimate, Interval, at_confidence, holm, least, mean_interval
-from jaxalign.studies.framework.verdict import Verdict, judged
-from jaxalign.studies.pretrained.design import PUBLISHED, UNTRAINED, Config
-from jaxalign.studies.pretrained.published import TEXTS
-from jaxalign.studies.pretrained.tasks import GROUPS
-
-PERMUTED = "permuted labels"
-ANY_LAYER = "untrained, any layer"
-PAIR = ["network", "task"]
+from jaxalign.statistics import Interval, least, mean_interval
+from jaxalign.studies.framework.verdict import Verdict, in_words, judged, outcome_of
+from jaxalign.studies.pretrained.choice import Layers, chosen_layers
+from jaxalign.studies.pretrained.design import AT, DECIDING, PUBLISHED, Config
+from jaxalign.studies.pretrained.leads import BEST, LAST, compared_values, leads, of_layer, ways
+from jaxalign.studies.pretrained.natural import SOURCES
+from jaxalign.studies.pretrained.tasks import FAR, NATURAL, TEXT
+from jaxalign.studies.shared.outside import left_out
 
 
 def verdict(config: Config, table: DataFrame) -> Verdict:
-    """Whether the last layer is above every reference on every task.
+    """Whether both measures are above the best reference, of the last and of the best layers.
 
-    The networks for images decide; texts are a note.
+    Natural images decide; where none are at hand, what is far from them is judged, and the verdict
+    says so.
     """
-    compared = table[table["decides"] | (table["representation"] == UNTRAINED)]
-    # Texts are corrected among themselves, so that an installed encoder changes no verdict.
-    texts = compared["network"] == TEXTS
-    images = compared[~texts]
+    layers = chosen_layers()
+    compared = leads(table, layers)
+    kind = NATURAL if NATURAL in set(compared["kind"]) else FAR
+    deciding = compared[compared["kind"] == kind]
+    overall = over_tasks(deciding, ["layers", "measure"])
+    cells = over_tasks(deciding, ["network", "layers", "measure"])
     return Verdict(
-        lead_of_best(images),
-        "area over ‖y‖²√n, last layer − the best of untrained, raw and handcrafted, "
-        "mean of networks",
+        least(list(overall.values()), confidence=1 - config.level),
+        f"lead over the best reference on {kind}, the least of "
+        f"{' and '.join(DECIDING.values())} in last and in best layers, mean of networks",
         "tasks, which share no image",
-        judged(leads(images), level=config.level),
-        [*_notes(config, table, images), _of_texts(config, compared[texts])],
+        judged(cells, level=config.level),
+        [
+            *_by_comparison(overall, config.level),
+            *_means(table[table["kind"] == kind], layers),
+            *_of_far(compared, kind),
+            *_heads(table[table["kind"] == kind], layers),
+            *_of_texts(compared),
+            *left_out(_measured(table), SOURCES),
+            "the best layers were chosen on the odd classes (choice.json), the even ones are "
+            "measured here; of the untrained networks the highest seed is the reference",
+            "BatchNorms of untrained networks have the statistics of the first 50 samples",
+        ],
     )
 
 
-def leads(compared: DataFrame) -> dict[str, Interval]:
-    """The lead of the last layer over each reference on each task, over samples.
-
-    Of several seeds or layers it is the smallest: the last layer has to be above all of them.
-    """
+def over_tasks(compared: DataFrame, by: list[str]) -> dict[str, Interval]:
+    """Name of a comparison → the mean lead of networks, then over tasks, as an interval."""
     effects: dict[str, Interval] = {}
-    for (network, task), rows in compared.groupby(PAIR, sort=False):
-        references = rows[rows["representation"] != PUBLISHED]
-        last = dict(list(references[references["decides"]].groupby("representation", sort=False)))
-        last[ANY_LAYER] = rows[rows["representation"] == UNTRAINED]
-        for reference, of_reference in last.items():
-            effects[f"{network} on {task!r}, over {reference}"] = partial(
-                least, [_lead(row) for row in of_reference.to_dict("records")]
-            )
+    for names, rows in compared.groupby(by, sort=False):
+        words = [DECIDING.get(name, name) for name in names]
+        per_task = rows.groupby("task", sort=False)["lead"].mean()
+        effects[", ".join(words)] = partial(mean_interval, per_task, within=(-1, 1))
     return effects
 
 
-def _lead(row: Mapping[str, Any]) -> Interval:
-    jackknifed = Estimate(row["lead"], row["lead_low"], row["lead_high"], row["n"])
-    return partial(at_confidence, jackknifed, freedom=GROUPS - 1)
+def _by_comparison(overall: dict[str, Interval], level: float) -> Iterator[str]:
+    for name, interval in overall.items():
+        effect = interval(confidence=1 - level)
+        yield f"{name}, lead over the best reference: {outcome_of(effect)}, {in_words(effect)}"
 
 
-def lead_of_best(compared: DataFrame) -> Estimate:
-    """The lead over the best reference: its mean over networks, then over tasks.
-
-    Tasks share no samples, so the interval is over them.
-    """
-    references = compared[compared["representation"] != PUBLISHED]
-    # The smallest lead is that over the best reference.
-    least = references.groupby(["task", "network"], sort=False)["lead"].min()
-    return mean_interval(least.groupby("task", sort=False).mean())
-
-
-def _notes(config: Config, table: DataFrame, images: DataFrame) -> list[str]:
-    last = images[images["decides"]]
-    wide = (images["width"] >= images["n"]).sum()
-    untrained = images[images["representation"] == UNTRAINED]
-    highest = untrained.groupby([*PAIR, "seed"])["area"].max().mean()
-    rises = _highest_is_last(table[table["network"] != TEXTS])
-    return [
-        f"mean area over ‖y‖²√n, last layers: {_means(last, 'area')}",
-        f"that of {PERMUTED}: {_means(last, 'null')}; the last layer is above them in "
-        f"{_above_chance(config, images)} (permutation tests, Holm)",
-        "mean kernel–target alignment, centred, which no common mean of rows changes: "
-        f"{_means(last, 'kernel_alignment')}",
-        f"mean area of the highest layer of untrained networks: {highest:.3f}",
-        f"the last layer is the network's highest in {sum(rises)} of {len(rises)} cases",
-        f"{wide} of {len(images)} compared representations have width d ≥ n, where A(0⁺) = ‖y‖² "
-        "whatever they are; the area weighs each share of y with σ/√n",
-        "BatchNorms of untrained networks have the statistics of the first 50 samples",
-        "intervals of cells are over samples (jackknife of ten groups), the deciding one is over "
-        "tasks",
-    ]
+def _means(table: DataFrame, layers: Layers) -> Iterator[str]:
+    """What is compared, in figures; the raw area, which a common mean of rows uses up, too."""
+    chance = table.loc[table["last"], "at_by_chance"].mean()
+    for measure, words in {**DECIDING, "area": "area over ‖y‖²√n, which decides nothing"}.items():
+        for way in (LAST, BEST):
+            values = [
+                compared_values(rows, layers, way, measure)
+                for _, rows in table.groupby(["network", "task"], sort=False)
+                if way in ways(rows, layers)
+            ]
+            means = DataFrame(values).mean()
+            yield (
+                f"means of {words}, {way}: "
+                f"{', '.join(f'{name} {mean:.3f}' for name, mean in means.items())}"
+            )
+    yield f"by chance {DECIDING[AT]} of the last layers is {chance:.3f}"
 
 
-def _of_texts(config: Config, texts: DataFrame) -> str:
+def _of_far(compared: DataFrame, kind: str) -> Iterator[str]:
+    """The row of tasks that are far from what the networks were trained on."""
+    if kind == FAR:
+        yield (
+            "these tasks are far from what the networks were trained on, so they do not decide the "
+            "claim, which is about natural images"
+        )
+        return
+    far = over_tasks(compared[compared["kind"] == FAR], ["layers", "measure"])
+    for name, interval in far.items():
+        effect = interval(confidence=0.95)
+        yield (
+            f"far from what it was trained on (Fashion-MNIST, digits), {name}: "
+            f"{in_words(effect)} over {effect.n} tasks"
+        )
+
+
+def _heads(table: DataFrame, layers: Layers) -> Iterator[str]:
+    """Why the last layer is low: at which τ it holds half of ‖y‖², and how its energy is spread."""
+    for network, rows in table.groupby("network", sort=False):
+        parts = []
+        for way in ways(rows, layers):
+            layer = of_layer(rows, layers, way, PUBLISHED, AT)
+            mean = layer[["half_at", "mean_share", "participation"]].mean()
+            parts.append(
+                f"{layer['layer'].iloc[0]} holds half of ‖y‖² at τ = {mean['half_at']:.2f}√n; the "
+                f"mean of its rows takes {mean['mean_share']:.2f} of their energy, the rest has "
+                f"{mean['participation']:.0f} directions (participation ratio)"
+            )
+        yield f"{network}: {'. '.join(parts)}"
+
+
+def _of_texts(compared: DataFrame) -> Iterator[str]:
     """What the row for language says."""
+    texts = compared[compared["kind"] == TEXT]
     if not len(texts):
-        return f"there is no row for language: the sentence encoder is not installed ({INSTALL})"
-    cells = judged(leads(texts), level=config.level)
-    above = sum(cell.outcome == "supported" for cell in cells)
-    means = _means(texts[texts["decides"]], "area")
-    return (
-        f"{TEXTS} on texts: above in {above} of {len(cells)} comparisons; "
-        f"mean area of last layers {means}"
-    )
+        yield f"there is no row for language: the sentence encoder is not installed ({INSTALL})"
+    for (network, measure), rows in texts.groupby(["network", "measure"], sort=False):
+        each = ", ".join(f"{lead:.2f}" for lead in rows["lead"])
+        yield f"{network} on texts, {DECIDING[measure]}, lead over the best reference: {each}"
 
 
-def _above_chance(config: Config, images: DataFrame) -> str:
-    """In how many cases the labels are above their permutations, in words."""
-    p = holm(images.loc[images["representation"] == PUBLISHED, "p_null"])
-    return f"{(p <= config.level).sum()} of {len(p)} cases"
-
-
-def _means(last: DataFrame, value: str) -> str:
-    """The mean of each representation, in words."""
-    means = last.groupby("representation", sort=False)[value].mean()
-    return ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-
-
-def _highest_is_last(table: DataFrame) -> list[bool]:
-    """For every published network and task, whether no layer is above the last."""
-    published = table[table["representation"] == PUBLISHED]
-    highest = published.groupby(PAIR)["area"].idxmax()
-    return published.loc[highest, "decides"].tolist()
+def _measured(table: DataFrame) -> list[str]:
+    """Which of the sources are among the tasks."""
+    tasks = table["task"].unique()
+    return [
+        source.name
+        for source in SOURCES
+        if any(task.endswith(f"({source.name})") for task in tasks)
+    ]
