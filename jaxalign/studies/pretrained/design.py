@@ -41,7 +41,7 @@ class Config:
     """Of Fashion-MNIST's classes 0...9, each in one pair, so that no two tasks share an image."""
     texts: tuple[tuple[str, str], ...] = (("stats", "special"), ("signal", "linalg"))
     """Parts of scipy whose documentation is told apart, if the sentence encoder is installed."""
-    far_samples: int = 100
+    far_samples: int = 60
     """Samples at most of every task that is far from the network's domain, and of texts."""
     seeds: int = 3
     """Untrained networks."""

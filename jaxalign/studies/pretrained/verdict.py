@@ -13,7 +13,7 @@ from jaxalign.studies.pretrained.design import AT, DECIDING, PUBLISHED, Config
 from jaxalign.studies.pretrained.leads import BEST, LAST, compared_values, leads, of_layer, ways
 from jaxalign.studies.pretrained.natural import SOURCES
 from jaxalign.studies.pretrained.tasks import FAR, NATURAL, TEXT
-from jaxalign.studies.shared.outside import left_out
+from jaxalign.studies.shared.outside import PHOTOS, left_out
 
 
 def verdict(config: Config, table: DataFrame) -> Verdict:
@@ -100,18 +100,25 @@ def _of_far(compared: DataFrame, kind: str) -> Iterator[str]:
 
 
 def _heads(table: DataFrame, layers: Layers) -> Iterator[str]:
-    """Why the last layer is low: at which τ it holds half of ‖y‖², and how its energy is spread."""
-    for network, rows in table.groupby("network", sort=False):
+    """Why a last layer can be low: of many classes it spreads a group over many directions."""
+    sources = table["task"].str.extract(r"\((.*)\)$")[0].fillna("all tasks")
+    for (network, source), rows in table.groupby(["network", sources], sort=False):
         parts = []
         for way in ways(rows, layers):
             layer = of_layer(rows, layers, way, PUBLISHED, AT)
-            mean = layer[["half_at", "mean_share", "participation"]].mean()
+            mean = layer[[AT, "half_at", "mean_share", "participation"]].mean()
             parts.append(
-                f"{layer['layer'].iloc[0]} holds half of ‖y‖² at τ = {mean['half_at']:.2f}√n; the "
-                f"mean of its rows takes {mean['mean_share']:.2f} of their energy, the rest has "
-                f"{mean['participation']:.0f} directions (participation ratio)"
+                f"{layer['layer'].iloc[0]} ({way}) {mean[AT]:.2f}, half of ‖y‖² at "
+                f"τ = {mean['half_at']:.2f}√n, {mean['participation']:.0f} directions "
+                f"(participation ratio) beside the mean, which has {mean['mean_share']:.2f} of the "
+                "energy"
             )
-        yield f"{network}: {'. '.join(parts)}"
+        yield f"{network} on {source}, {DECIDING[AT]}: {'; '.join(parts)}"
+    if PHOTOS.name in set(sources):
+        yield (
+            "a last layer is made to separate all classes: a group of many classes, as of photos, "
+            "is spread over many directions there, most of them under the threshold"
+        )
 
 
 def _of_texts(compared: DataFrame) -> Iterator[str]:
