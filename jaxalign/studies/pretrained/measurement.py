@@ -119,8 +119,10 @@ def _values(
 def _shares(s: Spectrum, null: Spectrum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """σ/√n, the shares of ‖y‖² in their directions, and the mean shares of permuted labels."""
     sigma = np.asarray(s.singular_values, np.float64) / math.sqrt(float(s.num_samples))
-    shares = [np.asarray(x.energy[:, 0], np.float64) / float(x.total[0]) for x in (s, null)]
-    return sigma, *shares
+    shares, by_chance = (
+        np.asarray(x.energy[:, 0], np.float64) / float(x.total[0]) for x in (s, null)
+    )
+    return sigma, shares, by_chance
 
 
 def _squares(s: Spectrum) -> tuple[np.ndarray, np.ndarray]:

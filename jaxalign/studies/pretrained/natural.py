@@ -99,13 +99,14 @@ def cifar_tasks(half: Half, n: int) -> dict[str, Callable[[], Task]]:
     a, b, c, d, _ = classes
     vehicles = [x for x in classes if x in VEHICLES]
     animals = [x for x in classes if x not in VEHICLES]
+    sets: dict[str, tuple[Part, list[int], list[int]]] = {
+        f"{CLASSES[a]} or {CLASSES[b]}": ("train", [a], [b]),
+        f"{CLASSES[c]} or {CLASSES[d]}": ("train", [c], [d]),
+        "animal or vehicle": ("test", animals, vehicles),
+    }
     return {
         f"{name} ({CIFAR10.name})": partial(cifar_task, name, groups, part, n)
-        for name, groups, part in (
-            (f"{CLASSES[a]} or {CLASSES[b]}", ([a], [b]), "train"),
-            (f"{CLASSES[c]} or {CLASSES[d]}", ([c], [d]), "train"),
-            ("animal or vehicle", (animals, vehicles), "test"),
-        )
+        for name, (part, *groups) in sets.items()
     }
 
 

@@ -20,6 +20,9 @@ FAR: Kind = "far images"
 """Drawings of clothes and digits without colour: far from what the networks were trained on."""
 TEXT: Kind = "texts"
 
+Images = Sequence[np.ndarray] | np.ndarray
+"""n images (h, w, 3) of bytes, of any sizes."""
+
 SIDE = 32
 """Of the images whose pixels are a reference."""
 
@@ -95,11 +98,11 @@ def as_bytes(pixels: np.ndarray) -> UInt8[np.ndarray, "..."]:
 def of_images(
     name: str,
     kind: Kind,
-    images: Sequence[np.ndarray],
+    images: Images,
     labels: np.ndarray,
     hog_side: int = SIDE,
 ) -> Task:
-    """A task of images (h, w, 3), of any sizes, with labels 0 and 1.
+    """A task of images with labels 0 and 1.
 
     References are the pixels in the two usual scalings, which the mean of all rows sets apart, and
     histograms of oriented gradients.
@@ -114,8 +117,8 @@ def of_images(
     return Task(name, kind, images, _targets(labels), references)
 
 
-def hog(images: Sequence[np.ndarray], side: int) -> Float[np.ndarray, "n d"]:
-    """Histograms of oriented gradients of n images (h, w, 3) of bytes, without their colour.
+def hog(images: Images, side: int) -> Float[np.ndarray, "n d"]:
+    """Histograms of oriented gradients of images, without their colour.
 
     9 directions, cells of 8 pixels, blocks of 2 × 2 cells; the middle square is first scaled to
     side × side pixels.
