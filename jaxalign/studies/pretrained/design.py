@@ -45,7 +45,7 @@ class Config:
     """Samples at most of every task that is far from the network's domain, and of texts."""
     seeds: int = 3
     """Untrained networks."""
-    thresholds: tuple[float, ...] = (0.05, 0.1, THRESHOLD, 0.2, 0.3, 0.5)
+    thresholds: tuple[float, ...] = (0.05, 0.1, THRESHOLD, 0.2, 0.3)
     """τ/√n of the columns "at_..."."""
     level: float = 0.05
     """Of all tests of a kind together."""

@@ -98,5 +98,4 @@ def _by_task(axes: Axes, table: DataFrame, measure: str, layers: Layers) -> None
     axes.set_yticks(range(len(tasks)), tasks)
     axes.set(ylim=(len(tasks) - 0.5, -0.5), xlim=(0, None), xlabel=DECIDING[measure])
     axes.tick_params(axis="y", colors=INK)
-    if measure == AT:
-        axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
