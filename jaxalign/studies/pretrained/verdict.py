@@ -1,13 +1,13 @@
 """The verdict on pretrained networks: whether they are above every reference, over tasks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pandas import DataFrame
 
 from jaxalign.models._sentences import INSTALL
 from jaxalign.statistics import Interval, least, mean_interval
-from jaxalign.studies.framework.verdict import Verdict, in_words, judged, outcome_of
+from jaxalign.studies.framework.verdict import Judged, Verdict, in_words, judged, outcome_of
 from jaxalign.studies.pretrained.choice import Layers, chosen_layers
 from jaxalign.studies.pretrained.design import AT, DECIDING, PUBLISHED, Config
 from jaxalign.studies.pretrained.leads import BEST, LAST, compared_values, leads, of_layer, ways
@@ -27,14 +27,15 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
     kind = NATURAL if NATURAL in set(compared["kind"]) else FAR
     deciding = compared[compared["kind"] == kind]
     overall = over_tasks(deciding, ["layers", "measure"])
-    cells = over_tasks(deciding, ["network", "layers", "measure"])
+    cells = judged(over_tasks(deciding, ["network", "layers", "measure"]), level=config.level)
     return Verdict(
         least(list(overall.values()), confidence=1 - config.level),
         f"lead over the best reference on {kind}, the least of "
         f"{' and '.join(DECIDING.values())} in last and in best layers, mean of networks",
         "tasks, which share no image",
-        judged(cells, level=config.level),
+        cells,
         [
+            _freedom(cells),
             *_by_comparison(overall, config.level),
             *_means(table[table["kind"] == kind], layers),
             *_of_far(compared, kind),
@@ -56,6 +57,16 @@ def over_tasks(compared: DataFrame, by: list[str]) -> dict[str, Interval]:
         per_task = rows.groupby("task", sort=False)["lead"].mean()
         effects[", ".join(words)] = partial(mean_interval, per_task, within=(-1, 1))
     return effects
+
+
+def _freedom(cells: Sequence[Judged]) -> str:
+    """What few tasks leave open."""
+    tasks = cells[0].effect.n
+    undecided = [cell.name for cell in cells if cell.outcome == "undecided"]
+    return (
+        f"{tasks} tasks leave {tasks - 1} degrees of freedom; undecided are "
+        f"{'; '.join(undecided) or 'no cells'}"
+    )
 
 
 def _by_comparison(overall: dict[str, Interval], level: float) -> Iterator[str]:
