@@ -36,7 +36,11 @@ class Stop:
 
 @pytest.mark.parametrize(
     ("method", "stage"),
-    [("moments", "first pass"), ("refined", "first pass"), ("refined", "second pass")],
+    [
+        pytest.param("moments", "first pass", marks=pytest.mark.slow),
+        pytest.param("refined", "first pass", marks=pytest.mark.slow),
+        ("refined", "second pass"),
+    ],
 )
 def test_an_interrupted_pass_goes_on_with_the_same_numbers(
     layers, batches, tmp_path, method, stage

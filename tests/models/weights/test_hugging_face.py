@@ -16,6 +16,7 @@ from jaxalign.models.weights import hugging_face
 
 DATA = Path(__file__).parents[1] / "data" / "hugging_face"
 KINDS = ("bert", "vit", "resnet")
+FEW = (pytest.param("bert", marks=pytest.mark.slow), "vit", "resnet")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def expected(kind):
         return inputs, arrays["output"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FEW)
 def test_outputs_are_those_of_transformers(kind):
     network = hugging_face(DATA / kind)
     inputs, output = expected(kind)
@@ -70,7 +71,7 @@ def test_outputs_are_those_of_transformers(kind):
         assert network.class_names == ("no", "perhaps", "yes")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FEW)
 def test_what_does_not_fit_is_named_as_in_the_file(folder, kind):
     tensors = tensors_of(kind)
     missing, wide, whole = [name for name in tensors if "num_batches" not in name][1::7][:3]
@@ -107,6 +108,7 @@ def test_an_architecture_that_is_not_named_is_read_off_the_tensors(folder):
     require_equal(hugging_face(folder("vit", architectures=None)), hugging_face(DATA / "vit"))
 
 
+@pytest.mark.slow
 def test_names_of_a_state_dict_of_transformers_5_are_known(folder):
     parts = {"query": "q_proj", "key": "k_proj", "value": "v_proj"}
     renamed = {}
@@ -119,6 +121,7 @@ def test_names_of_a_state_dict_of_transformers_5_are_known(folder):
     require_equal(hugging_face(folder("vit", renamed)), hugging_face(DATA / "vit"))
 
 
+@pytest.mark.slow
 def test_heads_of_other_tasks_are_left_out_and_named(folder):
     tensors = tensors_of("bert")
     head = {"cls.predictions.bias": tensors.pop("classifier.bias")}
@@ -128,6 +131,7 @@ def test_heads_of_other_tasks_are_left_out_and_named(folder):
     assert network.class_names is None
 
 
+@pytest.mark.slow
 def test_queries_keys_and_values_without_a_bias_have_zeros(folder):
     biases = [f"attention.attention.{part}.bias" for part in ("query", "key", "value")]
     tensors = tensors_of("vit")
