@@ -1,20 +1,25 @@
-"""The result of a study in its folder: result.json, next to the table and the figure."""
+"""The result of a study in its folder: result.json, next to the table and the figures."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
+
 from jaxalign._core.jsonl import replace_lines
 from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
 from jaxalign.studies.framework.study import Size
 from jaxalign.studies.framework.verdict import Judged, Verdict
+from jaxalign.style.svg import svg
 
 CELLS = "cells.jsonl"
 TABLE = "table.csv"
 RESULT = "result.json"
 FIGURE = "figure.png"
+DRAWING = "figure.svg"
+"""The figure for documents, and for pages, which may be dark."""
 
 
 class Finished(NamedTuple):
@@ -57,6 +62,14 @@ def write_result(finished: Finished, folder: Path) -> None:
         "verdict": as_json(finished.verdict),
     }
     replace_lines(folder / RESULT, [json.dumps(content, indent=1, ensure_ascii=False)])
+
+
+def write_figure(figure: Figure, finished: Finished, folder: Path) -> None:
+    """Write the figure in both formats."""
+    figure.savefig(folder / FIGURE, dpi=160)
+    verdict = finished.verdict
+    seen = f"The measurements of every cell. {verdict.of}: {verdict.estimate()}."
+    (folder / DRAWING).write_text(svg(figure, seen, finished.study) + "\n", encoding="utf-8")
 
 
 def read_result(folder: str | Path) -> Finished:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxalign._core.jsonl import json_lines, replace_lines
-from jaxalign.studies.framework.results import CELLS, FIGURE, TABLE, Finished, write_result
+from jaxalign.studies.framework.results import CELLS, TABLE, Finished, write_figure, write_result
 from jaxalign.studies.framework.study import Cell, Size, Study
 from jaxalign.studies.framework.table import table_of, write_table
 from jaxalign.studies.framework.verdict import Verdict
@@ -89,7 +89,6 @@ def run(
     write_table(table, folder / TABLE)
     seconds = sum(entry["seconds"] for entry in in_order)
     result = Result(study.verdict(config, table), table, seconds)
-    study.figure(config, table).savefig(folder / FIGURE, dpi=160)
     measured_on = _environment(list(entries.values()))
     finished = Finished(
         **heading,
@@ -103,6 +102,7 @@ def run(
         command=command or f"jaxalign study {study.name} --size {size}",
         environment=measured_on,
     )
+    write_figure(study.figure(config, table), finished, folder)
     write_result(finished, folder)
     return result
 

@@ -2,10 +2,11 @@
 verdict and what speaks against it.
 """
 
-import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from markupsafe import Markup
 
 from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
@@ -18,12 +19,12 @@ LISTED = 4
 """So many contradicted cells are named at once; the table has all."""
 
 
-def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) -> str:
+def claims_page(results: Mapping[str, Finished], drawings: Mapping[str, str]) -> str:
     """The HTML of finished studies, whose tables are linked as NAME/table.csv.
 
     Args:
       results: at least one, by name, as ``read_results`` gives them.
-      pictures: the PNG of each, set into the page.
+      drawings: the <svg> element of each, set into the page.
     """
     return render(
         "jaxalign.studies.report",
@@ -33,7 +34,7 @@ def claims_page(results: Mapping[str, Finished], pictures: Mapping[str, bytes]) 
         warnings=[],
         lede=_lede(finished.verdict for finished in results.values()),
         missing=[name for name in STUDIES if name not in results],
-        sections=[_section(finished, pictures[name]) for name, finished in results.items()],
+        sections=[_section(finished, drawings[name]) for name, finished in results.items()],
     )
 
 
@@ -56,7 +57,7 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _section(finished: Finished, picture: bytes) -> dict[str, Any]:
+def _section(finished: Finished, drawing: str) -> dict[str, Any]:
     verdict = finished.verdict
     contradicted = verdict.named("contradicted")
     return {
@@ -79,8 +80,7 @@ def _section(finished: Finished, picture: bytes) -> dict[str, Any]:
             for cell in verdict.named(outcome)
         ],
         # In the page itself, so that it can be moved without its folder.
-        "picture": base64.b64encode(picture).decode(),
-        "seen": f"The measurements of every cell. {verdict.of}: {verdict.estimate()}.",
+        "drawing": Markup(drawing),
         "notes": verdict.notes,
         "details": list(_details(finished)),
         "config": [(name, _shown(value)) for name, value in finished.config.items()],

@@ -78,6 +78,7 @@ def _panel(axes: Axes, finding: Finding, colours: ScalarMappable) -> None:
         alpha=0.35,
         linewidths=0,
         zorder=2,
+        rasterized=True,  # thousands of points
     )
     for dial, level in gains.groupby("dial"):
         means = level.groupby("steps")[["alignment", "transfer"]].mean()

@@ -61,6 +61,7 @@ def test_a_study_leaves_its_folder_and_the_page_and_tells_its_verdict(
         "table.csv",
         "result.json",
         "figure.png",
+        "figure.svg",
     }
     kept = read_result(folder)
     assert kept.command == "jaxalign study emergence --size small"
