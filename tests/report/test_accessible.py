@@ -1,0 +1,54 @@
+"""Axe, the checker of accessibility, finds nothing serious on the pages in a browser."""
+
+import html
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+AXE = importlib.util.find_spec("axe_core_python")
+CLAIMS = Path(__file__).parents[2] / "studies" / "claims.html"
+
+WRAPPER = """<!doctype html><body>
+{frames}
+<script>
+onload = async () => {{
+  const told = {{}};
+  for (const frame of document.querySelectorAll("iframe")) {{
+    const {{ violations }} = await frame.contentWindow.axe.run(frame.contentDocument);
+    told[frame.name] = violations
+      .filter(({{ impact }}) => impact === "serious" || impact === "critical")
+      .map(({{ id, nodes }}) => `${{id}}: ${{nodes[0].html.slice(0, 200)}}`);
+  }}
+  document.body.dataset.told = JSON.stringify(told);
+}};
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(AXE is None, reason="pip install --no-deps axe-core-python")
+def test_axe_finds_nothing_serious(history, page_of, tmp_path):
+    shutil.copy(Path(AXE.origin).with_name("axe.min.js"), tmp_path)
+    pages = {"run": page_of(history), "claims": CLAIMS.read_text(encoding="utf-8")}
+    for name, page in pages.items():
+        checked = page.replace("</body>", '<script src="axe.min.js"></script></body>')
+        assert checked != page
+        (tmp_path / f"{name}.html").write_text(checked, encoding="utf-8")
+    frames = [
+        f'<iframe name="{name}" src="{name}.html" width="1200" height="900"></iframe>'
+        for name in pages
+    ]
+    wrapper = tmp_path / "wrapper.html"
+    wrapper.write_text(WRAPPER.format(frames="\n".join(frames)), encoding="utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu"]
+    command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--virtual-time-budget=60000", "--dump-dom", wrapper.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    told = json.loads(html.unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+    assert told == {name: [] for name in pages}
