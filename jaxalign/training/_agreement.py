@@ -8,7 +8,24 @@ from typing import Any
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxalign.training._check import Models
 from jaxalign.training._fingerprint import digest
+from jaxalign.training._source import Source
+from jaxalign.training._state import Monitors
+
+
+def asked_for(
+    models: Models, source: Source, monitors: Monitors, counts: tuple[int, int, int]
+) -> dict[str, Any]:
+    """What ``fit`` is asked for, by what a message calls it; counts are steps, every and chunk."""
+    return {
+        "steps, every, chunk or batch_size": (*counts, source.batch_size),
+        "seeds": tuple(models.seeds),
+        "models": models.states,
+        "hyperparameters": models.hyperparameters,
+        "data": source.first_batch or source.arrays,
+        "monitored data": monitors,
+    }
 
 
 def require_one_run(asked: Mapping[str, Any]) -> None:

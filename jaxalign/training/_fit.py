@@ -14,7 +14,7 @@ from jaxalign._core.mesh import Axes
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
-from jaxalign.training._agreement import require_one_run
+from jaxalign.training._agreement import asked_for, require_one_run
 from jaxalign.training._batches import checked_reading
 from jaxalign.training._check import Models, checked_models, checked_monitors, require_parts
 from jaxalign.training._checkpoints import Checkpoints
@@ -177,16 +177,7 @@ def fit(
     place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
     place.require_divides(source.batch_size)
     if place.spans_processes:
-        require_one_run(
-            {
-                "steps, every, chunk or batch_size": (steps, every, chunk, source.batch_size),
-                "seeds": tuple(models.seeds),
-                "models": models.states,
-                "hyperparameters": hyperparameters,
-                "data": source.first_batch or source.arrays,
-                "monitored data": monitors,
-            }
-        )
+        require_one_run(asked_for(models, source, monitors, (steps, every, chunk)))
 
     with place.active():
         models = models.placed(place)
