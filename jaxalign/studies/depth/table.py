@@ -1,9 +1,10 @@
-"""Parts of the table of depth, as arrays (seeds, depths)."""
+"""Parts of the table of depth: a row per seed, a column per depth."""
 
 import numpy as np
 from pandas import DataFrame
 
 from jaxalign._features import INPUT
+from jaxalign.studies.shared.ranks import rank_correlation
 
 
 def last_layer(table: DataFrame) -> DataFrame:
@@ -16,6 +17,11 @@ def hidden_layers(table: DataFrame) -> DataFrame:
     return table[table["layer"] != INPUT]
 
 
-def by_depth(table: DataFrame, value: str) -> np.ndarray:
+def by_depth(table: DataFrame, value: str) -> DataFrame:
     """(seeds, depths) a value, the mean over the layers in the table; depths rise."""
-    return table.groupby(["seed", "depth"])[value].mean().unstack("depth").to_numpy()
+    return table.groupby(["seed", "depth"])[value].mean().unstack("depth")
+
+
+def rank_correlations(share: DataFrame) -> np.ndarray:
+    """(seeds,) Spearman's ρ of depth and share (seeds, depths)."""
+    return np.array([rank_correlation(share.columns, of_seed) for of_seed in share.to_numpy()])

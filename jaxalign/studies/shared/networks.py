@@ -31,19 +31,20 @@ class Architecture(NamedTuple):
     Attributes:
       name: for tables.
       images: whether it takes images only.
-      build: of (problem, rngs): the network, of one output; its ``post_activations`` are the layers
-        to measure.
+      build: of (problem, rngs): the network, of one output.
       representation: the part of a layer's output that is measured; by default all of it.
+      layers: which to measure, as of ``tap``; by default the network's ``post_activations``.
     """
 
     name: str
     images: bool
     build: Callable[[Problem, nnx.Rngs], Any]
     representation: Callable[[Array], Array] = whole
+    layers: str | None = None
 
     def tap(self, network: Any) -> Tap:
         """The layers of a network of this architecture."""
-        layers = tap(network, network.post_activations)
+        layers = tap(network, self.layers or network.post_activations)
 
         def forward(state: Any, inputs: Array) -> tuple[Any, OrderedDict[str, Array]]:
             outputs, activations = layers(state, inputs)
@@ -85,9 +86,18 @@ def _resnet(problem: Problem, rngs: nnx.Rngs) -> ResNet:
     return ResNet(BasicBlock, (1, 1, 1, 1), 1, channels=channels, stem="cifar", width=8, rngs=rngs)
 
 
-def _transformer(problem: Problem, rngs: nnx.Rngs) -> ViT:
-    _, side, _, channels = problem.inputs.shape
-    return ViT(32, 3, 4, 1, image=side, patch=side // 4, channels=channels, rngs=rngs)
+def transformer(blocks: int, layers: str | None = None) -> Architecture:
+    """A vision transformer with so many blocks, by default measured at these and its last norm.
+
+    It is measured at the class token, which the head reads; the last block's other tokens lead
+    nowhere, so nothing trains them.
+    """
+
+    def build(problem: Problem, rngs: nnx.Rngs) -> ViT:
+        _, side, _, channels = problem.inputs.shape
+        return ViT(32, blocks, 4, 1, image=side, patch=side // 4, channels=channels, rngs=rngs)
+
+    return Architecture("transformer", True, build, class_token, layers)
 
 
 LINEAR = mlp("linear MLP", whole)
@@ -95,11 +105,7 @@ RELU = mlp("ReLU MLP", jax.nn.relu)
 TANH = mlp("tanh MLP", jax.numpy.tanh)
 CONVOLUTIONAL = cnn((8, 16))
 RESIDUAL = Architecture("ResNet", images=True, build=_resnet)
-# The head reads the class token; the last block's other tokens lead nowhere, so nothing trains
-# them.
-TRANSFORMER = Architecture(
-    "transformer", images=True, build=_transformer, representation=class_token
-)
+TRANSFORMER = transformer(3)
 
 ARCHITECTURES = (LINEAR, RELU, TANH, CONVOLUTIONAL, RESIDUAL, TRANSFORMER)
 

@@ -1,9 +1,9 @@
 """The data that the studies train on, as inputs, labels and targets.
 
-They come with the package or with scikit-learn; CIFAR-10 has to be at hand.
+They come with the package or with scikit-learn; CIFAR-10 and the CT slices have to be at hand.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,15 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy import stats
 
 from jaxalign._features import encode_targets
-from jaxalign.data import balanced_rows, cifar10, fashion_mnist
+from jaxalign.data import balanced_rows, cifar10, fashion_mnist, read_csv
 from jaxalign.studies.framework.extra import require
+from jaxalign.studies.shared.outside import CIFAR10, CT_SLICES, is_there, path_of
 from jaxalign.training import classification
 
 FASHION = "Fashion-MNIST"
 DIGITS = "digits"
 DIABETES = "diabetes"
+OUTSIDE = (CIFAR10, CT_SLICES)
+"""The data sets that have to be at hand; a problem of one has its name."""
+REGRESSIONS = (DIABETES, CT_SLICES.name)
+"""Problems of features, not of images."""
+PROBLEMS = (FASHION, DIGITS, DIABETES, *(source.name for source in OUTSIDE))
 
 
 class Problem(NamedTuple):
@@ -38,6 +45,14 @@ class Problem(NamedTuple):
     labels: np.ndarray
     targets: np.ndarray
     objective: Callable[[Any, Array], tuple[Array, dict[str, Array]]]
+
+    @property
+    def constant_loss(self) -> float:
+        """The least loss of a network that gives every sample the same answer."""
+        if self.objective is squared_error:
+            return float(np.var(self.labels) / 2)
+        share = self.labels.mean()
+        return float(stats.entropy([share, 1 - share]))
 
     def take(self, rows: np.ndarray) -> "Problem":
         """These rows alone."""
@@ -101,14 +116,27 @@ def diabetes() -> Problem:
     The ten features and the progression are standardized.
     """
     patients = require("sklearn.datasets").load_diabetes()
-    y = (patients.target - patients.target.mean()) / patients.target.std()
-    targets = y[:, None].astype(np.float32)
-    inputs = (patients.data / patients.data.std(axis=0)).astype(np.float32)
-    return Problem("diabetes (regression)", inputs, targets, targets, squared_error)
+    inputs = patients.data / patients.data.std(axis=0)
+    return _regression("diabetes (regression)", inputs, patients.target)
+
+
+def ct_slices(file: str | Path) -> Problem:
+    """681 CT slices of two patients: where along the body a slice lies, from 384 histogram values.
+
+    The values are as published, the position is standardized.
+    """
+    table = read_csv(file, label="reference", ignore=("patientId",))
+    return _regression("CT slices (regression)", table.inputs, np.asarray(table.labels))
+
+
+def at_hand(names: Iterable[str]) -> list[str]:
+    """Those of these problems whose data are there."""
+    missing = {source.name for source in OUTSIDE if not is_there(source)}
+    return [name for name in names if name not in missing]
 
 
 def problem_named(name: object, n: int, side: int) -> Problem:
-    """The problem of a name.
+    """The problem of a name, all of it to train on.
 
     Args:
       name: pullover against coat, digits even against odd, or diabetes.
@@ -120,6 +148,29 @@ def problem_named(name: object, n: int, side: int) -> Problem:
     if name == DIGITS:
         return digits_parity(n)
     return resized(fashion_pair(2, 4, n), side)
+
+
+def parts_named(name: object, n: int, side: int) -> Parts:
+    """The problem of a name, in n rows to train on and at most as many held out.
+
+    Args:
+      name: pullover against coat, digits even against odd, diabetes, CIFAR-10's airplanes against
+        automobiles, or CT slices.
+      n: rows to train on.
+      side: pixels of the images, but for the digits, which have 8.
+
+    Raises:
+      ValueError: data from outside the package that are not at hand.
+    """
+    if name == DIABETES:
+        return parted(diabetes(), n)
+    if name == CT_SLICES.name:
+        return parted(ct_slices(path_of(CT_SLICES)), n)
+    if name == DIGITS:
+        return parted(digits_parity(2 * n), n)
+    if name == CIFAR10.name:
+        return parted(resized(cifar_pair(0, 1, 2 * n, path_of(CIFAR10)), side), n)
+    return parted(resized(fashion_groups((2,), (4,)), side), n)
 
 
 def parted(problem: Problem, n: int) -> Parts:
@@ -156,3 +207,9 @@ def _classes(name: str, inputs: np.ndarray, labels: np.ndarray) -> Problem:
     y = labels.astype(np.int32)
     targets = np.asarray(encode_targets(y, classes=(0, 1)))
     return Problem(name, inputs.astype(np.float32), y, targets, classification)
+
+
+def _regression(name: str, inputs: np.ndarray, values: np.ndarray) -> Problem:
+    y = (values - values.mean()) / values.std()
+    targets = y[:, None].astype(np.float32)
+    return Problem(name, inputs.astype(np.float32), targets, targets, squared_error)

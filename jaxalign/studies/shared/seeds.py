@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ from jax import Array
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment import alignment_area, alignment_curve
 from jaxalign.capture import Tap
-from jaxalign.monitoring import Monitor, monitor
+from jaxalign.monitoring import Measure, Monitor, monitor, of_spectrum
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON
 from jaxalign.studies.shared.networks import Architecture
 from jaxalign.studies.shared.problems import Problem
 from jaxalign.training import fit
@@ -30,11 +32,20 @@ class Trained(NamedTuple):
       loss: (steps, seeds) of the batches.
       layers: {layer: {measure: (2, seeds, ...)}}, before and after training.
       total: ‖y‖² of the targets.
+      held_out: as ``layers``, on rows that were not trained on; None without them.
     """
 
     loss: np.ndarray
     layers: Layers
     total: float
+    held_out: Layers | None = None
+
+    @property
+    def by_rows(self) -> dict[str, Layers]:
+        """The layers on the rows trained on, and on those held out."""
+        if self.held_out is None:
+            return {TRAINED_ON: self.layers}
+        return {TRAINED_ON: self.layers, HELD_OUT: self.held_out}
 
     @property
     def first_loss(self) -> np.ndarray:
@@ -51,6 +62,16 @@ class Trained(NamedTuple):
 def area(spectrum: Spectrum) -> Array:
     """() ∫A dτ of the only target."""
     return alignment_area(spectrum)[0]
+
+
+def share(spectrum: Spectrum) -> Array:
+    """() ∫A dτ/(‖y‖²√n) of the only target, between 0 and 1."""
+    return area(spectrum) / (spectrum.total[0] * jnp.sqrt(spectrum.num_samples))
+
+
+def in_span(spectrum: Spectrum) -> Array:
+    """() A(0⁺)/‖y‖² of the only target: how much of it any direction of the layer can hold."""
+    return jnp.sum(spectrum.energy[:, 0]) / spectrum.total[0]
 
 
 def curve(thresholds: np.ndarray) -> Callable[[Spectrum], Array]:
@@ -73,6 +94,7 @@ def train_seeds(
     batch_size: int = 64,
     measures: Measures | None = None,
     hyperparameters: Any = None,
+    held_out: Problem | None = None,
 ) -> Trained:
     """Train one network per seed (of its weights and of the order of samples).
 
@@ -89,6 +111,7 @@ def train_seeds(
       batch_size: samples per step, at most all there are.
       measures: {name: function of a layer's spectrum}; by default its "area".
       hyperparameters: as of ``fit``, one entry per network.
+      held_out: other rows of the problem, to be measured too.
     """
     networks = initial(architecture, problem, seeds)
     # Nothing is measured in the loop, so that its program has no decompositions to compile.
@@ -103,13 +126,21 @@ def train_seeds(
         hyperparameters=hyperparameters,
         objective=problem.objective,
     )
-    measured = monitor_of(architecture.tap(networks[0]), problem, measures or {"area": area})
-    layers = _before_and_after(measured, states_of(networks), state.model)
-    return Trained(history.loss, layers, float(jnp.sum(problem.targets**2)))
+    tap = architecture.tap(networks[0])
+    # The same measures in both monitors, so that these are one program.
+    named = {name: of_spectrum(f) for name, f in (measures or {"area": area}).items()}
+    states = states_of(networks), state.model
+    layers = _before_and_after(monitor_of(tap, problem, named), *states)
+    trained = Trained(history.loss, layers, float(jnp.sum(problem.targets**2)))
+    if held_out is None:
+        return trained
+    return trained._replace(held_out=_before_and_after(monitor_of(tap, held_out, named), *states))
 
 
-def monitor_of(tap: Tap, problem: Problem, measures: Measures) -> Monitor:
-    """The monitor of a problem's training samples, as all studies measure them.
+def monitor_of(
+    tap: Tap, problem: Problem, measures: Mapping[str, Measure | Callable[..., Any]]
+) -> Monitor:
+    """The monitor of a problem's samples, as all studies measure them.
 
     Every position of a map is a feature of its own, and targets are not centred, also those of a
     regression, so that areas compare between problems.
@@ -152,9 +183,14 @@ def states_of(networks: Sequence[nnx.Module]) -> nnx.State:
     return jax.tree.map(lambda *x: jnp.stack(x), *map(nnx.state, networks))
 
 
-def _before_and_after(measured: Monitor, before: nnx.State, after: nnx.State) -> Layers:
+@jax.jit
+@partial(jax.vmap, in_axes=(None, 0))
+def _measured(monitor: Monitor, state: nnx.State) -> OrderedDict[str, OrderedDict[str, Array]]:
+    """The measures of each network; monitors of equal shapes are one program."""
+    return monitor(state)
+
+
+def _before_and_after(monitor: Monitor, before: nnx.State, after: nnx.State) -> Layers:
     """{layer: {measure: (2, seeds, ...)}} of the networks before and after training."""
-    # The monitor is an argument: closed over, its data would be constants of the program.
-    measure = jax.jit(jax.vmap(lambda monitor, state: monitor(state), in_axes=(None, 0)))
-    first, last = jax.device_get((measure(measured, before), measure(measured, after)))
+    first, last = jax.device_get((_measured(monitor, before), _measured(monitor, after)))
     return jax.tree.map(lambda *x: np.stack(x), first, last)

@@ -5,12 +5,21 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxalign.studies.shared.networks import ARCHITECTURES
+from jaxalign.studies.framework.catalogue import study
+from jaxalign.studies.shared.networks import ARCHITECTURES, TRANSFORMER
+from jaxalign.studies.shared.outside import FOLDER
 from jaxalign.studies.shared.problems import (
+    DIABETES,
+    DIGITS,
+    FASHION,
+    PROBLEMS,
+    at_hand,
     diabetes,
     digits_parity,
     fashion_pair,
     parted,
+    parts_named,
+    resized,
     squared_error,
 )
 
@@ -81,3 +90,41 @@ def test_rows_held_out_are_not_trained_on(problem):
     else:
         assert trained_on.labels.mean() == pytest.approx(0.5, abs=0.05)
         np.testing.assert_array_equal(held_out.targets[:, 0], 2 * held_out.labels - 1)
+
+
+def test_the_best_constant_answer_is_that_of_the_mean():
+    pytest.importorskip("sklearn")
+    assert fashion_pair(2, 4, 40).constant_loss == pytest.approx(np.log(2))
+    problem = diabetes()
+    losses = [
+        float(squared_error(np.full_like(problem.labels, constant), problem.labels)[0])
+        for constant in (-0.1, problem.labels.mean(), 0.1)
+    ]
+    assert problem.constant_loss == pytest.approx(min(losses), rel=1e-5)
+    uneven = fashion_pair(2, 4, 40).take(np.arange(30))
+    share = uneven.labels.mean()
+    at_mean = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert uneven.constant_loss == pytest.approx(at_mean)
+
+
+def test_ct_slices_come_from_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    assert at_hand(PROBLEMS) == [FASHION, DIGITS, DIABETES]
+    with pytest.raises(ValueError, match="CT slices is not in"):
+        parts_named("CT slices", 3, 8)
+    lines = [f"0,{i % 2}.5,-0.25,{10 + i}.5" for i in range(6)]
+    text = "\n".join(["patientId,value0,value1,reference", *lines])
+    (tmp_path / "ct_slices_681.csv").write_text(text)
+    assert at_hand(PROBLEMS)[-1] == "CT slices"
+    known, held_out = parts_named("CT slices", 3, 8)
+    assert known.inputs.shape == held_out.inputs.shape == (3, 2)
+    both = np.concatenate([known.labels, held_out.labels])
+    assert np.diff(np.sort(both[:, 0])).std() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["layers"])
+def test_images_of_every_size_of_a_study_can_be_cut_into_the_transformers_patches(name):
+    for config in study(name).sizes.values():
+        problem = resized(fashion_pair(2, 4, 4), config.side)
+        network = nnx.eval_shape(lambda problem=problem: TRANSFORMER.build(problem, nnx.Rngs(0)))
+        assert network.image == config.side

@@ -7,9 +7,18 @@ import optax
 import pytest
 from flax import nnx
 
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON
 from jaxalign.studies.shared.networks import RELU, TRANSFORMER, mlp
 from jaxalign.studies.shared.problems import fashion_pair, resized
-from jaxalign.studies.shared.seeds import Trained, area, initial, monitor_of, train_seeds
+from jaxalign.studies.shared.seeds import (
+    Trained,
+    area,
+    in_span,
+    initial,
+    monitor_of,
+    share,
+    train_seeds,
+)
 from jaxalign.training import fit, one_of
 
 SMALL = mlp("small", jax.nn.relu, (32, 32))
@@ -85,6 +94,30 @@ def test_each_network_has_the_optimizer_of_its_number(problem, trained):
     )
     np.testing.assert_allclose(both.loss[:, 1:], trained.loss, rtol=1e-4)
     assert abs(both.loss[-1, 0] - trained.loss[-1, 0]) > 1e-3
+
+
+@pytest.mark.slow
+def test_other_rows_are_measured_with_the_same_networks(problem, trained):
+    others = problem.take(np.arange(40))
+    both = train_seeds(
+        SMALL,
+        problem,
+        optax.adam(1e-2),
+        seeds=[0, 1],
+        measures={"area": area, "share": share, "in_span": in_span},
+        held_out=others,
+        **RUN,
+    )
+    assert list(both.by_rows) == [TRAINED_ON, HELD_OUT]
+    for name, values in both.layers.items():
+        np.testing.assert_allclose(values["area"], trained.layers[name]["area"], rtol=1e-4)
+        np.testing.assert_allclose(values["share"], values["area"] / 60**1.5, rtol=1e-5)
+        assert (values["share"] <= values["in_span"] * (1 + 1e-6)).all()
+        assert (values["in_span"] <= 1 + 1e-6).all()
+    network = initial(SMALL, problem, [1])[0]
+    alone = monitor_of(SMALL.tap(network), others, {"share": share})(nnx.state(network))
+    for name, values in alone.items():
+        np.testing.assert_allclose(both.held_out[name]["share"][0, 1], values["share"], rtol=1e-4)
 
 
 @pytest.mark.slow
