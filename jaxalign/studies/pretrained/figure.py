@@ -33,7 +33,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
     networks = table.groupby("network", sort=False)
     heights = (4.4, *[0.3 * networks["task"].nunique().max() + 0.8] * len(DECIDING))
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(6.4 * len(networks), sum(heights) + 1), layout="constrained")
+        drawing = Figure(figsize=(5.2 * len(networks), sum(heights) + 1), layout="constrained")
         panels = drawing.subplots(len(heights), len(networks), squeeze=False, height_ratios=heights)
         for (above, *below), (name, rows) in zip(panels.T, networks, strict=True):
             kind = rows["kind"].iloc[0]
@@ -41,6 +41,8 @@ def figure(config: Any, table: DataFrame) -> Figure:
             _by_layer(above, rows[rows["kind"] == kind], config.thresholds, layers)
             for axes, measure in zip(below, DECIDING, strict=True):
                 _by_task(axes, rows, measure, layers)
+        for row in panels[1:]:
+            _say_once(row)
         panels[0, 0].set_ylabel("A(τ)/‖y‖²")
         drawing.supxlabel(LEGEND, fontsize=9.5, color=MUTED)
     return drawing
@@ -72,8 +74,11 @@ def _by_layer(axes: Axes, table: DataFrame, thresholds: Sequence[float], layers:
         place, name = layer[["depth", "layer"]].iloc[0]
         label = f"{way}, {name}"
         axes.plot(place, layer[AT].mean(), "o", color=BLUE, fillstyle=FILLS[way], label=label)
-    axes.legend(loc="upper left")
-    axes.set(xlabel="layer, from the first to the last", ylim=(0, 1.02))
+    # The legend lies above the curves.
+    axes.legend(loc="upper left", borderaxespad=0)
+    axes.set(
+        xlabel="layer, from the first to the last", ylim=(0, 1.36), yticks=np.linspace(0, 1, 6)
+    )
 
 
 def _by_task(axes: Axes, table: DataFrame, measure: str, layers: Layers) -> None:
@@ -98,4 +103,17 @@ def _by_task(axes: Axes, table: DataFrame, measure: str, layers: Layers) -> None
     axes.set_yticks(range(len(tasks)), tasks)
     axes.set(ylim=(len(tasks) - 0.5, -0.5), xlim=(0, None), xlabel=DECIDING[measure])
     axes.tick_params(axis="y", colors=INK)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _say_once(row: Sequence[Axes]) -> None:
+    """Name tasks left of the first network that is measured on them, marks right of the last."""
+    named = [_tasks_of(axes) for axes in row]
+    for i, axes in enumerate(row):
+        if i > 0 and named[i] == named[i - 1]:
+            axes.tick_params(axis="y", labelleft=False)
+        if i + 1 == len(row) or named[i] != named[i + 1]:
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _tasks_of(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
