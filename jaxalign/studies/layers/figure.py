@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from jaxalign.statistics import mean_interval
 from jaxalign.studies.layers.table import deeper_is_higher, mean_curves
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON, part
 from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
 
 TRAINED = "#0072b2"
@@ -18,7 +19,8 @@ def figure(config: Any, table: DataFrame) -> Figure:
     """A column per architecture; per data set, areas by layer above the curves of the layers."""
     architectures = table["architecture"].unique()
     problems = table["problem"].unique()
-    cells = dict(list(table.groupby(["architecture", "problem"])))
+    cells = dict(list(part(table, TRAINED_ON).groupby(["architecture", "problem"])))
+    held_out = dict(list(part(table, HELD_OUT).groupby(["architecture", "problem"])))
     size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
     with matplotlib.rc_context(STYLE):
         drawing = Figure(figsize=size, layout="constrained")
@@ -28,7 +30,7 @@ def figure(config: Any, table: DataFrame) -> Figure:
         for i, problem in enumerate(problems):
             for j, architecture in enumerate(architectures):
                 cell = cells[architecture, problem]
-                _areas(panels[2 * i, j], cell)
+                _areas(panels[2 * i, j], cell, held_out[architecture, problem])
                 _curves(panels[2 * i + 1, j], cell, config.seen)
                 panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
             panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
@@ -46,18 +48,24 @@ def figure(config: Any, table: DataFrame) -> Figure:
     return drawing
 
 
-def _areas(axes: Axes, cell: DataFrame) -> None:
+def _areas(axes: Axes, cell: DataFrame, held_out: DataFrame) -> None:
     """Means over seeds with 95 % intervals, by position; trained ones in the layers' colours."""
-    for state, colour in (("untrained", MUTED), ("trained", TRAINED)):
-        share = cell.pivot(index="seed", columns="position", values=state)
+
+    def line(rows, state, label, **style):
+        share = rows.pivot(index="seed", columns="position", values=state)
         mean = mean_interval(share)
         spread = [mean.value - mean.low, mean.high - mean.value]
-        style: dict[str, Any] = {"fmt": "o-", "ms": 4.5, "color": colour, "mfc": "white"}
-        axes.errorbar(share.columns, mean.value, yerr=spread, label=state, **style)
+        axes.errorbar(share.columns, mean.value, yerr=spread, label=label, ms=4.5, **style)
+        return mean.value
+
+    line(cell, "untrained", "untrained", fmt="o-", color=MUTED, mfc="white")
+    line(held_out, "trained", "trained, on held-out rows", fmt="s--", color=TRAINED, alpha=0.6)
+    means = line(cell, "trained", "trained", fmt="o-", color=TRAINED, mfc="white")
+    positions = sorted(cell["position"].unique())
     colours = list(colours_by_depth(list(cell["layer"].unique())).values())
-    axes.scatter(share.columns, mean.value, c=colours, s=42, zorder=3)
+    axes.scatter(positions, means, c=colours, s=42, zorder=3)
     axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
-    axes.set_xticks(share.columns)
+    axes.set_xticks(positions)
 
 
 def _curves(axes: Axes, cell: DataFrame, seen: float) -> None:

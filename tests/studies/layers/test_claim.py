@@ -1,31 +1,42 @@
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+from flax import nnx
 
-from jaxalign.studies.layers.claim import DIGITS, FASHION, STUDY, Config
+from jaxalign.studies.layers.claim import DEEP, DIGITS, FASHION, STUDY, Config
 from jaxalign.studies.layers.table import areas, deeper_is_higher, mean_curves
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON, part
+from jaxalign.studies.shared.outside import FOLDER
+from jaxalign.studies.shared.problems import parts_named
 
 CONFIG = Config(problems=(FASHION,), architectures=("ReLU MLP",), seeds=2, num_samples=64, steps=3)
 TAU = np.linspace(0, 1, 5)
 
 
-def made_up(architecture: str, shares: list[float]) -> pd.DataFrame:
-    """A table of one architecture with these shares by layer, the inputs first, over six seeds."""
+def made_up(
+    architecture: str, shares: list[float], held_out: list[float] | None = None
+) -> pd.DataFrame:
+    """A table of one architecture with these shares by layer, the inputs first, over six seeds; on
+    held-out rows the same unless given.
+    """
     rng = np.random.default_rng(0)
     rows = [
         {
             "architecture": architecture,
             "problem": DIGITS,
+            "rows": rows,
             "seed": seed,
             "layer": f"hidden_{position}" if position else "input",
             "position": position,
             "untrained": 0.3 - 0.02 * position,
             "trained": share + 0.002 * rng.standard_normal(),
-            "loss_start": 0.7,
             "loss_end": 0.1,
+            "loss_constant": 0.7,
             **{f"A at {tau:.4f}": float(max(1 - tau / (2 * share), 0)) for tau in TAU},
         }
-        for position, share in enumerate(shares)
+        for rows, by_layer in ((TRAINED_ON, shares), (HELD_OUT, held_out or shares))
+        for position, share in enumerate(by_layer)
         for seed in range(6)
     ]
     return pd.DataFrame(rows)
@@ -40,7 +51,8 @@ def config(*architectures: str) -> Config:
     return Config(problems=(DIGITS,), architectures=architectures)
 
 
-def test_the_cells_are_the_design():
+def test_the_cells_are_the_design_without_data_that_are_not_there(monkeypatch):
+    monkeypatch.delenv(FOLDER, raising=False)
     assert len(STUDY.cells(Config())) == 4 * 2
     assert STUDY.cells(config("ReLU MLP")) == [{"architecture": "ReLU MLP", "problem": DIGITS}]
 
@@ -50,7 +62,9 @@ def test_measuring_is_deterministic_and_the_area_is_that_of_the_curve():
     (cell,) = STUDY.cells(CONFIG)
     rows = STUDY.measure(CONFIG, cell)
     assert rows == STUDY.measure(CONFIG, cell)
-    table = pd.DataFrame(rows)
+    both = pd.DataFrame(rows)
+    assert set(both["rows"]) == {TRAINED_ON, HELD_OUT}
+    table = part(both, TRAINED_ON)
     assert areas(table, "trained").shape == (2, 5)
     tau, curves = mean_curves(table)
     assert curves.shape == (6, len(tau))
@@ -67,7 +81,28 @@ def test_areas_that_rise_in_every_cell_are_supported():
         2,
         pytest.approx(1),
     )
-    assert verdict.notes[0].startswith("the same networks untrained: -1.00")
+    assert verdict.notes[0].startswith("the same on rows held out of training: supported")
+    assert verdict.notes[1].startswith("the same networks untrained: -1.00")
+
+
+def test_held_out_rows_decide_nothing_and_are_told():
+    table = made_up("A", [0.3, 0.2, 0.4, 0.5], held_out=[0.3, 0.5, 0.4, 0.2])
+    verdict = STUDY.verdict(config("A"), table)
+    assert verdict.outcome == "supported"
+    assert verdict.notes[0].startswith("the same on rows held out of training: contradicted, -1")
+
+
+def test_of_a_resnet_and_a_transformer_blocks_alone_are_measured():
+    problem = parts_named(FASHION, 8, 8).trained_on
+    names = []
+    for architecture in DEEP[2:]:
+        network = nnx.eval_shape(lambda one=architecture: one.build(problem, nnx.Rngs(0)))
+        tap = architecture.tap(network)
+        names.append(list(jax.eval_shape(tap, nnx.state(network), problem.inputs)[1]))
+    assert names == [
+        [f"layer{i}.0" for i in range(1, 5)],
+        [f"encoder.layers.encoder_layer_{i}" for i in range(4)],
+    ]
 
 
 def test_a_cell_that_falls_is_named():
