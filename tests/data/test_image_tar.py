@@ -162,7 +162,9 @@ def test_damage_anywhere_is_found_or_leaves_all_members(archive, rng):
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"no archive" * 100, gzip.compress(b"\0" * 1024), b"\0" * 512 + b"x"]
+    "raw",
+    [b"", b"no archive" * 100, gzip.compress(b"\0" * 1024), b"\0" * 512 + b"x"],
+    ids=["empty", "text", "compressed", "half an end"],
 )
 def test_what_is_no_archive_is_refused(tmp_path, raw):
     (tmp_path / "data.tar").write_bytes(raw)
