@@ -55,7 +55,8 @@ def test_a_missing_package_of_the_extra_comes_with_what_installs_it(monkeypatch,
 
 def test_a_study_without_pandas_says_what_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    monkeypatch.delitem(sys.modules, "jaxalign.studies.depth.claim", raising=False)
+    for name in [name for name in sys.modules if name.startswith("jaxalign.studies.depth.")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError, match=r'pandas; pip install "jaxalign\[studies\]"'):
         study("depth")
 
