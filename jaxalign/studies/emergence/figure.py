@@ -1,4 +1,4 @@
-"""The picture of emergence: every cell before and after training, with its inputs."""
+"""The picture of emergence: every cell before and after training, and on held-out rows."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from jaxalign._features import INPUT
 from jaxalign.statistics import mean_interval
+from jaxalign.studies.emergence.table import of_span
+from jaxalign.studies.shared.held_out import HELD_OUT, ROWS, TRAINED_ON
 from jaxalign.style.figures import FAINT, INK, MUTED, STYLE
 
 BEFORE = "#9aa3af"
 AFTER = "#0072b2"
-AREA = "area of the last hidden layer, ∫A dτ / (‖y‖²√n), between 0 and 1"
+AREA = "area of the last hidden layer, ∫A dτ / (‖Py‖²√n), between 0 and 1"
 Line = tuple[str, str]
 """Architecture and optimizer."""
 
@@ -57,13 +58,13 @@ def _panel(axes: Axes, cells: Mapping[Hashable, DataFrame], lines: Sequence[Line
 
 
 def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
-    last = cell[cell["last"]]
+    last = of_span(cell[cell["last"] & (cell[ROWS] == TRAINED_ON)])
     if not np.isfinite(last["trained"]).all():
         axes.annotate("diverged", (0.02, y), va="center", fontsize=8, color=MUTED)
         return
     before = mean_interval(last["untrained"])
     after = mean_interval(last["trained"])
-    inputs = cell.loc[cell["layer"] == INPUT, "trained"].mean()
+    others = of_span(cell[cell["last"] & (cell[ROWS] == HELD_OUT)])
     # The legend takes the names of the first line; those that begin with "_" are left out of it.
     prefix = "_" if y > 0 else ""
     ends = [before.value, after.value]
@@ -81,7 +82,16 @@ def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
         lw=1.4,
         label=f"{prefix}trained, 95 % interval",
     )
-    axes.plot(inputs, y, "|", color=INK, ms=8, mew=1.4, label=f"{prefix}inputs", zorder=2)
+    axes.plot(
+        others["trained"].mean(),
+        y,
+        "|",
+        color=INK,
+        ms=8,
+        mew=1.4,
+        label=f"{prefix}trained, on held-out rows",
+        zorder=2,
+    )
 
 
 def _line_names(axes: Axes, lines: Sequence[Line]) -> None:

@@ -135,21 +135,6 @@ def at_hand(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in missing]
 
 
-def problem_named(name: object, n: int, side: int) -> Problem:
-    """The problem of a name, all of it to train on.
-
-    Args:
-      name: pullover against coat, digits even against odd, or diabetes.
-      n: images of the first two; of diabetes there are all.
-      side: pixels of the first.
-    """
-    if name == DIABETES:
-        return diabetes()
-    if name == DIGITS:
-        return digits_parity(n)
-    return resized(fashion_pair(2, 4, n), side)
-
-
 def parts_named(name: object, n: int, side: int) -> Parts:
     """The problem of a name, in n rows to train on and at most as many held out.
 

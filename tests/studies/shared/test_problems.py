@@ -122,7 +122,7 @@ def test_ct_slices_come_from_the_users_folder(tmp_path, monkeypatch):
     assert np.diff(np.sort(both[:, 0])).std() < 1e-6
 
 
-@pytest.mark.parametrize("name", ["layers"])
+@pytest.mark.parametrize("name", ["emergence", "layers"])
 def test_images_of_every_size_of_a_study_can_be_cut_into_the_transformers_patches(name):
     for config in study(name).sizes.values():
         problem = resized(fashion_pair(2, 4, 4), config.side)
