@@ -1,7 +1,6 @@
 """Runs studies one after another: progress, what to install, the table and the page in the end."""
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -106,7 +105,7 @@ def _run_all(names: Sequence[str], size: Size, out: Path, console: Console) -> E
     finished: list[str] = []
     failed: list[str] = []
     for name in names:
-        command = _command(name, size, out)
+        command = _command(name, size)
         try:
             with _progress(console, name) as progress:
                 run(
@@ -131,13 +130,10 @@ def _short(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _command(name: str, size: Size, out: Path) -> str:
-    command = ["jaxalign", "study", name, "--size", size]
-    if out != Path("studies"):
-        command += ["--out", str(out)]
-    if FOLDER in os.environ:
-        command += ["--data", "FOLDER"]  # where it is says nothing elsewhere
-    return shlex.join(command)
+def _command(name: str, size: Size) -> str:
+    """What measures a study again; where folders are says nothing elsewhere."""
+    command = f"jaxalign study {name} --size {size}"
+    return f"{command} --data FOLDER" if FOLDER in os.environ else command
 
 
 def _message(error: Exception) -> str:

@@ -76,7 +76,7 @@ def test_size_and_folder_are_those_asked_for(coins, known, tmp_path):
     assert main(["study", "emergence", "--size", "paper", "--out", str(out)]) == 0
     kept = read_result(out / "emergence")
     assert (kept.size, kept.config["seeds"]) == ("paper", 200)
-    assert kept.command == f"jaxalign study emergence --size paper --out '{out}'"
+    assert kept.command == "jaxalign study emergence --size paper"
 
 
 def test_all_studies_are_on_one_page_also_when_run_one_by_one(all_made_up, tmp_path, capsys):
