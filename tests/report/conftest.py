@@ -1,4 +1,9 @@
+import html
 import importlib.util
+import json
+import re
+import shutil
+import subprocess
 from collections import OrderedDict
 from pathlib import Path
 
@@ -207,3 +212,25 @@ def faults():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.faults
+
+
+@pytest.fixture
+def told_in_browser(tmp_path):
+    """``told_in_browser(wrapper)``: what a page says in the ``data-told`` of its body once it has
+    run, as JSON; other files of its folder are in ``tmp_path``.
+    """
+    browsers = map(shutil.which, ("chromium", "google-chrome", "chrome"))
+    browser = next(filter(None, browsers), None)
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+
+    def told(wrapper: str):
+        file = tmp_path / "wrapper.html"
+        file.write_text(wrapper, encoding="utf-8")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu"]
+        command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
+        command += ["--virtual-time-budget=60000", "--dump-dom", file.as_uri()]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return json.loads(html.unescape(re.search(r'data-told="(.*?)"', ended.stdout)[1]))
+
+    return told

@@ -1,16 +1,11 @@
 """Axe, the checker of accessibility, finds nothing serious on the pages in a browser."""
 
-import html
 import importlib.util
-import json
-import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 AXE = importlib.util.find_spec("axe_core_python")
 CLAIMS = Path(__file__).parents[2] / "studies" / "claims.html"
 
@@ -31,9 +26,8 @@ onload = async () => {{
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.skipif(AXE is None, reason="pip install --no-deps axe-core-python")
-def test_axe_finds_nothing_serious(history, page_of, tmp_path):
+def test_axe_finds_nothing_serious(history, page_of, tmp_path, told_in_browser):
     shutil.copy(Path(AXE.origin).with_name("axe.min.js"), tmp_path)
     pages = {"run": page_of(history), "claims": CLAIMS.read_text(encoding="utf-8")}
     for name, page in pages.items():
@@ -44,11 +38,5 @@ def test_axe_finds_nothing_serious(history, page_of, tmp_path):
         f'<iframe name="{name}" src="{name}.html" width="1200" height="900"></iframe>'
         for name in pages
     ]
-    wrapper = tmp_path / "wrapper.html"
-    wrapper.write_text(WRAPPER.format(frames="\n".join(frames)), encoding="utf-8")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu"]
-    command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=60000", "--dump-dom", wrapper.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    told = json.loads(html.unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+    told = told_in_browser(WRAPPER.format(frames="\n".join(frames)))
     assert told == {name: [] for name in pages}

@@ -26,7 +26,7 @@ class Study:
     samples and steps, for an accelerator."""
     data: Path | None = None
     """A folder with data that do not come with the package: cifar-10-batches-bin,
-    imagenet-1000-photos, usps_all.mat, ct_slices_681.csv. What is not there is left out, and the
+    imagenet-1000-photos, ct_slices_681.csv. What is not there is left out, and the
     study says so. By default the folder that JAXALIGN_DATA names."""
     out: Path = Path("studies")
     """Where each gets a folder of its name, with table.csv, result.json, figure.png, figure.svg

@@ -37,12 +37,6 @@ PHOTOS = Source(
     "imagenet-1000-photos",
     "one photo of each class, github.com/EliSchwartz/imagenet-sample-images",
 )
-USPS = Source(
-    "USPS",
-    "usps_all.mat",
-    "16 × 16 digits, 7291 training images and then 2007 test images, "
-    "github.com/hyzhang98/AnchorGAE-torch",
-)
 CT_SLICES = Source(
     "CT slices",
     "ct_slices_681.csv",

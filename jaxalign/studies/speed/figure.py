@@ -10,10 +10,10 @@ from pandas import DataFrame
 
 from jaxalign._features import INPUT
 from jaxalign.statistics import Estimate
+from jaxalign.studies.shared.held_out import HELD_OUT
 from jaxalign.studies.speed.design import Config
 from jaxalign.studies.speed.table import (
     CELL,
-    HELD_OUT,
     ON_CLASSES,
     ON_SPLIT,
     PERMUTED,

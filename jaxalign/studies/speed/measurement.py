@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxalign.studies.framework.study import Cell, Row
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON
 from jaxalign.studies.shared.networks import ARCHITECTURES, architecture_named
 from jaxalign.studies.speed.design import LABELINGS, PROBLEMS, Config
 from jaxalign.studies.speed.heads import Rows, heads
 from jaxalign.studies.speed.labelings import CLASSES, SPLITS, targets
 from jaxalign.studies.speed.layers import Representation, layers_of
-from jaxalign.studies.speed.table import HELD_OUT, PERMUTED, TRAINED_ON, TRUE
+from jaxalign.studies.speed.table import PERMUTED, TRUE
 from jaxalign.studies.speed.ten_classes import drawn, images_of, representations_of
 
 

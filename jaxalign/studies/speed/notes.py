@@ -2,10 +2,10 @@
 
 from pandas import DataFrame
 
+from jaxalign.studies.shared.held_out import HELD_OUT
 from jaxalign.studies.shared.outside import CIFAR10, left_out
 from jaxalign.studies.speed.design import ALLOWED_ERROR, THRESHOLDS, Config
 from jaxalign.studies.speed.table import (
-    HELD_OUT,
     PERMUTED,
     association,
     in_words,

@@ -6,14 +6,13 @@ from typing import Any
 from pandas import DataFrame
 
 from jaxalign.statistics import Estimate, mean_interval, spearman
+from jaxalign.studies.shared.held_out import TRAINED_ON
 from jaxalign.studies.shared.ranks import rank_correlation
 from jaxalign.studies.speed.design import LABELINGS, Config
 from jaxalign.studies.speed.labelings import SPLITS, Relabelled, by_relabelling
 
 TRUE = "true"
 PERMUTED = "permuted"
-TRAINED_ON = "trained on"
-HELD_OUT = "held out"
 UNTRAINED = "untrained"
 TRAINED = "trained"
 ON_SPLIT = "trained on one split"

@@ -6,12 +6,11 @@ from pandas import DataFrame
 
 from jaxalign.statistics import Estimate, Interval
 from jaxalign.studies.framework.verdict import Verdict, judged
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON
 from jaxalign.studies.speed.design import ALLOWED_ERROR, LEVEL, Config
 from jaxalign.studies.speed.notes import notes
 from jaxalign.studies.speed.table import (
     CELL,
-    HELD_OUT,
-    TRAINED_ON,
     association,
     clusters,
     of_networks,

@@ -1,8 +1,6 @@
 import html
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -15,8 +13,6 @@ from jaxalign.report.run.terminal import summary as terminal_summary
 from jaxalign.style.html import percent
 
 FINISHED = {"status": "finished"}
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 def table_of(text: str) -> dict[str, list[str]]:
@@ -214,17 +210,11 @@ onload = () => {{
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_play_moves_the_curves_to_the_last_step_on_a_phone(history, page_of, tmp_path):
+def test_play_moves_the_curves_to_the_last_step_on_a_phone(
+    history, page_of, tmp_path, told_in_browser
+):
     (tmp_path / "page.html").write_text(page_of(history), encoding="utf-8")
-    wrapper = tmp_path / "wrapper.html"
-    wrapper.write_text(WRAPPER.format(page="page.html"), encoding="utf-8")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu"]
-    command += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=20000", "--dump-dom", wrapper.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    told = json.loads(html.unescape(re.search(r'data-told="(.*?)"', dom)[1]))
-    assert told == {
+    assert told_in_browser(WRAPPER.format(page="page.html")) == {
         "overhang": 0,
         "before": ["Play", "step 40", "40"],
         "pressed": ["Pause", "step 0", "0"],

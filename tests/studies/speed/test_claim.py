@@ -4,15 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON
 from jaxalign.studies.shared.outside import FOLDER
 from jaxalign.studies.speed.claim import STUDY, Config
 from jaxalign.studies.speed.design import LABELINGS, TEN_CLASSES, TEN_DIGITS
 from jaxalign.studies.speed.figure import KINDS
 from jaxalign.studies.speed.labelings import SPLITS
 from jaxalign.studies.speed.table import (
-    HELD_OUT,
     NO_NETWORK,
-    TRAINED_ON,
     association,
     of_networks,
 )
