@@ -21,10 +21,6 @@ from _lowering_training import fit_chunk_cases, monitor_cases
 from _stablehlo import CPU_CALLS, is_callback, needs_of
 
 FAST = {"spectrum[auto]", "quadrature_bounds[None]", "quadrature[float64]"}
-# Their loops carry finished moments in float64, and keep or add them, and compute nothing else. The
-# compiler of a TPU carries each as two numbers of float32, as we would by hand.
-CARRIES_FLOAT64 = ("bootstrap_curves", "fit chunk MLP, batch monitor[deferred]", "MLP[deferred]")
-CARRIES_FLOAT64 += ("two MLPs[deferred]", "CNN[deferred]")
 MESH = jax.sharding.Mesh(jax.devices()[:1], ("data",))
 CASES = [
     pytest.param(case, id=case.name, marks=() if case.name in FAST else pytest.mark.slow)
@@ -54,8 +50,7 @@ def lowers_or_is_refused_by_name(case: Case) -> None:
         return
     calls, float64 = lowered(program, case, "tpu")
     assert calls_of_others(calls) == [], case.name
-    is_carried = any(word in case.name for word in CARRIES_FLOAT64)
-    assert float64 == ({"while": 1} if is_carried else {}), case.name
+    assert float64 == {}, case.name
 
 
 def calls_of_others(calls: list[str]) -> list[str]:

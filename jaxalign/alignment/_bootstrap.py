@@ -15,6 +15,7 @@ from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.kinds import as_count, require_flag, require_key, require_kind
 from jaxalign._core.platform import on_platform
+from jaxalign._spectrum.carried import carried, restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign.alignment._measures import alignment_curve
@@ -104,8 +105,11 @@ def _resampled(
     thresholds: Float[Array, "..."],
     centered: bool,
 ) -> Array:
+    kept = carried(folds)
+
     def curve(counts: Array) -> Array:
-        return alignment_curve(spectrum(merged(folds, counts), centered=centered), thresholds)
+        whole = merged(restored(kept), counts)
+        return alignment_curve(spectrum(whole, centered=centered), thresholds)
 
     return over_samples(curve, chosen)
 

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import as_count, require_flag, require_function, require_key
+from jaxalign._spectrum.carried import carried, restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
@@ -110,8 +111,11 @@ def _differences(
     second: Moments,
     chosen: Int[Array, "turns at_once F"],
 ) -> tuple[Array, Array]:
+    kept = [carried(folds) for folds in (first, second)]
+
     def of_sample(counts: Int[Array, " F"]) -> Array:
-        solved = [spectrum(merged(folds, counts), centered=centered) for folds in (first, second)]
+        samples = [merged(restored(folds), counts) for folds in kept]
+        solved = [spectrum(sample, centered=centered) for sample in samples]
         of_first, of_second = (jnp.asarray(measure(s)) for s in solved)
         return of_second - of_first
 

@@ -15,6 +15,7 @@ from jaxalign._core.alike import of_alike
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.float64 import exactly
 from jaxalign._features import pool, unit_rows
+from jaxalign._spectrum.carried import carried
 from jaxalign._spectrum.moments import Moments, moments
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
 from jaxalign._spectrum.sharded import sharded
@@ -84,11 +85,13 @@ class Layer:
         return whole(self.phi, self.targets)
 
     def kept(self) -> Moments | tuple[Array, Array]:
-        """What spectra are computed from later: of a layer wider than n its rows, else moments."""
+        """What spectra are computed from later: of a layer wider than n its rows, else moments as
+        loops carry them.
+        """
         n, d = self.phi.shape
         if n < d and self.measurement.split is None and not self.measurement.asks_for("moments"):
             return self.phi, self.targets
-        return self.moments
+        return carried(self.moments)
 
     def has(self, measure: Measure) -> bool:
         """Whether the measure is one of this layer: not of the outputs, nor of a missing pair."""

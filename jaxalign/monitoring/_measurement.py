@@ -15,6 +15,7 @@ from jax import Array
 from jaxalign._core.alike import of_alike
 from jaxalign._core.mesh import Split
 from jaxalign._features import pool
+from jaxalign._spectrum.carried import restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
@@ -39,7 +40,8 @@ class Sample(NamedTuple):
 
     Attributes:
       now: the measures that are complete.
-      later: what the others are computed from: moments, or (Φ, Y) where those are smaller.
+      later: what the others are computed from: moments as loops carry them, or (Φ, Y) where those
+        are smaller.
     """
 
     now: Logged
@@ -151,7 +153,9 @@ class Measurement:
     ) -> Logged:
         if solved is None:
             return sample.now
-        arguments = {"spectrum": solved[0], "null": solved[1], "moments": sample.later}
+        arguments: dict[str, Any] = {"spectrum": solved[0], "null": solved[1]}
+        if isinstance(sample.later, Moments):
+            arguments["moments"] = restored(sample.later)
         finished = dict(sample.now)
         for name, measure in self.waiting:
             argument = arguments[measure.source]
@@ -160,7 +164,7 @@ class Measurement:
 
     def _solved(self, later: Moments | tuple[Array, Array]) -> tuple[Spectrum, Spectrum | None]:
         """The spectrum, and its null where a measure asks for it."""
-        parts = (later,) if isinstance(later, Moments) else later
+        parts = (restored(later),) if isinstance(later, Moments) else later
         if self.asks_for("null"):
             return spectrum_and_null(*parts, centered=self.centered)
         return spectrum(*parts, centered=self.centered), None
