@@ -38,6 +38,14 @@ def clock(call: Callable[[], Any], seconds: float, rounds: int = 30) -> dict[str
     return {"ms": median, "quartiles": [low, high], "rounds": len(times)}
 
 
+def clock_if_it_runs(call: Callable[[], Any], seconds: float, rounds: int = 30) -> dict[str, Any]:
+    """``clock``, or how the call failed: out of memory, say, where other calls may have room."""
+    try:
+        return clock(call, seconds, rounds)
+    except Exception as error:
+        return {"failure": f"{type(error).__name__}: {error}"[:200]}
+
+
 def where(results: "Results") -> None:
     """Which device this is, and its rates of arithmetic and of memory."""
     device = jax.devices()[0]
@@ -96,13 +104,10 @@ def race(
     for name, program in programs.items():
         if results.left() < 6:
             return
-        try:
-            times = clock(partial(program, features, targets), seconds)
-        except Exception as error:  # out of memory, say: the others may have room
-            results.add(name, shape=shape, failure=f"{type(error).__name__}: {error}"[:200])
-            continue
-        medians[name] = times["ms"]
+        times = clock_if_it_runs(partial(program, features, targets), seconds)
         results.add(name, shape=shape, **times)
+        if "ms" in times:
+            medians[name] = times["ms"]
     if {"spectrum by auto", "jnp svd"} <= set(medians):
         ratio = medians["jnp svd"] / medians["spectrum by auto"]
         values = {"shape": shape, "ratio": round(ratio, 2)}
@@ -138,32 +143,46 @@ def large(results: "Results") -> None:
 
 
 def routes(results: "Results") -> None:
-    """What the eigensolvers of the device cost, for the choice between jaxalign's routes."""
-    implementations = [None]
-    if jax.default_backend() != "cpu":
-        implementations.append(jax.lax.linalg.EighImplementation.JACOBI)
+    """What the device takes for the parts of a route, for the choice between ways to compute
+    them.
+    """
+    shapes = [(10_000, 513), (60_000, 785), (100_000, 1025), (1_000_000, 257)]
+    for n, d in [(256, 17)] if results.tiny else shapes:
+        time_gram(results, n, d)
     widths = (17,) if results.tiny else (65, 129, 257, 513, 785)
-    dtypes = ("float64", "float32")
-    for d, dtype, implementation, count in product(widths, dtypes, implementations, (1, 64)):
-        if results.left() < 5:
-            return
-        time_eigh(results, d, dtype, implementation, count)
+    for d, dtype, count in product(widths, ("float64", "float32"), (1, 64)):
+        if results.left() > 5:
+            time_eigh(results, d, dtype, count)
 
 
-def time_eigh(results: "Results", d: int, dtype: str, implementation, count: int) -> None:
-    name = "default" if implementation is None else implementation.name
-    values = {"d": d, "dtype": dtype, "count": count}
-    solve = jax.jit(partial(jax.lax.linalg.eigh, implementation=implementation))
+def time_gram(results: "Results", n: int, d: int) -> None:
+    """ΦᵀΦ in float64 of float32 Φ (n, d), as one product or as a sum of several: one of many rows
+    has few tiles of a result for many cores.
+    """
+    features, _ = problem(n, d)
+    with jax.enable_x64(True):
+        for parts in (1, 8, 64):
+            if results.left() > 10:
+                call = partial(jax.jit(gram, static_argnums=1), features, parts)
+                results.add("Gram matrix", shape=(n, d), parts=parts, **clock_if_it_runs(call, 0.3))
+
+
+def gram(features, parts: int):
+    """Σ ΦᵢᵀΦᵢ over parts of equal size; a few rows at the end may be left out."""
+    n, d = features.shape
+    rows = features[: n - n % parts].reshape(parts, -1, d).astype("float64")
+    return jnp.einsum("pnd,pne->pde", rows, rows, precision="highest").sum(axis=0)
+
+
+def time_eigh(results: "Results", d: int, dtype: str, count: int) -> None:
+    solve = jax.jit(jax.lax.linalg.eigh)
     with jax.enable_x64(True):
         factor = jax.random.normal(jax.random.key(0), (2 * d, d), dtype)
-        gram = factor.T @ factor
+        matrix = factor.T @ factor
         if count > 1:
-            gram = jnp.broadcast_to(gram, (count, d, d))
-        try:
-            times = clock(partial(solve, gram), 0.3, rounds=10)
-        except Exception as error:  # not every device has every implementation
-            times = {"failure": f"{type(error).__name__}: {error}"[:200]}
-    results.add(f"eigh, {name}", **values, **times)
+            matrix = jnp.broadcast_to(matrix, (count, d, d))
+        times = clock_if_it_runs(partial(solve, matrix), 0.3, rounds=10)
+    results.add("eigh", d=d, dtype=dtype, count=count, **times)
 
 
 STAGES = {
