@@ -2,6 +2,7 @@
 anyway.
 """
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,9 @@ from jaxalign.runs._history import IN_SHARES, History
 
 FEW = 16
 """Entries of an array up to which each is a scalar of its own."""
+
+LONGEST = 250
+"""So many characters of a name MLflow takes."""
 
 
 class Writer(Protocol):
@@ -52,22 +56,27 @@ class TensorBoardWriter:
             raise ModuleNotFoundError(
                 "TensorBoardWriter needs tensorboardX; pip install tensorboardX"
             )
-        from tensorboardX import SummaryWriter
+        from tensorboardX import FileWriter
 
-        self._writer = SummaryWriter(str(folder))
+        # Not SummaryWriter, which writes "_" for characters that TensorBoard takes: layers of
+        # different names would be one curve.
+        self._writer = FileWriter(str(folder))
 
     def write(self, part: History) -> None:
         """Write the rows of one chunk, and flush them."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
         for step, values in scalars(part):
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+            entries = [Summary.Value(tag=name, simple_value=x) for name, x in values.items()]
+            self._writer.add_summary(Summary(value=entries), step)
         self._writer.flush()
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result as text, and close the files."""
-        self._writer.add_text(
-            "result", "\n".join(f"    {name}: {value}" for name, value in result.items())
-        )
+        from tensorboardX.summary import text
+
+        lines = (f"    {name}: {value}" for name, value in result.items())
+        self._writer.add_summary(text("result", "\n".join(lines)))
         self._writer.close()
 
 
@@ -118,7 +127,8 @@ class MLflowWriter:
     as tags "result/...".
 
     MLflow allows letters, digits, spaces and ``_ - . / :`` in names. Another character is written
-    as its code between colons: "layer#2" is "layer:23:2".
+    as its code between colons: "layer#2" is "layer:23:2". Of a name over 250 characters the
+    beginning is written, with the first digits of its SHA-256.
 
     Args:
       mlflow: the module, or anything with ``log_metrics(metrics, step=)`` and ``set_tags(tags)``.
@@ -227,4 +237,9 @@ def _mlflow_name(name: str) -> str:
     # MLflow takes names for paths, which must not be written in two ways.
     if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
         escaped = r"[^\w -]"
-    return re.sub(escaped, lambda found: f":{ord(found[0]):x}:", name)
+    written = re.sub(escaped, lambda found: f":{ord(found[0]):x}:", name)
+    if len(written) > LONGEST:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        # Digits between colons alone are the code of a character; these are at an end.
+        written = f"{written[: LONGEST - len(digest) - 1]}:{digest}"
+    return written
