@@ -1,6 +1,9 @@
 # ruff: noqa: E402  # the environment has to be set before jax is imported
 import gc
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
@@ -175,6 +178,40 @@ def made():
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def joined_processes():
+    """Runs a script in two processes that ``jax.distributed`` joins on this host: exit status and
+    output of each.
+
+    The script is called with the address, the number of processes, the process and further
+    arguments.
+    """
+
+    def run(script: Path, *arguments: str) -> list[tuple[int, str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        running = [
+            subprocess.Popen(
+                [sys.executable, str(script), address, "2", str(i), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for i in range(2)
+        ]
+        try:
+            # One that is still there at the time-out fails the test, and is ended.
+            return [(p.wait(90), p.stdout.read()) for p in running]
+        finally:
+            for p in running:
+                p.kill()
+                p.wait()
+                p.stdout.close()
+
+    return run
 
 
 @pytest.fixture

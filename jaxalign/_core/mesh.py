@@ -122,6 +122,21 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(lambda x: _across_processes(x, sharding), tree)
 
 
+def require_values(x: Any, name: str, remedy: str) -> None:
+    """Raise for an array that no process has all values of.
+
+    Raises:
+      ValueError: it is split over processes; the message ends with ``remedy``.
+    """
+    if not isinstance(x, Array) or isinstance(x, jax.core.Tracer):
+        return
+    if not (x.is_fully_addressable or x.is_fully_replicated):
+        raise ValueError(
+            f"{name} must have all values in each process, found an array of shape {x.shape} that "
+            f"is split over processes; {remedy}"
+        )
+
+
 def is_key(x: Any) -> bool:
     """Whether these are jax's typed random keys, which numpy cannot hold."""
     return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)

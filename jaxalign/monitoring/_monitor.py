@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.checks import as_program_array, as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
-from jaxalign._core.mesh import Axes, put, split_over
+from jaxalign._core.mesh import Axes, put, require_values, split_over
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
@@ -221,6 +221,8 @@ def monitor(
     require_tap(tap)
     require_settings(method, defer, targets_as, reduce)
     order = as_count(order, "order")
+    for name, given in (("inputs", inputs), ("targets", targets)):
+        require_values(given, name, "pass the same numpy array in all processes")
     x = as_program_array(inputs, "inputs")
     y = as_target_matrix(as_program_array(targets, "targets"))
     if x.ndim == 0 or len(x) != len(y):

@@ -1,55 +1,99 @@
-"""Processes that train one run have to be asked for the same run: each device takes its rows of the
-same data.
+"""Processes that train one run have to be asked for the same run, and to read batches that fit
+together.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from jax.experimental import multihost_utils
 
 from jaxalign.training._check import Models
 from jaxalign.training._fingerprint import digest
+from jaxalign.training._processes import Processes, in_step, listed
 from jaxalign.training._source import Source
 from jaxalign.training._state import Monitors
 
 
-def asked_for(
-    models: Models, source: Source, monitors: Monitors, counts: tuple[int, int, int]
-) -> dict[str, Any]:
-    """What ``fit`` is asked for, by what a message calls it; counts are steps, every and chunk."""
-    return {
-        "steps, every, chunk or batch_size": (*counts, source.batch_size),
+def agreed_source(make: Callable[[], Source], processes: Processes) -> Source:
+    """The Source that this process makes, held against those of the others.
+
+    Raises:
+      ValueError: sources that differ; in all processes.
+    """
+    with in_step(processes.together) as notes:
+        source = make()
+        if processes.together:
+            values = digest(source.first_batch or source.arrays)
+            notes.own = json.dumps([source.description, values])
+    if processes.together:
+        descriptions, digests = zip(*map(json.loads, notes.everywhere), strict=True)
+        require_same_shapes(descriptions)
+        require_same_rows(digests, processes.rows if source.parts > 1 else None)
+    return source
+
+
+def require_same_shapes(descriptions: Sequence[str]) -> None:
+    """Raise for what processes read, in words, that differs."""
+    if len({*descriptions}) > 1:
+        raise ValueError(
+            "data must have the same shapes, dtypes and rows of a batch in all processes, found "
+            f"{listed(descriptions)}"
+        )
+
+
+def require_same_rows(digests: Sequence[str], rows: Sequence[frozenset[int]] | None = None) -> None:
+    """Raise for values that differ where they have to be the same.
+
+    Args:
+      digests: of what each process reads.
+      rows: which parts of a batch each process needs; None where each needs all of it.
+    """
+    for process, own in enumerate(digests):
+        other = 0 if rows is None else rows.index(rows[process])
+        if own == digests[other]:
+            continue
+        found = f"found other values in process {process} than in process {other}"
+        if rows is None:
+            raise ValueError(
+                f"data must be the same in all processes, {found}; load the same everywhere: each "
+                "device takes its rows of every batch. Where each process reads rows of its own, "
+                "pass training.ProcessLocal(data)"
+            )
+        raise ValueError(
+            f"process {other} and process {process} have devices of the same rows of a batch, and "
+            f"must read the same, {found}; give their loaders one share, of {len({*rows})} in all"
+        )
+
+
+def asked_for(models: Models, monitors: Monitors, numbers: Sequence[Any]) -> str:
+    """What ``fit`` is asked for beside its data, in a note for the other processes.
+
+    Args:
+      models: to train.
+      monitors: by name.
+      numbers: steps, every, chunk and keys.
+    """
+    asked = {
+        "steps, every, chunk or keys": tuple(map(repr, numbers)),
         "seeds": tuple(models.seeds),
         "models": models.states,
         "hyperparameters": models.hyperparameters,
-        "data": source.first_batch or source.arrays,
         "monitored data": monitors,
     }
+    return json.dumps({name: digest(what) for name, what in asked.items()})
 
 
-def require_one_run(asked: Mapping[str, Any]) -> None:
-    """Compare with the other processes, which all have to come here.
-
-    Args:
-      asked: numbers and arrays, by what a message calls them.
-
-    Raises:
-      ValueError: other processes were asked for something else; in all of them.
-    """
-    digests = [list(bytes.fromhex(digest(what))) for what in asked.values()]
-    everywhere = multihost_utils.process_allgather(np.array(digests, np.uint8))
-    require_alike(list(asked), np.reshape(everywhere, (-1, *np.shape(digests))))
-
-
-def require_alike(names: list[str], everywhere: np.ndarray) -> None:
-    """Raise for digests of these names, (processes, names, 32), that differ between processes."""
-    is_other = (everywhere != everywhere[:1]).any(axis=2)
-    differing = [name for name, column in zip(names, is_other.T, strict=True) if column.any()]
-    if differing:
-        processes = ", ".join(map(str, np.flatnonzero(is_other.any(axis=1))))
+def require_one_run(notes: Sequence[str]) -> None:
+    """Raise for processes that are asked for other runs, as ``asked_for`` says."""
+    everywhere: list[Mapping[str, str]] = [json.loads(note) for note in notes if note]
+    differing = [
+        [name for name, value in asked.items() if value != everywhere[0][name]]
+        for asked in everywhere
+    ]
+    if any(differing):
+        names = dict.fromkeys(name for each in differing for name in each)
+        processes = ", ".join(str(process) for process, each in enumerate(differing) if each)
         raise ValueError(
             "fit must be called with the same arguments in all processes, found other "
-            f"{', '.join(differing)} in process {processes} than in process 0; load the same data "
-            "and make the same model everywhere: each device takes its own rows of every batch"
+            f"{', '.join(names)} in process {processes} than in process 0; make the same model "
+            "everywhere, and load the same data to measure on"
         )

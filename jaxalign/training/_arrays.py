@@ -10,7 +10,7 @@ from jax import Array, ShapeDtypeStruct
 
 from jaxalign.training._reader import Position
 from jaxalign.training._schedule import Schedule
-from jaxalign.training._source import Block, LabelCheck
+from jaxalign.training._source import Block, LabelCheck, described
 
 
 class Arrays(NamedTuple):
@@ -32,6 +32,16 @@ class Arrays(NamedTuple):
     def arrays(self) -> tuple[Array | np.ndarray, Array | np.ndarray]:
         """All inputs and labels."""
         return self.inputs, self.labels
+
+    @property
+    def parts(self) -> int:
+        """Each process has all rows."""
+        return 1
+
+    @property
+    def description(self) -> str:
+        """Shapes, dtypes and the size of a batch."""
+        return f"{described(self.inputs, self.labels)}, batches of {self.batch_size}"
 
     @property
     def batch_inputs(self) -> ShapeDtypeStruct:

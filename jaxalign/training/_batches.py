@@ -10,9 +10,11 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.batches import entries
 from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import as_count, found
+from jaxalign._core.mesh import require_values
 from jaxalign._core.warn import warn
 from jaxalign._features.labels import as_labels
 from jaxalign.training._fingerprint import digest
+from jaxalign.training._processes import ALONE, Processes
 from jaxalign.training._reader import END, Position, Reader
 
 Keys = tuple[str, str]
@@ -24,16 +26,20 @@ class Reading(NamedTuple):
 
     Attributes:
       keys: of batches that are dicts.
-      chunk_bytes: of a chunk, at most.
+      chunk_bytes: of a chunk in one process, at most.
       resumable: whether positions are asked for.
+      processes: that train the run.
     """
 
     keys: Keys
     chunk_bytes: int
     resumable: bool
+    processes: Processes = ALONE
 
 
-def checked_reading(keys: Any, chunk_bytes: Any, *, resumable: bool) -> Reading:
+def checked_reading(
+    keys: Any, chunk_bytes: Any, processes: Processes, *, resumable: bool
+) -> Reading:
     """The Reading that ``fit`` is asked for.
 
     Raises:
@@ -44,7 +50,14 @@ def checked_reading(keys: Any, chunk_bytes: Any, *, resumable: bool) -> Reading:
             f"keys must be two names, of inputs and of labels, found {found(keys)}; "
             "pass keys=('image', 'label')"
         )
-    return Reading((keys[0], keys[1]), as_count(chunk_bytes, "chunk_bytes"), resumable)
+    count = as_count(chunk_bytes, "chunk_bytes")
+    return Reading((keys[0], keys[1]), count, resumable, processes)
+
+
+def is_stream(data: Any) -> bool:
+    """Whether data are batches one after the other: no array, and no pair or dict of arrays."""
+    is_array = hasattr(data, "__array__") or hasattr(data, "dtype")
+    return not (is_array or isinstance(data, tuple | Mapping | str | bytes))
 
 
 class Batch(NamedTuple):
@@ -64,7 +77,9 @@ class Batches:
       reading: how.
 
     Attributes:
-      first: the first batch.
+      given: the first batch as it was read.
+      first: the same in the dtype of a program.
+      dropped: the numbers of those that were dropped.
 
     Raises:
       ValueError, TypeError: no batches, or something else; as ``Reader``.
@@ -73,10 +88,10 @@ class Batches:
     def __init__(self, data: Any, reading: Reading):
         self._reader = Reader(data, resumable=reading.resumable)
         self._keys = reading.keys
-        self._dropped = 0
-        self._given = self._read_first()
-        self.first = self._in_program(self._given)
-        self._digest = digest(self._given) if reading.resumable else ""
+        self.dropped: list[int] = []
+        self.given = self._read_first()
+        self.first = self._in_program(self.given)
+        self._digest = digest(self.given) if reading.resumable else ""
         self._is_first_next = True
 
     def _read_first(self) -> Batch:
@@ -85,6 +100,7 @@ class Batches:
             raise ValueError("data must hold at least one batch, found none")
         with self._named():
             inputs, labels = pair_of(batch, self._keys)
+            require_readable(inputs, labels)
             if np.ndim(labels) == 0:
                 raise TypeError(
                     f"labels must be one per row, found {found(labels)}: a sample, no batch; batch "
@@ -121,13 +137,14 @@ class Batches:
                     "of one size"
                 )
             is_after_short = True
-            self._dropped += 1
+            self.dropped.append(self._reader.batches - 1)
         return None
 
     def _like_first(self, batch: Any) -> Batch:
         """Inputs and labels as they were given, of the shapes and dtypes of the first ones."""
         inputs, labels = pair_of(batch, self._keys)
-        first = self._given
+        require_readable(inputs, labels)
+        first = self.given
         # What is an array of that dtype already needs no look at its kind.
         if not _is_of(inputs, first.inputs.dtype):
             inputs = np.asarray(as_numbers(inputs, "inputs"))
@@ -182,12 +199,23 @@ class Batches:
 
     def warn_of_dropped(self) -> None:
         """Say how many batches were dropped, if any."""
-        if self._dropped:
+        if self.dropped:
             warn(
-                f"{self._dropped} batches of data had fewer rows than the {len(self.first.inputs)} "
-                "of the first one and were dropped; let the loader drop the remainder",
+                f"{len(self.dropped)} batches of data had fewer rows than the "
+                f"{len(self.first.inputs)} of the first one and were dropped; let the loader drop "
+                "the remainder",
                 UserWarning,
             )
+
+
+def require_readable(inputs: Any, labels: Any) -> None:
+    """Raise for arrays that are split over processes already."""
+    remedy = (
+        "pass what each process has read, as numpy arrays; where these are rows of its own, in "
+        "batches by training.ProcessLocal"
+    )
+    for name, x in (("inputs", inputs), ("labels", labels)):
+        require_values(x, name, remedy)
 
 
 def _is_of(x: Any, dtype: np.dtype) -> bool:

@@ -17,8 +17,17 @@ from jaxalign._features.labels import as_labels
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor
 from jaxalign.training._arrays import Arrays
-from jaxalign.training._batches import Batches, Keys, Reading, pair_of
+from jaxalign.training._batches import (
+    Batches,
+    Keys,
+    Reading,
+    is_stream,
+    pair_of,
+    require_readable,
+)
 from jaxalign.training._objective import Objective, checked_labels
+from jaxalign.training._process_local import ProcessLocal, parts_of_a_batch
+from jaxalign.training._processes import Processes
 from jaxalign.training._source import Source
 from jaxalign.training._state import Monitors
 from jaxalign.training._stream import Stream
@@ -37,7 +46,8 @@ def checked_source(
         labels beside it, or with a seed for each model.
       TypeError: as these.
     """
-    if not _is_stream(data, labels):
+    # A list beside labels is an array.
+    if not is_stream(data) or (isinstance(data, list) and labels is not None):
         return checked_arrays(data, labels, batch_size, seeds, reading.keys)
     if labels is not None:
         raise ValueError(
@@ -49,7 +59,12 @@ def checked_source(
             f"seed must be one number where data is a stream, found {len(seeds)}: all models see "
             "its batches as they come; pass arrays for an order each"
         )
-    source = Stream(Batches(data, reading), reading.chunk_bytes)
+    parts = 1
+    if isinstance(data, ProcessLocal):
+        _require_all_processes(reading.processes)
+        parts = parts_of_a_batch(reading.processes)
+        data = data.batches
+    source = Stream(Batches(data, reading), reading.chunk_bytes, reading.processes, parts)
     if batch_size not in (None, source.batch_size):
         raise ValueError(
             f"batch_size must be the {source.batch_size} rows of the batches in data, found "
@@ -58,12 +73,14 @@ def checked_source(
     return source
 
 
-def _is_stream(data: Any, labels: Any) -> bool:
-    """Whether data are batches one after the other: no array, and no pair or dict of arrays."""
-    if isinstance(data, list):
-        return labels is None
-    is_array = hasattr(data, "__array__") or hasattr(data, "dtype")
-    return not (is_array or isinstance(data, tuple | Mapping | str | bytes))
+def _require_all_processes(processes: Processes) -> None:
+    """Raise if other processes train runs of their own, each on its own rows."""
+    if len(processes.rows) < jax.process_count():
+        raise ValueError(
+            "data by ProcessLocal need a mesh of the devices of all "
+            f"{jax.process_count()} processes, found none; pass "
+            "mesh=jax.make_mesh((jax.device_count(),), ('data',))"
+        )
 
 
 def checked_arrays(
@@ -79,6 +96,7 @@ def checked_arrays(
         if not (isinstance(data, Mapping) or (isinstance(data, tuple) and len(data) == 2)):
             raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
         data, labels = pair_of(data, keys)
+    require_readable(data, labels)
     batch_size = DEFAULT_BATCH if batch_size is None else batch_size
     inputs = as_numbers(with_automatic_axes(data), "inputs")
     answers = as_labels(with_automatic_axes(labels))

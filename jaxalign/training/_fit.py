@@ -14,18 +14,21 @@ from jaxalign._core.mesh import Axes
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
-from jaxalign.training._agreement import asked_for, require_one_run
+from jaxalign.training._agreement import agreed_source, asked_for, require_one_run
 from jaxalign.training._batches import checked_reading
 from jaxalign.training._check import Models, checked_models, checked_monitors, require_parts
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._chunk import Run, compiled, of_one, of_several
 from jaxalign.training._data import Answers, checked_source
-from jaxalign.training._drive import Callback, Delivery, Fetch, Saver, drive
+from jaxalign.training._drive import Callback, Delivery, Fetch, drive
 from jaxalign.training._fingerprint import fingerprint
 from jaxalign.training._layout import DATA_AXIS, Layout, layout
 from jaxalign.training._objective import Objective, classification
 from jaxalign.training._optimizer import Optimizer
+from jaxalign.training._process_local import OWN_ROWS, ProcessLocal
+from jaxalign.training._processes import in_step
 from jaxalign.training._program import Program
+from jaxalign.training._saver import Saver
 from jaxalign.training._schedule import Schedule, schedule
 from jaxalign.training._source import Source
 from jaxalign.training._state import Data, Monitors, Recipe, TrainState
@@ -34,7 +37,11 @@ from jaxalign.training._state import Data, Monitors, Recipe, TrainState
 def fit(
     model: Any,
     optimizer: Optimizer,
-    data: ArrayLike | tuple[ArrayLike, ArrayLike] | Mapping[str, ArrayLike] | Iterable[Any],
+    data: ArrayLike
+    | tuple[ArrayLike, ArrayLike]
+    | Mapping[str, ArrayLike]
+    | Iterable[Any]
+    | ProcessLocal,
     labels: ArrayLike | None = None,
     *,
     steps: int,
@@ -171,21 +178,28 @@ def fit(
     batch_size = batch_size if batch_size is None else as_count(batch_size, "batch_size")
     require_parts(objective, callback, checkpoints, keep_history=keep_history)
     models = checked_models(model, call, optimizer, seed, hyperparameters)
-    reading = checked_reading(keys, chunk_bytes, resumable=checkpoints is not None)
-    source = checked_source(data, labels, batch_size, models.seeds, reading)
-    monitors = checked_monitors(monitor, source.batch_size)
     place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
-    place.require_divides(source.batch_size)
-    if place.spans_processes:
-        require_one_run(asked_for(models, source, monitors, (steps, every, chunk)))
+    processes = place.processes
+    reading = checked_reading(keys, chunk_bytes, processes, resumable=checkpoints is not None)
+    make = partial(checked_source, data, labels, batch_size, models.seeds, reading)
+    source = agreed_source(make, processes)
+    with in_step(processes.together) as notes:
+        monitors = checked_monitors(monitor, source.batch_size)
+        place.require_divides(source.batch_size, source.parts)
+        if processes.together:
+            notes.own = asked_for(models, monitors, (steps, every, chunk, keys))
+    require_one_run(notes.everywhere)
 
     with place.active():
         models = models.placed(place)
         first = Split(models.network, models.states[0])
-        source = source.checked(Answers(objective, first, source.batch_inputs, monitors))
-        chunk = chunk if source.most_steps is None else min(chunk, source.most_steps)
-        plan = schedule(steps, every, chunk, source.most_steps)
+        with in_step(processes.together):
+            source = source.checked(Answers(objective, first, source.batch_inputs, monitors))
+            most_steps = source.most_steps
+        chunk = chunk if most_steps is None else min(chunk, most_steps)
+        plan = schedule(steps, every, chunk, most_steps)
         settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk}
+        settings[OWN_ROWS] = len(processes.rows) if source.parts > 1 else 1
         deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
         job = _Job(models, optimizer, objective, hyperparameters, monitors, source, place, plan)
         state = _trained(job, settings | models.settings, checkpoints, deliver)
@@ -233,7 +247,8 @@ def _trained(
         del start, identify
         program = Program(run, per_model, placed, plan)
         with closing(source.blocks(plan, step, saver.position)) as blocks:
-            return drive(program, state, map(place.place_block, blocks), plan, saver, deliver)
+            put = partial(place.place_block, batch_size=source.batch_size)
+            return drive(program, state, map(put, blocks), plan, saver, deliver)
 
 
 def _chunk_of(recipe: Recipe, models: Models, place: Layout, shardings: TrainState | None) -> Run:

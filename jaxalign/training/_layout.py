@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxalign._core.kinds import require_kind
 from jaxalign._core.mesh import Axes, Split, automatic, axis_names, put, split_over
 from jaxalign.capture._networks import Network
+from jaxalign.training._processes import ALONE, Processes, processes_of
 from jaxalign.training._samples import Take, split_rows, take, take_common, take_own
 from jaxalign.training._sharding import (
     axes_of,
@@ -71,17 +72,26 @@ class Layout(NamedTuple):
         return self.mesh.devices.flat[0].process_index == jax.process_index()
 
     @property
-    def spans_processes(self) -> bool:
-        """Whether other processes train the same run."""
-        return self.mesh is not None and len({d.process_index for d in self.mesh.devices.flat}) > 1
+    def processes(self) -> Processes:
+        """Those that train the run."""
+        return ALONE if self.mesh is None else processes_of(self.mesh, self.axes)
 
-    def require_divides(self, batch_size: int) -> None:
-        """Raise if the devices do not divide what is split over them: the models, or the batch."""
+    def require_divides(self, batch_size: int, parts: int) -> None:
+        """Raise if the devices do not divide what is split over them: the models, or the batch.
+
+        Args:
+          batch_size: rows of a batch.
+          parts: from so many processes.
+        """
+        if self.models is not None:
+            self._require_multiple(self.models, "the number of models")
+        if self.models is None or parts > 1:
+            self._require_multiple(batch_size, "batch_size")
+
+    def _require_multiple(self, count: int, name: str) -> None:
         if self.mesh is None or not self.axes:
             return
         devices = Split(self.mesh, self.axes).devices
-        name = "batch_size" if self.models is None else "the number of models"
-        count = self.models or batch_size
         if count % devices == 0:
             return
         along = "" if len(self.mesh.axis_names) == 1 else f" along {_named(self.axes)}"
@@ -158,15 +168,27 @@ class Layout(NamedTuple):
             monitors = put(dict(data.monitors), everywhere)
         return Data(monitors, inputs, labels, put(data.steps, everywhere))
 
-    def place_block(self, block: Block) -> Block:
-        """The batches of a stream where the run wants them; row numbers go with the program."""
+    def place_block(self, block: Block, batch_size: int) -> Block:
+        """The batches of a stream where the run wants them; row numbers go with the program.
+
+        Args:
+          block: what this process read: whole batches, or its part of them.
+          batch_size: rows of a whole one.
+        """
         if isinstance(block.samples, np.ndarray):
             return block
         if self.mesh is None:
             return block._replace(samples=jax.device_put(block.samples))
-        spec = P() if self.models is not None else P(None, None, self.axes)
-        put_in_parts = partial(_put_in_parts, NamedSharding(self.mesh, spec))
-        return block._replace(samples=jax.tree.map(put_in_parts, block.samples))
+        is_whole = block.samples[0].shape[2] == batch_size
+        # Several models see all rows: their program brings those of other processes.
+        spec = P() if self.models is not None and is_whole else P(None, None, self.axes)
+        sharding = NamedSharding(self.mesh, spec)
+
+        def placed(x: np.ndarray) -> Array:
+            shape = (*x.shape[:2], batch_size, *x.shape[3:])
+            return jax.make_array_from_process_local_data(sharding, x, shape)
+
+        return block._replace(samples=jax.tree.map(placed, block.samples))
 
     @property
     def take(self) -> Take:
@@ -221,11 +243,6 @@ class Layout(NamedTuple):
 
 def _named(axes: tuple[str, ...]) -> str:
     return " and ".join(map(repr, axes))
-
-
-def _put_in_parts(sharding: NamedSharding, x: np.ndarray) -> Array:
-    """An array that every process has, of which each device takes its part."""
-    return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
 
 
 def layout(

@@ -27,12 +27,25 @@ class Block(NamedTuple):
     position: Position | None = None
 
 
+def described(inputs: Array | np.ndarray, labels: Array | np.ndarray) -> str:
+    """Shapes and dtypes in words."""
+    return f"inputs {inputs.dtype} {inputs.shape}, labels {labels.dtype} {labels.shape}"
+
+
 class Source(Protocol):
     """Where batches come from."""
 
     @property
     def batch_size(self) -> int:
         """b, the rows of a batch."""
+
+    @property
+    def parts(self) -> int:
+        """From how many processes the rows of a batch come; 1 where each process reads all."""
+
+    @property
+    def description(self) -> str:
+        """Shapes and dtypes, for messages."""
 
     @property
     def batch_inputs(self) -> ShapeDtypeStruct:

@@ -6,26 +6,32 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import ShapeDtypeStruct
+from jax import Array, ShapeDtypeStruct
 
 from jaxalign._core.checks import require_finite
 from jaxalign.training._batches import Batches, batch_named
+from jaxalign.training._process_local import have_one_next, note_of
+from jaxalign.training._processes import ALONE, Processes, in_step
 from jaxalign.training._reader import Position
 from jaxalign.training._schedule import Schedule
-from jaxalign.training._source import Block, LabelCheck
+from jaxalign.training._source import Block, LabelCheck, described
 
 
 class Stream(NamedTuple):
     """A Source that reads its batches a chunk at a time.
 
     Attributes:
-      batches: of one size.
-      chunk_bytes: of a block, at most.
+      batches: of one size, as this process reads them.
+      chunk_bytes: of a block in one process, at most.
+      processes: that read them.
+      parts: of how many of these batches, from different processes, one of the run is made.
       check: of the labels of a block.
     """
 
     batches: Batches
     chunk_bytes: int
+    processes: Processes = ALONE
+    parts: int = 1
     check: LabelCheck = np.asarray
 
     @property
@@ -36,20 +42,27 @@ class Stream(NamedTuple):
     @property
     def batch_size(self) -> int:
         """The rows of a batch."""
-        return len(self.batches.first.inputs)
+        return len(self.batches.first.inputs) * self.parts
+
+    @property
+    def description(self) -> str:
+        """Shapes and dtypes of a batch as this process reads it."""
+        kind = "batches of own rows" if self.parts > 1 else "whole batches"
+        return f"{kind} of {described(*self.batches.given)}"
 
     @property
     def batch_inputs(self) -> ShapeDtypeStruct:
         """What inputs of a batch are in a program."""
-        inputs = self.batches.first.inputs
-        return ShapeDtypeStruct(inputs.shape, inputs.dtype)
+        return self._in_program(self.batches.first.inputs)
 
     @property
     def batch_labels(self) -> ShapeDtypeStruct:
         """What labels of a batch are in a program."""
         with batch_named("batch 0 of data"):
-            labels = self.check(self.batches.first.labels)
-        return ShapeDtypeStruct(labels.shape, labels.dtype)
+            return self._in_program(self.check(self.batches.first.labels))
+
+    def _in_program(self, x: Array | np.ndarray) -> ShapeDtypeStruct:
+        return ShapeDtypeStruct((self.batch_size, *x.shape[1:]), x.dtype)
 
     @property
     def first_batch(self) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +73,7 @@ class Stream(NamedTuple):
     def most_steps(self) -> int:
         """How many batches a block may hold."""
         size = sum(x.size * x.dtype.itemsize for x in (self.batch_inputs, self.batch_labels))
-        return max(self.chunk_bytes // max(size, 1), 1)
+        return max(self.chunk_bytes * self.parts // max(size, 1), 1)
 
     def checked(self, check: LabelCheck) -> "Stream":
         """The same with labels as the objective takes them, block by block."""
@@ -76,12 +89,13 @@ class Stream(NamedTuple):
 
         Raises:
           ValueError, TypeError: the stream ends early; a batch is unlike the first one, is not
-            finite, or has labels that the objective does not take.
+            finite, or has labels that the objective does not take; in all processes if in one.
         """
         blocks = _Blocks(self, plan)
         try:
             if position is not None:
-                self.batches.go_to(position)
+                with in_step(self.processes.together):
+                    self.batches.go_to(position)
             for begin in plan.beginnings(step):
                 yield blocks.block(begin)
         except GeneratorExit:  # the run stops before its last step
@@ -102,31 +116,45 @@ class _Blocks:
     def block(self, begin: int) -> Block:
         """The block of the chunk that begins at a step."""
         batches = self._stream.batches
-        first = batches.first
         number = batches.number
         end = min(begin + self._plan.length, self._plan.steps)
         # jax gives back what numpy lent to the chunk before when it is next called.
         jax.device_put(0)
-        arrays = [_aligned((self._plan.length, *x.shape), x.dtype) for x in first]
+        arrays = [_aligned((self._plan.length, *x.shape), x.dtype) for x in batches.first]
+        padding = [x[end - begin :] for x in arrays]
+        following = None
+        with in_step(self._stream.processes.together) as notes:
+            dropped = self._read(arrays, begin, end)
+            position = batches.position()
+            if len(padding[0]):
+                # The last row has its loss on the batch that comes next, or else on the last one;
+                # past it the state stands still.
+                following = batches.next()
+                _fill(padding, following or self._last)
+            with batch_named(f"in batches {number} ... {batches.number - 1} of data"):
+                samples = self._samples(*arrays)
+            notes.own = note_of(dropped, None if following is None else batches.number - 1)
+        is_common = have_one_next(notes.everywhere)
+        if following is not None and not is_common:
+            _fill(padding, self._last)
+            samples = self._samples(*arrays)
+        return Block(samples, position)
+
+    def _read(self, arrays: list[np.ndarray], begin: int, end: int) -> list[int]:
+        """Read the batches of these steps; the numbers of those that were dropped."""
+        batches = self._stream.batches
+        before = len(batches.dropped)
         for step in range(begin, end):
             batch = batches.next()
             if batch is None:
                 raise ValueError(
-                    f"data ended after {step} batches of {len(first.inputs)} rows, for steps="
+                    f"data ended after {step} batches of {self._stream.batch_size} rows, for steps="
                     f"{self._plan.steps}; pass steps={step}, or a loader that repeats"
                 )
-            for x, values in zip(arrays, batch, strict=True):
-                x[step - begin] = values
-        position = batches.position()
+            _fill([x[step - begin] for x in arrays], batch)
         if end > begin:
             self._last = [x[end - begin - 1].copy() for x in arrays]
-        if end < begin + self._plan.length:
-            # The last row has its loss on the batch that comes next, or else on the last one; past
-            # it the state stands still.
-            for x, values in zip(arrays, batches.next() or self._last, strict=True):
-                x[end - begin :] = values
-        with batch_named(f"in batches {number} ... {batches.number - 1} of data"):
-            return Block(self._samples(*arrays), position)
+        return batches.dropped[before:]
 
     def _samples(self, inputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m, every, b, ...) inputs and labels, checked."""
@@ -136,6 +164,11 @@ class _Blocks:
         shape = (-1, self._plan.group, rows)
         inputs = inputs.reshape(*shape, *inputs.shape[2:])
         return inputs, answers.reshape(*shape, *answers.shape[1:])
+
+
+def _fill(arrays: list[np.ndarray], batch: Any) -> None:
+    for x, values in zip(arrays, batch, strict=True):
+        x[...] = values
 
 
 ALIGNMENT = 64

@@ -1,18 +1,26 @@
+import json
+
 import numpy as np
 import pytest
 
-from jaxalign.training._agreement import require_alike, require_one_run
+from jaxalign.training._agreement import asked_for, require_one_run
+from jaxalign.training._check import Models
 
-NAMES = ["seeds", "data", "models"]
+
+def note(seed=0, numbers=(20, 1, 64), values=0.0):
+    models = Models(None, [{"kernel": np.full(3, values)}], False, [seed], None)
+    return asked_for(models, {}, numbers)
 
 
 def test_processes_alike_are_one_run():
-    require_one_run({"seeds": (1, 2), "data": (np.ones(3), None)})
-    require_alike(NAMES, np.zeros((4, 3, 32), np.uint8))
+    require_one_run([note()] * 3)
+    require_one_run([""])  # a process alone says nothing
+    assert json.loads(note()).keys() == json.loads(note(1)).keys()
 
 
 def test_what_differs_and_where_is_told():
-    everywhere = np.zeros((4, 3, 32), np.uint8)
-    everywhere[2, 0, 31] = everywhere[3, 2, 0] = 1
+    notes = [note(), note(), note(seed=1), note(values=1.0)]
     with pytest.raises(ValueError, match="found other seeds, models in process 2, 3 than in"):
-        require_alike(NAMES, everywhere)
+        require_one_run(notes)
+    with pytest.raises(ValueError, match="other steps, every, chunk or keys in process 1"):
+        require_one_run([note(), note(numbers=(21, 1, 64))])
