@@ -38,7 +38,8 @@ class Checkpoints:
     one before.
 
     Each device writes and reads its own part of a state that is split over a mesh. On another mesh,
-    or another number of devices, a run goes on too; its rows then agree to rounding.
+    or another number of devices, a run goes on too; its rows then agree to rounding. Over several
+    processes the folder is one that all of them share.
 
     A checkpoint knows its run: ``fit`` refuses one of other data (of a stream, of another first
     batch), initial weights, optimizer, objective or settings. Only ``steps`` may grow: a finished

@@ -86,6 +86,8 @@ def fit(
         a warning counts them. A stream of exactly ``steps`` batches suffices: the last row then has
         its loss on the last batch, a second time. One that ends early, or a batch that is not like
         the others, ends the run with an error; what was trained until then is delivered and saved.
+        Over several processes each of them has all of the arrays, or reads whole batches; where
+        each reads rows of its own, pass ``training.ProcessLocal`` of the stream.
       labels: as the objective wants them, by default (n,) or (n, 1) class numbers: 0 or 1 for one
         output, 0...c − 1 for c outputs.
       steps: number of updates.
@@ -110,9 +112,9 @@ def fit(
         the step; an equinox model, or ``call``, gets them if it has an argument ``key``, the model
         one for each sample.
       chunk: steps between two visits to the host, at most.
-      chunk_bytes: what a chunk of a stream may hold; two are in memory, one of them read while the
-        device works on the other. Where ``every`` steps are more than that, they are several
-        chunks.
+      chunk_bytes: what a chunk of a stream may hold in one process; two are in memory, one of them
+        read while the device works on the other. Where ``every`` steps are more than that, they are
+        several chunks.
       callback: called with each chunk's History, in order. If it returns True, the run ends with
         the chunk that is running. KeyboardInterrupt raised in it or in the loop is passed on after
         the last started chunk was delivered.
@@ -127,8 +129,9 @@ def fit(
         single device is split as it is annotated (``nnx.with_partitioning``), and without an
         annotation it is put on every device. The optimizer's state is split as its parameters. All
         axes are automatic; a model that needs explicit ones has ``jax.sharding.explicit_axes``.
-        Over several processes, which all have to call ``fit`` with the same arguments, the same
-        data too, the first one alone calls back.
+        Over several processes, which all have to call ``fit`` with the same arguments, and the same
+        data unless they are ``training.ProcessLocal``, the first one alone calls back. What fails
+        in one of them raises in all.
       data_axis: the axis of the mesh over which batches and the rows of monitors go, or several
         models; of several axes, as ("replica", "data"), a tuple. A mesh of a single axis needs no
         name. None leaves them whole.
@@ -145,8 +148,8 @@ def fit(
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
         divide the batch, the rows of a monitor or the models; arrays of the model on other devices
-        than the mesh; other arguments in another process; ``keep_history=False`` without a
-        callback.
+        than the mesh; other arguments or an error in another process; ``keep_history=False``
+        without a callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
         ``steps`` that is no whole number, a monitor that is none.
 

@@ -10,6 +10,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+LONGEST = 4000
+"""So many characters of an error are told to other processes."""
 FAILED = "\0"
 """What the note of a process begins with where it failed."""
 
@@ -107,14 +109,13 @@ def in_step(together: bool) -> Iterator[Notes]:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, ValueError | TypeError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+    name = "" if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: "
+    return f"{name}{error}"[:LONGEST]
 
 
 def gathered(text: str) -> list[str]:
     """The texts of all processes, in their order; all of them have to come here."""
-    content = np.frombuffer(text.encode(), np.uint8)
+    content = np.frombuffer(text.encode(errors="backslashreplace"), np.uint8)
     sizes = np.ravel(multihost_utils.process_allgather(np.int32(len(content))))
     if not sizes.any():
         return [""] * len(sizes)
