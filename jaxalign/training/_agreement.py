@@ -64,22 +64,22 @@ def require_same_rows(digests: Sequence[str], rows: Sequence[frozenset[int]] | N
         )
 
 
-def asked_for(models: Models, monitors: Monitors, numbers: Sequence[Any]) -> str:
+def asked_for(models: Models, monitors: Monitors, settings: Mapping[str, Any]) -> str:
     """What ``fit`` is asked for beside its data, in a note for the other processes.
 
     Args:
       models: to train.
       monitors: by name.
-      numbers: steps, every, chunk and keys.
+      settings: numbers and names.
     """
     asked = {
-        "steps, every, chunk or keys": tuple(map(repr, numbers)),
         "seeds": tuple(models.seeds),
         "models": models.states,
         "hyperparameters": models.hyperparameters,
         "monitored data": monitors,
     }
-    return json.dumps({name: digest(what) for name, what in asked.items()})
+    digests = {name: digest(what) for name, what in asked.items()}
+    return json.dumps({name: repr(value) for name, value in settings.items()} | digests)
 
 
 def require_one_run(notes: Sequence[str]) -> None:

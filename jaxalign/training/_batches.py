@@ -36,6 +36,11 @@ class Reading(NamedTuple):
     resumable: bool
     processes: Processes = ALONE
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What has to be the same in all processes."""
+        return {"keys": self.keys, "chunk_bytes": self.chunk_bytes}
+
 
 def checked_reading(
     keys: Any, chunk_bytes: Any, processes: Processes, *, resumable: bool

@@ -66,9 +66,10 @@ def checked_source(
         data = data.batches
     source = Stream(Batches(data, reading), reading.chunk_bytes, reading.processes, parts)
     if batch_size not in (None, source.batch_size):
+        whole = "the batches in data" if parts == 1 else "a batch of all processes together"
         raise ValueError(
-            f"batch_size must be the {source.batch_size} rows of the batches in data, found "
-            f"{batch_size}; leave it out, or batch the data so"
+            f"batch_size must be the {source.batch_size} rows of {whole}, found {batch_size}; "
+            "leave it out, or batch the data so"
         )
     return source
 

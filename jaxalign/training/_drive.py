@@ -98,11 +98,12 @@ class Delivery:
         part = self._fetch(*logged)
         if self._keep_history:
             self._parts.append(part)
-        if self._callback is None:
+        together = self._layout.processes.together
+        if self._callback is None and not together:
             return False
         # All processes have to leave the loop at the same chunk.
-        with in_step(self._layout.processes.together) as notes:
-            if self._layout.is_first_process:
+        with in_step(together) as notes:
+            if self._callback is not None and self._layout.is_first_process:
                 with self._layout.outside():
                     answer = self._callback(part)
                 # A comparison of what was logged gives numpy's True.

@@ -190,7 +190,9 @@ def fit(
         monitors = checked_monitors(monitor, source.batch_size)
         place.require_divides(source.batch_size, source.parts)
         if processes.together:
-            notes.own = asked_for(models, monitors, (steps, every, chunk, keys))
+            asked = {"steps": steps, "every": every, "chunk": chunk, **reading.settings}
+            asked["checkpoints"] = checkpoints and checkpoints.every
+            notes.own = asked_for(models, monitors, asked | place.settings)
     require_one_run(notes.everywhere)
 
     with place.active():

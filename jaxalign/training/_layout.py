@@ -76,6 +76,12 @@ class Layout(NamedTuple):
         """Those that train the run."""
         return ALONE if self.mesh is None else processes_of(self.mesh, self.axes)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What has to be the same in all processes."""
+        devices = [] if self.mesh is None else [device.id for device in self.mesh.devices.flat]
+        return {"mesh": (devices, self.mesh and self.mesh.shape), "data_axis": self.axes}
+
     def require_divides(self, batch_size: int, parts: int) -> None:
         """Raise if the devices do not divide what is split over them: the models, or the batch.
 

@@ -122,7 +122,8 @@ def main(address: str, processes: int, process: int, folder: str) -> None:
     kept = ja.Checkpoints(folder)
     parts = []
     broken = ProcessLocal(Rows(process, end=16 if process else None))
-    message = error_of(broken, checkpoints=kept, callback=parts.append, **settings)
+    callback = None if process else parts.append
+    message = error_of(broken, checkpoints=kept, callback=callback, **settings)
     assert message == ("disk on fire" if process else "process 1: OSError: disk on fire")
     assert kept.steps() == [14]
     assert len(parts) == (0 if process else 2)
@@ -146,6 +147,9 @@ def main(address: str, processes: int, process: int, folder: str) -> None:
     other = "processes with rows of their own 2, now 1"
     assert other in error_of(WHOLE, checkpoints=kept, **settings)
     assert "pass training.ProcessLocal(data)" in error_of(own, mesh=mesh)
+    assert "found other chunk_bytes in process 1" in error_of(
+        WHOLE, mesh=mesh, chunk_bytes=10**6 + process
+    )
     assert "need a mesh of the devices of all 2" in error_of(ProcessLocal(own))
     assert "split over processes" in error_of(ProcessLocal(placed), mesh=mesh)
     jax.distributed.shutdown()
