@@ -2,9 +2,8 @@
 
     JAXALIGN_DATA=FOLDER python -m jaxalign.studies.pretrained.choice
 
-measures two networks on the tasks of the odd classes, and writes choice.json beside this file: of
-each, published and untrained, the layer with the highest mean of each deciding measure. A network
-that is not in the file is compared in its last layers alone.
+measures the networks on the tasks of the odd classes, and writes choice.json beside this file: of
+each, published and untrained, the layer with the highest mean of each deciding measure.
 """
 
 import json
@@ -18,13 +17,14 @@ from jaxalign.studies.framework.table import table_of
 from jaxalign.studies.pretrained.design import DECIDING, PUBLISHED, UNTRAINED, Config
 from jaxalign.studies.pretrained.measurement import measure
 from jaxalign.studies.pretrained.natural import SOURCES, natural_tasks
+from jaxalign.studies.pretrained.published import IMAGES
 from jaxalign.studies.shared.outside import path_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 FILE = Path(__file__).with_name("choice.json")
-CONFIG = Config(half="odd", num_samples=100, seeds=2)
+CONFIG = Config(networks=tuple(IMAGES), half="odd", num_samples=100, seeds=2)
 
 Layers = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Network → representation → deciding measure → the layer."""

@@ -37,7 +37,7 @@ STUDY = Study(
     "layers, against the best of untrained network, pixels and HOG on each task",
     sizes={
         "small": Config(),
-        "medium": Config(num_samples=400),
+        "medium": Config(networks=tuple(IMAGES), num_samples=400),
         "paper": Config(
             networks=tuple(IMAGES),
             num_samples=1000,
