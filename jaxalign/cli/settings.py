@@ -48,6 +48,11 @@ def options_from(file: Path, commands: Commands, arguments: Sequence[str]) -> An
     hints = get_type_hints(options, include_extras=True)
     for name, field in known.items():
         positional = tyro.conf.Positional in getattr(hints[name], "__metadata__", ())
+        if name in chosen and is_dataclass(hints[name]):
+            raise ValueError(
+                f"{file} names {name}, which has options of its own; it and they belong on the "
+                "command line"
+            )
         if name in chosen:
             from_file += _arguments(file, field, chosen[name], positional=positional)
         elif field.default is MISSING:
@@ -80,6 +85,12 @@ def _table(file: Path, command: str, commands: Sequence[str]) -> Mapping[str, An
     content = _read(file)
     own = content.get(command)
     if not isinstance(own, dict):
+        tables = [key for key in content if key in commands and isinstance(content[key], dict)]
+        if tables:
+            raise ValueError(
+                f"{file} has a table for {', '.join(tables)} and none for {command}; add a table "
+                f"[{command}], or leave out --config"
+            )
         return content
     # The config.json of a run says more than its settings.
     others = [key for key in content if key not in commands and "measured" not in content]
@@ -94,8 +105,9 @@ def _table(file: Path, command: str, commands: Sequence[str]) -> Mapping[str, An
 def _read(file: Path) -> dict[str, Any]:
     if file.is_dir():
         raise ValueError(f"{file} is a folder; pass a file, as {file / 'config.json'} of a run")
-    text = file.read_text(encoding="utf-8")
     try:
+        # Some editors begin a file with a mark of its encoding.
+        text = file.read_text(encoding="utf-8-sig")
         content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); it must be TOML or, .json, JSON") from None
@@ -127,16 +139,48 @@ def _arguments(file: Path, field: Field, value: Any, *, positional: bool) -> Ite
     if values == field.default and type(values) is type(field.default):
         return
     is_many = isinstance(field.default, tuple)
-    if isinstance(value, dict) or (isinstance(value, list) and not is_many):
-        raise ValueError(f"{file}: {field.name} must be one value, found {value}")
+    each = value if is_many and isinstance(value, list) else [value]
+    _require_kind(file, field, each)
+    if positional or isinstance(value, list):
+        _require_no_option(file, field, each)
     if positional:
-        yield from map(str, values if is_many else [value])
+        yield from map(str, each)
     elif isinstance(value, bool):
         if not value:
             yield flag(f"no-{field.name}")
         else:
             yield flag(field.name)
     elif isinstance(value, list):
-        yield from (flag(field.name), *map(str, value))
+        yield from (flag(field.name), *map(str, each))
     else:
         yield f"{flag(field.name)}={value}"
+
+
+def _require_kind(file: Path, field: Field, values: Sequence[Any]) -> None:
+    """What becomes text alike would be read as something else: yes as a model after a switch."""
+    is_switch = isinstance(field.default, bool)
+    allowed = "true or false" if is_switch else "one value"
+    if isinstance(field.default, tuple):
+        allowed = "a value or a list of values"
+    for value in values:
+        is_other = value is None or isinstance(value, list | dict)
+        if is_other or isinstance(value, bool) != is_switch:
+            found = "null" if value is None else repr(value)
+            raise ValueError(f"{file}: {field.name} must be {allowed}, found {found}")
+
+
+def _require_no_option(file: Path, field: Field, values: Sequence[Any]) -> None:
+    for value in values:
+        if isinstance(value, str) and value.startswith("-") and not _is_number(value):
+            raise ValueError(
+                f"{file}: {field.name} must not begin with -, as options do, found {value!r}; "
+                "write a path as ./-name"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

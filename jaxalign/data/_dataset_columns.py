@@ -122,8 +122,10 @@ def labels(column: Any, name: str, names: Sequence[str] | None) -> np.ndarray:
     """
     import pyarrow
 
+    if pyarrow.types.is_dictionary(column.type):  # pandas' categories
+        column = column.cast(column.type.value_type)
     kind = column.type
-    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+    if kind in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
         if column.null_count:
             raise ValueError(f"column {name} has rows without a value; leave them out")
         return np.array(column.to_pylist(), dtype=np.str_)

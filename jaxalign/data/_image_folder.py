@@ -180,7 +180,11 @@ def _is_above_classes(folder: Path) -> bool:
 
 
 def _subfolders(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _is_skipped(entry))
+    entries = sorted(entry for entry in path.iterdir() if not _is_skipped(entry))
+    for entry in entries:
+        if _leads_nowhere(entry):
+            raise ValueError(f"{entry} is a link to what is not there; mend it, or remove it")
+    return [entry for entry in entries if entry.is_dir()]
 
 
 def _images(folder: Path) -> list[Path]:
@@ -194,7 +198,13 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in image_endings() and not _is_skipped(file) and file.is_file()
+    """A link that leads nowhere is one that cannot be read."""
+    is_named_so = file.suffix.lower() in image_endings() and not _is_skipped(file)
+    return is_named_so and (file.is_file() or _leads_nowhere(file))
+
+
+def _leads_nowhere(entry: Path) -> bool:
+    return entry.is_symlink() and not entry.exists()
 
 
 def _is_skipped(entry: Path) -> bool:

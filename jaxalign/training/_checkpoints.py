@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,26 @@ class Checkpoints:
     ) -> None:
         """Save a checkpoint with what its run is known by, and where its stream stands; keep the
         last two.
+
+        Raises:
+          OSError: it cannot be written, as on a full disk.
         """
+        try:
+            with _unlogged():
+                self._save(step, state, known, position)
+        # As in ``_restored``: a dozen kinds.
+        except Exception as error:
+            before = [f"checkpoint {saved}" for saved in self.steps() if saved < step]
+            reason = next(iter(str(error).splitlines()), "")
+            raise OSError(
+                f"checkpoint {step} cannot be saved in {self.folder} ({reason:.300}); mend that, "
+                f"as by making room, and call again: the run goes on from "
+                f"{(before or ['step 0'])[-1]}"
+            ) from error
+
+    def _save(
+        self, step: int, state: Any, known: Fingerprint, position: Position | None = None
+    ) -> None:
         import orbax.checkpoint as ocp  # takes seconds to import
 
         with self._manager() as manager:
@@ -237,6 +257,21 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         return ocp.CheckpointManager(self.folder, options=options)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Orbax logs the traceback of an error that it raises as well."""
+    log = logging.getLogger("absl")
+    log.addFilter(_is_no_error)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_no_error)
+
+
+def _is_no_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -115,11 +115,33 @@ def test_what_a_command_needs_may_come_from_either_side(read, capsys):
         ("width =", "a.toml", "is damaged"),
         ("{", "a.json", "is damaged"),
         ("[1]", "a.json", "must hold a JSON object, found a list"),
+        ("[inspect]\nlayers = ['a']", "a.toml", "a table for inspect and none for train"),
+        ("defer = 'yes'", "a.toml", "defer must be true or false, found 'yes'"),
+        ("defer = 1", "a.toml", "defer must be true or false, found 1"),
+        ("steps = true", "a.toml", "steps must be one value, found True"),
+        ("classes = [true]", "a.toml", "classes must be a value or a list of values, found True"),
+        ("learning_rate = [[1.0]]", "a.toml", r"list of values, found \[1.0\]"),
+        ('{"data": null}', "a.json", "data must be one value, found null"),
+        ("layers = ['a', '--steps', '5']", "a.toml", "layers must not begin with -, .*'--steps'"),
+        ("model = '--help'", "a.toml", "model must not begin with -"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused_by_name(read, text, name, message):
     with pytest.raises(ValueError, match=message):
         read(text, "train", name=name)
+
+
+def test_the_text_of_a_file_is_unicode(tmp_path, read):
+    assert read("\ufeffwidth = 3", "train") == Train(width=3)
+    (tmp_path / "a.toml").write_bytes(b"data = '\xe9'")
+    with pytest.raises(ValueError, match=r"a.toml is damaged \('utf-8' codec"):
+        options_from(tmp_path / "a.toml", WITH_FILE, ["train"])
+
+
+def test_options_of_a_side_belong_on_the_command_line(read):
+    for text in ("a = 'mlp'", "[a]\nmodel = 'mlp'"):
+        with pytest.raises(ValueError, match="names a, which has options of its own"):
+            read(text, "compare", "x", "y")
 
 
 def test_a_value_of_another_kind_is_an_error_of_usage(read, capsys):

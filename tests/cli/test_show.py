@@ -24,6 +24,12 @@ def test_show_explains_what_is_no_run(tmp_path, capsys):
     assert "holds no run" in capsys.readouterr().err
 
 
+def test_a_step_is_not_shown_by_itself(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    assert main(["show", str(tmp_path / "run@3")]) == 1
+    assert "leave out @3, which is for `jaxalign compare`" in capsys.readouterr().err
+
+
 def test_a_run_without_a_row_is_no_error_of_the_reader(trained, tmp_path, capsys):
     shutil.copytree(trained.folder, tmp_path / "run")
     (tmp_path / "run" / "history.jsonl").write_text("")

@@ -165,3 +165,11 @@ def test_what_is_not_there(tmp_path):
         read_dataset(tmp_path / "missing")
     with pytest.raises(ValueError, match="is no data set that save_to_disk wrote"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_names_of_classes_may_be_any_of_arrows_kinds_of_text(tmp_path, kind):
+    names = pa.array(["b", "a", "b"], kind)
+    for column in (names, names.cast(pa.string()).dictionary_encode()):
+        parquet.write_table(pa.table({"x": [1.0, 2, 3], "label": column}), tmp_path / "a.parquet")
+        assert read_dataset(tmp_path / "a.parquet")[1].tolist() == ["b", "a", "b"]

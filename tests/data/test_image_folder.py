@@ -150,3 +150,12 @@ def test_images_that_cannot_be_read_are_told_from_others(folder):
     assert [images.is_readable(row) for row in range(5)] == [True, False, True, True, True]
     small = image_folder(folder, max_bytes=59)
     assert not any(small.is_readable(row) for row in range(5))
+
+
+def test_a_link_that_leads_nowhere_is_not_passed_over(folder):
+    (folder / "cat" / "z.png").symlink_to(folder / "lost.png")
+    images = image_folder(folder)
+    assert [images.is_readable(row) for row in range(6)] == [True] * 3 + [False] + [True] * 2
+    (folder / "bird").symlink_to(folder / "lost")
+    with pytest.raises(ValueError, match=r"bird is a link to what is not there"):
+        image_folder(folder)

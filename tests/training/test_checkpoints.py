@@ -1,6 +1,7 @@
 """Runs that stop anywhere and go on as if they had not."""
 
 import json
+import logging
 import re
 import shutil
 
@@ -304,6 +305,21 @@ def test_a_place_that_cannot_hold_checkpoints_is_refused_before_anything_is_trai
             checkpoints=ja.Checkpoints(tmp_path / "file" / "checkpoints"),
         )
     assert not called
+
+
+def test_a_checkpoint_that_finds_no_room_is_told_once_and_the_run_can_go_on(
+    task, tmp_path, whole, caplog, monkeypatch
+):
+    def full(*_, **__):
+        logging.getLogger("absl").error("a traceback of orbax's")
+        raise ValueError("OUT_OF_RANGE: No space left on device\nmore of it")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="mend that") as found:
+        patch.setattr(ocp.CheckpointManager, "save", full)
+        train(task, tmp_path / "run")
+    assert re.search(r"checkpoint 8 .*left on device\).*from step 0", str(found.value))
+    assert caplog.text == ""
+    assert_same(train(task, tmp_path / "run", resume=True), whole[1])
 
 
 def test_without_a_whole_checkpoint_the_run_says_what_to_do(task, unfinished, tmp_path):

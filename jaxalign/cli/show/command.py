@@ -28,6 +28,7 @@ def show(config: Show, console: Console) -> int:
     """Print the summary of every run in the folders; returns the exit status."""
     several = len(config.runs) > 1
     for folder in config.runs:
+        _require_whole_run(folder)
         if _is_other(folder) and several:
             raise ValueError(
                 f"{folder} is no run but an inspection or a comparison; show it by itself"
@@ -46,6 +47,15 @@ def show(config: Show, console: Console) -> int:
         for folder in names:
             show_run(folder, console)
     return 0
+
+
+def _require_whole_run(folder: Path) -> None:
+    run, at, step = str(folder).rpartition("@")
+    if at and not folder.exists() and Path(run).is_dir():
+        raise ValueError(
+            f"a run is shown as a whole, found {folder}; leave out @{step}, which is for "
+            "`jaxalign compare`"
+        )
 
 
 def _is_other(folder: Path) -> bool:

@@ -113,7 +113,8 @@ def accuracy(result: Mapping[str, Any]) -> str:
 def _accuracies(result: Mapping[str, Any]) -> dict[str, Estimate]:
     """Those a result has: regression has none, and there may be no test set."""
     parts = {"training": "train_accuracy", "test": "test_accuracy"}
-    return {part: of_result(result, name) for part, name in parts.items() if name in result}
+    found = {part: of_result(result, name) for part, name in parts.items()}
+    return {part: accuracy for part, accuracy in found.items() if accuracy is not None}
 
 
 def _before_and_after(run: RunSummary, headline: str) -> str:

@@ -209,9 +209,14 @@ def by_monitor(layers: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def of_result(result: Mapping[str, Any], name: str) -> Estimate:
-    """A number of result.json, or, of several models, the median of theirs and its interval."""
-    value = result[name]
+def of_result(result: Mapping[str, Any], name: str) -> Estimate | None:
+    """A number of result.json, or, of several models, the median of theirs and its interval; None
+    of what is no number: a user may have written anything by that name.
+    """
+    value = result.get(name)
+    each = value if isinstance(value, list) else [value]
+    if not each or not all(isinstance(number, int | float) for number in each):
+        return None
     if isinstance(value, list):
         return median_interval(value)
     return Estimate(value, value, value, 1)

@@ -17,7 +17,7 @@ from jaxalign.report.run.quantities import (
     plain_number,
     with_interval,
 )
-from jaxalign.report.run.summary import RunSummary
+from jaxalign.report.run.summary import RunSummary, of_result
 from jaxalign.style.names import in_terminal
 
 DIGITS = {"share": ("{:.3f}", "{:.2f}"), "area": ("{:.2f}", "{:.1f}")}
@@ -29,8 +29,8 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
     and the user's own measures below.
     """
     parts: list[RenderableType] = [
-        in_terminal(config.get("title", "A run"), "bold"),
-        in_terminal(config.get("subtitle", ""), "dim"),
+        in_terminal(str(config.get("title", "A run")), "bold"),
+        in_terminal(str(config.get("subtitle", "")), "dim"),
         Text(_state(run, config, result)),
         *(in_terminal(sentence, "yellow") for sentence in dead_layers(run)),
     ]
@@ -129,15 +129,16 @@ def _table_of_others(quantities: list[Quantity]) -> Table:
 def _state(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     history = run.history
     status = result.get("status", "running, or killed")
-    steps = f" of {config['steps']:,}" if "steps" in config else ""
+    planned = config.get("steps")
+    steps = f" of {planned:,}" if isinstance(planned, int) else ""
     parts = [
         f"step {history.step[-1]:,}{steps} ({status})",
         f"loss {run.loss.value[-1]:.3g}",
     ]
     if accuracy := sentences.accuracy(result):
         parts.append(accuracy)
-    if "steps_per_second" in result:
-        parts.append(f"{result['steps_per_second']:.0f} steps/s")
+    if speed := of_result(result, "steps_per_second"):
+        parts.append(f"{speed.value:.0f} steps/s")
     if history.models is not None:
         parts.append(f"medians of {history.models} models [95 % interval]")
     if run.diverged and len(run.diverged) == history.models:

@@ -214,10 +214,25 @@ def _notes(runs: Sequence[NamedRun], rows: Sequence[Row]) -> Iterator[str]:
         last = int(run.summary.history.step[-1])
         if any(row.step < last for row in rows):
             yield f"{run.name} goes on to step {last:,}."
-    digests = {run.monitor.get("sha256") for run in runs}
+    digests = {str(run.monitor.get("sha256")) for run in runs}
     if len(digests) > 1:
         yield "The runs were measured on other rows or targets."
+    yield from _left_out(runs, rows)
     yield from _settings(runs)
+
+
+def _left_out(runs: Sequence[NamedRun], rows: Sequence[Row]) -> Iterator[str]:
+    """What some runs have and others have not."""
+    each = [set(run.summary.history.layers) for run in runs]
+    common = set.intersection(*each)
+    for run, layers in zip(runs, each, strict=True):
+        others = [layer for layer in run.summary.history.layers if layer in layers - common]
+        if others:
+            yield f"Not in all runs, and left out: {', '.join(others)} of {run.name}."
+    logged = [{name for layer in run.summary.shares.values() for name in layer} for run in runs]
+    compared = {row.quantity.measure for row in rows}
+    if "alignment" in set.intersection(*logged) - compared:
+        yield "A(τ) is left out: the runs have no threshold τ in common."
 
 
 def _settings(runs: Sequence[NamedRun]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from jaxalign.report.run.summary import summarize
@@ -29,6 +30,13 @@ def test_one_row_per_layer_and_how_far_it_came(history, config):
 
 def test_a_run_without_result_may_still_be_running(history, config):
     assert "step 40 of 40 (running, or killed)" in printed(history, config, {})
+
+
+@pytest.mark.parametrize("value", [None, 3, 2.5, float("inf"), "x", "x:,", [], {}, [1, None], [{}]])
+def test_what_a_user_wrote_into_config_and_result_may_be_anything(history, value):
+    names = ("title", "subtitle", "steps", "monitor")
+    own = dict.fromkeys(("status", "train_accuracy", "test_accuracy", "steps_per_second"), value)
+    assert "hidden_3" in printed(history, dict.fromkeys(names, value), own)
 
 
 def test_several_seeds_have_intervals(seeds, config):

@@ -82,6 +82,19 @@ def test_a_config_of_ones_own_may_hold_anything(history):
     own = NamedRun("own", summarize(history), {"train": "by hand", "monitor": 3, "title": 4}, {})
     assert row_of(differences([run(history), own]), "hidden_3").differences[0].value == 0
     assert (own.title, own.seeds) == ("", ())
+    odd = run(history, sha256=["a"])
+    assert differences([odd, odd]).rows
+
+
+def test_what_some_runs_lack_is_named(history):
+    layers = {name: logged for name, logged in history.layers.items() if name != "hidden_2"}
+    assert "and left out: hidden_2 of a." in " ".join(
+        differences([run(history), run(history._replace(layers=layers), "b")]).notes
+    )
+    taus = {layer: {"alignment": {"tau": np.array([1.5])}} for layer in history.layers}
+    other = run(history._replace(coordinates={**history.coordinates, **taus}), "b")
+    assert any("A(τ) is left out" in note for note in differences([run(history), other]).notes)
+    assert not any("left out" in note for note in differences([run(history)] * 2).notes)
 
 
 def test_models_that_diverged_are_left_out(seeds):
