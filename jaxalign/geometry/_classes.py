@@ -45,7 +45,8 @@ def of_classes(
 
     Raises:
       ValueError: features that are no (n, d) matrix, empty, not finite, or of another n than the
-        labels; a class without rows (eager calls); labels as in ``encode_targets``.
+        labels; a class without rows, or means of classes that all coincide (eager calls); labels
+        as in ``encode_targets``.
       TypeError: features or labels of another kind; when differentiated.
     """
     x = as_numbers(features, "features")
@@ -70,7 +71,14 @@ def of_classes(
 
     # Of numpy they leave the choice of the device to the features.
     known = np.asarray(indicators) if is_concrete(indicators) else indicators
-    return jax.tree.map(of_jax_or_numpy, exactly(checked, x, known, *others))
+    results = jax.tree.map(of_jax_or_numpy, exactly(checked, x, known, *others))
+    first = jax.tree.leaves(results)[0]
+    if is_concrete(first) and np.isnan(float(first)):
+        raise ValueError(
+            "features must have different means in different classes, found one mean in all: "
+            "nothing lies between classes, as in a dead layer"
+        )
+    return results
 
 
 def _no_derivative(primals: tuple, tangents: tuple) -> Any:

@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_real_numbers
+from jaxalign._core.checks import as_real_numbers, is_concrete
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign.geometry._classes import ClassSums, class_sums, of_classes
 
@@ -22,7 +22,7 @@ class NeuralCollapse(NamedTuple):
       cdnv: mean over pairs of (v_a + v_b)/(2‖μ_a − μ_b‖²), v the mean squared distance to the mean
         of a class (Galanti et al.).
       nc2_norms: standard deviation over mean of the ‖μ_c‖.
-      nc2_angles: mean over pairs of |cos(μ_a, μ_b) + 1/(c − 1)|.
+      nc2_angles: mean over pairs of |cos(μ_a, μ_b) + 1/(c − 1)|; NaN where μ_c is 0.
       nc3: ‖W/‖W‖_F − M/‖M‖_F‖_F², from 0 to 4; NaN without weights. 2 by chance.
       nc4: share of rows whose nearest class mean is the class that the head gives them, argmax Wφ;
         without weights, their own class. 1/c by chance.
@@ -62,8 +62,9 @@ def neural_collapse(
       NeuralCollapse.
 
     Raises:
-      ValueError: arrays that do not fit each other, not finite; a class without rows; a bias
-        without weights.
+      ValueError: arrays that do not fit each other, not finite; a class without rows; means of
+        classes that all coincide, weights that are all 0 (NaN where traced); a bias without
+        weights.
       TypeError: features or labels of another kind; when differentiated.
 
     Example:
@@ -81,6 +82,8 @@ def neural_collapse(
             raise ValueError("bias is of a head; pass its weights as well")
         return NeuralCollapse(*of_classes(_without_head, features, labels, classes))
     head = [as_real_numbers(weights, "weights")]
+    if is_concrete(head[0]) and not head[0].any():
+        raise ValueError("weights must not all be 0, a head that has no direction; leave them out")
     if bias is not None:
         head.append(as_real_numbers(bias, "bias"))
     return NeuralCollapse(*of_classes(_with_head, features, labels, classes, *head))
@@ -89,7 +92,8 @@ def neural_collapse(
 def _without_head(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> tuple[Array, ...]:
     sums = class_sums(rows, indicators)
     none = jnp.asarray(jnp.nan, rows.dtype)
-    return *_collapse(rows, indicators, sums), none, _agreement(_closeness(rows, sums), indicators)
+    nc4 = _agreement(_closeness(rows, sums), indicators)
+    return *_collapse(rows, indicators, sums), none, nc4
 
 
 def _with_head(
@@ -159,10 +163,15 @@ def _closeness(rows: Float[Array, "n d"], sums: ClassSums) -> Float[Array, "n c"
 
 
 def _agreement(first: Float[Array, "n c"], second: Float[Array, "n c"]) -> Float[Array, ""]:
-    """The share of rows in which two scores are largest for the same class."""
+    """The share of rows in which two scores are largest for the same class; NaN where one of them
+    tells no classes apart.
+    """
     # By comparison, because an index, of 64 bits, cannot leave the scope of float64.
     of_first = first == jnp.max(first, axis=1, keepdims=True)
     of_second = second == jnp.max(second, axis=1, keepdims=True)
     # NaN equals nothing; it goes on.
     unknown = 0 * (jnp.max(first) + jnp.max(second))
+    for scores in (first, second):
+        tells = jnp.any(jnp.min(scores, axis=1) < jnp.max(scores, axis=1))
+        unknown = jnp.where(tells, unknown, jnp.nan)
     return jnp.mean(jnp.any(of_first & of_second, axis=1).astype(first.dtype)) + unknown

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import as_count, found
 from jaxalign.geometry._effective_rank import Representation, singular_values
 
@@ -45,7 +46,8 @@ def alpha_req(
       PowerLaw; NaN where fewer than three ranks are left (traced).
 
     Raises:
-      ValueError: as ``rankme``; a range of fewer than three ranks of the representation.
+      ValueError: as ``rankme``; a range of fewer than three ranks of the representation, or of
+        fewer than three of its numerical rank (eager calls).
 
     Example:
       >>> import numpy as np
@@ -71,6 +73,11 @@ def alpha_req(
     i = jnp.arange(first, last + 1).astype(sigma.dtype)
     of_range = sigma[first - 1 : last]
     is_some = of_range > 0
+    if is_concrete(sigma) and int(jnp.sum(is_some)) < 3:
+        rank = int(jnp.sum(sigma > 0))
+        raise ValueError(
+            f"ranks must hold three directions at least, found {ranks} of features of rank {rank}"
+        )
     weights = jnp.where(is_some, 1 / i, 0)
     x = jnp.log(i)
     y = 2 * jnp.log(jnp.where(is_some, of_range, 1))

@@ -133,6 +133,9 @@ BAD = {
         "none of the classes",
     ),
     "a kernel": (lambda x: geometry.neural_collapse(x, LABELS, np.ones((D, C))), "kernel.T"),
+    "no head": (lambda x: geometry.neural_collapse(x, LABELS, np.zeros((C, D))), "not all be 0"),
+    "one mean": (lambda x: geometry.neural_collapse(0 * x, LABELS), "one mean in all"),
+    "one object": (lambda x: geometry.lidar(0 * x + 3, LABELS), "one mean in all"),
     "a bias alone": (lambda x: geometry.neural_collapse(x, LABELS, bias=np.ones(C)), "weights"),
     "a long bias": (
         lambda x: geometry.neural_collapse(x, LABELS, np.ones((C, D)), bias=np.ones(C + 1)),
@@ -158,4 +161,5 @@ def test_nan_and_classes_that_coincide_have_no_collapse(x):
     found = collapse(bad.astype(np.float32))
     assert np.isnan(found.nc1)
     assert np.isnan(found.nc4)
-    assert np.isnan(collapse(np.ones_like(x, np.float32)).nc1)
+    dead = collapse(np.ones_like(x, np.float32))
+    assert np.isnan([dead.nc1, dead.nc4]).all()

@@ -101,6 +101,12 @@ def test_a_spectrum_is_centred_or_not_already(x):
         geometry.rankme(ja.quadrature(x, x[:, 0], order=2).spectrum)
 
 
+def test_a_power_law_needs_three_directions(x):
+    thin = np.c_[x[:, :1], x[:, :1], np.ones(len(x)), np.zeros(len(x))]
+    with pytest.raises(ValueError, match=r"found \(1, 4\) of features of rank 1"):
+        geometry.alpha_req(thin, ranks=(1, 4))
+
+
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_alpha_of_a_power_law(alpha):
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((60, 60)))[0]
