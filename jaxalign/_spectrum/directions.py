@@ -18,7 +18,7 @@ class Directions(NamedTuple):
       energy: e_i = (u_iᵀy)², of one target or of each.
       outside: ‖y‖² − Σe_i, what no direction holds.
       rows: N.
-      unit: σ_1².
+      largest: σ_1.
     """
 
     inside: Bool[Array, " r"]
@@ -26,11 +26,20 @@ class Directions(NamedTuple):
     energy: Float[Array, "*rk"]
     outside: Float[Array, "*k"]
     rows: Float[Array, ""]
-    unit: Float[Array, ""]
+    largest: Float[Array, ""]
 
     def of_target(self, energy: Float[Array, " r"], outside: Float[Array, ""]) -> "Directions":
         """Those of one target."""
         return self._replace(energy=energy, outside=outside)
+
+    def strength(self, ridge: Float[Array, "*t"]) -> Float[Array, "*t"]:
+        """ρ/σ_1², and at most what leaves nothing of any direction: the square of a small σ_1, or a
+        quotient by it, may be out of range.
+        """
+        most = 1 / self.least
+        is_beyond = ridge / self.largest / self.largest > most
+        largest = jnp.where(is_beyond, 1, self.largest)
+        return jnp.where(is_beyond, most, ridge / largest / largest)
 
     @property
     def least(self) -> float:
@@ -53,5 +62,5 @@ def directions_of(spectrum: Spectrum) -> Directions:
         energy=energy,
         outside=jnp.where(leaves_room, outside, 0),
         rows=spectrum.num_samples.astype(sigma.dtype),
-        unit=largest**2,
+        largest=largest,
     )

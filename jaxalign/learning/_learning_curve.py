@@ -184,7 +184,7 @@ def _gcv(spectrum: Spectrum, rho: Float[Array, "*t"]) -> Float[Array, "*t k"]:
     directions = directions_of(spectrum)
 
     def at(rho: Float[Array, ""]) -> Float[Array, " k"]:
-        one = fit(directions, jnp.maximum(rho / directions.unit, directions.least))
+        one = fit(directions, jnp.maximum(directions.strength(rho), directions.least))
         return error_with(one, directions.rows, directions.rows)
 
     return _over(at, rho)
@@ -195,7 +195,7 @@ def _curve(
     spectrum: Spectrum, n: Float[Array, "*t"], rho: Float[Array, ""]
 ) -> Float[Array, "*t k"]:
     directions = directions_of(spectrum)
-    strength = rho / directions.unit
+    strength = directions.strength(rho)
 
     def at(n: Float[Array, ""]) -> Float[Array, " k"]:
         one = fit(directions, transported(directions, strength, n))

@@ -1,6 +1,7 @@
 """What a spectrum predicts of ridge heads is what fitted ridge heads do."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,24 @@ def test_all_is_lost_at_infinite_strength(s):
         for n in (2, N, 10 * N):
             found = learning_curve(s, n, ridge=1e12)
             np.testing.assert_allclose(found, s.total / N, rtol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e15, 1e30])
+def test_no_scale_of_features_is_out_of_range(example, scale):
+    """At ρ ≫ σ_1² nothing is fitted, at ρ ≪ σ_1² all is; ρ in units of σ² changes nothing."""
+    phi, y = (array.astype(np.float32) for array in example)
+    s = ja.spectrum(np.float32(scale) * phi, y)
+    usual = ja.spectrum(phi, y)
+    extreme = 1e20 if scale < 1 else 0.0
+    for function in (gcv, partial(learning_curve, num_samples=2 * N)):
+        np.testing.assert_allclose(
+            function(s, ridge=1.0), function(usual, ridge=extreme), rtol=2e-3
+        )
+        if 1e-17 < scale < 1e17:
+            same = float(np.float32(scale)) ** 2
+            np.testing.assert_allclose(
+                function(s, ridge=same), function(usual, ridge=1.0), rtol=1e-4
+            )
 
 
 def test_units_of_features_and_targets(example, s):
