@@ -1,7 +1,8 @@
 """Numbers to more digits than float32 has, without float64: unevaluated sums of float32."""
 
-from functools import reduce
+from functools import partial, reduce
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float, Int
@@ -20,6 +21,8 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return rounded, (a - (rounded - of_b)) + (b - of_b)
 
 
+# Jitted, since a program uses it many times, and so traces and lowers it once.
+@partial(jax.jit, static_argnames="parts")
 def renormalized(terms: Expansion, parts: int) -> Expansion:
     """The sum of the terms to ``parts`` float32 that do not overlap; terms largest first."""
     result = []

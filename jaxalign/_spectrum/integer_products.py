@@ -11,6 +11,7 @@ Source: ours, on the error-free transformation of Ozaki, Ogita, Oishi, Rump (201
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -44,6 +45,8 @@ class Digits(NamedTuple):
     scale: Float[Array, " d"]  # float32 powers of two; NaN for a column that is not finite
 
 
+# Jitted, here and below: a program uses it many times, and traces and lowers it once.
+@jax.jit
 def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
     """Powers of two of at least twice ``top``, the largest |x| of each column."""
     _, exponent = jnp.frexp(top)
@@ -90,6 +93,7 @@ def beside(left: Digits, right: Digits) -> Digits:
     return Digits((left.rows, right.rows), cut, scale)
 
 
+@partial(jax.jit, static_argnames="words")
 def _cut(x: Expansion, scale: Float[Array, " d"], words: int) -> Int[Array, "w n d"]:
     rest = tuple(part / scale[None, :] for part in x)  # |rest| ≤ 1/2
     integers = []
@@ -174,6 +178,7 @@ def _sum_of_blocks(
     return _sum_of_orders(*lax.psum(limbs, axes))
 
 
+@jax.jit
 def _by_order(left: Int[Array, "v n p"], right: Int[Array, "w n q"]) -> Int[Array, "o p q"]:
     """Σ_{i+j=order} left_iᵀ right_j of their digits, in int32."""
     counts = [3 * len(words) - 1 for words in (left, right)]
@@ -197,6 +202,7 @@ def _by_order(left: Int[Array, "v n p"], right: Int[Array, "w n q"]) -> Int[Arra
     return lax.scan(add, zero, (pairs[0], pairs[1]))[0]
 
 
+@jax.jit
 def _sum_of_orders(high: Array, low: Array) -> Expansion:
     """Σ_order (2¹⁶·high + low)·2⁻¹⁴·256^(−order) to three parts."""
 
