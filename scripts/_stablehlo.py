@@ -12,6 +12,9 @@ FLOAT64_OPERATIONS = {
     "stablehlo.while": "while",
     "stablehlo.cholesky": "cholesky",
     "stablehlo.triangular_solve": "solve",
+    # The compiler of a TPU refuses these two.
+    "stablehlo.bitcast_convert": "bitcast",
+    "stablehlo.reduce_precision": "rounding",
 }
 FLOAT64_CALLS = {"Eigh": "eigh", "Qr": "qr", "ProductOfElementaryHouseholderReflectors": "qr"}
 
@@ -21,8 +24,9 @@ class Needs(NamedTuple):
 
     Attributes:
       calls: the targets of its custom calls, and its transfers to and from the host, sorted.
-      float64: how many products, decompositions and loops of each kind take float64 operands. Sums
-        and casts of single numbers do not count: a TPU does them well enough.
+      float64: how many products, decompositions and loops of each kind take float64 operands, and
+        what a TPU cannot do with them. Sums and casts of single numbers do not count: it does them
+        well enough.
     """
 
     calls: list[str]

@@ -32,8 +32,16 @@ squares are exact, and pivots that differ are found out.
 
 def rounded_pivot(pivot: Float[Array, " w"]) -> Float[Array, " w"]:
     """A pivot in ``PIVOT_DIGITS`` binary digits: any one near the mean serves as well."""
-    dtype = jnp.finfo(pivot.dtype)
-    return jax.lax.reduce_precision(pivot, dtype.nexp, PIVOT_DIGITS - 1)
+    # The compiler of a TPU has the operation for float32 alone, which has the digits.
+    return on_platform(_rounded, _rounded_in_float32, pivot)
+
+
+def _rounded(pivot: Float[Array, " w"]) -> Float[Array, " w"]:
+    return jax.lax.reduce_precision(pivot, jnp.finfo(pivot.dtype).nexp, PIVOT_DIGITS - 1)
+
+
+def _rounded_in_float32(pivot: Float[Array, " w"]) -> Float[Array, " w"]:
+    return _rounded(pivot.astype(jnp.float32)).astype(pivot.dtype)
 
 
 def row_products(
