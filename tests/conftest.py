@@ -277,7 +277,7 @@ def coins():
             ("Tails & <edges> count as not heads.",),
         )
 
-    def figure(config, table):
+    def figure(config, table, layout):
         drawing = Figure(figsize=(4, 2))
         drawing.subplots().hist(table["heads"])
         return drawing

@@ -1,9 +1,10 @@
 """How lines are named: a legend off the curves or, of many lines, a name beside each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,9 +45,22 @@ def name_lines(
             _name_beside(axes, [line for line in drawn_lines if _is_solid(line)], place)
         lines = {label: line for label, line in lines.items() if not _is_solid(line)}
     if lines:
-        width = HANDLE + CHARACTER * max(map(len, lines))
-        columns = max(1, int(figure.get_figwidth() / width))
-        figure.legend(lines.values(), lines, loc=legend, ncols=columns)
+        legend_of(figure, lines, legend)
+
+
+def legend_of(
+    figure: Figure, lines: Mapping[str, Artist], side: Side = "outside upper left"
+) -> None:
+    """A legend for all panels, in as many columns as fit on the page."""
+    width = HANDLE + CHARACTER * max(map(len, lines))
+    columns = max(1, int(figure.get_figwidth() / width))
+    figure.legend(lines.values(), lines, loc=side, ncols=columns)
+
+
+def labelled(axes: Axes) -> dict[str, Artist]:
+    """What is drawn in a panel, by label."""
+    handles, labels = axes.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
 
 
 def _labelled(axes: Axes) -> Iterable[Line2D]:
@@ -75,7 +89,7 @@ def _name_beside(axes: Axes, lines: Sequence[Line2D], place: Place) -> None:
         points = [_crossing(axes, line, y / 2) for line, y in zip(lines, heights, strict=True)]
     else:
         points = [_end(line) for line in lines]
-        heights = _apart([_height(axes, y) for _, y in points], 1 / fitting)
+        heights = apart([_height(axes, y) for _, y in points], 1 / fitting)
     longest = LONGEST // 2 if figure.get_figwidth() <= NARROW.width else LONGEST
     for line, point, height in zip(lines, points, heights, strict=True):
         axes.annotate(
@@ -96,7 +110,7 @@ def _name_beside(axes: Axes, lines: Sequence[Line2D], place: Place) -> None:
         )
 
 
-def _apart(heights: Sequence[float], gap: float) -> np.ndarray:
+def apart(heights: Sequence[float], gap: float) -> np.ndarray:
     """The heights nearest to some increasing ones, in [0, 1], of which no two are nearer than a
     gap.
     """

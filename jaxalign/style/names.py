@@ -33,7 +33,7 @@ def in_figure(name: str) -> str:
 
 def wrapped(text: str, characters: int) -> str:
     """A text for matplotlib like ``in_figure``, in lines of so many characters at most."""
-    lines = textwrap.wrap(printable(text), characters, break_on_hyphens=False) or [text]
+    lines = textwrap.wrap(printable(text), characters) or [text]
     return "\n".join(map(in_figure, lines))
 
 

@@ -79,9 +79,15 @@ def picture(wide: Figure, narrow: Figure, seen: str, key: str) -> Markup:
       seen: what a person sees in either.
       key: no two pictures of a page have the same.
     """
-    drawn = ((WIDE.name, wide), (NARROW.name, narrow))
+    return by_width(
+        svg(wide, seen, f"{key}-{WIDE.name}"), svg(narrow, seen, f"{key}-{NARROW.name}")
+    )
+
+
+def by_width(wide: Markup, narrow: Markup) -> Markup:
+    """Two drawings, of which a page shows the one that its width asks for."""
     parts = (
-        Markup('<div class="{}">{}</div>').format(name, svg(figure, seen, f"{key}-{name}"))
-        for name, figure in drawn
+        Markup('<div class="{}">{}</div>').format(name, drawn)
+        for name, drawn in ((WIDE.name, wide), (NARROW.name, narrow))
     )
     return Markup("\n").join(parts)

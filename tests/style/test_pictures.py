@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxalign.style.figures import BRIGHT, INK, STYLE
-from jaxalign.style.layout import NARROW, WIDE, panels, set_title
-from jaxalign.style.legends import NAMED, _apart, name_lines
+from jaxalign.style.layout import NARROW, WIDE, grid, label_rows, panels, set_title
+from jaxalign.style.legends import NAMED, apart, name_lines
 from jaxalign.style.svg import on_dark, picture, svg
 
 
@@ -93,9 +93,27 @@ def test_nothing_is_clipped_and_no_name_lies_on_another(layout, lines):
 @given(heights=st.lists(st.floats(0, 1), min_size=1, max_size=9).map(sorted))
 @settings(deadline=None, max_examples=50, database=None)
 def test_names_keep_their_order_and_a_distance(heights):
-    apart = _apart(heights, 0.1)
-    assert np.diff(apart, append=np.inf).min() >= 0.1 - 1e-9
-    assert apart[0] >= 0
-    assert apart[-1] <= 1 + 1e-9
+    places = apart(heights, 0.1)
+    assert np.diff(places, append=np.inf).min() >= 0.1 - 1e-9
+    assert places[0] >= 0
+    assert places[-1] <= 1 + 1e-9
     if np.diff(heights, append=np.inf).min() >= 0.1:
-        np.testing.assert_allclose(apart, heights, atol=1e-9)
+        np.testing.assert_allclose(places, heights, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("layout", "rows", "inches"),
+    [(WIDE, [[0, 0, 0], [1, 1, 1]], 5.0), (NARROW, [[0, 2, 4], [1, 3, 5]], 11.0)],
+)
+def test_columns_that_do_not_fit_come_below_with_all_their_rows(layout, rows, inches):
+    figure, panels = grid([(2.0, 1.0), (2.0, 1.0), (2.0, 3.0)], layout, share_y=True)
+    label_rows(panels, ["above", "below"])
+    specs = [[axes.get_subplotspec() for axes in row] for row in panels]
+    assert [[spec.rowspan.start for spec in row] for row in specs] == rows
+    assert figure.get_size_inches().tolist() == [layout.width, inches]
+    for row, label in zip(panels, ("above", "below"), strict=True):
+        row[0].set_ylim(0, 7)
+        assert [axes.get_ylim() for axes in row] == [(0, 7)] * 3
+        named = [axes.get_ylabel() == label for axes in row]
+        assert named == [axes.yaxis.get_tick_params()["labelleft"] for axes in row]
+        assert named == [axes.get_subplotspec().colspan.start == 0 for axes in row]

@@ -29,8 +29,8 @@ class Study:
     imagenet-1000-photos, ct_slices_681.csv. What is not there is left out, and the
     study says so. By default the folder that JAXALIGN_DATA names."""
     out: Path = Path("studies")
-    """Where each gets a folder of its name, with table.csv, result.json, figure.png, figure.svg
-    and, to go on from, cells.jsonl."""
+    """Where each gets a folder of its name, with table.csv, result.json, figure.png, two figures
+    for pages and, to go on from, cells.jsonl."""
     report: bool = False
     """Measure nothing: make verdicts, figures and page again from the tables in the out folder, by
     default of all studies that are finished there."""

@@ -15,7 +15,7 @@ from jaxalign.cli.environment import environment
 from jaxalign.cli.progress import Lines, progress_bar
 from jaxalign.studies.framework.catalogue import STUDIES, study
 from jaxalign.studies.framework.rejudge import rejudge
-from jaxalign.studies.framework.results import DRAWING, RESULT, Finished, read_results
+from jaxalign.studies.framework.results import RESULT, Finished, read_picture, read_results
 from jaxalign.studies.framework.run import run
 from jaxalign.studies.framework.study import Cell, Size, Value
 from jaxalign.studies.report.page import PAGE, claims_page
@@ -87,7 +87,7 @@ def write_page(out: Path) -> dict[str, Finished]:
     """Write the page of what is finished in a folder, if anything is; returns that."""
     results = read_results(out)
     if results:
-        drawings = {name: (out / name / DRAWING).read_text(encoding="utf-8") for name in results}
+        drawings = {name: read_picture(out / name) for name in results}
         (out / PAGE).write_text(claims_page(results, drawings), encoding="utf-8")
     return results
 

@@ -15,13 +15,16 @@ from jaxalign.studies.demo.curves import LECUN, TORCH, from_start, mean_share
 from jaxalign.studies.demo.published import CIFAR, FALLS, HIDDEN, LAST, LAYERS, READ, TAU
 from jaxalign.studies.demo.starts import scales_of
 from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
+from jaxalign.style.layout import WIDE, Layout, panels, set_title
+from jaxalign.style.legends import labelled, legend_of
 
 COLOURS = colours_by_depth(LAYERS)
+HEIGHT = 4.2
 LECUN_SCALE = np.sqrt(3)
 """The standard deviation of LeCun's initial weights, over that of torch's."""
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A panel per data set, mean and range over seeds, and one for the scales of initial weights.
 
     The values read off the figure lie on the panel of CIFAR-10, or have a panel of their own.
@@ -32,35 +35,32 @@ def figure(config: Any, table: DataFrame) -> Figure:
     has_scales = len(scales_of(of_last)) > 1
     count = len(data) + own_panel + has_scales
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(5.2 * count, 4.9), layout="constrained")
-        panels = list(drawing.subplots(1, count, sharey=True))
-        handles, labels = _curves_of_all(panels[: len(data) + own_panel], data, from_start(table))
-        drawing.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9)
+        drawing, drawn = panels(count, HEIGHT, layout)
+        _curves_of_all(drawn[: len(data) + own_panel], data, from_start(table))
+        legend_of(drawing, labelled(drawn[0]))
         if has_scales:
-            _by_scale(panels[-1], data[-1], of_last)
-        panels[0].set(ylabel="A(τ) / ‖y‖²", ylim=(0, 1.02))
-        panels[0].yaxis.set_major_formatter(PercentFormatter(1))
+            _by_scale(drawn[-1], data[-1], of_last)
+        for axes in drawn:
+            axes.set(ylim=(0, 1.02))
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        drawn[0].set(ylabel="A(τ) / ‖y‖²")
     return drawing
 
 
-def _curves_of_all(
-    panels: list[Axes], data: list[str], table: DataFrame
-) -> tuple[list[Any], list[Any]]:
-    """Draw the panels of curves; returns what a legend needs."""
-    for axes, name in zip(panels, data, strict=False):
+def _curves_of_all(drawn: list[Axes], data: list[str], table: DataFrame) -> None:
+    for axes, name in zip(drawn, data, strict=False):
         of_data = table[table["data"] == name]
         _curves(axes, of_data)
         shown = "mean and range"
         if name == CIFAR:
             _published(axes, lines=False)
             shown = "the authors' figure as points"
-        axes.set(title=f"{name}, {of_data['seed'].nunique()} networks: {shown}")
-    if len(panels) > len(data):
-        _published(panels[-1], lines=True)
-        panels[-1].set(title="The authors' figure, on CIFAR-10, as read off to ±0.01")
-    for axes in panels:
+        set_title(axes, f"{name}, {of_data['seed'].nunique()} networks: {shown}")
+    if len(drawn) > len(data):
+        _published(drawn[-1], lines=True)
+        set_title(drawn[-1], "The authors' figure, on CIFAR-10, as read off to ±0.01")
+    for axes in drawn:
         axes.set(xlabel="threshold τ on the singular values", xlim=(0, 30))
-    return panels[0].get_legend_handles_labels()
 
 
 def _curves(axes: Axes, table: DataFrame) -> None:
@@ -108,10 +108,8 @@ def _by_scale(axes: Axes, data: str, table: DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(
-        title=f"{data}: mean of each curve, by initial weights",
-        xlabel="standard deviation of the initial weights, over torch's (◇ LeCun's)",
-    )
+    set_title(axes, f"{data}: mean of each curve, by initial weights")
+    axes.set(xlabel="scale of the initial weights,\nover torch's (◇ LeCun's)")
 
 
 def _points(axes: Axes, layer: str, scales: list[float], shares: list[Any], marker: str) -> None:

@@ -12,25 +12,28 @@ from jaxalign.statistics import mean_interval
 from jaxalign.studies.depth.table import by_depth, last_layer
 from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON, part
 from jaxalign.style.figures import MUTED, STYLE
+from jaxalign.style.layout import WIDE, Layout, grid, label_rows, set_title
+from jaxalign.style.legends import labelled, legend_of
 
 TRAINED = "#0072b2"
 RANDOM = "#d55e00"
 AT_LOSS = "#009e73"
+HEIGHT = 3.6
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A panel per data set: means over seeds with 95 % intervals."""
     problems = table["problem"].unique()
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(4.6 * len(problems) + 0.6, 4.6), layout="constrained")
-        panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]
-        for axes, problem in zip(panels, problems, strict=True):
+        drawing, panels = grid([(HEIGHT,)] * len(problems), layout, share_y=True)
+        for axes, problem in zip(panels[0], problems, strict=True):
             _panel(axes, table[table["problem"] == problem])
-            axes.set(title=problem, xlabel="hidden layers")
+            axes.set(xlabel="hidden layers")
+            set_title(axes, problem)
+        label_rows(panels, ["area of the last hidden layer\n∫A dτ / (‖y‖²√n)"])
         # Panels share this axis: its limit is set once all are drawn.
-        panels[0].set(ylabel="area of the last hidden layer  ∫A dτ / (‖y‖²√n)", ylim=(0, None))
-        handles, labels = panels[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+        panels[0, 0].set(ylim=(0, None))
+        legend_of(drawing, labelled(panels[0, 0]))
     return drawing
 
 

@@ -13,6 +13,8 @@ from jaxalign.statistics import mean_interval
 from jaxalign.studies.emergence.table import of_span
 from jaxalign.studies.shared.held_out import HELD_OUT, ROWS, TRAINED_ON
 from jaxalign.style.figures import FAINT, INK, MUTED, STYLE
+from jaxalign.style.layout import WIDE, Layout, at_the_left, grid, label_below, set_title
+from jaxalign.style.legends import labelled, legend_of
 
 BEFORE = "#9aa3af"
 AFTER = "#0072b2"
@@ -21,7 +23,7 @@ Line = tuple[str, str]
 """Architecture and optimizer."""
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A panel per data set, a line per cell: the last hidden layer before and after training.
 
     Points are means over seeds, with 95 % intervals.
@@ -32,19 +34,19 @@ def figure(config: Any, table: DataFrame) -> Figure:
     optimizers = table["optimizer"].unique()
     measured = set(table.groupby(["architecture", "optimizer"]).groups)
     lines = [(a, o) for a in architectures for o in optimizers if (a, o) in measured]
-    size = (2.6 + 2.6 * len(problems), 1.3 + _line_height(lines) * len(lines))
+    height = 0.8 + _line_height(lines) * len(lines)
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=size, layout="constrained")
-        panels = drawing.subplots(1, len(problems), sharey=True, squeeze=False)[0]
-        for axes, problem in zip(panels, problems, strict=True):
+        drawing, panels = grid([(height,)] * len(problems), layout, share_y=True)
+        for axes, problem in zip(panels[0], problems, strict=True):
             of_problem = table[table["problem"] == problem]
             _panel(axes, dict(list(of_problem.groupby(["architecture", "optimizer"]))), lines)
-            axes.set(title=problem, xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75))
+            axes.set(xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75))
             axes.set(xticklabels=("0", ".25", ".5", ".75"))
-        _line_names(panels[0], lines)
-        drawing.supxlabel(AREA, fontsize=10)
-        handles, labels = panels[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper right", ncols=3, fontsize=9)
+            set_title(axes, problem)
+            if at_the_left(axes):
+                _line_names(axes, lines)
+        label_below(drawing, AREA)
+        legend_of(drawing, labelled(panels[0, 0]))
     return drawing
 
 
@@ -60,7 +62,7 @@ def _panel(axes: Axes, cells: Mapping[Hashable, DataFrame], lines: Sequence[Line
 def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
     last = of_span(cell[cell["last"] & (cell[ROWS] == TRAINED_ON)])
     if not np.isfinite(last["trained"]).all():
-        axes.annotate("diverged", (0.02, y), va="center", fontsize=8, color=MUTED)
+        axes.annotate("diverged", (0.02, y), va="center", fontsize=9, color=MUTED)
         return
     before = mean_interval(last["untrained"])
     after = mean_interval(last["trained"])
@@ -96,7 +98,7 @@ def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
 
 def _line_names(axes: Axes, lines: Sequence[Line]) -> None:
     """Optimizers at the ticks, architectures left of them, in bold."""
-    axes.set_yticks(range(len(lines)), [optimizer for _, optimizer in lines], fontsize=8)
+    axes.set_yticks(range(len(lines)), [optimizer for _, optimizer in lines], fontsize=9)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     for architecture in dict.fromkeys(architecture for architecture, _ in lines):
         places = [y for y, line in enumerate(lines) if line[0] == architecture]
@@ -104,7 +106,7 @@ def _line_names(axes: Axes, lines: Sequence[Line]) -> None:
             architecture,
             (0, float(np.mean(places))),
             xycoords=("axes fraction", "data"),
-            xytext=(-66, 0),
+            xytext=(-72, 0),
             textcoords="offset points",
             ha="center",
             va="center",

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxalign.studies.framework.results import RESULT, TABLE, Finished, write_figure, write_result
+from jaxalign.studies.framework.results import RESULT, TABLE, Finished, write_figures, write_result
 from jaxalign.studies.framework.study import Size, Study
 from jaxalign.studies.framework.table import read_table
 from jaxalign.studies.framework.verdict import Verdict
@@ -45,7 +46,7 @@ def rejudge(study: Study[Any], folder: str | Path) -> Finished:
         comparison=study.comparison,
         verdict=verdict_on(study, content["size"], content["config"], table),
     )
-    write_figure(study.figure(config, table), finished, folder)
+    write_figures(partial(study.figure, config, table), finished, folder)
     write_result(finished, folder)
     return finished
 

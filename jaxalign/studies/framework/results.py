@@ -1,10 +1,11 @@
 """The result of a study in its folder: result.json, next to the table and the figures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from jaxalign._core.jsonl import replace_lines
@@ -12,14 +13,16 @@ from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
 from jaxalign.studies.framework.study import Size
 from jaxalign.studies.framework.verdict import Judged, Verdict
-from jaxalign.style.svg import svg
+from jaxalign.style.layout import NARROW, WIDE, Layout
+from jaxalign.style.svg import by_width, svg
 
 CELLS = "cells.jsonl"
 TABLE = "table.csv"
 RESULT = "result.json"
 FIGURE = "figure.png"
 DRAWING = "figure.svg"
-"""The figure for documents, and for pages, which may be dark."""
+NARROW_DRAWING = "figure_narrow.svg"
+"""The figure for documents, and for wide and narrow pages, which may be dark."""
 
 
 class Finished(NamedTuple):
@@ -64,12 +67,24 @@ def write_result(finished: Finished, folder: Path) -> None:
     replace_lines(folder / RESULT, [json.dumps(content, indent=1, ensure_ascii=False)])
 
 
-def write_figure(figure: Figure, finished: Finished, folder: Path) -> None:
-    """Write the figure in both formats."""
-    figure.savefig(folder / FIGURE, dpi=160)
+def write_figures(draw: Callable[[Layout], Figure], finished: Finished, folder: Path) -> None:
+    """Write the figure for documents and pages, as it is drawn for each layout."""
+    wide = draw(WIDE)
+    wide.savefig(folder / FIGURE, dpi=160)
     verdict = finished.verdict
     seen = f"The measurements of every cell. {verdict.of}: {verdict.estimate()}."
-    (folder / DRAWING).write_text(svg(figure, seen, finished.study) + "\n", encoding="utf-8")
+    for file, figure in ((DRAWING, wide), (NARROW_DRAWING, draw(NARROW))):
+        drawn = svg(figure, seen, f"{finished.study}-{file}")
+        (folder / file).write_text(f"{drawn}\n", encoding="utf-8")
+
+
+def read_picture(folder: str | Path) -> Markup:
+    """The figure in a study's folder, for a page of any width."""
+    wide, narrow = (
+        Markup((Path(folder) / file).read_text(encoding="utf-8"))
+        for file in (DRAWING, NARROW_DRAWING)
+    )
+    return by_width(wide, narrow)
 
 
 def read_result(folder: str | Path) -> Finished:

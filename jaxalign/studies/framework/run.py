@@ -7,11 +7,12 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxalign._core.jsonl import json_lines, replace_lines
-from jaxalign.studies.framework.results import CELLS, TABLE, Finished, write_figure, write_result
+from jaxalign.studies.framework.results import CELLS, TABLE, Finished, write_figures, write_result
 from jaxalign.studies.framework.study import Cell, Size, Study
 from jaxalign.studies.framework.table import table_of, write_table
 from jaxalign.studies.framework.verdict import Verdict
@@ -102,7 +103,7 @@ def run(
         command=command or f"jaxalign study {study.name} --size {size}",
         environment=measured_on,
     )
-    write_figure(study.figure(config, table), finished, folder)
+    write_figures(partial(study.figure, config, table), finished, folder)
     write_result(finished, folder)
     return result
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from matplotlib.figure import Figure
 
 from jaxalign.studies.framework.verdict import Verdict
+from jaxalign.style.layout import Layout
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,7 +40,7 @@ class Study(Generic[Config]):
       cells: the design of a configuration.
       measure: the rows of one cell; a pure function of both.
       verdict: the conclusion from the table, which holds the rows of all cells.
-      figure: one picture of the table.
+      figure: one picture of the table, for a wide or a narrow page.
     """
 
     name: str
@@ -50,4 +51,4 @@ class Study(Generic[Config]):
     cells: Callable[[Config], Sequence[Cell]]
     measure: Callable[[Config, Cell], Sequence[Row]]
     verdict: "Callable[[Config, DataFrame], Verdict]"
-    figure: "Callable[[Config, DataFrame], Figure]"
+    figure: "Callable[[Config, DataFrame, Layout], Figure]"

@@ -1,32 +1,36 @@
 """The picture of random labels: last layer and loss by step, all layers before and after."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from pandas import DataFrame
 
 from jaxalign.studies.labels.design import FRESH, OWN, TRUE
 from jaxalign.style.figures import INK, MUTED, STYLE
+from jaxalign.style.layout import WIDE, Layout, grid, label_rows, set_title
+from jaxalign.style.legends import legend_of
 
 TRUE_COLOUR = "#1b6ca8"
 RANDOM_COLOUR = "#c8553d"
 AREA = "∫A dτ / (‖y‖²√n)"
 LABELS = (f"last hidden layer\n{AREA}", "training loss, nats", f"each layer\n{AREA}")
+HEIGHTS = (2.6, 2.4, 2.9)
 GUESSING = float(np.log(2))
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A column per problem and architecture: area by step, loss by step, area by layer.
 
     Bands are the range over networks.
     """
     kinds = table.groupby(["problem", "architecture"], sort=False)
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(3.9 * len(kinds) + 0.6, 10.2), layout="constrained")
-        panels = drawing.subplots(3, len(kinds), squeeze=False, sharey="row")
+        drawing, panels = grid([HEIGHTS] * len(kinds), layout, share_y=True)
         for (area, loss, layers), ((problem, architecture), rows) in zip(
             panels.T, kinds, strict=True
         ):
@@ -35,11 +39,11 @@ def figure(config: Any, table: DataFrame) -> Figure:
             _by_step(loss, own, "loss")
             loss.axhline(GUESSING, color=MUTED, linestyle=":", linewidth=1.2)
             _by_layer(layers, rows)
-            area.set_title(f"{architecture}\n{problem}")
-        for axes, label in zip(panels[:, 0], LABELS, strict=True):
-            axes.set_ylabel(label)
+            set_title(area, architecture, problem)
+        for axes in panels[:, 0]:
             axes.set_ylim(bottom=0)
-        _name_lines(*panels[:, 0])
+        label_rows(panels, LABELS)
+        _name_lines(drawing, panels[1])
     return drawing
 
 
@@ -78,29 +82,26 @@ def _band(axes: Axes, table: DataFrame, over: str, value: str, colour: str, styl
     axes.plot(places, of_networks["mean"], style, color=colour, markersize=4)
 
 
-def _name_lines(area: Axes, loss: Axes, layers: Axes) -> None:
-    """Names of the lines, in the first column."""
-    trained = {"true labels": (TRUE_COLOUR, "-"), "random labels": (RANDOM_COLOUR, "-")}
-    _legend(area, trained)
-    loss.annotate(
-        "guessing",
-        (1, GUESSING),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color=MUTED,
-        fontsize=9,
-    )
-    references = {
+def _name_lines(figure: Figure, losses: Sequence[Axes]) -> None:
+    """A legend of all lines; guessing is named in the panels of the loss."""
+    for loss in losses:
+        loss.annotate(
+            "guessing",
+            (1, GUESSING),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            color=MUTED,
+            fontsize=9,
+        )
+    styles: dict[str, tuple[str, Any]] = {
+        "true labels": (TRUE_COLOUR, "-"),
+        "random labels": (RANDOM_COLOUR, "-"),
         "random labels, untrained": (RANDOM_COLOUR, "--"),
         "random labels never trained on": (MUTED, ":"),
     }
-    _legend(layers, {**trained, **references})
-
-
-def _legend(axes: Axes, lines: dict[str, tuple[str, str]]) -> None:
-    handles = [
-        axes.plot([], [], style, color=colour, label=name)[0]
-        for name, (colour, style) in lines.items()
-    ]
-    axes.legend(handles=handles, fontsize=9, loc="best")
+    lines = {
+        name: Line2D([], [], color=colour, linestyle=style)
+        for name, (colour, style) in styles.items()
+    }
+    legend_of(figure, lines)

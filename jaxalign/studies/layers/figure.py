@@ -11,40 +11,35 @@ from jaxalign.statistics import mean_interval
 from jaxalign.studies.layers.table import deeper_is_higher, mean_curves
 from jaxalign.studies.shared.held_out import HELD_OUT, TRAINED_ON, part
 from jaxalign.style.figures import MUTED, STYLE, colours_by_depth, line_style
+from jaxalign.style.layout import WIDE, Layout, grid, label_rows, set_title
+from jaxalign.style.legends import labelled, legend_of
 
 TRAINED = "#0072b2"
+LABELS = ("area\n∫A dτ / (‖y‖²√n)", "A(τ) / ‖y‖², trained")
+HEIGHT = 2.3
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A column per architecture; per data set, areas by layer above the curves of the layers."""
     architectures = table["architecture"].unique()
     problems = table["problem"].unique()
     cells = dict(list(part(table, TRAINED_ON).groupby(["architecture", "problem"])))
     held_out = dict(list(part(table, HELD_OUT).groupby(["architecture", "problem"])))
-    size = (3.0 * len(architectures) + 0.6, 5.0 * len(problems) + 0.5)
+    heights = (HEIGHT,) * (2 * len(problems))
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=size, layout="constrained")
-        panels = drawing.subplots(
-            2 * len(problems), len(architectures), sharey="row", squeeze=False
-        )
+        drawing, panels = grid([heights] * len(architectures), layout, share_y=True)
         for i, problem in enumerate(problems):
             for j, architecture in enumerate(architectures):
                 cell = cells[architecture, problem]
                 _areas(panels[2 * i, j], cell, held_out[architecture, problem])
                 _curves(panels[2 * i + 1, j], cell, config.seen)
-                panels[2 * i, j].set_title(f"{architecture}, {problem}", fontsize=10)
-            panels[2 * i, 0].set_ylabel("area  ∫A dτ / (‖y‖²√n)")
-            panels[2 * i + 1, 0].set_ylabel("A(τ) / ‖y‖², trained")
+                set_title(panels[2 * i, j], architecture, problem)
+        label_rows(panels, LABELS * len(problems))
+        # Panels share this axis: its limit is set once all are drawn.
+        for axes in panels[::2, 0]:
+            axes.set_ylim(bottom=0)
         # Panels of areas have the states, those of curves the shading.
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        more_handles, more_labels = panels[1, 0].get_legend_handles_labels()
-        drawing.legend(
-            handles + more_handles,
-            labels + more_labels,
-            loc="outside lower center",
-            ncols=len(labels + more_labels),
-            fontsize=9,
-        )
+        legend_of(drawing, labelled(panels[0, 0]) | labelled(panels[1, 0]))
     return drawing
 
 
@@ -64,7 +59,7 @@ def _areas(axes: Axes, cell: DataFrame, held_out: DataFrame) -> None:
     positions = sorted(cell["position"].unique())
     colours = list(colours_by_depth(list(cell["layer"].unique())).values())
     axes.scatter(positions, means, c=colours, s=42, zorder=3)
-    axes.set(xlabel="layer, 0 the inputs", ylim=(0, None))
+    axes.set(xlabel="layer, 0 the inputs")
     axes.set_xticks(positions)
 
 

@@ -19,12 +19,12 @@ LISTED = 4
 """So many contradicted cells are named at once; the table has all."""
 
 
-def claims_page(results: Mapping[str, Finished], drawings: Mapping[str, str]) -> str:
+def claims_page(results: Mapping[str, Finished], drawings: Mapping[str, Markup]) -> str:
     """The HTML of finished studies, whose tables are linked as NAME/table.csv.
 
     Args:
       results: at least one, by name, as ``read_results`` gives them.
-      drawings: the <svg> element of each, set into the page.
+      drawings: the figure of each, set into the page.
     """
     return render(
         "jaxalign.studies.report",
@@ -57,7 +57,7 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _section(finished: Finished, drawing: str) -> dict[str, Any]:
+def _section(finished: Finished, drawing: Markup) -> dict[str, Any]:
     verdict = finished.verdict
     contradicted = verdict.named("contradicted")
     return {
@@ -80,7 +80,7 @@ def _section(finished: Finished, drawing: str) -> dict[str, Any]:
             for cell in verdict.named(outcome)
         ],
         # In the page itself, so that it can be moved without its folder.
-        "drawing": Markup(drawing),
+        "drawing": drawing,
         "notes": verdict.notes,
         "details": list(_details(finished)),
         "config": [(name, _shown(value)) for name, value in finished.config.items()],

@@ -26,8 +26,13 @@ from jaxalign.studies.speed.table import (
     within_networks,
 )
 from jaxalign.style.figures import INK, MUTED, STYLE
+from jaxalign.style.layout import WIDE, Layout, panels, set_title
 
-AREA = "area under the curve  ∫A dτ / (√n A(0⁺))"
+HEIGHT = 5.0
+LEGEND: Any = {"fontsize": 9, "frameon": True, "framealpha": 1, "edgecolor": "none"}
+"""Of a legend on a line, which it hides."""
+CORRELATIONS = (-1, -0.5, 0, 0.5, 1)
+AREA = "area under the curve\n∫A dτ / (√n A(0⁺))"
 UNSEEN = "#7b5aa6"
 STATES = {
     INPUT: ("inputs", "s", INK),
@@ -42,21 +47,23 @@ OUTCOME: dict[str, Any] = {"marker": "s", "markerfacecolor": "white"}
 Line = tuple[str, Estimate | None, Estimate | None, Estimate | None]
 
 
-def figure(config: Config, table: DataFrame) -> Figure:
+def figure(config: Config, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """Layers of networks on top: area against steps, a point per representation, and ρ with its
     interval in each cell, with that of the null. All even splits of ten classes below: area against
     accuracy on other rows, a point per split, and ρ of each kind of representation.
     """
     # A part of a design may have no splits.
-    rows = 2 if of_splits(table) else 1
+    has_splits = bool(of_splits(table))
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=(11.5, 5.5 * rows), layout="constrained")
-        panels = drawing.subplots(rows, 2, width_ratios=(1.15, 1), squeeze=False)
-        _points(panels[0, 0], config, table)
-        _correlations(panels[0, 1], config, table)
-        if rows == 2:
-            _accuracy(panels[1, 0], table)
-            _splits(panels[1, 1], config, table)
+        drawing, (points, correlations, *others) = panels(
+            4 if has_splits else 2, HEIGHT, layout, columns=2
+        )
+        _points(points, config, table)
+        _correlations(correlations, config, table)
+        if has_splits:
+            accuracy, splits = others
+            _accuracy(accuracy, table)
+            _splits(splits, config, table)
     return drawing
 
 
@@ -86,7 +93,8 @@ def _points(axes: Axes, config: Config, table: DataFrame) -> None:
     axes.minorticks_off()
     axes.set(xlabel=AREA)
     axes.set(ylabel=f"steps of gradient descent until {config.share:g} of A(0⁺) is left")
-    axes.set(title="A point a representation", xlim=(0, None), ylim=(0.6, 2.2 * config.horizon))
+    set_title(axes, "A point", "a representation")
+    axes.set(xlim=(0, None), ylim=(0.6, 2.2 * config.horizon))
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.88), fontsize=9, markerscale=1.4)
 
 
@@ -103,7 +111,7 @@ def _correlations(axes: Axes, config: Config, table: DataFrame) -> None:
         problem, architecture = cell
         null = within_networks(own, other=nulls[cell])
         unseen = within_networks(elsewhere[cell])
-        lines.append((f"{architecture}, {problem}", within_networks(own), unseen, null))
+        lines.append((f"{architecture},\n{problem}", within_networks(own), unseen, null))
     for y, (_, rho, unseen_rho, null_rho) in enumerate(lines):
         width = 2.4 if y == 0 else 1.4
         _interval(axes, y + 0.2, rho, color=INK, marker="o", linewidth=width)
@@ -113,13 +121,14 @@ def _correlations(axes: Axes, config: Config, table: DataFrame) -> None:
     axes.axhline(0.5, color=MUTED, linewidth=0.6)
     axes.plot([], [], "o-", color=INK, label="rows trained on", markersize=5)
     axes.plot([], [], "o-", color=UNSEEN, label="held-out rows", markersize=5)
-    axes.plot([], [], color=MUTED, label="null: permuted labels", markersize=5, **NULL)
+    axes.plot([], [], color=MUTED, label="permuted labels", markersize=5, **NULL)
     axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=9)
-    axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(lines) - 0.4))
-    axes.set(xlabel="ρ of area and speed (−steps), 95 % over networks")
-    axes.set(title="More aligned, fewer steps: ρ > 0")
+    # The legend lies below the lines.
+    axes.set(xlim=(-1.05, 1.05), ylim=(-2.5, len(lines) - 0.4), xticks=CORRELATIONS)
+    axes.set(xlabel="ρ of area and speed (−steps),\n95 % over networks")
+    set_title(axes, "More aligned,", "fewer steps: ρ > 0")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.12), fontsize=9)
+    axes.legend(loc="lower left", **LEGEND)
 
 
 def _accuracy(axes: Axes, table: DataFrame) -> None:
@@ -132,33 +141,39 @@ def _accuracy(axes: Axes, table: DataFrame) -> None:
         points: dict[str, Any] = {"s": 16, "color": colour, "alpha": 0.6, "linewidths": 0}
         axes.scatter(rows["area"], rows["accuracy"], label=state, **points)
     axes.set(xlabel=AREA, ylabel="accuracy of the head on held-out rows", xlim=(0, None))
-    axes.set(title=f"A point an even split of {problem}")
+    set_title(axes, "A point an even", f"split of {problem}")
+    # The legend lies below the points.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.3 * (high - low), high)
     axes.legend(loc="lower right", fontsize=9, markerscale=1.4)
 
 
 def _splits(axes: Axes, config: Config, table: DataFrame) -> None:
     kinds = list(reversed(of_splits(table).items()))
-    for y, ((_, state), rows) in enumerate(kinds):
+    # The data are named in a line of their own, above their kinds.
+    places = [i + i // len(KINDS) for i in range(len(kinds))]
+    for y, ((problem, state), rows) in zip(places, kinds, strict=True):
+        if state == INPUT:
+            axes.text(-1, y + 1, problem, va="center", fontsize=9, fontweight="bold")
         speed = over_splits(rows, "area", "speed", config).interval(confidence=0.95)
         accuracy = over_splits(rows, "area", "accuracy", config).interval(confidence=0.95)
         _interval(axes, y + 0.13, speed, color=KINDS[state], marker="o", linewidth=1.4)
         _interval(axes, y - 0.13, accuracy, color=KINDS[state], linewidth=1.4, **OUTCOME)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.plot([], [], "o-", color=INK, label="speed", markersize=5)
-    axes.plot([], [], color=INK, label="accuracy on held-out rows", markersize=5, **OUTCOME)
-    names = [f"{state}, {problem}" for (problem, state), _ in kinds]
-    axes.set_yticks(range(len(kinds)), names, fontsize=9)
-    axes.set(xlim=(-1.05, 1.05), ylim=(-0.6, len(kinds) - 0.4))
-    axes.set(xlabel="ρ with area, 95 % by permuting the classes")
-    axes.set(title="One representation, all even splits: ρ > 0")
+    axes.plot([], [], color=INK, label="held-out accuracy", markersize=5, **OUTCOME)
+    axes.set_yticks(places, [state for (_, state), _ in kinds], fontsize=9)
+    axes.set(xlim=(-1.05, 1.05), ylim=(-2.6, places[-1] + 1.6), xticks=CORRELATIONS)
+    axes.set(xlabel="ρ with area,\n95 % by permuting the classes")
+    set_title(axes, "One representation,", "all even splits: ρ > 0")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", fontsize=9)
+    axes.legend(loc="lower left", **LEGEND)
 
 
 def _interval(axes: Axes, y: float, rho: Estimate | None, *, color: str, **style) -> None:
     """A correlation as a point on its interval."""
     if rho is None:
-        axes.text(0, y, "not defined", va="center", ha="center", fontsize=8, color=color)
+        axes.text(0, y, "not defined", va="center", ha="center", fontsize=9, color=color)
         return
     linewidth = style.pop("linewidth")
     axes.plot([rho.low, rho.high], [y, y], color=color, linewidth=linewidth)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
 from jaxalign.statistics import Interval
@@ -21,7 +21,13 @@ from jaxalign.studies.transfer.findings import (
 )
 from jaxalign.studies.transfer.gains import NAMES
 from jaxalign.style.figures import INK, MUTED, STYLE
+from jaxalign.style.layout import WIDE, Layout, grid, label_below, label_rows, set_title
 
+HEIGHT = 2.3
+ALIGNMENT = (
+    "alignment gain of the last hidden layer, area/(‖y‖²√n): frozen − reference "
+    "(of training from scratch: untrained)"
+)
 VISIBLE = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
 TITLES = {
     LINE: "Pratt's: a line turned",
@@ -31,37 +37,33 @@ TITLES = {
 }
 
 
-def figure(config: Any, table: DataFrame) -> Figure:
+def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     """A column per problem, a row per reference; a point per network, target and length of
     training, and a line per level of the dial, from the shortest training to the longest, of means
     over networks.
     """
     findings = findings_of(table)
     problems = list(dict.fromkeys(finding.problem for finding in findings))
-    size = (3.0 * len(problems) + 1.2, 2.4 * len(NAMES) + 0.9)
+    heights = (HEIGHT,) * len(NAMES)
     with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=size, layout="constrained")
-        panels = drawing.subplots(
-            len(NAMES), len(problems), sharex="col", sharey="row", squeeze=False
-        )
+        drawing, panels = grid([heights] * len(problems), layout, share_x=True, share_y=True)
         colours = ScalarMappable(Normalize(0, 1), ListedColormap(VISIBLE))
         for axes, finding in zip(panels.T.ravel(), findings, strict=True):
             _panel(axes, finding, colours)
         # The first row; ρ at one target is the same in all.
         for axes, finding in zip(panels[0], findings[:: len(NAMES)], strict=True):
-            axes.set_title(f"{TITLES[finding.problem]}\n{_at_targets(finding)}")
-        for axes, name in zip(panels[:, 0], NAMES.values(), strict=True):
-            axes.set_ylabel(f"test accuracy,\ngain over {name}", fontsize=9)
+            at_targets = _in_words(correlation_at_targets(finding.gains))
+            set_title(axes, TITLES[finding.problem], "at one target", f"ρ = {at_targets}")
+        label_rows(panels, [f"accuracy, gain over\n{name}" for name in NAMES.values()])
+        for axes in panels[:, 0]:
             # Room for the text at the lower end.
             low, high = axes.get_ylim()
-            axes.set_ylim(low - 0.15 * (high - low), high)
-        drawing.supxlabel(
-            "alignment gain in the last hidden layer, area/(‖y‖²√n), frozen − reference\n"
-            "(for training from scratch: the untrained network)",
-            fontsize=10,
+            axes.set_ylim(low - 0.3 * (high - low), high)
+        label_below(drawing, ALIGNMENT)
+        bar = drawing.colorbar(
+            colours, ax=panels, location="top", aspect=8 * layout.width, pad=0.01
         )
-        bar = drawing.colorbar(colours, ax=panels, location="right", aspect=50, pad=0.01)
-        bar.set_label("dial: 0 the source task or similar, 1 independent or dissimilar")
+        bar.set_label("dial: 0 like the source task, 1 unlike it")
         bar.outline.set_visible(False)
     return drawing
 
@@ -96,21 +98,17 @@ def _panel(axes: Axes, finding: Finding, colours: ScalarMappable) -> None:
     axes.text(
         0.97,
         0.04,
-        f"ρ = {_in_words(correlation(gains))}",
+        f"ρ = {_in_words(correlation(gains))}".replace(" [", "\n["),
         transform=axes.transAxes,
         ha="right",
         va="bottom",
-        fontsize=8.5,
+        fontsize=9,
         color=INK,
         zorder=4,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5},
     )
-    axes.xaxis.set_major_locator(MultipleLocator(0.2))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelcolor=MUTED)
-
-
-def _at_targets(finding: Finding) -> str:
-    return f"at one target ρ = {_in_words(correlation_at_targets(finding.gains))}"
 
 
 def _in_words(effect: Interval) -> str:

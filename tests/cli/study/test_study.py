@@ -62,6 +62,7 @@ def test_a_study_leaves_its_folder_and_the_page_and_tells_its_verdict(
         "result.json",
         "figure.png",
         "figure.svg",
+        "figure_narrow.svg",
     }
     kept = read_result(folder)
     assert kept.command == "jaxalign study emergence --size small"

@@ -25,7 +25,8 @@ HERE = {
     "versions": {"jax": "0.10"},
 }
 THERE = {**HERE, "device": "1 × tpu (tpu)", "started": "2026-02-01T00:00:01+00:00"}
-FILES = {"cells.jsonl", "table.csv", "result.json", "figure.png", "figure.svg"}
+DRAWINGS = ("figure.svg", "figure_narrow.svg")
+FILES = {"cells.jsonl", "table.csv", "result.json", "figure.png", *DRAWINGS}
 
 
 def interrupted_at(study, number):
@@ -63,7 +64,8 @@ def test_leaves_table_figure_and_a_result_that_says_what_it_was_measured_on(coin
     folder = tmp_path / "new" / "folder"
     assert {file.name for file in folder.iterdir()} == FILES
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert "nearness of heads" in (folder / "figure.svg").read_text(encoding="utf-8")
+    for name in DRAWINGS:
+        assert "nearness of heads" in (folder / name).read_text(encoding="utf-8")
     assert (
         "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
     )

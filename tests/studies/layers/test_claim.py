@@ -120,5 +120,5 @@ def test_curves_that_cross_keep_their_order_up_to_the_crossing():
 
 def test_the_figure_has_areas_and_curves_for_each_architecture():
     figure = STUDY.figure(config("A", "B"), two([0.3, 0.3, 0.4, 0.6]))
-    assert [axes.get_title("left") for axes in figure.axes] == ["A, digits", "B, digits", "", ""]
+    assert [axes.get_title("left") for axes in figure.axes] == ["A\ndigits", "B\ndigits", "", ""]
     figure.canvas.draw()

@@ -2,15 +2,16 @@ import io
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 from rich.console import Console
 
 from jaxalign.statistics import Estimate
-from jaxalign.studies.framework.results import DRAWING, Finished, read_results
+from jaxalign.studies.framework.results import Finished, read_picture, read_results
 from jaxalign.studies.framework.verdict import Judged, Verdict
 from jaxalign.studies.report.page import claims_page
 from jaxalign.studies.report.terminal import claims_table
 
-DRAWN = '<svg role="img" aria-label="All of them"><text>σ</text></svg>'
+DRAWN = Markup('<svg role="img" aria-label="All of them"><text>σ</text></svg>')
 MET = Estimate(0.5, 0.25, 0.75, n=3)
 UNCLEAR = Estimate(0.1, -0.2, 0.4, n=3)
 UNMET = Estimate(-0.5, -0.75, -0.25, n=3)
@@ -128,5 +129,5 @@ def test_the_terminal_names_the_first_contradicted_cells_and_counts_the_others(f
 def test_the_committed_page_is_that_of_the_committed_results():
     folder = Path(__file__).parents[3] / "studies"
     results = read_results(folder)
-    drawings = {name: (folder / name / DRAWING).read_text(encoding="utf-8") for name in results}
+    drawings = {name: read_picture(folder / name) for name in results}
     assert (folder / "claims.html").read_text(encoding="utf-8") == claims_page(results, drawings)

@@ -239,8 +239,8 @@ def test_figure_draws():
     part = table[table["architecture"] != LABELINGS]
     assert len(STUDY.figure(CONFIG, part).axes) == 2
     assert [axes.get_title(loc="left") for axes in drawn.axes] == [
-        "A point a representation",
-        "More aligned, fewer steps: ρ > 0",
-        "A point an even split of ten digits",
-        "One representation, all even splits: ρ > 0",
+        "A point\na representation",
+        "More aligned,\nfewer steps: ρ > 0",
+        "A point an even\nsplit of ten digits",
+        "One representation,\nall even splits: ρ > 0",
     ]
