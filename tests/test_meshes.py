@@ -209,3 +209,19 @@ def test_results_lie_where_their_arrays_lie(data):
     split = NamedSharding(mesh_of(EXPLICIT), P("data"))
     codes = ja.encode_targets(jax.device_put(labels, split))
     assert codes.sharding.spec == P("data")
+
+
+def test_a_key_made_where_a_mesh_is_in_use_is_no_error():
+    """Such a key has the mesh in its type."""
+    mesh = mesh_of(EXPLICIT)
+    x, y = np.eye(6, 3, dtype=np.float32), np.arange(6, dtype=np.float32)
+
+    def curves():
+        return ja.permutation_curves(x, y, [0.5], key=jax.random.key(0), draws=2)
+
+    expected = curves()
+    x, y = (jax.device_put(array, NamedSharding(mesh, P("data"))) for array in (x, y))
+    with jax.set_mesh(mesh):
+        found = curves()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)

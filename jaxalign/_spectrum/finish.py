@@ -37,17 +37,19 @@ def sizes_of(features: Any, targets: Any) -> Sizes:
 
 
 def solved(
-    solve: Callable[[Array | np.ndarray, Array | np.ndarray], Spectrum],
+    solve: Callable[..., Spectrum],
     features: ArrayLike,
     targets: ArrayLike,
+    *others: Array,
     by_rows: bool = False,
 ) -> Spectrum:
-    """The Spectrum that ``solve`` computes from Φ and Y as ``as_numbers`` reads them, in float64
-    where they need it, ``finished``. ``by_rows`` is for batches, as of ``on_automatic_axes``.
+    """The Spectrum that ``solve`` computes from Φ and Y as ``as_numbers`` reads them, and other
+    arrays, in float64 where they need it, ``finished``. ``by_rows`` is for batches, as of
+    ``on_automatic_axes``.
     """
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])
-    result = exactly(solve, phi, y, by_rows=by_rows)
+    result = exactly(solve, phi, y, *others, by_rows=by_rows)
     return finished(result, partial(sizes_of, phi, y), chosen_device(phi))
 
 

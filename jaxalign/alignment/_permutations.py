@@ -1,6 +1,5 @@
 """The curve of targets whose rows are permuted at random: p-values and quantiles."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Float, Key
 
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._spectrum.finish import solved
@@ -97,15 +96,14 @@ def permutation_curves(
     """
     draws = as_count(draws, "draws")
     require_key(key)
-    run = partial(_permuted_spectrum, jax.random.split(key, draws))
-    joint = solved(run, features, targets)
+    joint = solved(_permuted_spectrum, features, targets, jax.random.split(key, draws))
     k = joint.total.shape[0] // (1 + draws)
     curves = alignment_curve(joint, thresholds)
     return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
 
 
 def _permuted_spectrum(
-    keys: Array, features: Array | np.ndarray, targets: Array | np.ndarray
+    features: Array | np.ndarray, targets: Array | np.ndarray, keys: Key[Array, " draws"]
 ) -> Spectrum:
     """The spectrum of the targets and, as more columns of Y, of all their permutations."""
     phi, y = permutable(features, targets)

@@ -115,6 +115,18 @@ class RunWriter:
           OSError: a file cannot be written, or another process wrote into the folder.
           ValueError: a number beyond ``array_dtype``; a part without some of its arrays.
         """
+        try:
+            self._write(part)
+        except OSError as error:
+            # A full disk is told without the name of a file.
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(
+                f"rows of step {part.step[0]} and after cannot be written into {self.folder} "
+                f"({error}); mend that, as by making room, and resume: those before are whole"
+            ) from error
+
+    def _write(self, part: History) -> None:
         if part.array_steps is not None:
             raise ValueError(
                 "part must have the arrays of all its measured rows, found those of some; "

@@ -147,9 +147,10 @@ class _Blocks:
         for step in range(begin, end):
             batch = batches.next()
             if batch is None:
+                shorter = f" and {len(batches.dropped)} with fewer" if batches.dropped else ""
                 raise ValueError(
-                    f"data ended after {step} batches of {self._stream.batch_size} rows, for steps="
-                    f"{self._plan.steps}; pass steps={step}, or a loader that repeats"
+                    f"data ended after {step} batches of {self._stream.batch_size} rows{shorter}, "
+                    f"for steps={self._plan.steps}; pass steps={step}, or a loader that repeats"
                 )
             _fill([x[step - begin] for x in arrays], batch)
         if end > begin:

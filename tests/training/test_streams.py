@@ -111,6 +111,9 @@ def failing(batches):
 
 FAULTS = {
     "data ended after 16 batches of 16 rows, for steps=20; pass steps=16": lambda b: b[:16],
+    "data ended after 16 batches of 16 rows and 1 with fewer, for steps=20": lambda b: (
+        [*b[:16], (b[0][0][:3], b[0][1][:3])]
+    ),
     r"batch 16 of data: inputs must be float32 of shape \(16, 6\)": lambda b: with_change(
         b, lambda x, y: (x[:, :5], y)
     ),
