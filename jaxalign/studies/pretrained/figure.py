@@ -33,7 +33,9 @@ REFERENCE_COLOURS = ("#b58900", "#dcc36a", "#c8553d")
 """Of what needs no network, in the order of the table."""
 LINE = 0.07
 """The height of a threshold's name, as a share of ‖y‖²."""
-TASK = 0.4
+CURVES = 3.8
+"""Inches of the panels above, with their legend."""
+TASK = 0.38
 """Inches of a task, whose name has two lines."""
 FILLS = {LAST: "none", BEST: "full"}
 LEGEND = (
@@ -49,9 +51,10 @@ def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     layers = chosen_layers()
     networks = table.groupby("network", sort=False)
     below = networks["task"].nunique() * TASK + 0.8
-    heights = [(4.4, *[height] * len(DECIDING)) for height in below]
+    heights = [(CURVES, *[height] * len(DECIDING)) for height in below]
     with matplotlib.rc_context(STYLE):
-        drawing, panels = grid(heights, layout, across=3)
+        # Names of tasks leave a narrow page room for one column.
+        drawing, panels = grid(heights, layout, across=4 if layout is WIDE else 2)
         marks: dict[str, Artist] = {}
         for (above, *below), (name, rows) in zip(panels.T, networks, strict=True):
             kind = rows["kind"].iloc[0]
@@ -61,7 +64,7 @@ def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
                 _by_task(axes, rows, measure, layers)
                 marks |= labelled(axes)
         for row in panels[1:]:
-            _name_tasks_once(row)
+            _name_tasks_once(row, list(networks["task"].unique()))
         label_rows(panels[:1], ["A(τ)/‖y‖²"])
         label_below(drawing, LEGEND)
         legend_of(drawing, marks)
@@ -128,12 +131,8 @@ def _by_task(axes: Axes, table: DataFrame, measure: str, layers: Layers) -> None
     axes.tick_params(axis="y", colors=INK)
 
 
-def _name_tasks_once(row: Sequence[Axes]) -> None:
+def _name_tasks_once(row: Sequence[Axes], tasks: Sequence[np.ndarray]) -> None:
     """Name tasks left of the first of neighbours that are measured on them."""
-    for before, axes in pairwise(row):
-        if not at_the_left(axes) and _tasks_of(before) == _tasks_of(axes):
+    for axes, (before, own) in zip(row[1:], pairwise(tasks), strict=True):
+        if not at_the_left(axes) and np.array_equal(before, own):
             axes.tick_params(axis="y", labelleft=False)
-
-
-def _tasks_of(axes: Axes) -> list[str]:
-    return [label.get_text() for label in axes.get_yticklabels()]
