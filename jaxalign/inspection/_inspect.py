@@ -23,7 +23,7 @@ from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
 from jaxalign.inspection._batches import PAIR, Batch, Reading, TargetRange, checked
-from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
+from jaxalign.inspection._passes import Bases, Callback, Mask, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
 from jaxalign.inspection._unfinished import Unfinished
 from jaxalign.training._fingerprint import digest, digest_of_program
@@ -73,6 +73,7 @@ def inspect(
     keys: Sequence[str] = ("image", "label"),
     classes: Sequence[Any] | None = None,
     reduce: Reductions = "mean",
+    mask: Mask | None = None,
     centered: bool | None = None,
     method: Method = "auto",
     memory_limit: int = 4 * 2**30,
@@ -99,6 +100,9 @@ def inspect(
         ``encode_targets(labels, classes=classes)``.
       reduce: what becomes of the positions of maps, for all layers or by glob pattern; see
         ``plan``. By default they are averaged, as ``monitor`` does.
+      mask: a function from the model's arguments to booleans (n, t), False for padding, such as
+        ``lambda tokens, mask: mask > 0``. Of layers (n, t, d) padded positions do not count in
+        means and samples, and are 0 where layers are flattened. The model is to mask its attention.
       centered: subtract the means of all rows. By default real-valued targets are centred, and
         ±1 codes of classes are not: without a bias, the mean of a regression target would be
         most of its norm, and the same in every layer.
@@ -148,6 +152,8 @@ def inspect(
     require_number(memory_limit, "memory_limit")
     if centered is not None:
         require_flag(centered, "centered")
+    if mask is not None:
+        require_function(mask, "mask", "pass a function of the model's arguments")
     if callback is not None:
         require_function(callback, "callback", "pass a function of (stage, number)")
     reading = Reading(keys, classes)
@@ -164,8 +170,10 @@ def inspect(
 
     kept = None
     if unfinished is not None:
-        kept = Unfinished(Path(unfinished), _identity(tap, state, first, planned.layers, refined))
-    run = partial(run_pass, tap, planned.layers, state, callback=callback, unfinished=kept)
+        kept = Unfinished(
+            Path(unfinished), _identity(tap, state, mask, first, planned.layers, refined)
+        )
+    run = partial(run_pass, tap, planned.layers, state, mask, callback=callback, unfinished=kept)
     total = run(chain([first], stream), stage="first pass")
     num_samples = total.num_samples
     about_mean = _is_centered(total.targets, centered)
@@ -180,11 +188,14 @@ def inspect(
     )
 
 
-def _identity(tap: Tap, state: Any, first: Batch, layers: Layers, refined: bool) -> str:
+def _identity(
+    tap: Tap, state: Any, mask: Mask | None, first: Batch, layers: Layers, refined: bool
+) -> str:
     """What sums are known by: the model, its weights, and what is measured."""
     program = digest_of_program(tap, state, *first.arguments)
     weights = digest(jax.tree.map(lambda x: x if hasattr(x, "shape") else np.asarray(x), state))
-    return f"{program} {weights} {list(layers.items())} {refined}"
+    masked = "" if mask is None else digest_of_program(mask, *first.arguments)
+    return f"{program} {weights} {list(layers.items())} {refined}{masked}"
 
 
 def _is_refined(method: Method, layers: Layers, *, can_be_read_again: bool) -> bool:

@@ -13,7 +13,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from jaxalign._core.float64 import float64_inside
-from jaxalign._features import prepare
+from jaxalign._features import Reduce, prepare
 from jaxalign._spectrum.moments import Basis, moments
 from jaxalign.capture import Tap
 from jaxalign.inspection._batches import NO_TARGETS, Batch, TargetRange
@@ -21,6 +21,8 @@ from jaxalign.inspection._plan import LayerPlan, Layers, with_inputs
 from jaxalign.inspection._unfinished import Progress, Sums, Unfinished, checksum_of
 
 Callback = Callable[[str, int], None]
+Mask = Callable[..., Any]
+"""From the arguments of the model to (n, t) booleans, False for padding."""
 Bases = OrderedDict[str, Basis]
 Plans = tuple[tuple[str, LayerPlan], ...]
 """Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
@@ -39,6 +41,7 @@ def run_pass(
     tap: Tap,
     layers: Layers,
     state: Any,
+    mask: Mask | None,
     batches: Iterator[Batch],
     bases: Bases | None = None,
     *,
@@ -51,7 +54,8 @@ def run_pass(
     first = next(batches, None)
     if first is None:
         return Pass(OrderedDict(), 0.0, NO_TARGETS)
-    zeros = _zeros(jax.eval_shape(partial(_moments_of_batch, tap, plans), state, *first, bases))
+    of_batch = partial(_moments_of_batch, tap, plans, mask)
+    zeros = _zeros(jax.eval_shape(of_batch, state, *first, bases))
     progress = Progress()
     if unfinished is not None:
         progress = unfinished.read(stage, zeros)
@@ -61,7 +65,7 @@ def run_pass(
             size = max(progress.size, len(batch.weights))
             checksum = checksum_of(batch, progress.checksum) if unfinished is not None else 0
             before = zeros if progress.sums is None else progress.sums
-            sums, finite = _add_batch(tap, plans, before, state, *batch.padded(size), bases)
+            sums, finite = _add_batch(tap, plans, mask, before, state, *batch.padded(size), bases)
             progress = progress.after(batch, sums, size, checksum)
             if finite_before is not None:
                 # Waits for the batch before this one, which keeps the queue at two batches.
@@ -104,12 +108,12 @@ def _remaining(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
 
 
 # Donated: the sums so far are overwritten in place, so that there is one copy of them.
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
 def _add_batch(
-    tap: Tap, layers: Plans, sums: Sums, *arguments: Any
+    tap: Tap, layers: Plans, mask: Mask | None, sums: Sums, *arguments: Any
 ) -> tuple[Sums, Bool[Array, " layers"]]:
     """The sums with one batch more, and for every layer whether its sum of rows is finite."""
-    of_batch = _moments_of_batch(tap, layers, *arguments)
+    of_batch = _moments_of_batch(tap, layers, mask, *arguments)
     added = OrderedDict((name, sums[name] + part) for name, part in of_batch.items())
     finite = [
         float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
@@ -120,6 +124,7 @@ def _add_batch(
 def _moments_of_batch(
     tap: Tap,
     layers: Plans,
+    mask: Mask | None,
     state: Any,
     arguments: tuple[Any, ...],
     targets: Float[Array, "n k"],
@@ -128,14 +133,31 @@ def _moments_of_batch(
 ) -> Sums:
     _, activations = tap(state, *arguments)
     values = with_inputs(arguments, activations)
+    counted = None if mask is None else jnp.asarray(mask(*arguments))
     sums: Sums = OrderedDict()
     for name, layer in layers:
-        rows = prepare(values[name], reduce=layer.reduce)
         # Each position of a sample is a row with the sample's target and weight.
         y = jnp.repeat(targets, layer.positions, axis=0)
         w = jnp.repeat(weights, layer.positions, axis=0)
+        if counted is None or values[name].ndim != 3 or values[name].shape[:2] != counted.shape:
+            rows = prepare(values[name], reduce=layer.reduce)
+        else:
+            rows, w = _masked_rows(values[name], layer.reduce, counted, w)
         sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
     return sums
+
+
+def _masked_rows(
+    values: Float[Array, "n t d"], reduce: Reduce, counted: Bool[Array, "n t"], weights: Array
+) -> tuple[Array, Array]:
+    """Rows in which padding does not count, and their weights."""
+    if reduce == "mean":
+        return jnp.asarray(prepare(values, reduce="mean", mask=counted)), weights
+    if reduce != "cls":
+        values = jnp.where(counted[..., None], values, 0)
+    if reduce == "samples":
+        weights = weights * counted.ravel()
+    return jnp.asarray(prepare(values, reduce=reduce)), weights
 
 
 def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:

@@ -60,6 +60,7 @@ class BERT(nnx.Module):
         addition (attention weights are never dropped).
       activation: of the blocks' MLPs; by default the exact GELU.
       epsilon: of the layer norms.
+      padding: the id of padding, which is masked where no mask is given; by default there is none.
       rngs: the source of the initial weights (normal, standard deviation 0.02) and of dropout.
 
     Raises:
@@ -97,9 +98,11 @@ class BERT(nnx.Module):
         dropout: float = 0.0,
         activation: Callable[[Array], Array] | None = None,
         epsilon: float = EPSILON,
+        padding: int | None = None,
         rngs: nnx.Rngs,
     ):
         self.vocabulary = vocabulary
+        self.padding = padding
         self.positions = positions
         self.depth = depth
         residual = Residual(width, dropout, epsilon)
@@ -123,12 +126,14 @@ class BERT(nnx.Module):
 
         Args:
           tokens: (n, t) ids.
-          mask: (n, t), 0 or False for padding; by default there is none.
+          mask: (n, t), 0 or False for padding; by default that of the model's padding.
           segments: (n, t), 0 for a first text, 1 for a second; by default all are of the first.
         """
         tokens = jnp.asarray(tokens)
         if mask is not None:
             mask = jnp.asarray(mask)
+        elif self.padding is not None:
+            mask = tokens != self.padding
         check_tokens(tokens, self.vocabulary, self.positions, mask)
         if segments is None:
             segments = jnp.zeros_like(tokens)

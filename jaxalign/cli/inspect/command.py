@@ -77,6 +77,7 @@ def _measure(config: Inspect, subject: Subject, folder: Path, console: Console) 
             subject.loaded.state,
             Batches(subject.examples, subject.convert, config.batch_size),
             reduce=config.reduce,
+            mask=subject.loaded.mask,
             centered=CENTERED[config.centered],
             method=config.method,
             memory_limit=int(config.memory * 2**30),

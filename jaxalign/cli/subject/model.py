@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Loaded:
       weights: where its weights come from, for people.
       preprocess: from images of bytes to its inputs, if it is known.
       notes: what to bear in mind about it.
+      padding: the id of the tokens of its inputs that are no part of a text; None where there are
+        no such.
     """
 
     model: Any
@@ -48,6 +50,7 @@ class Loaded:
     weights: str
     preprocess: Callable[[Sequence[np.ndarray]], Any] | None = None
     notes: tuple[str, ...] = ()
+    padding: int | None = None
 
     @property
     def is_initial(self) -> bool:
@@ -58,6 +61,13 @@ class Loaded:
     def layers(self) -> tuple[str, ...]:
         """The layers a paper would plot, if the model says which; else all."""
         return tuple(getattr(self.model, "post_activations", ("*",)))
+
+    @property
+    def mask(self) -> Callable[..., Any] | None:
+        """From inputs to (n, t) booleans, False for padding."""
+        if self.padding is None:
+            return None
+        return partial(jnp.not_equal, self.padding)
 
     def __call__(self, state: Any, x: Any) -> Any:
         """The model as a function."""
@@ -272,8 +282,12 @@ def _in_folder(name: str) -> Loaded:
             f"{len(network.left_out)} tensors of the file are left out, of a head that there is no "
             f"layer for: {', '.join(network.left_out[:3])}, ..."
         )
-    if isinstance(network.model, BERT | BERTClassifier):
-        notes.append("Every token counts, padding too: give texts of one length.")
+    padding = _padding(network.model)
+    if padding is not None:
+        notes.append(
+            f"Tokens {padding} are padding, by the pad_token_id of config.json: nothing attends to "
+            "them, and means of an inspection leave them out."
+        )
     return Loaded(
         network.model,
         nnx.state(network.model),
@@ -281,4 +295,15 @@ def _in_folder(name: str) -> Loaded:
         network.source,
         network.preprocess,
         tuple(notes),
+        padding,
     )
+
+
+def _padding(model: nnx.Module) -> int | None:
+    """The id of the tokens that a language model masks."""
+    match model:
+        case BERT():
+            return model.padding
+        case BERTClassifier():
+            return model.bert.padding
+    return None

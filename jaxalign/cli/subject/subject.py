@@ -71,11 +71,26 @@ def load_subject(
         of_one_size(rows, options.size)
     shape = _shape(rows[0], options.size)
     loaded = load_model(options, shape, examples.targets.shape[1], shapes_only=shapes_only)
+    if not shapes_only:
+        _require_tokens(loaded, examples)
     convert = adapted(loaded, rows, options.scaling or "signed", options.size)
     # The layers that a model names are those whose output is a post-activation.
     usual = loaded.layers if options.at == "output" else ("*",)
     layers = tap(loaded.model, options.layers or usual, at=options.at)
     return Subject(examples, loaded, convert, layers, shape)
+
+
+def _require_tokens(loaded: Loaded, examples: Examples) -> None:
+    """Raise if a text is nothing but padding."""
+    inputs = examples.inputs
+    if loaded.padding is None or not isinstance(inputs, np.ndarray) or inputs.ndim != 2:
+        return
+    empty = np.flatnonzero((inputs[examples.positions] == loaded.padding).all(axis=1))
+    if empty.size:
+        raise ValueError(
+            f"row {empty[0]} of {examples.source} is nothing but padding, tokens {loaded.padding} "
+            "by the pad_token_id of config.json; leave out such rows, or mend pad_token_id"
+        )
 
 
 def _require_used(options: SubjectOptions, rows: Any) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jaxalign as ja
 from jaxalign.cli.compare.runs import is_run
 from jaxalign.cli.inspect.layers import with_inputs
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import main
 from jaxalign.cli.subject.subject import load_subject
+from jaxalign.inspection import inspect
 
 DATA = Path(__file__).parents[2] / "models" / "data" / "hugging_face"
 
@@ -62,3 +64,63 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path, capsys, content, mess
         (tmp_path / "config.json").write_text(json.dumps(content))
     assert main(["layers", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
+
+
+def padded_texts():
+    """Tokens of six texts, three of 8 tokens and three of 4 and padding 0, with a label each."""
+    tokens = np.random.default_rng(1).integers(1, 20, (6, 8)).astype(np.int32)
+    tokens[3:, 4:] = 0
+    return tokens, np.array(list("abaabb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reduce", ["mean", "samples", "flatten"])
+def test_padding_leaves_no_trace_in_an_inspection(tmp_path, reduce):
+    tokens, labels = padded_texts()
+    np.savez(tmp_path / "texts.npz", x=tokens, y=labels)
+    layer = "bert.encoder.layer.1"
+    options = Inspect(
+        model=str(DATA / "bert"), data=str(tmp_path / "texts.npz"), layers=(layer,), reduce=reduce
+    )
+    subject = load_subject(options)
+    targets = subject.examples.targets
+    state = subject.loaded.state
+    inspection = inspect(
+        subject.tap, state, [(tokens, targets)], mask=subject.loaded.mask, reduce=reduce
+    )
+    rows, expected = [], []
+    for texts, y in ((tokens[:3], targets[:3]), (tokens[3:, :4], targets[3:])):
+        values = np.asarray(subject.tap(state, texts)[1][layer])
+        if reduce == "flatten":
+            values = np.pad(values, ((0, 0), (0, 8 - values.shape[1]), (0, 0)))
+        rows.append(ja.prepare(values, reduce=reduce))
+        expected.append(np.repeat(y, len(rows[-1]) // len(y), axis=0))
+    alone = ja.spectrum(np.concatenate(rows), np.concatenate(expected))
+    together = inspection.spectra[layer]
+    rank = int(alone.rank)
+    for name in ("singular_values", "energy", "total"):
+        found = getattr(together, name)[:rank]
+        np.testing.assert_allclose(found, getattr(alone, name)[:rank], rtol=1e-3, atol=1e-4)
+    assert int(together.num_samples) == int(alone.num_samples)
+    with pytest.raises(TypeError, match="mask must be"):
+        inspect(subject.tap, state, [(tokens, targets)], mask=tokens > 0)
+
+
+def test_padding_is_that_of_the_config_and_a_text_has_to_have_a_token(tmp_path):
+    tokens, labels = padded_texts()
+    tokens[2] = 0
+    np.savez(tmp_path / "texts.npz", x=tokens, y=labels)
+    folder = tmp_path / "bert"
+    shutil.copytree(DATA / "bert", folder)
+    options = Inspect(model=str(folder), data=str(tmp_path / "texts.npz"))
+    with pytest.raises(ValueError, match=r"row 2 of .* is nothing but padding, tokens 0"):
+        load_subject(options)
+    settings = json.loads((folder / "config.json").read_text())
+    for padding in (None, 19):
+        (folder / "config.json").write_text(json.dumps(settings | {"pad_token_id": padding}))
+        loaded = load_subject(options).loaded
+        assert loaded.padding == padding
+        assert (loaded.mask is None) == (padding is None)
+    (folder / "config.json").write_text(json.dumps(settings | {"pad_token_id": -1}))
+    with pytest.raises(ValueError, match="pad_token_id must be an integer from 0 on, or null"):
+        load_subject(options)

@@ -58,6 +58,13 @@ class Config:
             raise self.wrong(name, "a positive integer")
         return value
 
+    def index(self, name: str, default: int) -> int | None:
+        """An integer from 0 on; null is none."""
+        value = self.values.get(name, default)
+        if value is not None and (type(value) is not int or not 0 <= value <= _LARGEST_NUMBER):
+            raise self.wrong(name, "an integer from 0 on, or null")
+        return value
+
     def integers(self, name: str, default: list[int]) -> list[int]:
         """A list of positive integers."""
         value = self.values.get(name, default)

@@ -36,7 +36,8 @@ class HuggingFace(NamedTuple):
     """A model from a folder.
 
     Attributes:
-      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode.
+      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode. Without a mask,
+        tokens of the config's ``pad_token_id`` are masked, which transformers leaves to its caller.
       preprocess: n images (h, w, 3) uint8, red first, of any sizes → (n, h, w, 3) float32, as
         preprocessor_config.json describes it; None where there is no such file.
       class_names: names of the outputs; None where the config has none, or the model no such
