@@ -307,6 +307,7 @@ def test_a_place_that_cannot_hold_checkpoints_is_refused_before_anything_is_trai
     assert not called
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_finds_no_room_is_told_once_and_the_run_can_go_on(
     task, tmp_path, whole, caplog, monkeypatch
 ):
