@@ -1,5 +1,6 @@
 """`jaxalign train --distributed` on two processes of this host: the log of one, written by one."""
 
+import json
 import os
 import socket
 import subprocess
@@ -28,28 +29,33 @@ SETTINGS = [
     "10",
 ]
 TIMEOUT = 240
+# Several commands in one process, which `jax.distributed` may join with others once. It prints
+# their exit statuses, and has that of the last.
+COMMANDS = """
+import json, sys
+from functools import cache
+import jax
+from jaxalign.cli.main import main
+jax.distributed.initialize = cache(jax.distributed.initialize)
+statuses = [main([*sys.argv[2:], *arguments]) for arguments in json.loads(sys.argv[1])]
+print(statuses)
+sys.exit(statuses[-1])
+"""
 
 
-def together(*arguments: str, second: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """Exit status and output of both processes, of which the second may be asked for more."""
+def together(*commands: Sequence[str], second: Sequence[str] = ()) -> list[tuple[int, str]]:
+    """Exit status and output of both processes, which run all commands one after the other; the
+    second process is asked for more in the last of them.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [
-        sys.executable,
-        "-m",
-        "jaxalign",
-        "train",
-        "--distributed",
-        "--coordinator",
-        address,
-        "--processes",
-        "2",
-    ]
+    joined = ["train", "--distributed", "--coordinator", address, "--processes", "2", "--process"]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    *first, last = commands
     running = [
         subprocess.Popen(
-            [*command, "--process", str(i), *arguments, *own],
+            [sys.executable, "-c", COMMANDS, json.dumps([*first, [*last, *own]]), *joined, str(i)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -70,7 +76,7 @@ def together(*arguments: str, second: Sequence[str] = ()) -> list[tuple[int, str
 def test_two_processes_log_what_one_does(tmp_path):
     settings = ["train", *SETTINGS, "--seeds", "2"]
     assert main([*settings, "--devices", "1", "--out", str(tmp_path / "one")]) == 0
-    first, second = together(*SETTINGS, "--seeds", "2", "--out", str(tmp_path / "two"))
+    first, second = together([*SETTINGS, "--seeds", "2", "--out", str(tmp_path / "two")])
     assert first[0] == second[0] == 0, first[1] + second[1]
     assert "Picture" in first[1]
     assert "step" not in second[1]  # one process speaks
@@ -85,16 +91,14 @@ def test_two_processes_log_what_one_does(tmp_path):
 
 
 @pytest.mark.slow
-def test_devices_that_do_not_divide_the_batch_are_an_error_in_both(tmp_path):
-    for status, output in together(*SETTINGS, "--batch-size", "33", "--out", str(tmp_path / "run")):
-        assert status == 1
-        assert "take 32 or 34" in " ".join(output.split())
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_processes_that_are_asked_for_other_runs_are_told_in_both(tmp_path):
+def test_an_error_is_told_in_both_processes(tmp_path):
+    """Of devices that do not divide the batch, and of processes that are asked for other runs."""
     run = [*SETTINGS, "--out", str(tmp_path / "run")]
-    for status, output in together(*run, second=["--seed", "1", "--monitor-size", "80"]):
+    other = ["--seed", "1", "--monitor-size", "80"]
+    for status, output in together([*run, "--batch-size", "33"], run, second=other):
         assert status == 1
-        assert "seeds, models, monitored data in process 1" in " ".join(output.split())
+        assert output.endswith("[1, 1]\n"), output
+        printed = " ".join(output.split())
+        assert "take 32 or 34" in printed
+        assert "seeds, models, monitored data in process 1" in printed
+    assert not (tmp_path / "run").exists()
