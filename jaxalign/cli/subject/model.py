@@ -282,11 +282,11 @@ def _in_folder(name: str) -> Loaded:
             f"{len(network.left_out)} tensors of the file are left out, of a head that there is no "
             f"layer for: {', '.join(network.left_out[:3])}, ..."
         )
-    padding = _padding(network.model)
-    if padding is not None:
+    if network.padding is not None:
+        _mask_padding(network.model, network.padding)
         notes.append(
-            f"Tokens {padding} are padding, by the pad_token_id of config.json: nothing attends to "
-            "them, and means of an inspection leave them out."
+            f"Tokens {network.padding} are padding, by the pad_token_id of config.json: nothing "
+            "attends to them, and means of an inspection leave them out."
         )
     return Loaded(
         network.model,
@@ -295,15 +295,14 @@ def _in_folder(name: str) -> Loaded:
         network.source,
         network.preprocess,
         tuple(notes),
-        padding,
+        network.padding,
     )
 
 
-def _padding(model: nnx.Module) -> int | None:
-    """The id of the tokens that a language model masks."""
+def _mask_padding(model: nnx.Module, padding: int) -> None:
+    """Let a language model mask tokens of this id."""
     match model:
         case BERT():
-            return model.padding
+            model.padding = padding
         case BERTClassifier():
-            return model.bert.padding
-    return None
+            model.bert.padding = padding

@@ -15,6 +15,7 @@ from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import main
 from jaxalign.cli.subject.subject import load_subject
 from jaxalign.inspection import inspect
+from jaxalign.models.weights import hugging_face
 
 DATA = Path(__file__).parents[2] / "models" / "data" / "hugging_face"
 
@@ -119,7 +120,9 @@ def test_padding_is_that_of_the_config_and_a_text_has_to_have_a_token(tmp_path):
     for padding in (None, 19):
         (folder / "config.json").write_text(json.dumps(settings | {"pad_token_id": padding}))
         loaded = load_subject(options).loaded
-        assert loaded.padding == padding
+        assert loaded.padding == loaded.model.bert.padding == padding
+        # As transformers', the model in a folder masks nothing by itself.
+        assert hugging_face(folder).model.bert.padding is None
         assert (loaded.mask is None) == (padding is None)
     (folder / "config.json").write_text(json.dumps(settings | {"pad_token_id": -1}))
     with pytest.raises(ValueError, match="pad_token_id must be an integer from 0 on, or null"):

@@ -26,7 +26,6 @@ def _build(config: Config, task: Task, has_pooler: bool) -> nnx.Module:
         pooler=has_pooler or task.classifies,
         activation=config.activation("hidden_act", "gelu"),
         epsilon=config.number("layer_norm_eps", 1e-12),
-        padding=config.index("pad_token_id", 0),
         rngs=rngs,
     )
     if task.classifies:

@@ -36,14 +36,15 @@ class HuggingFace(NamedTuple):
     """A model from a folder.
 
     Attributes:
-      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode. Without a mask,
-        tokens of the config's ``pad_token_id`` are masked, which transformers leaves to its caller.
+      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode. As transformers',
+        a BERT masks nothing by itself: pass a mask, or set ``padding`` of the ``BERT``.
       preprocess: n images (h, w, 3) uint8, red first, of any sizes → (n, h, w, 3) float32, as
         preprocessor_config.json describes it; None where there is no such file.
       class_names: names of the outputs; None where the config has none, or the model no such
         layer.
       left_out: tensors of the file that belong to the head of a task that there is no layer for.
       source: the file of weights, for people.
+      padding: the ``pad_token_id`` of a BERT's config, 0 where it has none; None if it is null.
     """
 
     model: nnx.Module
@@ -51,6 +52,7 @@ class HuggingFace(NamedTuple):
     class_names: tuple[str, ...] | None
     left_out: tuple[str, ...]
     source: str
+    padding: int | None = None
 
 
 def is_hugging_face(path: str | Path) -> bool:
@@ -129,6 +131,7 @@ def hugging_face(folder: str | Path) -> HuggingFace:
         class_names(config) if task.classifies else None,
         tuple(left_out),
         f"{file.name} of {folder.resolve().name}",
+        config.index("pad_token_id", 0) if family is bert.FAMILY else None,
     )
 
 
