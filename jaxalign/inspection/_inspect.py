@@ -3,7 +3,7 @@ fixed size.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -158,21 +158,15 @@ def inspect(
         require_function(callback, "callback", "pass a function of (stage, number)")
     reading = Reading(keys, classes)
     stream = checked(batches, reading)
-    first = next(stream, None)
-    if first is None:
-        raise ValueError(
-            "batches must yield at least one (inputs, targets), found none; "
-            "is the iterator used up?"
-        )
+    first = _first_of(stream)
     planned = plan(tap, state, first.arguments, reduce=reduce)
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)
 
     kept = None
     if unfinished is not None:
-        kept = Unfinished(
-            Path(unfinished), _identity(tap, state, mask, first, planned.layers, refined)
-        )
+        known = _identity(tap, state, mask, first, planned.layers, refined)
+        kept = Unfinished(Path(unfinished), known)
     run = partial(run_pass, tap, planned.layers, state, mask, callback=callback, unfinished=kept)
     total = run(chain([first], stream), stage="first pass")
     num_samples = total.num_samples
@@ -186,6 +180,16 @@ def inspect(
     return Inspection(
         spectra, nulls, planned.layers, planned.left_out, num_samples, centered=about_mean
     )
+
+
+def _first_of(stream: Iterator[Batch]) -> Batch:
+    first = next(stream, None)
+    if first is None:
+        raise ValueError(
+            "batches must yield at least one (inputs, targets), found none; "
+            "is the iterator used up?"
+        )
+    return first
 
 
 def _identity(

@@ -33,15 +33,14 @@ from jaxalign.training._schedule import Schedule, schedule
 from jaxalign.training._source import Source
 from jaxalign.training._state import Data, Monitors, Recipe, TrainState
 
+GivenArrays = ArrayLike | tuple[ArrayLike, ArrayLike] | Mapping[str, ArrayLike]
+"""Inputs, inputs and labels, or both by ``keys``."""
+
 
 def fit(
     model: Any,
     optimizer: Optimizer,
-    data: ArrayLike
-    | tuple[ArrayLike, ArrayLike]
-    | Mapping[str, ArrayLike]
-    | Iterable[Any]
-    | ProcessLocal,
+    data: GivenArrays | Iterable[Any] | ProcessLocal,
     labels: ArrayLike | None = None,
     *,
     steps: int,
@@ -182,33 +181,57 @@ def fit(
     require_parts(objective, callback, checkpoints, keep_history=keep_history)
     models = checked_models(model, call, optimizer, seed, hyperparameters)
     place = layout(mesh, data_axis, models.states[0], models.number, models.same_batches)
-    processes = place.processes
-    reading = checked_reading(keys, chunk_bytes, processes, resumable=checkpoints is not None)
+    reading = checked_reading(keys, chunk_bytes, place.processes, resumable=checkpoints is not None)
     make = partial(checked_source, data, labels, batch_size, models.seeds, reading)
-    source = agreed_source(make, processes)
-    with in_step(processes.together) as notes:
-        monitors = checked_monitors(monitor, source.batch_size)
-        place.require_divides(source.batch_size, source.parts)
-        if processes.together:
-            asked = {"steps": steps, "every": every, "chunk": chunk, **reading.settings}
-            asked["checkpoints"] = checkpoints and checkpoints.every
-            notes.own = asked_for(models, monitors, asked | place.settings)
-    require_one_run(notes.everywhere)
+    source = agreed_source(make, place.processes)
+    asked = {"steps": steps, "every": every, "chunk": chunk, **reading.settings}
+    asked["checkpoints"] = checkpoints and checkpoints.every
+    monitors = _agreed_monitors(monitor, models, source, place, asked)
 
     with place.active():
         models = models.placed(place)
-        first = Split(models.network, models.states[0])
-        with in_step(processes.together):
-            source = source.checked(Answers(objective, first, source.batch_inputs, monitors))
-            most_steps = source.most_steps
-        chunk = chunk if most_steps is None else min(chunk, most_steps)
+        source, most_steps = _with_answers(source, objective, models, monitors, place)
         plan = schedule(steps, every, chunk, most_steps)
-        settings = {"batch_size": source.batch_size, "every": every, "chunk": chunk}
-        settings[OWN_ROWS] = len(processes.rows) if source.parts > 1 else 1
+        known = _known_by(source, place, every, min(chunk, most_steps or chunk))
         deliver = Delivery(Fetch(monitors, plan), callback, place, keep_history=keep_history)
         job = _Job(models, optimizer, objective, hyperparameters, monitors, source, place, plan)
-        state = _trained(job, settings | models.settings, checkpoints, deliver)
+        state = _trained(job, known | models.settings, checkpoints, deliver)
         return place.as_given(state), deliver.history()
+
+
+def _agreed_monitors(
+    monitor: Any, models: Models, source: Source, place: Layout, asked: dict[str, Any]
+) -> Monitors:
+    """The monitors, where all processes are asked for the same run."""
+    together = place.processes.together
+    with in_step(together) as notes:
+        monitors = checked_monitors(monitor, source.batch_size)
+        place.require_divides(source.batch_size, source.parts)
+        if together:
+            notes.own = asked_for(models, monitors, asked | place.settings)
+    require_one_run(notes.everywhere)
+    return monitors
+
+
+def _known_by(source: Source, place: Layout, every: int, chunk: int) -> dict[str, Any]:
+    """The settings that a checkpoint is known by."""
+    own_rows = len(place.processes.rows) if source.parts > 1 else 1
+    return {
+        "batch_size": source.batch_size,
+        "every": every,
+        "chunk": chunk,
+        OWN_ROWS: own_rows,
+    }
+
+
+def _with_answers(
+    source: Source, objective: Objective, models: Models, monitors: Monitors, place: Layout
+) -> tuple[Source, int | None]:
+    """The source with labels as the objective takes them, and how many batches a block holds."""
+    first = Split(models.network, models.states[0])
+    with in_step(place.processes.together):
+        checked = source.checked(Answers(objective, first, source.batch_inputs, monitors))
+        return checked, checked.most_steps
 
 
 class _Job(NamedTuple):

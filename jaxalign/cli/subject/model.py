@@ -1,81 +1,27 @@
 """The model to measure or train: shipped, pretrained, or of a user, and the inputs it takes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 
-from jaxalign.capture import tap
 from jaxalign.cli.checks import require_defaults
 from jaxalign.cli.choices import Scaling
 from jaxalign.cli.subject.architectures import SHIPPED, Architecture, Builder
 from jaxalign.cli.subject.factory import Made, is_factory, make, raised
+from jaxalign.cli.subject.hugging_face import model_in_folder
 from jaxalign.cli.subject.images import as_colour, of_one_size, scaled
+from jaxalign.cli.subject.loaded import INITIAL, Loaded
 from jaxalign.cli.subject.options import ModelOptions
-from jaxalign.models import BERT, BERTClassifier
-from jaxalign.models.weights import assign, hugging_face, is_orbax, pretrained, read, restore
+from jaxalign.models.weights import assign, is_orbax, pretrained, read, restore
 from jaxalign.models.weights._hugging_face import prepares_images
 from jaxalign.models.weights._pretrained import PUBLISHED
-
-INITIAL = "initial"
-"""How the weights of a shipped architecture are called that nobody trained."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in evaluation mode, ready to be tapped.
-
-    Attributes:
-      model: as ``tap`` takes it.
-      state: as the tap takes it.
-      name: for people.
-      weights: where its weights come from, for people.
-      preprocess: from images of bytes to its inputs, if it is known.
-      notes: what to bear in mind about it.
-      padding: the id of the tokens of its inputs that are no part of a text; None where there are
-        no such.
-    """
-
-    model: Any
-    state: Any
-    name: str
-    weights: str
-    preprocess: Callable[[Sequence[np.ndarray]], Any] | None = None
-    notes: tuple[str, ...] = ()
-    padding: int | None = None
-
-    @property
-    def is_initial(self) -> bool:
-        """Whether nothing has been learned yet."""
-        return self.weights.startswith(INITIAL)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers a paper would plot, if the model says which; else all."""
-        return tuple(getattr(self.model, "post_activations", ("*",)))
-
-    @property
-    def mask(self) -> Callable[..., Any] | None:
-        """From inputs to (n, t) booleans, False for padding."""
-        if self.padding is None:
-            return None
-        return partial(jnp.not_equal, self.padding)
-
-    def __call__(self, state: Any, x: Any) -> Any:
-        """The model as a function."""
-        if isinstance(self.model, nnx.Module):
-            return nnx.merge(nnx.graphdef(self.model), state)(x)
-        if isinstance(self.model, flax.linen.Module):
-            return self.model.apply(state, x)
-        return tap(self.model)(state, x)[0]
 
 
 def load_model(
@@ -100,7 +46,7 @@ def load_model(
     if is_pretrained(name):
         return _pretrained(name, options.checkpoint)
     if is_folder(name):
-        return _in_folder(name)
+        return model_in_folder(name)
     tensors = None
     in_orbax = options.checkpoint is not None and is_orbax(options.checkpoint)
     if options.checkpoint is not None and not shapes_only and not in_orbax:
@@ -272,37 +218,3 @@ def _pretrained(name: str, path: Path | None) -> Loaded:
         f"published, {published.source}",
         published.preprocess,
     )
-
-
-def _in_folder(name: str) -> Loaded:
-    network = hugging_face(name)
-    notes = []
-    if network.left_out:
-        notes.append(
-            f"{len(network.left_out)} tensors of the file are left out, of a head that there is no "
-            f"layer for: {', '.join(network.left_out[:3])}, ..."
-        )
-    if network.padding is not None:
-        _mask_padding(network.model, network.padding)
-        notes.append(
-            f"Tokens {network.padding} are padding, by the pad_token_id of config.json: nothing "
-            "attends to them, and means of an inspection leave them out."
-        )
-    return Loaded(
-        network.model,
-        nnx.state(network.model),
-        Path(name).resolve().name,
-        network.source,
-        network.preprocess,
-        tuple(notes),
-        network.padding,
-    )
-
-
-def _mask_padding(model: nnx.Module, padding: int) -> None:
-    """Let a language model mask tokens of this id."""
-    match model:
-        case BERT():
-            model.padding = padding
-        case BERTClassifier():
-            model.bert.padding = padding

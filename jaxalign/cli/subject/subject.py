@@ -13,7 +13,8 @@ from jaxalign.cli.choices import Part
 from jaxalign.cli.subject.data import load_examples
 from jaxalign.cli.subject.examples import Examples
 from jaxalign.cli.subject.images import of_one_size
-from jaxalign.cli.subject.model import Loaded, adapted, brings_preparation, load_model
+from jaxalign.cli.subject.loaded import Loaded
+from jaxalign.cli.subject.model import adapted, brings_preparation, load_model
 from jaxalign.cli.subject.options import SubjectOptions
 from jaxalign.models.weights import is_orbax
 from jaxalign.models.weights._paths import located
