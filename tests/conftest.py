@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
@@ -17,8 +16,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, count, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,33 +25,17 @@ import optax
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule
 from flax import nnx
-from jax._src.interpreters import mlir
 from jax.sharding import AxisType
 
 import jaxalign as ja
 from jaxalign._core import linalg
 from jaxalign.models import MLP
 
-
-class SharedContexts(threading.local):
-    """``make()``, of which each thread gets the same context ten times."""
-
-    def __init__(self, make: Callable[[], Any]):
-        self.contexts = chain.from_iterable(repeat(make(), 10) for _ in count())
-
-    def __call__(self) -> Any:
-        return next(self.contexts)
-
-
 # The body of a loop over a batch is unrolled that often, and compiled as often.
 linalg.AT_ONCE = 2
 # Tracing makes many small objects that live on: looking through them often takes a seventh of the
 # time.
 gc.set_threshold(200_000, 50, 100)
-if jax.__version__.startswith("0.10."):
-    # Lowering begins with a new context of MLIR, which takes longer than all else that is done for
-    # a small program. Later versions of jax share it, too.
-    mlir.make_ir_context = SharedContexts(mlir.make_ir_context)
 
 
 def pytest_configure(config: pytest.Config) -> None:
