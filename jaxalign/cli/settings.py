@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 import tyro
 
+from jaxalign._core.numerals import is_float
 from jaxalign.cli.checks import flag
 
 Commands = Mapping[str, type[Any]]
@@ -171,16 +172,8 @@ def _require_kind(file: Path, field: Field, values: Sequence[Any]) -> None:
 
 def _require_no_option(file: Path, field: Field, values: Sequence[Any]) -> None:
     for value in values:
-        if isinstance(value, str) and value.startswith("-") and not _is_number(value):
+        if isinstance(value, str) and value.startswith("-") and not is_float(value):
             raise ValueError(
                 f"{file}: {field.name} must not begin with -, as options do, found {value!r}; "
                 "write a path as ./-name"
             )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

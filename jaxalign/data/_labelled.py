@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from jaxalign._core.numerals import is_float
+
 Task = Literal["auto", "classes", "regression"]
 
 _UNKNOWN = ("", "nan", "none", "<na>", "nat")
@@ -108,20 +110,11 @@ class Labelled(NamedTuple):
 
     def _unclear_text(self, values: int) -> ValueError:
         texts = self.labels.tolist()
-        example = next((text for text in texts if not is_number(text)), texts[0])
+        example = next((text for text in texts if not is_float(text)), texts[0])
         return ValueError(
             f"labels of {self.source} are text of {values:,} different values in "
             f"{len(self.labels):,} rows, neither classes nor numbers; {example!r} is no number"
         )
-
-
-def is_number(text: str) -> bool:
-    """Whether Python parses the text as a float."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _plain(values: np.ndarray) -> list:

@@ -140,6 +140,7 @@ class Measurement:
 
     def finish(self, samples: Mapping[str, Sample]) -> OrderedDict[str, Logged]:
         """{layer: {measure: value}} of samples."""
+        samples = {name: _restored(sample) for name, sample in samples.items()}
         waiting = [name for name, sample in samples.items() if sample.later is not None]
         solved = of_alike(self._solved, [samples[name].later for name in waiting])
         arguments = dict(zip(waiting, solved, strict=True))
@@ -153,9 +154,7 @@ class Measurement:
     ) -> Logged:
         if solved is None:
             return sample.now
-        arguments: dict[str, Any] = {"spectrum": solved[0], "null": solved[1]}
-        if isinstance(sample.later, Moments):
-            arguments["moments"] = restored(sample.later)
+        arguments = {"spectrum": solved[0], "null": solved[1], "moments": sample.later}
         finished = dict(sample.now)
         for name, measure in self.waiting:
             argument = arguments[measure.source]
@@ -164,7 +163,7 @@ class Measurement:
 
     def _solved(self, later: Moments | tuple[Array, Array]) -> tuple[Spectrum, Spectrum | None]:
         """The spectrum, and its null where a measure asks for it."""
-        parts = (restored(later),) if isinstance(later, Moments) else later
+        parts = (later,) if isinstance(later, Moments) else later
         if self.asks_for("null"):
             return spectrum_and_null(*parts, centered=self.centered)
         return spectrum(*parts, centered=self.centered), None
@@ -188,3 +187,10 @@ class Measurement:
             name: jnp.asarray(pool(values, reduce=self.reduce))
             for name, values in activations.items()
         }
+
+
+def _restored(sample: Sample) -> Sample:
+    """The same with its moments out of the form in which loops carry them."""
+    if not isinstance(sample.later, Moments):
+        return sample
+    return sample._replace(later=restored(sample.later))

@@ -90,6 +90,7 @@ class Delivery:
         self._fetch = fetch
         self._callback = callback
         self._layout = layout
+        self._together = layout.processes.together
         self._keep_history = keep_history
         self._parts: list[History] = []
 
@@ -98,11 +99,10 @@ class Delivery:
         part = self._fetch(*logged)
         if self._keep_history:
             self._parts.append(part)
-        together = self._layout.processes.together
-        if self._callback is None and not together:
+        if self._callback is None and not self._together:
             return False
         # All processes have to leave the loop at the same chunk.
-        with in_step(together) as notes:
+        with in_step(self._together) as notes:
             if self._callback is not None and self._layout.is_first_process:
                 with self._layout.outside():
                     answer = self._callback(part)
