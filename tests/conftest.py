@@ -181,21 +181,18 @@ def made():
 
 
 @pytest.fixture(scope="session")
-def joined_processes():
-    """Runs a script in two processes that ``jax.distributed`` joins on this host: exit status and
-    output of each.
-
-    The script is called with the address, the number of processes, the process and further
-    arguments.
+def joined_commands():
+    """Runs two commands that ``jax.distributed`` joins on this host: exit status and output of
+    each. They are made by a function of the address and the process.
     """
 
-    def run(script: Path, *arguments: str) -> list[tuple[int, str]]:
+    def run(command: Callable[[str, int], list[str]], seconds: float) -> list[tuple[int, str]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
         running = [
             subprocess.Popen(
-                [sys.executable, str(script), address, "2", str(i), *arguments],
+                [sys.executable, *command(address, i)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -204,12 +201,26 @@ def joined_processes():
         ]
         try:
             # One that is still there at the time-out fails the test, and is ended.
-            return [(p.wait(90), p.stdout.read()) for p in running]
+            return [(p.wait(seconds), p.stdout.read()) for p in running]
         finally:
             for p in running:
                 p.kill()
                 p.wait()
                 p.stdout.close()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def joined_processes(joined_commands):
+    """The same of a script, which is called with the address, the number of processes, the process
+    and further arguments.
+    """
+
+    def run(script: Path, *arguments: str) -> list[tuple[int, str]]:
+        return joined_commands(
+            lambda address, i: [str(script), address, "2", str(i), *arguments], seconds=90
+        )
 
     return run
 

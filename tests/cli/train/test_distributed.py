@@ -1,10 +1,6 @@
 """`jaxalign train --distributed` on two processes of this host: the log of one, written by one."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -43,37 +39,27 @@ sys.exit(statuses[-1])
 """
 
 
-def together(*commands: Sequence[str], second: Sequence[str] = ()) -> list[tuple[int, str]]:
+@pytest.fixture
+def together(joined_commands):
     """Exit status and output of both processes, which run all commands one after the other; the
     second process is asked for more in the last of them.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    joined = ["train", "--distributed", "--coordinator", address, "--processes", "2", "--process"]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    *first, last = commands
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", COMMANDS, json.dumps([*first, [*last, *own]]), *joined, str(i)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        )
-        for i, own in enumerate(((), second))
-    ]
-    try:
-        return [(process.wait(TIMEOUT), process.stdout.read()) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+
+    def run(*commands: Sequence[str], second: Sequence[str] = ()) -> list[tuple[int, str]]:
+        *first, last = commands
+
+        def command(address: str, process: int) -> list[str]:
+            own = json.dumps([*first, [*last, *((), second)[process]]])
+            joined = ["--distributed", "--coordinator", address, "--processes", "2"]
+            return ["-c", COMMANDS, own, "train", *joined, "--process", str(process)]
+
+        return joined_commands(command, TIMEOUT)
+
+    return run
 
 
 @pytest.mark.slow
-def test_two_processes_log_what_one_does(tmp_path):
+def test_two_processes_log_what_one_does(together, tmp_path):
     settings = ["train", *SETTINGS, "--seeds", "2"]
     assert main([*settings, "--devices", "1", "--out", str(tmp_path / "one")]) == 0
     first, second = together([*SETTINGS, "--seeds", "2", "--out", str(tmp_path / "two")])
@@ -91,7 +77,7 @@ def test_two_processes_log_what_one_does(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_error_is_told_in_both_processes(tmp_path):
+def test_an_error_is_told_in_both_processes(together, tmp_path):
     """Of devices that do not divide the batch, and of processes that are asked for other runs."""
     run = [*SETTINGS, "--out", str(tmp_path / "run")]
     other = ["--seed", "1", "--monitor-size", "80"]
