@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 from rich.text import Text
 
 from jaxalign._core.tables import titled_table
+from jaxalign._spectrum.types import is_one_readable
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Directions whose sums are shown, and all within the rank."""
@@ -14,7 +14,7 @@ COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 def as_table(spectrum: Any) -> Any:
     """A rich table of a Spectrum; its repr where it is traced, or a batch."""
-    if isinstance(spectrum.energy, jax.core.Tracer) or np.ndim(spectrum.route) != 0:
+    if not is_one_readable(spectrum):
         return Text(repr(spectrum))
     sigma = np.asarray(spectrum.singular_values)
     total = np.asarray(spectrum.total)

@@ -12,6 +12,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from jaxalign._core.reprs import are_readable, in_words
+
 ROUTE_NAMES = (
     "moments",
     "refined",
@@ -93,12 +95,15 @@ class Spectrum:
         return as_table(self)
 
     def __repr__(self) -> str:
-        leaves = [self.num_samples, self.rank, self.route]
-        readable = not any(isinstance(x, jax.core.Tracer) for x in leaves)
+        if not is_one_readable(self):
+            return f"Spectrum({in_words('energy', self.energy)}, dtype={self.dtype!r})"
         shape = np.shape(self.energy)
-        if not readable or np.ndim(self.route) != 0:
-            return f"Spectrum(energy of shape {shape}, dtype={self.dtype!r})"
         return (
             f"Spectrum(num_samples={int(self.num_samples)}, rank={int(self.rank)} of {shape[-2]}, "
             f"targets={shape[-1]}, route={self.route_name!r}, dtype={self.dtype!r})"
         )
+
+
+def is_one_readable(spectrum: Spectrum) -> bool:
+    """Whether it is one spectrum, no batch, whose numbers can be read now."""
+    return are_readable(*jax.tree.leaves(spectrum)) and np.ndim(spectrum.energy) == 2

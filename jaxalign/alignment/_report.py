@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete
+from jaxalign._core.reprs import are_readable, in_words
 from jaxalign._features import Reduce, encode_targets, prepare
 from jaxalign._features.labels import are_real, as_labels
 from jaxalign._spectrum.routes.table import Method
@@ -64,8 +65,8 @@ class Alignment:
         return alignment_area(self.null)
 
     def __repr__(self) -> str:
-        if not is_concrete(self.curve) or np.ndim(self.curve) != 2:
-            return f"Alignment(curve of shape {np.shape(self.curve)})"
+        if not are_readable(*jax.tree.leaves(self)) or np.ndim(self.curve) != 2:
+            return f"Alignment({in_words('curve', self.curve)})"
         total = np.asarray(self.spectrum.total)
         share = np.mean(np.asarray(self.curve) / total, axis=1)
         chance = np.mean(np.asarray(self.null_curve) / total, axis=1)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 from rich.console import Console
 
 import jaxalign as ja
@@ -78,6 +79,18 @@ def test_a_batch_and_a_traced_spectrum_have_a_repr(data):
     seen = []
     jax.make_jaxpr(lambda s: seen.append(repr(s)))(spectrum)
     assert seen == ["Spectrum(energy of shape (5, 2), dtype='float32')"]
+
+
+@pytest.mark.parametrize("read", [ja.spectrum, ja.measure], ids=["Spectrum", "Alignment"])
+def test_whatever_the_leaves_have_become_has_a_repr(data, read):
+    read = partial(read, centered=True)
+    shapes = jax.eval_shape(read, *data)
+    assert "of shape" in repr(shapes)
+    result = read(*data)
+    for changed in (str, type, np.shape, jax.typeof, lambda _: None, lambda _: P("data")):
+        assert repr(jax.tree.map(changed, result)).startswith(type(result).__name__)
+    jax.tree.map(lambda leaf: leaf.delete(), result)
+    assert "of shape" in repr(result)
 
 
 @pytest.mark.slow
