@@ -4,6 +4,7 @@ Notebooks are shown with their committed outputs, which a test compares with a r
 gallery is executed here. Examples of docstrings and guides are executed by pytest.
 """
 
+import inspect
 import re
 import shutil
 import tomllib
@@ -12,6 +13,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyObject
+from sphinx.ext.autodoc.preserve_defaults import update_defvalue
+from sphinx.util.inspect import stringify_signature
 
 import jaxalign
 
@@ -103,6 +106,19 @@ def escaped(prose: str) -> str:
     return re.sub(r"(?<=\w)_(?=\W)", r"\_", prose)
 
 
+def with_arguments(
+    app: Sphinx, what: str, name: str, obj: Any, options: object, arguments: str | None, result: str
+) -> tuple[str, str | None] | None:
+    """The arguments of a flax module, which the call of its metaclass hides; none of a protocol."""
+    if what != "class" or arguments != "(*args, **kwargs)":
+        return None
+    if getattr(obj, "_is_protocol", False):
+        return "", None
+    update_defvalue(app, obj.__init__, bound_method=False)
+    _, *own = inspect.signature(obj.__init__).parameters.values()
+    return stringify_signature(inspect.Signature(own), show_annotation=False), None
+
+
 def is_left_out(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
@@ -130,5 +146,6 @@ def setup(app: Sphinx) -> None:
     shutil.copytree(ROOT / "notebooks", ROOT / "docs" / "notebooks", dirs_exist_ok=True)
     app.connect("source-read", without_blank_last_lines)
     app.connect("autodoc-process-docstring", in_restructured_text, priority=400)
+    app.connect("autodoc-process-signature", with_arguments)
     app.connect("html-page-context", with_levels, priority=600)
     app.connect("autodoc-skip-member", is_left_out)

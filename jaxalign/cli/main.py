@@ -26,11 +26,12 @@ from jaxalign.cli.train.options import Train
 
 DESCRIPTION = """How much of the target lies along the top singular directions of each layer.
 
-`jaxalign --version` prints the version, `jaxalign COMMAND --help` the options of a command,
-`jaxalign --completion bash` (zsh, tcsh) a script that completes them. With every command go
---debug, so that an error shows its traceback; --quiet, so that nothing else is printed; and, but
-with show, --config FILE: options in TOML or JSON, or the config.json of a run, under those of the
-command line."""
+Every command takes --help; --debug, which shows the traceback of an error; and --quiet, which
+prints nothing but errors. Every command except show takes --config FILE, which reads options from
+TOML, JSON, or the config.json of a run; options of the command line override them.
+
+`jaxalign --version` prints the version, `jaxalign --completion bash` (zsh, tcsh) a script that
+completes commands and options."""
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]

@@ -42,6 +42,17 @@ def test_a_console_of_any_encoding_shows_it(printed, encoding, command):
         assert ("τ" if encoding in ("utf-8", "cp437") else "tau") in text
 
 
+@pytest.mark.parametrize("command", ["train", "inspect", "layers", "study", "benchmark"])
+def test_help_breaks_lines_where_the_console_ends_and_nowhere_else(printed, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "2000")
+    _, text = printed("utf-8", [command, "--help"])
+    boxed = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
+    described = [line for line in boxed if "  " in line or not line.startswith("-")]
+    assert len(described) > 5
+    cut = [line for line in described if not line.endswith(")") and "  show this" not in line]
+    assert [line for line in cut if not line.startswith("[[")] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_the_summary_of_a_run_is_spelled(printed, trained, encoding):

@@ -10,17 +10,17 @@ class Benchmark:
     every time.
     """
 
+    # Rows x columns of one matrix, or number x rows x columns of a batch.
     shapes: tuple[str, ...] = ("1000x129", "1000x513", "10000x512", "64x1000x129", "256x512x64")
-    """Rows x columns of one matrix, or number x rows x columns of a batch."""
+    # Add 60000x784, 100000x1024 and 1000000x256, as memory allows: half an hour on two cores.
     large: bool = False
-    """Add 60000x784, 100000x1024 and 1000000x256, as memory allows: half an hour on two cores."""
+    # Seconds for the rounds of each shape. At least three rounds are run, and at most a hundred.
     seconds: float = 20.0
-    """For each shape's rounds; three rounds at least, a hundred at most."""
+    # Folder for the numbers (JSON) and the picture, named after the device.
     out: Path = Path("benchmark")
-    """Folder for the numbers (JSON) and the picture, named after the device."""
+    # Numbers of CPU cores to try, of which the fastest counts; by default 1 and all. An accelerator
+    # takes none.
     cores: tuple[int, ...] = ()
-    """Numbers of CPU cores to try, the fastest of which counts; by default 1 and all. An
-    accelerator takes none."""
+    # Also write a profile of one call of every solver into this folder, for xprof or TensorBoard.
+    # It has a folder for each shape and number of cores, and names solvers and routes.
     trace: Path | None = None
-    """Also write a profile of one call of every solver into this folder, for xprof or TensorBoard:
-    a folder for each shape and number of cores, solvers by name, and the scope of every route."""

@@ -42,75 +42,75 @@ class SideOptions(ModelOptions):
 class First(SideOptions):
     """The first side."""
 
+    # A model as `jaxalign inspect` takes it; or the folder of a run of `jaxalign train`, of which
+    # the newest checkpoint is taken, FOLDER@STEP for another one, FOLDER@0 for the untrained start;
+    # or a file of saved activations, .npz, .npy, safetensors or torch.save, with an array (n, ...)
+    # for each layer.
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="A")]
-    """A model as `jaxalign inspect` takes it; the folder of a run of `jaxalign train`, whose newest
-    checkpoint is taken, or FOLDER@STEP of another one, FOLDER@0 of the untrained start; or a file
-    of saved activations, .npz, .npy, safetensors or torch.save, with an array (n, ...) for each
-    layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Second(SideOptions):
     """The second side."""
 
+    # The other side, given like A. Files are compared with files of the same rows, models and runs
+    # with each other. The same twice compares the layers of one model.
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="B")]
-    """Likewise. Files go with files of the same rows, models and runs with each other; the same
-    twice compares the layers of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(DataOptions):
     """Compare two models, two runs or two files of activations, every layer with every layer.
 
-    A measure of all pairs of layers, with what chance gives; with labels, also how aligned each
-    layer is with them. A folder with numbers, a picture and a page is left behind. Options of one
-    side begin with --a. or --b.
+    It measures all pairs of layers, and says what chance gives; with labels, also how aligned each
+    layer is with them. It leaves a folder with numbers, a picture and a page. Options of one side
+    begin with --a. or --b.
     """
 
     a: First
     b: Second
+    # Which part of fashion-mnist, of IDX files, or of image files in folders train and test.
     part: Part = "train"
-    """Which part of fashion-mnist, of IDX files, or of image files in folders train and test."""
+    # What is measured of two layers.
     measure: Similarity = "linear-cka"
-    """What is measured of two layers."""
+    # The estimator of linear-cka and rbf-cka; debiased is 0 by chance.
     estimator: Estimator = "debiased"
-    """Of linear-cka and rbf-cka; debiased is 0 by chance."""
+    # Number of neighbours in mutual-knn and cknna.
     k: int = 10
-    """Neighbours of mutual-knn and cknna."""
+    # Scale rows to length one first; neighbours are then the nearest by cosine.
     unit_rows: bool = False
-    """Scale rows to length one before; neighbours are then the nearest by cosine."""
+    # The bandwidth of rbf-cka, as a multiple of the median distance.
     bandwidth: float = 1.0
-    """Of rbf-cka, times the median distance."""
+    # The share of the variance that svcca keeps.
     variance: float = 0.99
-    """The share of the variance that svcca keeps."""
+    # The distance between rows in rsa.
     metric: DistanceMetric = "sqeuclidean"
-    """Of distances between rows in rsa."""
+    # How rsa compares distances.
     compare: RankCompare = "pearson"
-    """How rsa compares distances."""
+    # What becomes of the positions of maps and tokens: mean over them, flatten into features, or
+    # cls, the first one alone.
     reduce: Pooling = "mean"
-    """What becomes of the positions of maps and tokens: mean over them, flatten into features, or
-    cls, the first one alone."""
+    # Where maps in files have their channels: first as in torch, last as in JAX. With auto, they
+    # are the axis that differs from two others that are equal.
     channels: Channels = "auto"
-    """Of maps in files: first as in torch, last as in JAX; auto tells them apart where two of three
-    axes are equal."""
+    # Take what chance gives from this many random orders of the rows, which every measure allows.
     permutations: int = 0
-    """Take what chance gives from so many random orders of the rows, which every measure allows."""
+    # Which layers' difference of alignment has an interval: best, the layer of each side furthest
+    # above chance; named, layers of the same name; or none.
     intervals: Intervals = "best"
-    """Of which layers the difference of alignment is taken, with an interval: best, that of each
-    side furthest above chance; named, those of one name; or none."""
+    # Measure alignment about the means of features and targets. With auto, this is done for numbers
+    # to regress on, not for classes.
     centered: Centered = "auto"
-    """Alignment about the means of features and targets; auto: for numbers to regress on, not for
-    classes."""
+    # Rows per batch.
     batch_size: int = 64
-    """Rows at a time."""
+    # The most GiB that rows or sums of all layers may take.
     memory: float = 4.0
-    """GiB that rows or sums of all layers may take."""
+    # Seed of permutations and intervals.
     seed: int = 0
-    """Of permutations and intervals."""
+    # Folder to make; by default the next free runs/compare-N.
     out: Path | None = None
-    """Folder to make; by default the next free runs/compare-N."""
+    # Replace the comparison that is in the out folder.
     overwrite: bool = False
-    """Replace the comparison that is in the out folder."""
 
     def __post_init__(self) -> None:
         self.check_data()

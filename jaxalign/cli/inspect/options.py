@@ -12,32 +12,33 @@ from jaxalign.cli.subject.options import DataOptions, SubjectOptions
 class Inspect(SubjectOptions):
     """Measure every layer of a given model, over a data set of any length.
 
-    The data stream through the model once, in constant memory. A run folder with numbers, curves, a
-    picture and a page is left behind.
+    The data stream through the model once, in constant memory. It leaves a run folder with numbers,
+    curves, a picture and a page.
     """
 
+    # Which part of fashion-mnist, of IDX files, or of image files in folders train and test.
     part: Part = "train"
-    """Which part of fashion-mnist, of IDX files, or of image files in folders train and test."""
+    # What becomes of the positions of maps and tokens: mean over them, flatten into features,
+    # samples, which makes each a row, or cls, the first one alone. Inputs are flattened.
     reduce: Reduce = "mean"
-    """What becomes of the positions of maps and tokens: mean over them, flatten into features,
-    samples of their own, or cls, the first one alone. Inputs are flattened."""
+    # How spectra are computed: from sums of products; refined reads the data twice, for singular
+    # values as accurate as those of a float64 SVD.
     method: StreamMethod = "auto"
-    """How spectra are computed: from sums of products; refined reads the data twice, for singular
-    values as accurate as those of a float64 SVD."""
+    # Subtract the means of features and targets. With auto, this is done for numbers to regress on,
+    # not for classes.
     centered: Centered = "auto"
-    """About the means of features and targets; auto: for numbers to regress on, not for classes."""
+    # Thresholds τ of the table; the middle one is the headline. By default 5, 15 and 30 % of √n, to
+    # one digit.
     thresholds: tuple[float, ...] = ()
-    """Thresholds τ of the table; the middle one is the headline. By default 5, 15 and 30 % of √n,
-    to one digit."""
+    # Rows per batch.
     batch_size: int = 128
-    """Rows at a time."""
+    # The most GiB that the sums of all layers may take.
     memory: float = 4.0
-    """GiB that the sums of all layers may take."""
+    # Run folder to make; by default the next free runs/inspect-N. If the folder holds an
+    # interrupted inspection of the same command, that goes on.
     out: Path | None = None
-    """Run folder to make; by default the next free runs/inspect-N. An interrupted inspection goes
-    on where the same command names its folder."""
+    # Replace the inspection that is in the out folder.
     overwrite: bool = False
-    """Replace the inspection that is in the out folder."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,11 +58,11 @@ class Layers(SubjectOptions):
     is computed.
     """
 
+    # As of `jaxalign inspect`, for the shape of its inputs. By default networks for images have the
+    # inputs and outputs that they were published with, and others those of fashion-mnist.
     data: str = ""
-    """As of `jaxalign inspect`, for the shape of its inputs. By default networks for images have
-    the inputs and outputs that they were published with, and others those of fashion-mnist."""
+    # Shape of one input, such as 224 224 3, in place of what the data have.
     shape: tuple[int, ...] = ()
-    """Shape of one input, such as 224 224 3, in place of what the data have."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

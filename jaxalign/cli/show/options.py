@@ -15,18 +15,18 @@ Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 class Show:
     """Print what a run found, layer by layer; of several runs, how they differ.
 
-    Several runs are compared at the last step that all of them measured, and a page with the curves
-    of all is left behind.
+    Several runs are compared at the last step that all of them measured. This leaves a page with
+    the curves of all.
     """
 
+    # The run folder, or several; of one also the folder of an inspection or a comparison.
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """The run folder, or several; of one also the folder of an inspection or a comparison."""
+    # Print all numbers as one JSON object, and nothing else.
     json: Switch = False
-    """Print all numbers as one JSON object, and nothing else."""
+    # Print a table as CSV, and nothing else: of runs a row per step, layer and model.
     csv: Switch = False
-    """Print a table as CSV, and nothing else: of runs a row per step, layer and model."""
+    # Folder to make for the page of several runs; by default the next free runs/show-N.
     out: Path | None = None
-    """Folder to make for the page of several runs; by default the next free runs/show-N."""
 
     def __post_init__(self) -> None:
         if not self.runs:

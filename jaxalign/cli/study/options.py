@@ -17,20 +17,20 @@ class Study:
     claims.html in the out folder shows every study that is finished there.
     """
 
+    # Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo, learning.
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo, learning."""
+    # Run all of them.
     all: bool = False
-    """All of them."""
+    # small: minutes each on two cores; medium: up to 40 minutes each; paper: more seeds, samples
+    # and steps, for an accelerator.
     size: Size = "small"
-    """small: minutes each on two cores; medium: at most three hours each; paper: more seeds,
-    samples and steps, for an accelerator."""
+    # A folder with data that do not come with the package: cifar-10-batches-bin,
+    # imagenet-1000-photos, ct_slices_681.csv. What is not there is left out, and the study says so.
+    # By default the folder that JAXALIGN_DATA names.
     data: Path | None = None
-    """A folder with data that do not come with the package: cifar-10-batches-bin,
-    imagenet-1000-photos, ct_slices_681.csv. What is not there is left out, and the
-    study says so. By default the folder that JAXALIGN_DATA names."""
+    # The folder in which each study gets a folder of its name, with table.csv, result.json,
+    # figure.png, two figures for pages, and cells.jsonl to go on from.
     out: Path = Path("studies")
-    """Where each gets a folder of its name, with table.csv, result.json, figure.png, two figures
-    for pages and, to go on from, cells.jsonl."""
+    # Measure nothing: make verdicts, figures and page again from the tables in the out folder, by
+    # default of all studies that are finished there.
     report: bool = False
-    """Measure nothing: make verdicts, figures and page again from the tables in the out folder, by
-    default of all studies that are finished there."""

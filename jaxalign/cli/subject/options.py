@@ -17,28 +17,30 @@ ModelArgument = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODE
 class DataOptions(TableOptions):
     """Which data."""
 
+    # fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, a
+    # folder with a subfolder of images for each class, perhaps in folders train and test, a .tar of
+    # NNN.jpg with NNN.cls, .txt or .json, or a data set that Hugging Face's datasets saved.
     data: str = "fashion-mnist"
-    """fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, a
-    folder with a subfolder of images for each class, perhaps in folders train and test, a .tar of
-    NNN.jpg with NNN.cls, .txt or .json, or a data set that Hugging Face's datasets saved."""
+    # Whether labels are classes, or numbers to regress on. With auto, text and integers of few
+    # different values are classes, and other numbers are regressed on.
     task: Task = "auto"
-    """What labels are; by default text and few different integers are classes, other numbers are
-    regressed on."""
+    # Two or more of the classes, in the order of the targets, or all. By default all; but of
+    # fashion-mnist (0 T-shirt, 1 Trouser, 2 Pullover, 3 Dress, 4 Coat, 5 Sandal, 6 Shirt, 7
+    # Sneaker, 8 Bag, 9 Ankle boot) `jaxalign train` takes 2 and 4.
     classes: tuple[str, ...] = ()
-    """Two or more of the classes, in the order of the targets, or all. Of fashion-mnist, 0 T-shirt,
-    1 Trouser, 2 Pullover, 3 Dress, 4 Coat, 5 Sandal, 6 Shirt, 7 Sneaker, 8 Bag, 9 Ankle boot, train
-    takes 2 and 4 by default; otherwise all are taken."""
+    # Take this many rows, with balanced classes; by default all.
     num_samples: int | None = None
-    """Take so many rows, classes balanced; by default all."""
+    # How images of bytes are scaled: signed, to [-1, 1], which is the default; unit, to [0, 1];
+    # imagenet, by the means and deviations of ImageNet's channels; or none. Pretrained models bring
+    # their own.
     scaling: Scaling | None = None
-    """Of images of bytes: to [-1, 1], which is the default, to [0, 1], or by ImageNet's means.
-    Pretrained models bring their own."""
+    # Cut image files to their central square, and resize it to this many pixels on each side.
     size: int | None = None
-    """Cut image files to their middle square and scale it to so many pixels."""
+    # What becomes of image files that cannot be read: refuse the data, or skip them and say how
+    # many.
     unreadable: Unreadable = "refuse"
-    """Skip image files that cannot be read; it is said how many."""
+    # The most bytes that a file may unpack to; by default 2^31 of an array, 2^28 of an image.
     max_bytes: int | None = None
-    """Bytes that a file may unpack to; by default 2^31 of an array, 2^28 of an image."""
 
     def check_data(self) -> None:
         """Raise if an option cannot be what it is."""
@@ -49,31 +51,34 @@ class DataOptions(TableOptions):
 class ModelOptions:
     """Which model, and which of its layers."""
 
+    # mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1,
+    # efficientnet_lite0 to 4, vit_s_16, vit_b_16; pretrained: efficientnet-lite0 to 2,
+    # squeezenet1.1; a folder that Hugging Face's save_pretrained wrote of a BERT, ViT or ResNet; or
+    # your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module, a
+    # pair (flax.linen.Module, variables), an equinox module, a pair (equinox module, State), or a
+    # Keras model.
     model: ModelArgument
-    """mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1,
-    efficientnet_lite0 to 4, vit_s_16, vit_b_16; pretrained: efficientnet-lite0 to 2, squeezenet1.1;
-    or your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module or, where
-    nothing is trained, a pair (flax.linen.Module, variables), an equinox module, (equinox module,
-    State) or a Keras model; or a folder of Hugging Face's, of a BERT, ViT or ResNet."""
+    # Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz; or a folder
+    # that orbax wrote of a flax.nnx or flax.linen model.
     checkpoint: Path | None = None
-    """Weights to read into the model: safetensors, whole or in shards, torch .pth, .npz; or a
-    folder that orbax wrote of a flax.nnx or flax.linen model."""
+    # Glob patterns of the layers; by default the post-activations that the model names, else all
+    # layers. `jaxalign layers MODEL` lists them.
     layers: tuple[str, ...] = ()
-    """Glob patterns of the layers; by default the post-activations that the model names, else all.
-    `jaxalign layers MODEL` lists them."""
+    # What is taken of a layer: its output, or its input, which is the post-activation of the layer
+    # before.
     at: At = "output"
-    """Take what layers return, or what they are given: the post-activation of the layer before."""
+    # Units of each hidden layer of mlp.
     width: int = 128
-    """Units of each hidden layer of mlp."""
+    # Number of hidden layers of mlp.
     depth: int = 3
-    """Number of hidden layers of mlp."""
+    # Activation of the hidden layers of mlp.
     activation: Activation = "relu"
-    """Activation of the hidden layers of mlp."""
+    # Number of outputs of a shipped architecture; by default one for each target, 1000 with a
+    # checkpoint.
     outputs: int | None = None
-    """Of a shipped architecture; by default one for each target, 1000 with a checkpoint."""
+    # Seed of the initial weights of a shipped architecture; in training also of the order of the
+    # rows.
     seed: int = 0
-    """Of the initial weights of a shipped architecture; in training also of the order of the
-    rows."""
 
     def check_model(self) -> None:
         """Raise if an option cannot be what it is."""

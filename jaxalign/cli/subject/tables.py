@@ -9,20 +9,21 @@ from jaxalign.cli.choices import Categories, Decimal, Header, Missing
 class TableOptions:
     """How a .csv or an .npz is read."""
 
+    # The labels: a column of a .csv, by default the last; an array of an .npz, by default y; a
+    # column of a data set of Hugging Face's; in a .tar cls, txt, json or json.FIELD.
     label: str | None = None
-    """The labels: a column of a .csv, by default the last; an array of an .npz, by default y; a
-    column of a data set of Hugging Face's; in a .tar cls, txt, json or json.FIELD."""
+    # The array of inputs in an .npz, by default x; or a column of a data set of Hugging Face's.
     inputs: str | None = None
-    """The array of inputs in an .npz, by default x; or a column of a data set of Hugging Face's."""
+    # Whether the first line of a .csv names its columns.
     header: Header = "auto"
-    """Whether the first line of a .csv names its columns."""
+    # Columns of a .csv to leave out.
     ignore: tuple[str, ...] = ()
-    """Columns of a .csv to leave out."""
+    # What becomes of the rows of a .csv that lack a value: refuse the file, or drop them.
     missing: Missing = "refuse"
-    """Drop the rows of a .csv that lack a value."""
+    # What becomes of a column of text in a .csv: refuse the file, or one-hot, a column of 0 and 1
+    # for each value.
     categories: Categories = "refuse"
-    """Make columns of 0 and 1 of a column of text in a .csv."""
+    # The decimal mark of a .csv.
     decimal: Decimal = "auto"
-    """The decimal mark of a .csv."""
+    # The encoding of a .csv.
     encoding: str = "utf-8"
-    """Of the text of a .csv."""

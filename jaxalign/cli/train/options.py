@@ -28,65 +28,70 @@ class Train(SubjectOptions):
     """Train a network and log every layer's alignment with the labels at every step.
 
     The defaults repeat the recipe of the paper's demo (its MLP, Adam, 1000 images of two classes,
-    100 epochs) on two classes that are hard to tell apart. A run folder with rows, curves, pictures
-    and a page is left behind.
+    and 100 epochs) on two classes that are hard to tell apart. It leaves a run folder with rows,
+    curves, pictures and a page.
     """
 
+    # mlp, cnn, resnet18, resnet34, resnet50, vgg11, vgg11_bn, vgg16, vgg16_bn, squeezenet1_1,
+    # efficientnet_lite0 to 4, vit_s_16, vit_b_16; pretrained: efficientnet-lite0 to 2,
+    # squeezenet1.1; a folder that Hugging Face's save_pretrained wrote of a BERT, ViT or ResNet; or
+    # your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module.
     model: ModelArgument = "mlp"
+    # The optax optimizer, or several.
     optimizer: tuple[Optimizer, ...] = ("adam",)
-    """The optax optimizer, or several."""
+    # The step size, or several. Every optimizer is trained with every step size, all in one
+    # program, and each leaves a run folder.
     learning_rate: tuple[float, ...] = (1e-3,)
-    """Its step size, or several; every optimizer with every step size is trained in one program,
-    and leaves a run folder."""
+    # Rows per step.
     batch_size: int = 64
-    """Rows per step."""
+    # Number of updates; 1563 are 100 epochs of 1000 images.
     steps: int = 1563
-    """Number of updates; 1563 are 100 epochs of 1000 images."""
+    # Train this many networks as one program, with the seed and the ones after it. Pictures then
+    # show medians and intervals.
     seeds: int = 1
-    """Train so many networks as one program, with this seed and the ones after it; pictures show
-    medians and intervals."""
+    # Measure on this many training rows: the first that keep the classes balanced.
     monitor_size: int = 1000
-    """Measure on the first so many training rows, classes balanced (fewer when there are fewer)."""
+    # What becomes of the positions of maps and tokens: mean over them, flatten into features, or
+    # cls, the first one alone. Inputs are flattened.
     reduce: Pooling = "mean"
-    """What becomes of the positions of maps and tokens: mean over them, flatten into features, or
-    cls, the first one alone. Inputs are flattened."""
+    # How a layer's spectrum is computed; quadrature is a few times cheaper, and approximate.
     method: Method = "auto"
-    """How a layer's spectrum is computed; quadrature is a few times cheaper, and approximate."""
+    # Solve the spectra of a chunk of steps as one batch, which is faster on accelerators.
     defer: bool = False
-    """Solve the spectra of a chunk of steps as one batch, which accelerators prefer."""
+    # Subtract the means of features and targets. With auto, this is done for numbers to regress on,
+    # not for classes.
     centered: Centered = "auto"
-    """About the means of features and targets; auto: for numbers to regress on, not for classes."""
+    # Measure at every k-th step.
     every: int = 1
-    """Measure at every so many steps."""
+    # Keep the curves of every k-th measured step. Areas are kept of all.
     array_every: int = 1
-    """Keep the curves of every so many measured steps; areas are kept of all."""
+    # The dtype that curves are kept in. In bfloat16 a long run of many layers takes half the disk.
     array_dtype: ArrayDtype = "float32"
-    """What curves are kept in; a long run of many layers takes half the disk in bfloat16."""
+    # Thresholds τ to log A(τ) at; the middle one is the headline. By default 5, 15 and 30 % of √n,
+    # to one digit. The whole curve is logged in any case.
     thresholds: tuple[float, ...] = ()
-    """Thresholds τ to log A(τ) at; the middle one is the headline. By default 5, 15 and 30 % of √n,
-    to one digit. The whole curve is logged in any case."""
+    # Run folder to make; by default the next free runs/train-N.
     out: Path | None = None
-    """Run folder to make; by default the next free runs/train-N."""
+    # Replace the run that is in the out folder.
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Replace the run that is in the out folder."""
+    # Save a checkpoint after every k steps, for --resume.
     checkpoint_every: int = 1000
-    """Save a checkpoint after so many steps, for --resume."""
+    # Go on with the run in this folder, from its newest checkpoint, with its own settings. Only
+    # options that say where to run may be given with it.
     resume: Path | None = None
-    """Go on with the run in this folder, from its newest checkpoint, with its own settings; only
-    options that say where to run go with it."""
+    # Number of devices to split over: the networks, if there are several, else batches and
+    # monitored rows. By default as many as divide the networks evenly; one for one network; all of
+    # them with --distributed.
     devices: int | None = None
-    """Split over so many devices: the networks, where there are several, else batches and monitored
-    rows. By default as many as divide the networks evenly; one for one network; all of them with
-    --distributed."""
+    # Be one of several processes, each started with the same command. SLURM, MPI, Kubernetes and
+    # TPU pods are recognized; elsewhere pass --coordinator, --processes and --process.
     distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Be one of several processes, each started with the same command. SLURM, MPI, Kubernetes and
-    TPU pods are recognized; elsewhere pass --coordinator, --processes and --process."""
+    # The address of process 0, as HOST:PORT.
     coordinator: str | None = None
-    """host:port of process 0."""
+    # The number of processes.
     processes: int | None = None
-    """Their number."""
+    # The number of this process, from 0.
     process: int | None = None
-    """Which one this is, from 0."""
 
     def __post_init__(self) -> None:
         # First: with --resume no other option counts, so a wrong one is not its value's fault.

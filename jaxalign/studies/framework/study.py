@@ -35,7 +35,7 @@ class Study(Generic[Config]):
       source: whose claim it is: the paper's, as far as it could be read, or ours.
       comparison: what is compared to decide it, and whose choice that is.
       sizes: the configurations: "small" runs in minutes on two cores and decides signs, "medium"
-        in at most three hours, with data from outside the package where they are at hand; "paper"
+        in at most an hour, with data from outside the package where they are at hand; "paper"
         is for an accelerator.
       cells: the design of a configuration.
       measure: the rows of one cell; a pure function of both.
