@@ -41,7 +41,7 @@ def comparison_page(compared: Compared, figure: Figure) -> str:
         caption=_caption(comparison),
         sentences=list(sentences(comparison)),
         samples=f"{comparison.num_samples:,}",
-        measure=f"{comparison.measure[0].upper()}{comparison.measure[1:]}",
+        measure=comparison.measure,
         matches=[list(cells) for cells in _matches(comparison)],
         aligned=list(_aligned(comparison, config["names"])),
         notes=config["notes"],
@@ -63,7 +63,7 @@ def _lede(comparison: Comparison) -> str:
     shared = [match for match in matches(comparison) if match.first in comparison.second]
     if len(shared) > 1 and not _is_same(comparison):
         found = sum(match.first == match.second for match in shared)
-        text += f". Of {len(shared)} layers of one name in both, {found} are most alike each other"
+        text += f". Of {len(shared)} layer names that both have, {found} match each other best"
     return f"{text}."
 
 

@@ -21,12 +21,12 @@ def last_layer(rows: Rows) -> str:
 
 
 def dead_layers(inspection: Inspection) -> Iterator[str]:
-    """Layers that answer all samples alike. A column of ones is part of Φ, so their rank is 1."""
+    """Layers that give all samples the same features: of rank 1, as Φ has a column of ones."""
     dead = [name for name, spectrum in inspection.spectra.items() if spectrum.rank <= 1]
     if dead:
-        verb = "answer" if len(dead) > 1 else "answers"
+        verb = "give" if len(dead) > 1 else "gives"
         yield (
-            f"On these samples {', '.join(dead)} {verb} every sample alike: nothing is "
-            "there to be aligned. The weights may be dead, or the inputs scaled in another way "
-            "than the model expects."
+            f"{', '.join(dead)} {verb} all of these samples the same features, in which nothing "
+            "can be aligned. The units may be dead, or the inputs are scaled in another way than "
+            "the model expects."
         )

@@ -24,7 +24,7 @@ def warnings(run: RunSummary, result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dead_layers(run: RunSummary) -> Iterator[str]:
-    """Layers that answer all samples alike in the end."""
+    """Layers that give all samples the same features in the end."""
     beginnings: dict[int, list[str]] = {}
     for name in run.history.layers:
         dead = _is_constant(run, name)
@@ -35,10 +35,10 @@ def dead_layers(run: RunSummary) -> Iterator[str]:
             beginnings.setdefault(step, []).append(name)
     for step, names in beginnings.items():
         since = f"from step {step:,} on" if step else "from the beginning"
-        verb = "answer" if len(names) > 1 else "answers"
+        verb = "give" if len(names) > 1 else "gives"
         yield (
-            f"{', '.join(names)} {verb} every sample alike {since}: dead units, in which there is "
-            "nothing to be aligned. Try a smaller step size or another initialization."
+            f"{', '.join(names)} {verb} all samples the same features {since}: dead units, in "
+            "which nothing can be aligned. Try a smaller step size or another initialization."
         )
 
 

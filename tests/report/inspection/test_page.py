@@ -199,13 +199,13 @@ def test_the_curves_of_labels_are_those_of_each_layer(few):
         np.testing.assert_allclose(drawn[name].get_ydata(), expected, rtol=1e-5)
 
 
-def test_layers_that_answer_every_sample_alike_are_named_before_the_table(few):
+def test_layers_that_give_all_samples_the_same_features_are_named_before_the_table(few):
     inspection = few.inspection
     constant = replace(inspection.spectra["hidden_2"], rank=np.int32(1))
     spectra = OrderedDict(inspection.spectra, hidden_2=constant)
     assert not list(dead_layers(inspection))
     (sentence,) = dead_layers(replace(inspection, spectra=spectra))
-    assert sentence.startswith("On these samples hidden_2 answers every sample alike")
+    assert sentence.startswith("hidden_2 gives all of these samples the same features")
     console = Console(file=io.StringIO(), width=200)
     console.print(inspected_table(replace(few, inspection=replace(inspection, spectra=spectra))))
     assert sentence in " ".join(console.file.getvalue().split())

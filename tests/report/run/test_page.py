@@ -168,7 +168,7 @@ def test_a_dead_layer_and_a_loss_that_grew_are_said_at_the_top(history, page_of)
     layers["hidden_3"] = type(history.layers["hidden_3"])(measures)
     run = summarize(history._replace(layers=layers, loss=1 + history.step.astype(np.float32)))
     dead, grown = sorted(warnings(run, FINISHED))[::-1]
-    assert dead.startswith("hidden_3 answers every sample alike from step 12 on: dead units")
+    assert dead.startswith("hidden_3 gives all samples the same features from step 12 on")
     assert "The loss ends at 36.5, above the 1 that it began with" in grown
     assert not list(warnings(summarize(history), FINISHED))
 
