@@ -225,3 +225,45 @@ def test_a_key_made_where_a_mesh_is_in_use_is_no_error():
         found = curves()
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [EXPLICIT, pytest.param(AUTO, marks=pytest.mark.slow)])
+def test_what_is_on_no_mesh_may_be_used_where_one_is(data, kind):
+    solve = jax.vmap(partial(ja.spectrum, method="triangular"))
+    stacks = [np.stack([x] * 3) for x in data]
+    expected = ja.spectrum(*data).singular_values
+    with jax.set_mesh(mesh_of(kind)):
+        found = solve(*stacks).singular_values
+        np.testing.assert_allclose(found[1], expected, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [EXPLICIT, AUTO])
+def test_sharded_where_a_mesh_is_in_use(data, kind):
+    mesh = mesh_of(kind)
+    solve = ja.sharded(mesh, rows="data", centered=True)
+    expected = ja.spectrum(*(x[:15] for x in data), centered=True)
+    x = jax.device_put(data[0], jax.devices()[3])
+    with jax.set_mesh(mesh):
+        found = solve(*(x[:15] for x in data))
+        np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-4, atol=1e-4)
+        batch = ja.sharded(mesh, batch="model")(*(np.stack([x[:15]] * 3) for x in data))
+        assert batch.energy.shape == (3, 4, 2)
+        # An eager call is computed where its arrays are.
+        assert ja.spectrum(x, data[1], method="triangular").total.devices() == {jax.devices()[3]}
+
+
+def test_arrays_in_different_places_are_refused(data):
+    first, second = (jax.device_put(data[0], jax.devices()[i]) for i in (0, 1))
+    y = jax.device_put(data[1], jax.devices()[1])
+    for method in ("auto", "triangular"):
+        with pytest.raises(ValueError, match=r"shape \(16, 4\) on cpu:0 and one of .* on cpu:1"):
+            ja.spectrum(first, y, method=method)
+    with pytest.raises(ValueError, match="arrays must be on the same devices"):
+        ja.moments(first, data[1]) + ja.moments(second, data[1])
+    other = jax.make_mesh((4, 1), ("data", "model"))
+    x = jax.device_put(data[0], NamedSharding(mesh_of(EXPLICIT), P("data")))
+    y = jax.device_put(data[1], NamedSharding(other, P("data")))
+    with pytest.raises(ValueError, match=r"\(16, 2\) on the mesh {'data': 4, 'model': 1} beside"):
+        ja.spectrum(x, y)
+    assert ja.sharded(other, rows="data")(x, y).num_samples == 16

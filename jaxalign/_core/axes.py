@@ -10,6 +10,8 @@ from jax import Array
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxalign._core.mesh import computed_on, require_one_place
+
 Result = TypeVar("Result")
 
 
@@ -20,7 +22,8 @@ def on_automatic_axes(
 
     Over explicit axes, how an array is split is part of its type, and most operations refuse rows
     that are split. Every public function of arrays passes through here, on whatever mesh its
-    arguments are, eager or traced.
+    arguments are, eager or traced. An eager call is computed on that mesh, whatever mesh is in
+    use.
 
     Args:
       function: of pytrees, to a pytree of arrays.
@@ -28,23 +31,28 @@ def on_automatic_axes(
       by_rows: whether row i of the result is made from row i of the first argument. Then the rows
         of the result are split likewise. Otherwise the result is on every device, but for the
         axes of ``vmap``, which stay as they are.
+
+    Raises:
+      ValueError: arrays on different devices, or split over different meshes (eager calls).
     """
     arrays = [x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)]
     mesh = _explicit_mesh(arrays)
-    if mesh is None:
-        return function(*arguments)
-    rows = jax.typeof(arrays[0]).sharding.spec[:1] if by_rows else ()
-    leaves, tree = jax.tree.flatten(arguments)
+    require_one_place(arrays, mesh)
+    with computed_on(mesh):
+        if mesh is None:
+            return function(*arguments)
+        rows = jax.typeof(arrays[0]).sharding.spec[:1] if by_rows else ()
+        out_sharding = NamedSharding(mesh, P(*rows))
+        leaves, tree = jax.tree.flatten(arguments)
 
-    def of_arrays(*arrays: Array) -> Result:
-        # Arrays of numpy have no type on a mesh, and keep their dtype.
-        rest = iter(arrays)
-        filled = [next(rest) if isinstance(x, jax.Array) else x for x in leaves]
-        return function(*jax.tree.unflatten(tree, filled))
+        def of_arrays(*arrays: Array) -> Result:
+            # Arrays of numpy have no type on a mesh, and keep their dtype.
+            rest = iter(arrays)
+            filled = [next(rest) if isinstance(x, jax.Array) else x for x in leaves]
+            return function(*jax.tree.unflatten(tree, filled))
 
-    out_sharding = NamedSharding(mesh, P(*rows))
-    axes = mesh.explicit_axes
-    return jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=out_sharding)(*arrays)
+        axes = mesh.explicit_axes
+        return jax.sharding.auto_axes(of_arrays, axes=axes, out_sharding=out_sharding)(*arrays)
 
 
 def _explicit_mesh(arrays: list[Array]) -> Mesh | AbstractMesh | None:

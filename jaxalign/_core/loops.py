@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.custom_partitioning import custom_partitioning
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 
@@ -77,6 +77,9 @@ def _loop_over(function: Callable, at_once: int, axes: int) -> Callable:
     return over_batch
 
 
+_NO_MESH = AbstractMesh((), ())
+
+
 def _is_one(x: Array, axes: int) -> bool:
     return math.prod(x.shape[:axes]) == 1
 
@@ -107,10 +110,16 @@ def _on_each_device(loop: Callable, axes: int, mesh: Mesh, arguments: Any, resul
 
     def local(*stacks: Array) -> Any:
         # Traced by the compiler, outside the scope that the call was in.
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.sharding.use_abstract_mesh(_NO_MESH):
             return loop(*stacks)
 
+    if mesh.empty:
+        # The devices are those of the mesh in use, over which no array is split.
+        devices = jax.tree.leaves(arguments)[0].sharding.device_set
+        mesh = Mesh(sorted(devices, key=lambda device: device.id), ("devices",))
+
     def by_batch(x: jax.ShapeDtypeStruct) -> NamedSharding:
-        return NamedSharding(mesh, P(*x.sharding.spec[:axes]))
+        spec = x.sharding.spec[:axes] if isinstance(x.sharding, NamedSharding) else ()
+        return NamedSharding(mesh, P(*spec))
 
     return mesh, local, *jax.tree.map(by_batch, (results, arguments))

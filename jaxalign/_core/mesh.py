@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -103,6 +104,70 @@ def with_automatic_axes(x: Any) -> Any:
     if not is_placed or not isinstance(x.sharding, NamedSharding):
         return x
     return jax.device_put(x, automatic_sharding(x.sharding))
+
+
+def require_one_place(arrays: Sequence[Array], mesh: Any) -> None:
+    """Raise for arrays that a user placed on different devices, or split over other axes than those
+    of a mesh. Traced ones have no place yet.
+
+    Args:
+      arrays: of jax.
+      mesh: with explicit axes that one of them is on; None if there is none.
+
+    Raises:
+      ValueError: as above; the message tells arrays by their shapes.
+    """
+    placed = [x for x in arrays if not isinstance(x, jax.core.Tracer) and x.committed]
+    for x in placed:
+        if x.sharding == placed[0].sharding:
+            continue
+        devices = [_devices_of(each) for each in (placed[0], x)]
+        if devices[0] != devices[1]:
+            raise ValueError(
+                "arrays must be on the same devices, in one order, found one of shape "
+                f"{placed[0].shape} on {listed_devices(devices[0])} and one of shape {x.shape} on "
+                f"{listed_devices(devices[1])}; put one where the other is by jax.device_put"
+            )
+    for x in placed if mesh is not None else ():
+        own = getattr(x.sharding, "mesh", mesh)
+        if own.shape != mesh.shape and not x.is_fully_replicated:
+            raise ValueError(
+                f"arrays must be split over one mesh, found one of shape {x.shape} on the mesh "
+                f"{dict(own.shape)} beside the explicit axes {dict(mesh.shape)}; put it on that "
+                "mesh by jax.device_put"
+            )
+
+
+def _devices_of(x: Array) -> list[Any]:
+    if isinstance(x.sharding, NamedSharding):
+        return list(x.sharding.mesh.devices.flat)
+    return sorted(x.devices(), key=lambda device: device.id)
+
+
+LISTED = 8
+"""So many devices are shown in a message."""
+
+
+def listed_devices(devices: Sequence[Any]) -> str:
+    """Devices as a message names them."""
+    names = ", ".join(map(str, devices[:LISTED]))
+    return names if len(devices) <= LISTED else f"{names}, … ({len(devices)} devices)"
+
+
+_NO_MESH = Mesh(np.empty((), object), ())
+
+
+def computed_on(mesh: Any) -> AbstractContextManager[Any]:
+    """Where another mesh is in use, this one is in its place, or None of them: an eager operation
+    is computed where its arrays are. Inside a trace the one in use stays.
+    """
+    try:
+        in_use = jax.sharding.get_mesh()
+    except ValueError:  # of a trace
+        return nullcontext()
+    if in_use.empty or in_use == mesh:
+        return nullcontext()
+    return jax.set_mesh(_NO_MESH if mesh is None else mesh)
 
 
 def put_by_rows(x: np.ndarray, like: Any) -> Array:

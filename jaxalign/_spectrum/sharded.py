@@ -104,19 +104,18 @@ def _of_any_placement(
     targets: ArrayLike,
 ) -> Spectrum:
     """``solve`` on the mesh, of arrays that may be on another one."""
-    phi = _off_other_devices(features, mesh)
-    return solved(solve, phi, _off_other_devices(targets, mesh), by_rows=is_batch)
+    if _is_elsewhere(features, mesh) or _is_elsewhere(targets, mesh):
+        features = with_automatic_axes(features)
+        targets = with_automatic_axes(targets)
+    return solved(solve, features, targets, by_rows=is_batch)
 
 
-def _off_other_devices(x: ArrayLike, mesh: Mesh) -> ArrayLike:
-    """An array on a mesh of other devices without explicit axes, which would take the result there;
-    anything else as it is.
-    """
+def _is_elsewhere(x: ArrayLike, mesh: Mesh) -> bool:
+    """Whether a user placed it on another mesh, whose explicit axes would take the result there."""
     if not isinstance(x, jax.Array) or not is_concrete(x):
-        return x
-    if x.sharding.device_set == set(mesh.devices.flat):
-        return x
-    return with_automatic_axes(x)
+        return False
+    own = getattr(x.sharding, "mesh", mesh)
+    return own.shape != mesh.shape or x.sharding.device_set != {*mesh.devices.flat}
 
 
 # The settings are static arguments, not a closure: a second `sharded` of the same ones finds the
@@ -210,7 +209,7 @@ def _of_placed_rows(
     with jax.sharding.use_abstract_mesh(split.mesh.abstract_mesh):
         placed = jax.tree.map(partial(_placed, split), (phi, y, weights))
         padded = _over_rows(split, method, centered, *placed)
-    return leading(padded, min(n, d))
+        return leading(padded, min(n, d))
 
 
 def _of_placed_batch(
@@ -235,9 +234,9 @@ def _of_placed_batch(
     require_finite(y, "targets")
     with jax.sharding.use_abstract_mesh(split.mesh.abstract_mesh):
         padded = _over_batch(split, method, centered, _placed(split, phi), _placed(split, y))
-    if _missing_rows(len(phi), split) == 0:
-        return padded
-    return jax.tree.map(lambda x: x[: len(phi)], padded)
+        if _missing_rows(len(phi), split) == 0:
+            return padded
+        return jax.tree.map(lambda x: x[: len(phi)], padded)
 
 
 def _method_of(mesh: Mesh, method: Method, features: Array) -> Method:

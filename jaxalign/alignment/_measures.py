@@ -77,7 +77,7 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """
     require_one_spectrum(spectrum, "alignment_area")
     area = on_automatic_axes(matmul, spectrum.singular_values, spectrum.energy)
-    if is_concrete(area) and bool(jnp.isinf(area).any()):
+    if is_concrete(area) and bool(np.isinf(np.asarray(area)).any()):
         raise ValueError(
             f"the area is outside the range of {area.dtype}, found singular values up to "
             f"{float(jnp.max(spectrum.singular_values)):.1e} and ‖y‖² up to "

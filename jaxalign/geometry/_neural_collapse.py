@@ -91,7 +91,7 @@ def neural_collapse(
 
 def _without_head(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> tuple[Array, ...]:
     sums = class_sums(rows, indicators)
-    none = jnp.asarray(jnp.nan, rows.dtype)
+    none = jnp.full_like(sums.center[0], jnp.nan)
     nc4 = _agreement(_closeness(rows, sums), indicators)
     return *_collapse(rows, indicators, sums), none, nc4
 

@@ -13,13 +13,11 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxalign._core.mesh import automatic_sharding
+from jaxalign._core.mesh import automatic_sharding, listed_devices
 
 logger = logging.getLogger(__name__)
 
 Path = tuple[Any, ...]
-LISTED = 8
-"""So many devices are shown in a message."""
 
 
 def mesh_of_arrays(variables: nnx.State) -> Any:
@@ -102,16 +100,10 @@ def _require_devices(name: str, devices: Any, mesh: Mesh, *, all_of_them: bool) 
     if own == of_mesh or (not all_of_them and {*own} <= {*of_mesh}):
         return
     raise ValueError(
-        f"array {name!r} of the model lies on {_listed(own)}, which must be the devices of the "
-        f"mesh in their order, {_listed(of_mesh)}; pass the mesh that it was placed on, or place "
-        "it on this one by jax.device_put"
+        f"array {name!r} of the model lies on {listed_devices(own)}, which must be the devices of "
+        f"the mesh in their order, {listed_devices(of_mesh)}; pass the mesh that it was placed on, "
+        "or place it on this one by jax.device_put"
     )
-
-
-def _listed(devices: list[Any]) -> str:
-    """Devices as a message names them."""
-    names = ", ".join(map(str, devices[:LISTED]))
-    return names if len(devices) <= LISTED else f"{names}, … ({len(devices)} devices)"
 
 
 def shardings_of_optimizer(
