@@ -38,10 +38,10 @@ from _results import save
 from label_alignment import PAIRS, iterates, mnist
 from rich.console import Console
 from rich.table import Table
-from scipy.io import loadmat
 
 import jaxalign as ja
 from jaxalign.statistics import jackknife
+from jaxalign.studies.shared.images import usps_digits
 
 PUBLISHED = {"no adaptation": 83.84, "LAR": 88.96}
 STEPS = 500
@@ -92,11 +92,9 @@ def source(folder: Path) -> Images:
 
 def target(file: Path) -> tuple[Images, Images]:
     """USPS's training and test images, enlarged to 28 × 28."""
-    content = loadmat(file)["usps_all"]
-    small = content[:, :256].reshape(-1, 16, 16).astype(np.float32)
+    images, digits = usps_digits(file)
+    small = images.astype(np.float32)
     large = with_ones(np.asarray(jax.image.resize(small, (len(small), 28, 28), "linear")))
-    # The file counts digits from 1.
-    digits = content[:, 256].astype(int) - 1
     return (
         Images(large[:TRAINING], digits[:TRAINING]),
         Images(large[TRAINING:], digits[TRAINING:]),

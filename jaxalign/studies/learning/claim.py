@@ -2,8 +2,10 @@
 
 Heads min ‖Φw − y‖² + ρ‖w‖² are fitted to n rows and tested on others. Their error per row, mean
 over draws of all rows, is compared with ``learning_curve`` of the spectrum of N rows, which holds
-no head and no test row. The rows are ones that the network was not trained on. A cell is a
-representation with a strength: how far the worst of its misses, of all n, is from the tolerance.
+no head and no test row. The rows are ones that the network was not trained on. A curve, of a data
+set, a representation and a strength, is as good as the point where it misses most, of all n. What
+is left of the tolerance there, mean of its curves, is the effect in a data set. Data sets are the
+unit of every interval. A cell is a representation with a strength, over data sets.
 """
 
 from jaxalign.studies.framework.study import Study
@@ -20,7 +22,7 @@ STUDY = Study(
     ),
     source="ours",
     comparison="ours: the prediction of the deterministic equivalent of ridge regression against "
-    "heads fitted to rows of one pool",
+    "heads fitted to rows of the same data set, where the two differ most",
     sizes={
         "small": Config(),
         "medium": Config(draws=50),

@@ -1,26 +1,30 @@
 """The design of the study of learning curves: which representations, rows and strengths."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jaxalign.models.weights._pretrained import published_file
 from jaxalign.studies.framework.study import Cell
+from jaxalign.studies.learning.tasks import FOR_PRETRAINED, TASKS
+from jaxalign.studies.shared.problems import at_hand
 
-FASHION = "Fashion-MNIST, long sleeves"
-DIGITS = "digits, even or odd"
-
-PIXELS = "pixels"
+INPUTS = "inputs"
 UNTRAINED = "untrained MLP"
 TRAINED = "trained MLP"
 
 BEST = "best"
 """The strength that is best for a number of rows."""
 
+POOLED = 0.75
+"""The share of a data set that heads may have; networks are trained on the rest."""
+
 
 @dataclass(frozen=True)
 class Config:
     """Which heads are fitted to which rows."""
 
-    tasks: tuple[str, ...] = (FASHION, DIGITS)
+    tasks: tuple[str, ...] = tuple(TASKS)
+    """Data sets, of which those at hand take part."""
     networks: tuple[str, ...] = ("efficientnet-lite0",)
     """Pretrained ones, of which those that are installed take part."""
     widths: tuple[int, ...] = (256, 256)
@@ -41,13 +45,40 @@ class Config:
     """Share of the error by which a prediction may miss."""
 
 
+class Sampling(NamedTuple):
+    """How many rows of a data set heads have, as of Config."""
+
+    pool: int
+    known: int
+    sizes: tuple[int, ...]
+    draws: int
+
+
+def sampling(config: Config, rows: int) -> Sampling:
+    """The rows of the design; in a small data set a half of them, a quarter and so on, until they
+    are no more than its part for heads.
+
+    There are as many times more draws, so that their means are about as precise.
+    """
+    part = 1
+    while config.pool // part > POOLED * rows:
+        part *= 2
+    return Sampling(
+        config.pool // part,
+        config.known // part,
+        tuple(size // part for size in config.sizes),
+        config.draws * part,
+    )
+
+
 def cells(config: Config) -> list[Cell]:
     """A representation of a task."""
-    representations = (PIXELS, UNTRAINED, TRAINED, *filter(_is_installed, config.networks))
+    networks = [name for name in config.networks if _is_installed(name)]
     return [
         {"task": task, "representation": representation}
-        for task in config.tasks
-        for representation in representations
+        for task in at_hand(config.tasks)
+        for representation in (INPUTS, UNTRAINED, TRAINED, *networks)
+        if representation not in networks or task in FOR_PRETRAINED
     ]
 
 

@@ -1,56 +1,75 @@
-"""The picture of learning curves: predictions as lines, fitted heads as points."""
+"""The picture of learning curves: errors at the best strength, and by how much each curve misses."""
 
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, ScalarFormatter
+from matplotlib.ticker import PercentFormatter
 from pandas import DataFrame
 
 from jaxalign.studies.learning.design import BEST
-from jaxalign.style.figures import INK, MUTED, STYLE
+from jaxalign.style.figures import MUTED, STYLE
 from jaxalign.style.layout import WIDE, Layout, grid, label_below, label_rows, set_title
 from jaxalign.style.legends import labelled, legend_of
 
-HEIGHT = 2.7
-NAMED = (2, 3, 5, 7)
-"""Places between powers of ten whose numbers do not touch."""
-SHADES = (0.1, 0.8)  # of viridis, from the weakest strength to the strongest
+ERRORS = 2.9
+MISSES = 1.7
+"""Inches of panels."""
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b58900", "#7b4fa3", "#6b7280",
+)  # fmt: skip
+"""Of data sets, which differ also for eyes that see few colours."""
+BAND = "#dfe7ef"
+SHARES = {0.1: ".1", 0.2: ".2", 0.5: ".5", 1: "1", 2: "2"}
+"""n/N, and how it is written."""
 
 
 def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
-    """A row per task and a column per representation: error by number of rows."""
-    tasks = table["task"].unique()
+    """A column per representation: the error per row at the best strength, then the miss at each
+    strength, with a line per data set; shaded within the tolerance.
+    """
     representations = table["representation"].unique()
+    ridges = table["ridge"].unique()
+    colours = dict(zip(table["task"].unique(), COLOURS, strict=False))
+    heights = (ERRORS, *(MISSES,) * len(ridges))
+    table = table.assign(share=table["n"] / table["known"])
     with matplotlib.rc_context(STYLE):
-        heights = (HEIGHT,) * len(tasks)
-        drawing, panels = grid([heights] * len(representations), layout, share_x=True)
-        for task, line in zip(tasks, panels, strict=True):
-            for representation, axes in zip(representations, line, strict=True):
-                rows = table[(table["task"] == task) & (table["representation"] == representation)]
-                _curves(axes, rows, config.known)
-                set_title(axes, representation, task)
-        label_rows(panels, ["error per row"] * len(tasks))
-        label_below(drawing, "rows of the head, n; lines predicted, points measured")
+        drawing, panels = grid([heights] * len(representations), layout, share_y=True)
+        for representation, (errors, *misses) in zip(representations, panels.T, strict=True):
+            rows = table[table["representation"] == representation]
+            _errors(errors, rows[rows["ridge"] == BEST], colours)
+            set_title(errors, representation)
+            for ridge, axes in zip(ridges, misses, strict=True):
+                _misses(axes, rows[rows["ridge"] == ridge], colours, config.tolerance)
+        for axes in panels.flat:
+            _number_rows(axes)
+        label_rows(panels, ["error per row\nρ best", *(f"miss\nρ {ridge}" for ridge in ridges)])
+        label_below(
+            drawing,
+            "rows of the head over rows of the spectrum, n/N; above: lines predicted, points "
+            f"measured; below: predicted/measured − 1, shaded: within {config.tolerance:.0%}",
+        )
         legend_of(drawing, labelled(panels[0, 0]))
     return drawing
 
 
-def _curves(axes: Axes, table: DataFrame, known: int) -> None:
-    ridges = list(table["ridge"].unique())
-    shades = matplotlib.colormaps["viridis"](np.linspace(*SHADES, max(len(ridges) - 1, 1)))
-    colours = dict(zip([ridge for ridge in ridges if ridge != BEST], shades, strict=False))
-    for ridge, rows in table.groupby("ridge", sort=False):
-        colour = colours.get(ridge, INK)
-        axes.plot(rows["n"], rows["predicted"], color=colour, label=f"ρ {ridge}")
-        axes.plot(rows["n"], rows["measured"], "o", color=colour, markersize=4)
-    axes.axvline(known, color=MUTED, linestyle=":", linewidth=1.2)
-    axes.set(xscale="log", yscale="log")
-    sizes = table["n"].unique()
-    axes.set_xticks(sizes, map(str, sizes), rotation=45)
+def _errors(axes: Axes, table: DataFrame, colours: dict[str, str]) -> None:
+    for task, rows in table.groupby("task", sort=False):
+        axes.plot(rows["share"], rows["predicted"], color=colours[task], label=task)
+        axes.plot(rows["share"], rows["measured"], "o", color=colours[task], markersize=4)
+    axes.set(yscale="log")
+
+
+def _misses(axes: Axes, table: DataFrame, colours: dict[str, str], tolerance: float) -> None:
+    axes.axhspan(-tolerance, tolerance, color=BAND, linewidth=0, zorder=0)
+    for task, rows in table.groupby("task", sort=False):
+        axes.plot(rows["share"], rows["miss"], ".-", color=colours[task], linewidth=1.3)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+
+
+def _number_rows(axes: Axes) -> None:
+    axes.axvline(1, color=MUTED, linestyle=":", linewidth=1.2)
+    axes.set(xscale="log")
+    axes.set_xticks(list(SHARES), SHARES.values())
     axes.xaxis.minorticks_off()
-    axes.yaxis.set_minor_locator(LogLocator(subs=NAMED))
-    for one in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        one(ScalarFormatter())

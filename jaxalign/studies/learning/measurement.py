@@ -1,6 +1,7 @@
 """The measurement of the study of learning curves: predictions beside heads, over draws of rows."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ from jaxalign._spectrum.batched import spectra
 from jaxalign.learning import learning_curve
 from jaxalign.statistics import jackknife
 from jaxalign.studies.framework.study import Cell, Row
-from jaxalign.studies.learning.design import BEST, Config
+from jaxalign.studies.learning.design import BEST, Config, Sampling, sampling
 from jaxalign.studies.learning.heads import Fitted, fit_heads
 from jaxalign.studies.learning.representations import Rows, rows_of
+from jaxalign.studies.learning.tasks import TASKS
 
 # Strengths among which the heads' best is sought.
 SEARCHED = np.geomspace(1e-4, 1e2, 25)
@@ -21,12 +23,14 @@ SEARCHED = np.geomspace(1e-4, 1e2, 25)
 
 def measure(config: Config, cell: Cell) -> list[Row]:
     """One row per strength and number of rows: means over draws."""
-    rows = rows_of(config, cell)
+    problem = TASKS[str(cell["task"])]()
+    design = sampling(config, len(problem.inputs))
+    rows = rows_of(config, problem, str(cell["representation"]), design.pool)
     draw = np.random.default_rng(1)
-    orders = np.stack([draw.permutation(config.pool) for _ in range(config.draws)])
-    predicted = _predicted(config, rows, orders[:, : config.known])
+    orders = np.stack([draw.permutation(design.pool) for _ in range(design.draws)])
+    predicted = _predicted(config.ridges, design, rows, orders)
     strengths = np.concatenate([config.ridges, SEARCHED])
-    measured = _measured(config, rows, orders, strengths)
+    measured = _measured(design.sizes, rows, orders, strengths)
     # The best of the strengths that were searched, for each number of rows.
     best = len(config.ridges) + measured.error[..., len(config.ridges) :].mean(axis=0).argmin(
         axis=1
@@ -35,6 +39,8 @@ def measure(config: Config, cell: Cell) -> list[Row]:
         {
             **cell,
             "width": rows.features.shape[1],
+            "draws": design.draws,
+            "known": design.known,
             "ridge": ridge if ridge == BEST else f"{ridge:g}",
             "n": n,
             **_compared(
@@ -43,30 +49,33 @@ def measure(config: Config, cell: Cell) -> list[Row]:
             ),
         }
         for i, ridge in enumerate([*config.ridges, BEST])
-        for j, n in enumerate(config.sizes)
+        for j, n in enumerate(design.sizes)
     ]
 
 
 def _predicted(
-    config: Config, rows: Rows, known: Int[np.ndarray, "draws N"]
+    ridges: Sequence[float], design: Sampling, rows: Rows, orders: Int[np.ndarray, "draws pool"]
 ) -> Float[np.ndarray, "draws ridges sizes"]:
-    """From the spectrum of the N rows of each draw."""
+    """From the spectrum of the first N rows of each draw."""
+    known = orders[:, : design.known]
     of_draws = spectra(jnp.asarray(rows.features[known]), rows.targets[known])
-    n = jnp.asarray(config.sizes, jnp.float32)
+    n = jnp.asarray(design.sizes, jnp.float32)
     curves = [
         jax.vmap(lambda s, ridge=ridge: learning_curve(s, n, ridge=ridge)[:, 0])(of_draws)
-        for ridge in (*config.ridges, BEST)
+        for ridge in (*ridges, BEST)
     ]
     return np.stack(curves, axis=1).astype(np.float64)
 
 
 def _measured(
-    config: Config, rows: Rows, orders: Int[np.ndarray, "draws pool"], strengths: np.ndarray
+    sizes: Sequence[int],
+    rows: Rows,
+    orders: Int[np.ndarray, "draws pool"],
+    strengths: np.ndarray,
 ) -> Fitted:
     """Of all heads, (draws, sizes, strengths), tested on the rows that no head of a draw sees."""
-    most = max(config.sizes)
     heads = [
-        [fit_heads(rows, order[:n], order[most:], strengths) for n in config.sizes]
+        [fit_heads(rows, order[:n], order[max(sizes) :], strengths) for n in sizes]
         for order in orders
     ]
     return Fitted(*np.moveaxis(np.array(heads), 2, 0))

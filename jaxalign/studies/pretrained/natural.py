@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from jaxalign.data import Dataset, cifar10
 from jaxalign.data._cifar10 import CLASSES
 from jaxalign.studies.pretrained.tasks import NATURAL, Task, as_bytes, first, of_images
+from jaxalign.studies.shared.images import photos
 from jaxalign.studies.shared.outside import CIFAR10, PHOTOS, is_there, path_of
 
 Half = Literal["odd", "even"]
@@ -134,11 +134,5 @@ def photo_task(name: str, groups: Sequence[Sequence[int]], half: Half) -> Task:
     order = draw.permutation(2 * size)
     numbers = np.concatenate([part[:size] for part in members])[order]
     labels = np.repeat(np.arange(2, dtype=np.int32), size)[order]
-    files = sorted(path_of(PHOTOS).glob("[0-9][0-9][0-9]_*"))
-    if len(files) != 1000:
-        raise FileNotFoundError(
-            f"{path_of(PHOTOS)} must hold one photo of each class, 000_... to 999_..., "
-            f"found {len(files)}; unpack them again ({PHOTOS.origin})"
-        )
-    images = [np.asarray(Image.open(files[number]).convert("RGB")) for number in numbers]
+    images = list(photos(path_of(PHOTOS), numbers))
     return of_images(name, NATURAL, images, labels, hog_side=PHOTO_HOG_SIDE)

@@ -42,6 +42,12 @@ CT_SLICES = Source(
     "ct_slices_681.csv",
     "UCI, relative location of CT slices on axial axis (CC BY 4.0), 681 rows",
 )
+USPS = Source(
+    "USPS",
+    "usps_all.mat",
+    "9298 digits of 16 × 16 pixels, as in github.com/hyzhang98/AnchorGAE-torch",
+)
+SOURCES = (CIFAR10, PHOTOS, CT_SLICES, USPS)
 
 
 def is_there(source: Source) -> bool:

@@ -1,6 +1,7 @@
 """The data that the studies train on, as inputs, labels and targets.
 
-They come with the package or with scikit-learn; CIFAR-10 and the CT slices have to be at hand.
+They come with the package or with scikit-learn; CIFAR-10, USPS, the ImageNet photos and the CT
+slices have to be at hand.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,18 +16,22 @@ from scipy import stats
 
 from jaxalign._features import encode_targets
 from jaxalign.data import balanced_rows, cifar10, fashion_mnist, read_csv
+from jaxalign.data._images import crop_and_resize
 from jaxalign.studies.framework.extra import require
-from jaxalign.studies.shared.outside import CIFAR10, CT_SLICES, is_there, path_of
+from jaxalign.studies.shared.images import CLASSES, photos, usps_digits
+from jaxalign.studies.shared.outside import CIFAR10, CT_SLICES, SOURCES, is_there, path_of
 from jaxalign.training import classification
 
 FASHION = "Fashion-MNIST"
 DIGITS = "digits"
 DIABETES = "diabetes"
 OUTSIDE = (CIFAR10, CT_SLICES)
-"""The data sets that have to be at hand; a problem of one has its name."""
+"""Those of the problems' data sets that have to be at hand; a problem of one has its name."""
 REGRESSIONS = (DIABETES, CT_SLICES.name)
 """Problems of features, not of images."""
 PROBLEMS = (FASHION, DIGITS, DIABETES, *(source.name for source in OUTSIDE))
+ANIMALS = 398
+"""So many of ImageNet's classes, the first ones, are animals."""
 
 
 class Problem(NamedTuple):
@@ -102,6 +107,30 @@ def digits_parity(n: int) -> Problem:
     return _classes("digits: even against odd", images, digits.target[:n] % 2)
 
 
+def usps_parity(file: str | Path) -> Problem:
+    """All USPS digits, even against odd."""
+    images, digits = usps_digits(file)
+    return _classes("USPS: even against odd", _scaled(images[..., None]), digits % 2)
+
+
+def photographed_animals(folder: str | Path, side: int) -> Problem:
+    """One photo of each ImageNet class, side × side pixels: 398 animals against 602 objects."""
+    classes = np.arange(CLASSES)
+    images = np.stack([crop_and_resize(image, side) for image in photos(folder, classes)])
+    return _classes("ImageNet photos: animal against object", _scaled(images), classes >= ANIMALS)
+
+
+def breast_cancer() -> Problem:
+    """scikit-learn's breast cancer set: 569 tumours, malignant against benign.
+
+    The thirty features are standardized.
+    """
+    tumours = require("sklearn.datasets").load_breast_cancer()
+    return _classes(
+        "breast cancer: malignant against benign", stats.zscore(tumours.data), tumours.target
+    )
+
+
 def resized(problem: Problem, side: int) -> Problem:
     """The same images with side × side pixels, averaged where that is fewer, against aliasing."""
     n, _, _, channels = problem.inputs.shape
@@ -131,7 +160,7 @@ def ct_slices(file: str | Path) -> Problem:
 
 def at_hand(names: Iterable[str]) -> list[str]:
     """Those of these problems whose data are there."""
-    missing = {source.name for source in OUTSIDE if not is_there(source)}
+    missing = {source.name for source in SOURCES if not is_there(source)}
     return [name for name in names if name not in missing]
 
 
@@ -186,6 +215,11 @@ def relabelled(problem: Problem, seed: int) -> Problem:
 def squared_error(outputs: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
     """Half the mean squared error, and no metric."""
     return jnp.mean((outputs - labels) ** 2) / 2, {}
+
+
+def _scaled(pixels: np.ndarray) -> np.ndarray:
+    """Bytes in [−1, 1]."""
+    return pixels / np.float32(127.5) - 1
 
 
 def _classes(name: str, inputs: np.ndarray, labels: np.ndarray) -> Problem:
