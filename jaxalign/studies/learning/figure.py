@@ -1,11 +1,11 @@
-"""The picture of learning curves: errors at the best strength, and by how much each curve misses."""
+"""The picture of learning curves: errors at the best strength, and the misses of all curves."""
 
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 from pandas import DataFrame
 
 from jaxalign.studies.learning.design import BEST
@@ -13,8 +13,8 @@ from jaxalign.style.figures import MUTED, STYLE
 from jaxalign.style.layout import WIDE, Layout, grid, label_below, label_rows, set_title
 from jaxalign.style.legends import labelled, legend_of
 
-ERRORS = 2.9
-MISSES = 1.7
+ERRORS = 2.7
+MISSES = 1.8
 """Inches of panels."""
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b58900", "#7b4fa3", "#6b7280",
@@ -23,6 +23,9 @@ COLOURS = (
 BAND = "#dfe7ef"
 SHARES = {0.1: ".1", 0.2: ".2", 0.5: ".5", 1: "1", 2: "2"}
 """n/N, and how it is written."""
+MARGIN = 1.2
+"""So much more than the largest misses is shown."""
+MISSES_NAMED = (-0.5, -0.2, -0.05, 0.05, 0.2, 0.5)
 
 
 def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
@@ -44,6 +47,8 @@ def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
                 _misses(axes, rows[rows["ridge"] == ridge], colours, config.tolerance)
         for axes in panels.flat:
             _number_rows(axes)
+        for axes in panels[1:, 0]:
+            axes.set_ylim(*_limits(table, config.tolerance))
         label_rows(panels, ["error per row\nρ best", *(f"miss\nρ {ridge}" for ridge in ridges)])
         label_below(
             drawing,
@@ -65,7 +70,18 @@ def _misses(axes: Axes, table: DataFrame, colours: dict[str, str], tolerance: fl
     axes.axhspan(-tolerance, tolerance, color=BAND, linewidth=0, zorder=0)
     for task, rows in table.groupby("task", sort=False):
         axes.plot(rows["share"], rows["miss"], ".-", color=colours[task], linewidth=1.3)
+    # Small misses are shown as they are, large ones by their order.
+    axes.set_yscale("asinh", linear_width=tolerance)
+    axes.set_yticks(MISSES_NAMED)
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+
+
+def _limits(table: DataFrame, tolerance: float) -> tuple[float, float]:
+    """Of all misses, with the band."""
+    low = min(table["miss"].min(), -tolerance)
+    high = max(table["miss"].max(), tolerance)
+    return MARGIN * low, MARGIN * high
 
 
 def _number_rows(axes: Axes) -> None:

@@ -82,11 +82,12 @@ def _notes(config: Config, table: DataFrame, margins: Series) -> list[str]:
         "leverage, which no spectrum holds.",
         f"Predictions from single draws of N rows scatter by {told['scatter'].median():.1%} "
         f"(median), {told['scatter'].max():.1%} at most. Means over draws are known to "
-        f"±{_half_width(told):.1%} (median); the worst of {told['n'].nunique()} points of a curve "
-        "is the larger for it.",
+        f"±{_half_width(told):.1%} (median); the worst point of a curve is the larger "
+        "for it.",
         "Small data sets have a half or a quarter of all numbers of rows, and as many times more "
         f"draws: {_by_rows(known)}.",
-        "Networks pretrained on ImageNet are asked about images that they have not seen.",
+        "Networks pretrained on ImageNet are asked about no features of tables, and not about its "
+        "photos, on which they may have been trained.",
         *left_out(table["task"], outside),
     ]
 

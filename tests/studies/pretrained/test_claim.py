@@ -27,6 +27,7 @@ from jaxalign.studies.pretrained.design import DECIDING, PUBLISHED, UNTRAINED, C
 from jaxalign.studies.pretrained.published import IMAGES, TEXTS
 from jaxalign.studies.pretrained.tasks import FAR, NATURAL, TEXT
 from jaxalign.studies.shared.outside import FOLDER, PHOTOS
+from jaxalign.studies.shared.problems import photographed_animals
 
 TINY = Config(networks=(), pairs=((0, 8),), texts=(), far_samples=40, seeds=2)
 CELL = {"network": "tiny", "task": "T-shirt or Bag"}
@@ -185,6 +186,13 @@ def test_odd_and_even_photos_are_of_odd_and_even_classes(scikit, photos):
         # Food has the higher numbers, and is the first class.
         assert shades[task.targets[:, 0] < 0].min() > shades[task.targets[:, 0] > 0].max()
         assert len(np.unique(task.targets[:20])) == 2
+
+
+def test_the_first_398_photos_are_animals(photos):
+    problem = photographed_animals(photos, 2)
+    assert problem.inputs.shape == (1000, 2, 2, 3)
+    assert problem.labels.tolist() == [0] * 398 + [1] * 602
+    assert (np.diff(problem.inputs[:, 0, 0, 0]) >= 0).all()
 
 
 def test_a_folder_without_a_photo_of_each_class_is_refused(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.io import savemat
 
 from jaxalign.studies.framework.catalogue import study
 from jaxalign.studies.shared.networks import ARCHITECTURES, TRANSFORMER
@@ -14,6 +15,7 @@ from jaxalign.studies.shared.problems import (
     FASHION,
     PROBLEMS,
     at_hand,
+    breast_cancer,
     diabetes,
     digits_parity,
     fashion_pair,
@@ -21,6 +23,7 @@ from jaxalign.studies.shared.problems import (
     parts_named,
     resized,
     squared_error,
+    usps_parity,
 )
 
 
@@ -120,6 +123,27 @@ def test_ct_slices_come_from_the_users_folder(tmp_path, monkeypatch):
     assert known.inputs.shape == held_out.inputs.shape == (3, 2)
     both = np.concatenate([known.labels, held_out.labels])
     assert np.diff(np.sort(both[:, 0])).std() < 1e-6
+
+
+def test_usps_digits_have_pixels_around_0_and_their_parity(tmp_path):
+    content = np.zeros((4, 257), np.uint8)
+    content[:, 0] = 0, 255, 51, 204
+    # The file counts digits from 1.
+    content[:, -1] = 1, 2, 9, 10
+    savemat(tmp_path / "usps_all.mat", {"usps_all": content})
+    problem = usps_parity(tmp_path / "usps_all.mat")
+    assert problem.inputs.shape == (4, 16, 16, 1)
+    np.testing.assert_allclose(problem.inputs[:, 0, 0, 0], [-1, 1, -0.6, 0.6], atol=1e-6)
+    assert (problem.inputs.reshape(4, -1)[:, 1:] == -1).all()
+    assert problem.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_features_of_tumours_are_standardized():
+    pytest.importorskip("sklearn")
+    problem = breast_cancer()
+    assert problem.inputs.shape == (569, 30)
+    np.testing.assert_allclose(problem.inputs.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(problem.inputs.std(axis=0), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["emergence", "layers"])
