@@ -25,8 +25,8 @@ class Study:
     # and steps, for an accelerator.
     size: Size = "small"
     # A folder with data that do not come with the package: cifar-10-batches-bin,
-    # imagenet-1000-photos, ct_slices_681.csv. What is not there is left out, and the study says so.
-    # By default the folder that JAXALIGN_DATA names.
+    # imagenet-1000-photos, ct_slices_681.csv, usps_all.mat. What is not there is left out, and the
+    # study says so. By default the folder that JAXALIGN_DATA names.
     data: Path | None = None
     # The folder in which each study gets a folder of its name, with table.csv, result.json,
     # figure.png, two figures for pages, and cells.jsonl to go on from.

@@ -13,8 +13,8 @@ from jaxalign.style.figures import MUTED, STYLE
 from jaxalign.style.layout import WIDE, Layout, grid, label_below, label_rows, set_title
 from jaxalign.style.legends import labelled, legend_of
 
-ERRORS = 2.7
-MISSES = 1.8
+ERRORS = 2.6
+MISSES = 1.6
 """Inches of panels."""
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b58900", "#7b4fa3", "#6b7280",
@@ -38,7 +38,7 @@ def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
     heights = (ERRORS, *(MISSES,) * len(ridges))
     table = table.assign(share=table["n"] / table["known"])
     with matplotlib.rc_context(STYLE):
-        drawing, panels = grid([heights] * len(representations), layout, share_y=True)
+        drawing, panels = grid([heights] * len(representations), layout, share_x=True, share_y=True)
         for representation, (errors, *misses) in zip(representations, panels.T, strict=True):
             rows = table[table["representation"] == representation]
             _errors(errors, rows[rows["ridge"] == BEST], colours)
@@ -64,6 +64,7 @@ def _errors(axes: Axes, table: DataFrame, colours: dict[str, str]) -> None:
         axes.plot(rows["share"], rows["predicted"], color=colours[task], label=task)
         axes.plot(rows["share"], rows["measured"], "o", color=colours[task], markersize=4)
     axes.set(yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _misses(axes: Axes, table: DataFrame, colours: dict[str, str], tolerance: float) -> None:

@@ -1,17 +1,16 @@
-"""The verdict on learning curves, and the notes on where they miss."""
+"""The verdict on learning curves, over data sets."""
 
+from collections import Counter
 from functools import partial
 
 import numpy as np
 from pandas import DataFrame, Series
 
 from jaxalign.statistics import Interval, mean_interval
-from jaxalign.studies.framework.verdict import Verdict, judged
+from jaxalign.studies.framework.verdict import Verdict, judged, outcome_of
 from jaxalign.studies.learning.design import Config
-from jaxalign.studies.shared.outside import SOURCES, left_out
+from jaxalign.studies.learning.notes import notes
 
-SHARES = ((0.0, 0.5), (0.5, 0.8), (0.8, 1.01))
-"""Of degrees of freedom per row, from heads that are well determined to ones that interpolate."""
 CURVE = ["task", "representation", "ridge"]
 
 
@@ -32,7 +31,7 @@ def verdict(config: Config, table: DataFrame) -> Verdict:
         "rows where a curve misses most, mean of curves",
         "data sets",
         judged(effects),
-        _notes(config, table, of_tasks),
+        [_by_task(config, of_tasks), *notes(config, table)],
     )
 
 
@@ -54,56 +53,14 @@ def _name(told: DataFrame, representation: str, ridge: str) -> str:
     )
 
 
-def _notes(config: Config, table: DataFrame, margins: Series) -> list[str]:
-    told = table.dropna(subset="miss")
-    is_more = told["n"] > told["known"]
-    by_task = [f"{task} {margin:+.3f}" for task, margin in margins.items()]
-    by_freedom = []
-    for low, high in SHARES:
-        rows = told[(told["freedom"] >= low) & (told["freedom"] < high)]
-        if len(rows) > 0:
-            by_freedom.append(f"{low:g} to {min(high, 1):g} {_range(rows)}")
-    at_known = told[told["n"] == told["known"]]
-    known = table.groupby("known", sort=False)["task"].unique()
-    outside = [source for source in SOURCES if source.name in config.tasks]
-    return [
-        f"The effect in each data set: {', '.join(by_task)}.",
-        f"Within {config.tolerance:.0%}: {(told['miss'].abs() <= config.tolerance).mean():.0%} of "
-        f"{len(told)} points; {len(table) - len(told)} more have no prediction, since N rows of "
-        "rank N tell nothing of more rows at small strengths.",
-        f"Misses by data set: {_ranges(told, 'task')}.",
-        f"Misses by representation: {_ranges(told, 'representation')}.",
-        f"Misses by strength: {_ranges(told, 'ridge')}.",
-        f"Misses by degrees of freedom per row of the heads: {'; '.join(by_freedom)}.",
-        f"With more rows than the N of the spectrum: {_range(told[is_more])}; "
-        f"with N or less {_range(told[~is_more])}.",
-        f"At n = N the prediction misses by {_range(at_known)}. Exact leave-one-out of the same "
-        f"rows does by {_range(at_known, 'miss_of_left_out')}: what is missed are rows of uneven "
-        "leverage, which no spectrum holds.",
-        f"Predictions from single draws of N rows scatter by {told['scatter'].median():.1%} "
-        f"(median), {told['scatter'].max():.1%} at most. Means over draws are known to "
-        f"±{_half_width(told):.1%} (median); the worst point of a curve is the larger "
-        "for it.",
-        "Small data sets have a half or a quarter of all numbers of rows, and as many times more "
-        f"draws: {_by_rows(known)}.",
-        "Networks pretrained on ImageNet are asked about no features of tables, and not about its "
-        "photos, on which they may have been trained.",
-        *left_out(table["task"], outside),
-    ]
-
-
-def _by_rows(known: Series) -> str:
-    return "; ".join(f"N = {rows} of {', '.join(tasks)}" for rows, tasks in known.items())
-
-
-def _half_width(told: DataFrame) -> float:
-    return float((told["high"] - told["low"]).median() / 2)
-
-
-def _ranges(told: DataFrame, column: str) -> str:
-    return "; ".join(f"{name} {_range(rows)}" for name, rows in told.groupby(column, sort=False))
-
-
-def _range(rows: DataFrame, column: str = "miss") -> str:
-    misses = rows[column]
-    return f"{misses.min():+.1%} to {misses.max():+.1%} (mean size {misses.abs().mean():.1%})"
+def _by_task(config: Config, margins: Series) -> str:
+    """The units, and what each of them does to the verdict."""
+    effects = ", ".join(f"{task} {margin:+.3f}" for task, margin in margins.items())
+    without = [_interval(config, margins.drop(task))(confidence=0.95) for task in margins.index]
+    counts = Counter(map(outcome_of, without))
+    outcomes = ", ".join(f"{count} times {outcome}" for outcome, count in counts.items())
+    values = [one.value for one in without]
+    return (
+        f"The effect in each data set: {effects}. With one of them left out it is "
+        f"{min(values):+.3f} to {max(values):+.3f}, {outcomes}."
+    )
