@@ -17,7 +17,7 @@ USPS_SIDE = 16
 
 def usps_digits(
     file: str | Path,
-) -> tuple[UInt8[np.ndarray, "9298 16 16"], Int[np.ndarray, " 9298"]]:
+) -> tuple[UInt8[np.ndarray, "n 16 16"], Int[np.ndarray, " n"]]:
     """All images of USPS, of which the first 7291 are for training, and their digits."""
     content = loadmat(file)["usps_all"]
     pixels, numbers = content[:, :-1], content[:, -1]
