@@ -34,6 +34,9 @@ def sum_over_processes(local: Sum) -> Sum:
     Args:
       local: of this process: ``accumulate(batches)``, or PairMoments.
 
+    Returns:
+      The sum over all processes, of the same kind.
+
     Raises:
       TypeError: none of these.
 

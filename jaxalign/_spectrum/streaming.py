@@ -39,6 +39,9 @@ def accumulate(
         ``triangle``.
       keys: of features and targets, and perhaps weights, in batches that are dicts.
 
+    Returns:
+      The sum of what ``each`` makes of the batches: Moments, or a Triangle.
+
     Raises:
       ValueError: the stream yields nothing; batches that do not agree (see ``Moments.__add__``).
       TypeError: no stream of such tuples; ``each`` that is no function.

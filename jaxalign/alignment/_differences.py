@@ -34,6 +34,12 @@ class Difference(NamedTuple):
     def interval(self, confidence: float = 0.95) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """(low, high): value ± z·error.
 
+        Args:
+          confidence: in (0, 1), of a normal distribution.
+
+        Returns:
+          Two arrays of the shape of ``value``.
+
         Raises:
           ValueError: a confidence that is not in (0, 1).
         """

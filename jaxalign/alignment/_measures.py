@@ -63,6 +63,12 @@ def _curve(spectrum: Spectrum, tau: Float[Array, "*t"]) -> Float[Array, "*t k"]:
 def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """∫_0^∞ A(τ) dτ = Σ_i σ_i (u_iᵀ y)²: the whole curve in one number, between 0 and σ_1‖y‖².
 
+    Args:
+      spectrum: of one representation, with k targets; also that of a quadrature.
+
+    Returns:
+      (k,), in the units of σ·y²; NaN for a spectrum that holds NaN.
+
     Raises:
       ValueError: a batch of spectra; an area that the dtype does not hold (eager calls).
       TypeError: no Spectrum.

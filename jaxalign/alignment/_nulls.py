@@ -118,6 +118,16 @@ def spectrum_and_null(
 
     The column of ones takes part as one more target, which costs next to nothing.
 
+    Args:
+      features: as in ``permutation_null``.
+      targets: as in ``permutation_null``.
+      method: as in ``spectrum``.
+      centered: as in ``spectrum``.
+      basis: as in ``spectrum``.
+
+    Returns:
+      The Spectrum of the targets as they are, and that of the permutation null.
+
     Raises:
       as ``permutation_null``.
 

@@ -29,6 +29,13 @@ from jaxalign.capture._sites import TAGS
 def tag(x: Array, name: str) -> Array:
     """``x`` itself, with a name for ``reap`` and ``tap``; without them it costs nothing.
 
+    Args:
+      x: an array, inside a function of JAX.
+      name: for the activation; glob patterns of ``tap`` and ``reap`` choose by it.
+
+    Returns:
+      ``x``.
+
     Example:
       >>> import jax.numpy as jnp
       >>> import jaxalign as ja

@@ -79,6 +79,9 @@ def read_activations(
       label: the array of labels; by default the first of labels, y, targets and the like.
       max_bytes: the most that an array may take.
 
+    Returns:
+      Activations.
+
     Raises:
       FileNotFoundError: nothing is there.
       ValueError: another kind of file, or a damaged one; no layer; layers of different n, maps of
@@ -93,6 +96,8 @@ def read_activations(
       ...     found = read_activations(f"{folder}/a.npz")
       >>> found.layers.shapes["conv1"].width, found.labels.tolist()
       (3, [0, 1, 0, 1, 0, 1])
+
+    Source: ours.
     """
     require_choice(channels, get_args(Channels), "channels")
     file = Path(path)
@@ -118,11 +123,17 @@ def read_activations(
 def require_same_rows(first: Activations, second: Activations) -> bool:
     """Raise if two files tell their rows apart, by ids, hashes or labels, and differ in them.
 
+    Args:
+      first: what ``read_activations`` read of one file.
+      second: of the other one.
+
     Returns:
       Whether both hold ids or hashes, so that their rows are known to be the same.
 
     Raises:
       ValueError: they differ.
+
+    Source: ours.
     """
     known = [name for name in ROWS if name in first.rows and name in second.rows]
     pairs = {name: (first.rows[name], second.rows[name]) for name in known}

@@ -55,6 +55,12 @@ def save(folder: str | Path, compared: Compared) -> None:
 
     comparison.json holds everything; similarity.csv the columns first, second, value and, where
     they are known, chance, standard_deviation and p_value. NaN is null, and empty in the table.
+
+    Args:
+      folder: where to; what is there is written over.
+      compared: the comparison, and any config that JSON can hold.
+
+    Source: ours.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +74,17 @@ def save(folder: str | Path, compared: Compared) -> None:
 def read_comparison(folder: str | Path) -> Compared:
     """Read what ``save`` wrote.
 
+    Args:
+      folder: the one that ``save`` wrote.
+
+    Returns:
+      Compared.
+
     Raises:
       FileNotFoundError: the folder holds no comparison.
       ValueError: it is damaged, or of another version of jaxalign.
+
+    Source: ours.
     """
     folder = Path(folder)
     if not (folder / COMPARISON).is_file():

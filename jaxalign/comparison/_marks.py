@@ -16,6 +16,12 @@ def not_above_chance(comparison: Comparison) -> Bool[np.ndarray, "a b"] | None:
     With p-values, those adjusted for the number of pairs (Benjamini and Hochberg) are compared with
     5 %. With the mean alone, values are compared with that. Pairs without a value are marked too.
 
+    Args:
+      comparison: what ``compare`` found.
+
+    Returns:
+      (a, b) booleans, or None.
+
     Example:
       >>> import numpy as np
       >>> from jaxalign.comparison import SavedLayers, compare, not_above_chance
@@ -23,6 +29,8 @@ def not_above_chance(comparison: Comparison) -> Bool[np.ndarray, "a b"] | None:
       >>> layers = SavedLayers({"x": x, "y": y}, {"x": (40, 3), "y": (40, 3)})
       >>> not_above_chance(compare(layers, layers)).tolist()
       [[False, True], [True, False]]
+
+    Source: Benjamini and Hochberg (JRSS B 1995) for p-values.
     """
     chance = comparison.pairs.chance
     if chance is None:

@@ -77,6 +77,8 @@ def read_csv(
       ...     table = read_csv(file.name)
       >>> table.inputs.shape, table.labels.tolist()
       ((2, 2), ['setosa', 'virginica'])
+
+    Source: ours.
     """
     path = Path(path)
     _require_names(label, ignore)

@@ -80,6 +80,9 @@ def balanced_rows(labels: ArrayLike, count: int) -> Int[np.ndarray, " count"]:
       labels: (n,) the class of each row, in any container that ``encode_targets`` takes.
       count: the number of rows to take.
 
+    Returns:
+      (count,) row numbers.
+
     Raises:
       ValueError: labels of another shape, or with missing values; a count outside 1 ... n.
       TypeError: labels of several kinds.
@@ -88,6 +91,8 @@ def balanced_rows(labels: ArrayLike, count: int) -> Int[np.ndarray, " count"]:
       >>> from jaxalign.data import balanced_rows
       >>> balanced_rows(["a", "a", "a", "b", "a", "b"], 4).tolist()
       [0, 1, 3, 5]
+
+    Source: ours.
     """
     labels = np.asarray(as_class_values(as_labels(labels)))
     if not 1 <= count <= len(labels):

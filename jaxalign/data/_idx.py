@@ -42,6 +42,8 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> UInt8[np.ndarra
       ...     _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])), file.flush()
       ...     read_idx(file.name).tolist()
       [7, 8, 9]
+
+    Source: the format of MNIST (LeCun, Cortes, Burges).
     """
     path = Path(path)
     if not path.is_file():

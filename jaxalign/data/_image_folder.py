@@ -80,6 +80,9 @@ def image_folder(
         validation will do.
       max_bytes: the most that the pixels of an image may take.
 
+    Returns:
+      ImageFolder, a sequence of images (h, w, 3) uint8.
+
     Raises:
       FileNotFoundError: no such folder.
       ValueError: fewer than two classes, a class without images, or parts of which none is chosen;

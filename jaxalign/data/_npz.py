@@ -53,6 +53,8 @@ def read_npz(
       ...     np.savez(f"{folder}/some.npz", x=np.zeros((3, 2)), y=np.array([0, 1, 1]))
       ...     read_npz(f"{folder}/some.npz").labels.tolist()
       [0, 1, 1]
+
+    Source: ours, on numpy.
     """
     path = Path(path)
     if not path.is_file():

@@ -125,6 +125,13 @@ def peaks_distance(roles: Sequence[str], other: Sequence[str]) -> float:
     It is 0 for equal functions, and 1 for functions without a common variable, whose labels are
     independent.
 
+    Args:
+      roles: three different variables of one function, as in ``peaks_task``.
+      other: those of the other function.
+
+    Returns:
+      A number from 0 to 1.
+
     Raises:
       ValueError: roles that are not three different ones of A...F.
 
@@ -132,6 +139,8 @@ def peaks_distance(roles: Sequence[str], other: Sequence[str]) -> float:
       >>> from jaxalign.data import peaks_distance
       >>> [round(peaks_distance("ABC", other), 2) for other in ("ABC", "ABD", "ACB", "ADE", "DEF")]
       [0.0, 0.33, 0.33, 0.67, 1.0]
+
+    Source: ours.
     """
     first = _roles(roles)
     second = _roles(other)

@@ -143,6 +143,9 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
       path: the file, UTF-8.
       lowercase: whether to remove case and accents, as the "uncased" models do.
 
+    Returns:
+      WordPiece.
+
     Raises:
       FileNotFoundError: no such file.
       ValueError: a file that is not UTF-8 text, names a token twice, or lacks one of the tokens in
@@ -155,6 +158,8 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
       ...     _ = file.write(b"[PAD]\n[UNK]\n[CLS]\n[SEP]\nhi\n"), file.flush()
       ...     read_wordpiece(file.name)(["Hi"]).ids.tolist()
       [[2, 4, 3]]
+
+    Source: the vocabularies of BERT, Devlin et al. (NAACL 2019).
     """
     try:
         text = Path(path).read_bytes().decode("utf-8")

@@ -68,6 +68,10 @@ def save(folder: str | Path, inspected: Inspected) -> None:
     shares of ‖Y‖², and for each layer the fields of its Spectrum, ``spectra/LAYER/FIELD``, and of
     the permutation null, ``nulls/LAYER/FIELD``.
 
+    Args:
+      folder: where to; what is there is written over.
+      inspected: the inspection, its thresholds, and any config that JSON can hold.
+
     Example:
       >>> import tempfile
       >>> from collections import OrderedDict
@@ -80,6 +84,8 @@ def save(folder: str | Path, inspected: Inspected) -> None:
       ...     save(folder, Inspected(inspection, (2.0,), {"title": "three rows"}))
       ...     read_inspection(folder).inspection.spectra["a"].total.tolist()
       [6.0]
+
+    Source: ours.
     """
     folder = Path(folder)
     inspection = inspected.inspection
@@ -99,9 +105,17 @@ def save(folder: str | Path, inspected: Inspected) -> None:
 def read_inspection(folder: str | Path) -> Inspected:
     """Read what ``save`` wrote.
 
+    Args:
+      folder: the one that ``save`` wrote.
+
+    Returns:
+      Inspected.
+
     Raises:
       FileNotFoundError: the folder holds no inspection.
       ValueError: the inspection was written by another version of jaxalign.
+
+    Source: ours.
     """
     folder = Path(folder)
     if not (folder / LAYERS).is_file():

@@ -22,6 +22,9 @@ def label_curves(
       inspection: of N samples that the model was not trained on.
       num_labels: (g,) n.
 
+    Returns:
+      {layer: (g,) errors}, in order.
+
     Raises:
       ValueError: as ``learning_curve``.
 
@@ -36,6 +39,8 @@ def label_curves(
       >>> inspection = Inspection(OrderedDict(a=s), OrderedDict(a=null), layers, {}, 100.0)
       >>> bool(label_curves(inspection, np.array([10.0, 100.0]))["a"][1] < 0.01)
       True
+
+    Source: as ``learning.learning_curve``.
     """
     # Of one width all layers are one program.
     widest = max(len(s.singular_values) for s in inspection.spectra.values())

@@ -13,12 +13,20 @@ _MEANINGS = {
 def notes(inspection: Inspection) -> list[str]:
     """What numbers of this inspection depend on: the pooling of maps, and centring.
 
+    Args:
+      inspection: what ``inspect`` measured.
+
+    Returns:
+      [sentence, ...].
+
     Example:
       >>> from collections import OrderedDict
       >>> from jaxalign.inspection import Inspection, LayerPlan, notes
       >>> layers = OrderedDict(conv=LayerPlan((8, 8, 16), "float32", "mean", 1, 17))
       >>> notes(Inspection(OrderedDict(), OrderedDict(), layers, {}, 10.0, centered=True))[0]
       'Maps are averaged over their positions (reduce="mean"): conv.'
+
+    Source: ours.
     """
     layers_by_way: dict[str, list[str]] = {}
     for name, layer in inspection.layers.items():

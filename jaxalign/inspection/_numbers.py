@@ -51,6 +51,13 @@ def numbers(
 ) -> OrderedDict[str, LayerNumbers]:
     """The LayerNumbers of every layer, in order.
 
+    Args:
+      inspection: what ``inspect`` measured.
+      thresholds: (m,) values of τ.
+
+    Returns:
+      {layer: LayerNumbers}.
+
     Raises:
       ValueError: as ``alignment_curve``.
 
@@ -65,6 +72,8 @@ def numbers(
       >>> row = numbers(inspection, [2.0])["a"]
       >>> row.alignment.tolist(), row.null_alignment.tolist()
       ([0.666...], [0.333...])
+
+    Source: ours.
     """
     rows: OrderedDict[str, LayerNumbers] = OrderedDict()
     for name, spectrum in inspection.spectra.items():
@@ -85,8 +94,17 @@ def curves(
 ) -> OrderedDict[str, LayerCurves]:
     """The LayerCurves of every layer, in order.
 
+    Args:
+      inspection: what ``inspect`` measured.
+      grid: (g,) values of τ, as ``inspection.thresholds()``.
+
+    Returns:
+      {layer: LayerCurves}.
+
     Raises:
       ValueError: as ``alignment_curve``.
+
+    Source: ours.
     """
     return OrderedDict(
         (name, LayerCurves(_curve(_share(s), grid), _curve(_share(inspection.nulls[name]), grid)))

@@ -95,6 +95,8 @@ def plan(tap: Tap, state: Any, inputs: Any, *, reduce: Reductions = "mean") -> P
       >>> planned = plan(ja.tap(model), nnx.state(model), jnp.ones((5, 8, 8, 3)))
       >>> {name: (layer.shape, layer.width) for name, layer in planned.layers.items()}
       {'input': ((8, 8, 3), 193), 'layers.0': ((8, 8, 16), 17)}
+
+    Source: ours.
     """
     require_tap(tap)
     _require_reductions(reduce)

@@ -224,6 +224,9 @@ def efficientnet_lite(
       channels: of the images.
       rngs: the source of the initial weights and of dropout.
 
+    Returns:
+      EfficientNetLite.
+
     Raises:
       ValueError: another version.
 

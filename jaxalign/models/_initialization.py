@@ -47,6 +47,9 @@ def lecun_normal(scale: float | Array = 1.0) -> Initialization:
     Args:
       scale: above 0.
 
+    Returns:
+      Initialization.
+
     Raises:
       TypeError, ValueError: a scale that is no such number.
 
@@ -71,6 +74,9 @@ def torch_uniform(scale: float | Array = 1.0) -> Initialization:
 
     Args:
       scale: above 0.
+
+    Returns:
+      Initialization.
 
     Raises:
       TypeError, ValueError: a scale that is no such number.

@@ -2,11 +2,12 @@
 transformation.
 """
 
+from jaxalign.monitoring._alignment_measures import alignment_measures, curve
 from jaxalign.monitoring._batch_monitor import BatchMonitor, batch_monitor
-from jaxalign.monitoring._measures import (
-    Measure,
-    alignment_measures,
-    curve,
+from jaxalign.monitoring._measures import Measure
+from jaxalign.monitoring._monitor import Monitor, monitor
+from jaxalign.monitoring._observe import Observed, observe
+from jaxalign.monitoring._wrappers import (
     of_activations,
     of_features,
     of_moments,
@@ -16,8 +17,6 @@ from jaxalign.monitoring._measures import (
     of_quadrature,
     of_spectrum,
 )
-from jaxalign.monitoring._monitor import Monitor, monitor
-from jaxalign.monitoring._observe import Observed, observe
 
 __all__ = [
     "BatchMonitor",

@@ -14,8 +14,9 @@ from jaxalign._core.kinds import as_count, require_flag, require_function
 from jaxalign._core.mesh import Axes, split_over
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
+from jaxalign.monitoring._alignment_measures import alignment_measures
 from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
-from jaxalign.monitoring._measures import TargetsAs, alignment_measures
+from jaxalign.monitoring._measures import TargetsAs
 from jaxalign.monitoring._monitor import coordinates_of
 from jaxalign.monitoring._settings import (
     Measures,

@@ -18,8 +18,9 @@ from jaxalign._core.mesh import Axes, put, require_values, split_over
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
+from jaxalign.monitoring._alignment_measures import alignment_measures
 from jaxalign.monitoring._measurement import Logged, Measurement, References, Sample
-from jaxalign.monitoring._measures import TargetsAs, alignment_measures
+from jaxalign.monitoring._measures import TargetsAs
 from jaxalign.monitoring._settings import (
     Measures,
     Method,

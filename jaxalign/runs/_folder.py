@@ -17,9 +17,17 @@ PAGE = "index.html"
 def read_config(path: str | Path) -> dict[str, Any]:
     """config.json of a run folder, as written by ``RunWriter``.
 
+    Args:
+      path: the run folder.
+
+    Returns:
+      What the file holds: the config of the run and, under "measured", what is in which file.
+
     Raises:
       FileNotFoundError: the folder holds no run.
       ValueError: the file is empty, damaged or no JSON object.
+
+    Source: ours.
     """
     file = Path(path) / CONFIG
     if not file.is_file():
@@ -30,8 +38,16 @@ def read_config(path: str | Path) -> dict[str, Any]:
 def read_result(path: str | Path) -> dict[str, Any]:
     """result.json of a run folder; empty while the run goes on, or if it was killed.
 
+    Args:
+      path: the run folder.
+
+    Returns:
+      What the file holds.
+
     Raises:
       ValueError: the file is empty, damaged or no JSON object.
+
+    Source: ours.
     """
     file = Path(path) / RESULT
     return _read_json(file) if file.is_file() else {}

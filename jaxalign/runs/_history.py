@@ -165,7 +165,21 @@ class History(NamedTuple):
 
 
 def is_input(layer: str) -> bool:
-    """Whether a layer of a history is the inputs themselves, of whichever monitor."""
+    """Whether a layer of a history is the inputs themselves, of whichever monitor.
+
+    Args:
+      layer: its name in a history, "input" or "MONITOR/input".
+
+    Returns:
+      True or False.
+
+    Example:
+      >>> from jaxalign.runs import is_input
+      >>> is_input("train/input"), is_input("hidden_1")
+      (True, False)
+
+    Source: ours.
+    """
     return layer == INPUT or layer.endswith(f"/{INPUT}")
 
 

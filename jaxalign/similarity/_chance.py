@@ -22,6 +22,9 @@ def mutual_knn_chance(num_samples: int, *, k: int = 10) -> float:
       num_samples: n.
       k: number of neighbours, below n.
 
+    Returns:
+      A number from 0 to 1.
+
     Raises:
       ValueError: k < 1 or k ≥ n.
       TypeError: n or k no whole numbers.

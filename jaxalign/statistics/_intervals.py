@@ -32,6 +32,9 @@ def mean_interval(
       within: the range of the values, such as (−1, 1) of correlations. Their mean lies in it too,
         so the part of the interval outside is cut off, and the confidence stays.
 
+    Returns:
+      Estimate of the mean, its arrays of shape (...); n counts the repetitions.
+
     Raises:
       ValueError: fewer than two values, a value that is not finite or not in the range, a
         confidence outside (0, 1).
@@ -67,6 +70,9 @@ def at_confidence(interval: Estimate, *, freedom: int, confidence: float) -> Est
       interval: the value with such an interval, of ``mean_interval`` or ``jackknife``.
       freedom: f, the degrees of freedom of the interval.
       confidence: in (0, 1).
+
+    Returns:
+      Estimate of the same value at the other confidence.
 
     Raises:
       ValueError: a confidence outside (0, 1), fewer than one degree of freedom.
@@ -128,6 +134,9 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
       confidence: the least confidence of the interval, in (0, 1). If n is too small for it (under 6
         for 0.95), the interval is the range, whose confidence is 1 − 2^{1−n}.
 
+    Returns:
+      Estimate of the median, its arrays of shape (...); n counts the repetitions.
+
     Raises:
       ValueError: no values, a value that is not finite, a confidence outside (0, 1).
 
@@ -159,6 +168,9 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
       without: (g,) θ without each of g ≥ 2 groups of equal size, drawn at random or one of every
         kind.
       confidence: of the interval.
+
+    Returns:
+      Jackknifed: the Estimate, and the p-value of a statistic above 0.
 
     Raises:
       ValueError: fewer than two groups, a value that is not finite, a confidence outside (0, 1).

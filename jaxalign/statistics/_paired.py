@@ -43,6 +43,9 @@ def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.
       before: (n,) values of the same pairs without it.
       confidence: of the interval.
 
+    Returns:
+      Paired.
+
     Raises:
       ValueError: different lengths, fewer than two pairs, a value that is not finite.
 

@@ -53,6 +53,9 @@ def spearman(
         replacement; samples in which x or y is constant have no ρ and are left out.
       seed: of the draws.
 
+    Returns:
+      Estimate of ρ; n counts the clusters.
+
     Raises:
       ValueError: different lengths, fewer than three pairs or two clusters, a value that is not
         finite, all x or all y equal.
@@ -92,6 +95,9 @@ def page_trend(table: ArrayLike) -> Trend:
 
     Args:
       table: (n, k), n ≥ 2 repetitions of k ≥ 3 ordered conditions.
+
+    Returns:
+      Trend.
 
     Raises:
       ValueError: fewer rows or columns, a value that is not finite.

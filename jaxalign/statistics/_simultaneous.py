@@ -24,6 +24,9 @@ def simultaneous(intervals: Sequence[Interval], *, confidence: float = 0.95) -> 
       intervals: (m,) functions of a confidence, such as ``partial(mean_interval, values)``.
       confidence: c, that all signs are right.
 
+    Returns:
+      [Estimate, ...] of the m values, in their order.
+
     Raises:
       ValueError: no intervals, or a confidence outside (0, 1).
 
@@ -65,6 +68,9 @@ def least(intervals: Sequence[Interval], *, confidence: float) -> Estimate:
       intervals: (k,) functions of a confidence.
       confidence: of the interval, in (0, 1).
 
+    Returns:
+      Estimate of the least value.
+
     Raises:
       ValueError: no intervals.
 
@@ -100,6 +106,9 @@ def margin(interval: Interval, tolerance: float, *, confidence: float) -> Estima
       interval: δ as a function of a confidence.
       tolerance: ε ≥ 0.
       confidence: of the interval, in (0, 1).
+
+    Returns:
+      Estimate of ε − |δ|.
 
     Raises:
       ValueError: a negative tolerance.

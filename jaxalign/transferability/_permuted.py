@@ -23,6 +23,9 @@ def permuted_scores(
       draws: number of permutations.
       seed: of them.
 
+    Returns:
+      (draws, ...) scores, of numpy.
+
     Raises:
       ValueError: no draws.
       TypeError: a score that is no function.

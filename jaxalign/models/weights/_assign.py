@@ -61,6 +61,8 @@ def assign(
       >>> assign(model, tensors, rename=[(r"^head\.", "")])
       >>> model.kernel[...].tolist(), model.kernel[...].dtype
       ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype('float32'))
+
+    Source: ours; the layouts are those of torch.nn.
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(f"model must be a flax.nnx module, found {found(model)}")

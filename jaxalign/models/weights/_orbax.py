@@ -22,10 +22,18 @@ BESIDE_A_MODEL = {"step", "opt_state", "optimizer"}
 def is_orbax(folder: str | Path) -> bool:
     """Whether this is a folder that orbax wrote: a checkpoint, or a manager's checkpoints.
 
+    Args:
+      folder: any path.
+
+    Returns:
+      True or False.
+
     Example:
       >>> from jaxalign.models.weights import is_orbax
       >>> is_orbax("weights.safetensors")
       False
+
+    Source: ours, on orbax.
     """
     path = Path(folder)
     if not path.is_dir():

@@ -49,6 +49,8 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
       ...     _ = file.flush()
       ...     {name: (a.shape, a.dtype.name) for name, a in read(file.name).items()}
       {'fc.weight': ((2, 3), 'float16')}
+
+    Source: ours; the formats are those of safetensors, torch and numpy.
     """
     file = located(path)
     tensors: dict[str, np.ndarray] = {}
