@@ -141,7 +141,7 @@ def require_finite(x: Array | np.ndarray, name: str) -> None:
     first = tuple(int(i) for i in places[0])
     raise ValueError(
         f"{name} must be finite, found {len(places)} NaN or Inf among {x.size} values "
-        f"(the first at index {first}); drop or mend those rows of {name}"
+        f"(the first at index {first}); drop or correct those rows of {name}"
     )
 
 

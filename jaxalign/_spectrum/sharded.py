@@ -88,7 +88,7 @@ def sharded(
     split = split_over(mesh, axis, "rows" if batch is None else "batch")
     if rows is not None and method == "svd":
         raise ValueError(
-            "rows over devices have no plain SVD without gathering them; "
+            "method 'svd' does not take rows that are split over devices; "
             "pass 'moments', 'refined', 'triangular' or 'split'"
         )
     of_placed = _of_placed_rows if batch is None else _of_placed_batch

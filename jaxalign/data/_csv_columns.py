@@ -94,7 +94,7 @@ def numbers_of(column: Column, *, one_hot: bool) -> Float[np.ndarray, "n m"]:
         return np.array([[text.casefold() == "true"] for text in column.texts], float)
     row = _first_bad(column)
     if 2 * sum(map(is_number, column.texts)) >= len(column.texts):
-        raise column.bad(row, "a finite number is needed; mend it")
+        raise column.bad(row, "a finite number is needed; correct it")
     if not one_hot:
         raise column.bad(
             row, f"text is no number; pass categories='one-hot', or ignore=({column.name!r},)"
@@ -170,4 +170,4 @@ def _require_no_stray_text(column: Column) -> None:
     counts = Counter(text for text in column.texts if not is_number(text))
     if 2 * counts.total() <= len(column.texts) and 1 in counts.values():
         row = next(i for i, text in enumerate(column.texts) if counts[text] == 1)
-        raise column.bad(row, "the other labels are numbers; mend it")
+        raise column.bad(row, "the other labels are numbers; correct it")

@@ -34,7 +34,7 @@ def read_lines(path: Path, encoding: str) -> list[Line]:
         with more or fewer fields than the first.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file")
+        raise FileNotFoundError(f"there is no file at {path}")
     text = _decoded(path, encoding)
     reader = csv.reader(
         io.StringIO(text, newline=""),

@@ -47,7 +47,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> UInt8[np.ndarra
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file")
+        raise FileNotFoundError(f"there is no file at {path}")
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)

@@ -59,7 +59,7 @@ def read_image(path: str | Path, *, max_bytes: int = MAX_IMAGE_BYTES) -> UInt8[n
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file")
+        raise FileNotFoundError(f"there is no file at {path}")
     return pixels_of(path, str(path), max_bytes)
 
 

@@ -186,7 +186,7 @@ def _subfolders(path: Path) -> list[Path]:
     entries = sorted(entry for entry in path.iterdir() if not _is_skipped(entry))
     for entry in entries:
         if _leads_nowhere(entry):
-            raise ValueError(f"{entry} is a link to what is not there; mend it, or remove it")
+            raise ValueError(f"{entry} is a link to what is not there; repair it, or remove it")
     return [entry for entry in entries if entry.is_dir()]
 
 

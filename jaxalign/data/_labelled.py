@@ -40,7 +40,7 @@ class Labelled(NamedTuple):
 
         Example:
           >>> import numpy as np
-          >>> from jaxalign.data._labelled import Labelled
+          >>> from jaxalign.data import Labelled
           >>> Labelled(np.zeros((4, 2)), np.array([3, 1, 3, 1]), "memory").classes()
           (1, 3)
           >>> Labelled(np.zeros((4, 2)), np.array([0.5, 1, 3, 1]), "memory").classes() is None

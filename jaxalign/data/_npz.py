@@ -58,7 +58,7 @@ def read_npz(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file")
+        raise FileNotFoundError(f"there is no file at {path}")
     try:
         # numpy.load(path) would leave a file open that it cannot read.
         with open(path, "rb") as stream:

@@ -68,7 +68,7 @@ def _json_label(member: TarMember, field: str) -> Any:
     try:
         value = json.loads(_text(member))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{member} is no JSON: {error}") from None
+        raise ValueError(f"{member} is not JSON: {error}") from None
     if isinstance(value, dict):
         names = [field] if field else ["label", *value][: 1 if "label" in value else None]
         inside = [name for name in names if name in value]

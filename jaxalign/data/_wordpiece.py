@@ -52,7 +52,7 @@ class WordPiece:
       lowercase: whether to remove case and accents, as the "uncased" models do.
 
     Raises:
-      ValueError: a vocabulary without one of the tokens in ``SPECIAL``; when called, no texts, or a
+      ValueError: a vocabulary without [PAD], [UNK], [CLS] or [SEP]; when called, no texts, or a
         length below 2.
       TypeError: when called with one string, or with something other than strings.
 
@@ -148,8 +148,8 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: a file that is not UTF-8 text, names a token twice, or lacks one of the tokens in
-        ``SPECIAL``.
+      ValueError: a file that is not UTF-8 text, names a token twice, or lacks [PAD], [UNK],
+        [CLS] or [SEP].
 
     Example:
       >>> import tempfile

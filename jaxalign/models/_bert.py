@@ -190,7 +190,7 @@ class BERTClassifier(nnx.Module):
 
 
 def bert_base(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
-    """BERT-base, uncased, see ``BERT``: 109,482,240 parameters. Example: as ``minilm_l6``.
+    """BERT-base, uncased, see ``BERT``: 109,482,240 parameters. Arguments: as ``minilm_l6``.
 
     Source: Devlin et al., BERT (NAACL 2019).
     """
@@ -199,6 +199,13 @@ def bert_base(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
 
 def minilm_l6(*, dropout: float = 0.0, rngs: nnx.Rngs) -> BERT:
     """MiniLM-L6-H384, the encoder of all-MiniLM-L6-v2, see ``BERT``: 22,713,216 parameters.
+
+    Args:
+      dropout: the share of values dropped in training mode.
+      rngs: the source of the initial weights and of dropout.
+
+    Returns:
+      BERT.
 
     Example:
       >>> from flax import nnx

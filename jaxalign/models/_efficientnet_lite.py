@@ -136,7 +136,8 @@ class EfficientNetLite(nnx.Module):
     """Stem, seven stages of inverted bottlenecks, 1×1 convolution, global mean, linear layer.
 
     Args:
-      scaling: width, depth and dropout of a version, one of SCALINGS. Images may have any size.
+      scaling: width, depth and dropout of a version, which ``efficientnet_lite`` chooses by its
+        number. Images may have any size.
       classes: number of outputs.
       channels: of the images.
       rngs: the source of the initial weights (He-normal) and of dropout.

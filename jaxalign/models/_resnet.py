@@ -83,7 +83,7 @@ class ResNet(nnx.Module):
     """Stem, stages of residual blocks, the mean over positions, a linear layer.
 
     Args:
-      block: BasicBlock or Bottleneck.
+      block: BasicBlock or Bottleneck, as ``resnet18`` and ``resnet50`` choose them.
       depths: number of blocks of each stage, four as published.
       classes: number of outputs, or None for a network without the linear layer.
       channels: of the images.
@@ -190,6 +190,19 @@ def resnet18(
 ) -> ResNet:
     """ResNet-18, see ``ResNet``: 11,689,512 parameters.
 
+    Args:
+      classes: number of outputs.
+      channels: of the images.
+      stem: as in ``ResNet``.
+      width: channels of the stem.
+      rngs: the source of the initial weights.
+
+    Returns:
+      ResNet.
+
+    Raises:
+      ValueError: another stem.
+
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import resnet18
@@ -212,7 +225,7 @@ def resnet34(
     width: int = 64,
     rngs: nnx.Rngs,
 ) -> ResNet:
-    """ResNet-34, see ``ResNet``: 21,797,672 parameters. Example, source: as ``resnet18``."""
+    """ResNet-34, see ``ResNet``: 21,797,672 parameters. Arguments and source: as ``resnet18``."""
     return ResNet(
         BasicBlock, (3, 4, 6, 3), classes, channels=channels, stem=stem, width=width, rngs=rngs
     )
@@ -226,7 +239,7 @@ def resnet50(
     width: int = 64,
     rngs: nnx.Rngs,
 ) -> ResNet:
-    """ResNet-50 v1.5, see ``ResNet``: 25,557,032 parameters. Example, source: as ``resnet18``."""
+    """ResNet-50 v1.5, see ``ResNet``: 25,557,032 parameters. Arguments, source: as ``resnet18``."""
     return ResNet(
         Bottleneck, (3, 4, 6, 3), classes, channels=channels, stem=stem, width=width, rngs=rngs
     )

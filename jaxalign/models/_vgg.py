@@ -53,7 +53,8 @@ class VGG(nnx.Module):
     """Stages of 3×3 convolutions, each ending with a pool; two hidden layers; a linear layer.
 
     Args:
-      stages: output channels of every convolution, one sequence per stage, such as VGG16.
+      stages: output channels of every convolution, one sequence per stage, such as
+        ((64, 64), (128, 128)).
       classes: number of outputs.
       batch_norm: whether a batch norm follows each convolution. Convolutions have a bias in either
         case.
@@ -150,8 +151,9 @@ class VGG(nnx.Module):
 def vgg11(
     classes: int = 1000, *, batch_norm: bool = False, channels: int = 3, rngs: nnx.Rngs
 ) -> VGG:
-    """VGG-11, see ``VGG``: 132,863,336 parameters, 132,868,840 with batch norm. Example, source: as
-    ``vgg16``.
+    """VGG-11, see ``VGG``: 132,863,336 parameters, 132,868,840 with batch norm.
+
+    Arguments and source: as ``vgg16``.
     """
     return VGG(VGG11, classes, batch_norm=batch_norm, channels=channels, rngs=rngs)
 
@@ -160,6 +162,15 @@ def vgg16(
     classes: int = 1000, *, batch_norm: bool = False, channels: int = 3, rngs: nnx.Rngs
 ) -> VGG:
     """VGG-16, see ``VGG``: 138,357,544 parameters, 138,365,992 with batch norm.
+
+    Args:
+      classes: number of outputs.
+      batch_norm: whether a batch norm follows each convolution.
+      channels: of the images.
+      rngs: the source of the initial weights and of dropout.
+
+    Returns:
+      VGG.
 
     Example:
       >>> from flax import nnx

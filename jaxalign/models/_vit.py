@@ -112,7 +112,7 @@ class ViT(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> import jaxalign as ja
-      >>> from jaxalign.models._vit import ViT
+      >>> from jaxalign.models import ViT
       >>> model = nnx.eval_shape(lambda: ViT(16, 2, 2, 10, image=32, patch=8, rngs=nnx.Rngs(0)))
       >>> tap = ja.tap(model, model.post_activations)
       >>> images = jnp.ones((5, 32, 32, 3))
@@ -194,6 +194,18 @@ class ViT(nnx.Module):
 def vit_s_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:
     """ViT-S/16, see ``ViT``: 22,050,664 parameters.
 
+    Args:
+      classes: number of outputs.
+      image: rows and columns of the images, a multiple of 16.
+      dropout: the share of values dropped in training mode.
+      rngs: the source of the initial weights and of dropout.
+
+    Returns:
+      ViT.
+
+    Raises:
+      ValueError: images that patches of 16 do not divide.
+
     Example:
       >>> from flax import nnx
       >>> from jaxalign.models import vit_s_16
@@ -208,6 +220,18 @@ def vit_s_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rng
 
 def vit_b_16(classes: int = 1000, *, image: int = 224, dropout: float = 0.0, rngs: nnx.Rngs) -> ViT:
     """ViT-B/16, see ``ViT``: 86,567,656 parameters.
+
+    Args:
+      classes: number of outputs.
+      image: rows and columns of the images, a multiple of 16.
+      dropout: the share of values dropped in training mode.
+      rngs: the source of the initial weights and of dropout.
+
+    Returns:
+      ViT.
+
+    Raises:
+      ValueError: images that patches of 16 do not divide.
 
     Example:
       >>> from flax import nnx

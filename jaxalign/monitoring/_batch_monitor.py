@@ -103,13 +103,13 @@ def batch_monitor(
 ) -> BatchMonitor:
     """Measure the batches that ``fit`` trains on, as they come, in place of a fixed set.
 
-    Costs no forward pass of its own, and sees the network as the loss does, dropout and batch
-    statistics included. A batch of b rows has singular values of up to √b, and other rows than the
-    one before: the curves are noisier, and not those of a fixed set of another size. The inputs are
-    not measured.
+    It costs no forward pass of its own, and sees the network as the loss does, dropout and batch
+    statistics included. A batch of b rows has singular values of up to √b, and each batch has other
+    rows. So the curves are noisier, and differ from those of a fixed set of another size. Inputs
+    are not measured.
 
     Args:
-      tap: the layers, from ``tap(model, ...)`` of the flax.nnx model that is trained.
+      tap: the layers, from ``tap(model, ...)`` of the model that is trained.
       encode: labels (b,) to targets (b, k), jittable:
         ``lambda labels: ja.encode_targets(labels, classes=(0, 1))``.
       num_samples: b, the batch size that ``fit`` is given.

@@ -79,11 +79,11 @@ class Monitor:
 
     def over(self, mesh: Mesh, axis: Axes | None = None) -> "Monitor":
         """The same with its rows split over an axis of a mesh, or over several; a mesh of a single
-        axis needs no name. Each device runs its rows, and one sum a layer is exchanged.
+        axis needs no name. Each device runs its rows, and one sum per layer is exchanged.
 
         Raises:
-          ValueError: an axis that the mesh has not, or whose number of devices does not divide the
-            rows; a method that has no sums over rows.
+          ValueError: an axis that the mesh does not have, or whose number of devices does not
+            divide the rows; a method that has no sums over rows.
         """
         split = split_over(mesh, axis)
         n = len(self.inputs)
@@ -94,7 +94,7 @@ class Monitor:
             )
         if self.measurement.method == "svd":
             raise ValueError(
-                "rows over devices have no plain SVD without gathering them; "
+                "method 'svd' does not take rows that are split over devices; "
                 "pass method='moments', 'refined', 'triangular' or 'split'"
             )
         everywhere = NamedSharding(split.mesh, P())

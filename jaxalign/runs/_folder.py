@@ -119,6 +119,6 @@ def _read_json(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is damaged or empty ({error}); restore it") from None
     if not isinstance(content, dict):
         raise ValueError(
-            f"{file} must hold a JSON object, found a {type(content).__name__}; it is no run's"
+            f"{file} must hold a JSON object, found a {type(content).__name__}; it is not a run's"
         )
     return content

@@ -123,7 +123,7 @@ class RunWriter:
                 raise
             raise OSError(
                 f"rows of step {part.step[0]} and after cannot be written into {self.folder} "
-                f"({error}); mend that, as by making room, and resume: those before are whole"
+                f"({error}); fix that, as by making room, and resume: those before are whole"
             ) from error
 
     def _write(self, part: History) -> None:

@@ -20,6 +20,7 @@ def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
       ValueError: no p-values, or values outside [0, 1].
 
     Example:
+      >>> from jaxalign.statistics import holm
       >>> holm([0.01, 0.04, 0.03]).tolist()
       [0.03, 0.06, 0.06]
 
@@ -47,6 +48,7 @@ def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " m"]:
       ValueError: no p-values, or values outside [0, 1].
 
     Example:
+      >>> from jaxalign.statistics import benjamini_hochberg
       >>> benjamini_hochberg([0.01, 0.04, 0.03]).tolist()
       [0.03, 0.04, 0.04]
 

@@ -40,6 +40,7 @@ def mean_interval(
         confidence outside (0, 1).
 
     Example:
+      >>> from jaxalign.statistics import mean_interval
       >>> mean_interval([1.0, 2.0, 3.0])
       Estimate(value=2.0, low=-0.48..., high=4.48..., n=3)
 
@@ -78,6 +79,7 @@ def at_confidence(interval: Estimate, *, freedom: int, confidence: float) -> Est
       ValueError: a confidence outside (0, 1), fewer than one degree of freedom.
 
     Example:
+      >>> from jaxalign.statistics import at_confidence, mean_interval
       >>> at_confidence(mean_interval([1.0, 2.0, 3.0]), freedom=2, confidence=0.99)
       Estimate(value=2.0, low=-3.73..., high=7.73..., n=3)
 
@@ -109,6 +111,7 @@ def mean_difference(after: ArrayLike, before: ArrayLike, *, confidence: float = 
       ValueError: fewer than two values, a value that is not finite, a confidence outside (0, 1).
 
     Example:
+      >>> from jaxalign.statistics import mean_difference
       >>> mean_difference([4.0, 5.0, 6.0], [1.0, 2.0, 3.0, 2.0])
       Estimate(value=3.0, low=1.0..., high=4.9..., n=3)
 
@@ -141,6 +144,7 @@ def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
       ValueError: no values, a value that is not finite, a confidence outside (0, 1).
 
     Example:
+      >>> from jaxalign.statistics import median_interval
       >>> median_interval([5.0, 1.0, 2.0, 4.0, 3.0, 6.0, 7.0, 8.0])
       Estimate(value=4.5, low=1.0, high=8.0, n=8)
 
@@ -176,6 +180,7 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
       ValueError: fewer than two groups, a value that is not finite, a confidence outside (0, 1).
 
     Example:
+      >>> from jaxalign.statistics import jackknife
       >>> jackknife(2.0, [2.5, 2.0, 1.5])  # the mean of 1, 2, 3, each left out once
       Jackknifed(estimate=Estimate(value=2.0, low=-0.48..., high=4.48..., n=3), p=0.037...)
 

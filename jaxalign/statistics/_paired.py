@@ -50,6 +50,7 @@ def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.
       ValueError: different lengths, fewer than two pairs, a value that is not finite.
 
     Example:
+      >>> from jaxalign.statistics import paired_effect
       >>> effect = paired_effect([2.0, 3.5, 4.0], [1.0, 2.0, 3.0])
       >>> round(effect.difference.value, 3), round(effect.standardized, 2), round(effect.p, 3)
       (1.167, 4.04, 0.02)

@@ -61,6 +61,7 @@ def spearman(
         finite, all x or all y equal.
 
     Example:
+      >>> from jaxalign.statistics import spearman
       >>> spearman([1, 2, 3, 4, 5, 6], [1, 3, 2, 4, 6, 5]).value
       0.885...
 
@@ -103,6 +104,7 @@ def page_trend(table: ArrayLike) -> Trend:
       ValueError: fewer rows or columns, a value that is not finite.
 
     Example:
+      >>> from jaxalign.statistics import page_trend
       >>> round(page_trend([[1, 2, 3, 4], [1, 3, 2, 4], [2, 1, 3, 4]]).p, 4)
       0.0029
 

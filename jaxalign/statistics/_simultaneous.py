@@ -32,7 +32,7 @@ def simultaneous(intervals: Sequence[Interval], *, confidence: float = 0.95) -> 
 
     Example:
       >>> from functools import partial
-      >>> from jaxalign.statistics import mean_interval
+      >>> from jaxalign.statistics import mean_interval, simultaneous
       >>> samples = [1.0, 1.2, 0.9], [0.1, 0.0, -0.1]
       >>> clear, unclear = simultaneous([partial(mean_interval, sample) for sample in samples])
       >>> clear.low > 0, unclear.low < 0 < unclear.high
@@ -76,7 +76,7 @@ def least(intervals: Sequence[Interval], *, confidence: float) -> Estimate:
 
     Example:
       >>> from functools import partial
-      >>> from jaxalign.statistics import mean_interval
+      >>> from jaxalign.statistics import least, mean_interval
       >>> samples = [1.0, 1.2, 0.9], [0.3, 0.5, 0.1]
       >>> of_both = [partial(mean_interval, sample) for sample in samples]
       >>> round(least(of_both, confidence=0.95).value, 6)
@@ -115,7 +115,7 @@ def margin(interval: Interval, tolerance: float, *, confidence: float) -> Estima
 
     Example:
       >>> from functools import partial
-      >>> from jaxalign.statistics import mean_interval
+      >>> from jaxalign.statistics import margin, mean_interval
       >>> within = margin(partial(mean_interval, [0.01, 0.03]), 0.5, confidence=0.95)
       >>> round(within.value, 6), round(within.low, 2), within.high
       (0.48, 0.35, 0.5)

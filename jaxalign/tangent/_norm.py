@@ -91,9 +91,8 @@ def tangent_alignment(
 ) -> Float[Array, " k"]:
     """yᵀΘy/(‖y‖²‖Θ‖_F): the kernel-target alignment of the neural tangent kernel, not centred.
 
-    By chance it is tr Θ/(m‖Θ‖_F), m the number of rows of J.
-
-    What chance gives a target in a random direction is tr Θ/(n‖Θ‖_F) on average.
+    By chance, for a target in a random direction, it is tr Θ/(m‖Θ‖_F) on average, m the number of
+    rows of J.
 
     Args:
       function, parameters, inputs, key, directions, probes: as in ``tangent_norm``.

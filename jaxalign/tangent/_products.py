@@ -38,7 +38,7 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
     Args:
       function: (parameters, inputs) ↦ outputs (n,) or (n, c), for which
         ``lambda state, x: nnx.merge(graph, state)(x)`` makes an nnx model.
-      parameters: a pytree of real arrays of floats; what is no parameter belongs into the function.
+      parameters: a pytree of real arrays of floats; what is no parameter belongs in the function.
       inputs: of the function.
 
     Returns:

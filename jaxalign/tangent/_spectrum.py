@@ -24,7 +24,8 @@ def tangent_spectrum(
     σ_i² are eigenvalues of Θ and u_i its eigenvectors. ``quadrature_bounds`` bounds the curve on
     both sides, for the J that the model's dtype computes. For a linear head the Jacobian is Φ.
 
-    What chance gives a target in a random direction is ‖y‖²·#{σ_i ≥ τ}/n, as for every spectrum.
+    By chance, for a target in a random direction, A(τ) is ‖y‖²·#{σ_i ≥ τ}/m on average, m the
+    number of rows of J.
 
     Args:
       function: (parameters, inputs) ↦ outputs (n,) or (n, c).

@@ -101,7 +101,7 @@ class Checkpoints:
             before = [f"checkpoint {saved}" for saved in self.steps() if saved < step]
             reason = next(iter(str(error).splitlines()), "")
             raise OSError(
-                f"checkpoint {step} cannot be saved in {self.folder} ({reason:.300}); mend that, "
+                f"checkpoint {step} cannot be saved in {self.folder} ({reason:.300}); fix that, "
                 f"as by making room, and call again: the run goes on from "
                 f"{(before or ['step 0'])[-1]}"
             ) from error

@@ -78,8 +78,8 @@ def _sharding(name: str, leaf: Any, annotation: P, mesh: Mesh) -> NamedSharding:
     if missing:
         raise ValueError(
             f"array {name!r} of the model is annotated with the axis {missing[0]!r}, which the "
-            f"mesh has not: its axes are {', '.join(map(repr, mesh.axis_names))}; pass a mesh that "
-            "has it, or map it to one of them by nnx.logical_axis_rules"
+            f"mesh does not have: its axes are {', '.join(map(repr, mesh.axis_names))}; pass a "
+            "mesh that has it, or map it to one of them by nnx.logical_axis_rules"
         )
     sharding = NamedSharding(mesh, annotation)
     try:

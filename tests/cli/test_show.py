@@ -119,7 +119,7 @@ def test_an_inspection_is_no_run_to_compare(two, tmp_path, capsys):
     (tmp_path / "inspection").mkdir()
     (tmp_path / "inspection" / "layers.json").write_text("{}")
     assert main(["show", two[0], str(tmp_path / "inspection")]) == 1
-    assert "is no run but an inspection or a comparison" in capsys.readouterr().err
+    assert "is not a run but an inspection or a comparison" in capsys.readouterr().err
 
 
 def test_an_inspection_has_numbers_for_programs_too(tmp_path, capsys):
@@ -189,5 +189,5 @@ def test_a_run_of_the_old_layout_is_not_resumed(of_the_old_layout, capsys):
     assert (
         "other settings: measure, method, monitor_size, num_samples, probe_size, samples" in error
     )
-    assert "train anew" in error
+    assert "train again" in error
     assert (of_the_old_layout / "history.jsonl").read_bytes() == before

@@ -211,7 +211,7 @@ def test_what_is_wrong_or_has_two_readings_is_refused(tmp_path, text, options, m
 
 
 def test_no_file_and_one_name_for_several(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no file"):
+    with pytest.raises(FileNotFoundError, match="there is no file at"):
         read_csv(tmp_path / "none.csv")
     file = written(tmp_path, "a,b\n1,2\n")
     for ignore in ("a", None, 1):

@@ -128,7 +128,7 @@ def test_an_image_without_bytes_or_damaged_is_named_by_its_row(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "must hold a JSON object"),
         ("{}", "must list _data_files"),
         ('{"_data_files": [{"filename": "../x.arrow"}]}', r"'../x.arrow', which is no name"),

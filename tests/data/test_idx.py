@@ -88,7 +88,7 @@ def test_more_than_a_header_says_is_not_unpacked(tmp_path):
 
 def test_what_is_no_file_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileNotFoundError, match="is no file"):
+    with pytest.raises(FileNotFoundError, match="there is no file at"):
         read_idx(tmp_path / "pipe")
 
 

@@ -131,5 +131,5 @@ def test_programs_for_printers_are_not_run(tmp_path):
 
 def test_what_is_no_file_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(FileNotFoundError, match="is no file"):
+    with pytest.raises(FileNotFoundError, match="there is no file at"):
         read_image(tmp_path / "pipe.png")

@@ -110,8 +110,8 @@ def link(kind, name="2.png"):
         ([("0.png", png(1)), ("0.cls", b"")], r"0\.cls is empty"),
         ([("0.png", png(1)), ("0.cls", b"\xff\xfe")], r"0\.cls is no text in UTF-8"),
         ([("0.png", png(1)), ("0.cls", b"nan")], "finite|known"),
-        ([("0.png", png(1)), ("0.json", b"{")], r"0\.json is no JSON"),
-        ([("0.png", png(1)), ("0.json", b"[" * 10**5)], r"0\.json is no JSON"),
+        ([("0.png", png(1)), ("0.json", b"{")], r"0\.json is not JSON"),
+        ([("0.png", png(1)), ("0.json", b"[" * 10**5)], r"0\.json is not JSON"),
         ([("0.png", png(1)), ("0.json", b"null")], r"0\.json must hold a number or text"),
         ([("0.png", png(1)), ("0.json", b'{"a": 1, "b": 2}')], r"found 'a', 'b'; name it"),
         (

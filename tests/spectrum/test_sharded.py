@@ -148,7 +148,7 @@ def test_bad_arguments_are_explained(data, mesh):
         ja.sharded(mesh, rows="rows")
     with pytest.raises(ValueError, match="mesh has no axis 'x'"):
         ja.sharded(mesh, batch=("data", "x"))
-    with pytest.raises(ValueError, match="no plain SVD without gathering them"):
+    with pytest.raises(ValueError, match="method 'svd' does not take rows that are split"):
         ja.sharded(mesh, rows="data", method="svd")
     with pytest.raises(ValueError, match="method must be 'auto'"):
         ja.sharded(mesh, batch="data", method="qr")

@@ -31,7 +31,7 @@ def show(config: Show, console: Console) -> int:
         _require_whole_run(folder)
         if _is_other(folder) and several:
             raise ValueError(
-                f"{folder} is no run but an inspection or a comparison; show it by itself"
+                f"{folder} is not a run but an inspection or a comparison; show it by itself"
             )
     if _is_other(config.runs[0]):
         _show_other(config, console)

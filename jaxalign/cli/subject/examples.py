@@ -73,7 +73,7 @@ class Examples:
         try:
             return [self.inputs[i] for i in chosen]
         except (OSError, ValueError) as error:
-            raise ValueError(f"{error}; mend it, or leave such out by --unreadable skip") from error
+            raise ValueError(f"{error}; repair it, or pass --unreadable skip") from error
 
     def at(self, rows: Int[np.ndarray, " m"]) -> "Examples":
         """Some of the rows."""

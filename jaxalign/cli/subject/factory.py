@@ -87,7 +87,7 @@ def _as_made(model: Any, text: str) -> Made:
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is no file; a model of your own is given as path/to/module.py:factory"
+            f"there is no file at {path}; a model of your own is given as path/to/module.py:factory"
         )
     name = f"_jaxalign_model_{path.stem}"
     spec = spec_from_file_location(name, path)

@@ -23,7 +23,7 @@ def require_float32(values: Shaped[np.ndarray, "n ..."], what: str) -> None:
         row, column = np.argwhere(~np.isfinite(columns))[0]
         raise ValueError(
             f"{what} must be finite, found {columns[row, column]} in row {row}, column {column} "
-            "(counted from 0); drop or mend such rows"
+            "(counted from 0); drop or correct such rows"
         )
     if values.dtype.kind not in "iuf" or np.can_cast(values.dtype, np.float32):
         return

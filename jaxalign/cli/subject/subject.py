@@ -90,7 +90,7 @@ def _require_tokens(loaded: Loaded, examples: Examples) -> None:
     if empty.size:
         raise ValueError(
             f"row {empty[0]} of {examples.source} is nothing but padding, tokens {loaded.padding} "
-            "by the pad_token_id of config.json; leave out such rows, or mend pad_token_id"
+            "by the pad_token_id of config.json; leave out such rows, or correct pad_token_id"
         )
 
 

@@ -193,7 +193,7 @@ def from_settings(settings: Mapping[str, Any], folder: Path) -> Train:
     if wrong:
         raise ValueError(
             f"{folder} was made by another version of jaxalign, with other settings: "
-            f"{', '.join(sorted(wrong))}; train anew, into another folder"
+            f"{', '.join(sorted(wrong))}; train again, into another folder"
         )
     values: dict[str, Any] = {**settings, **{name: tuple(settings[name]) for name in tuples}}
     if values["checkpoint"] is not None:

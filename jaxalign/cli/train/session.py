@@ -78,7 +78,7 @@ def train_task(
             if not any(run.writer.begun for run in runs):
                 raise
             raise OSError(
-                f"{error}; the rows before are kept: mend it, and {where_it_goes_on(folder)}"
+                f"{error}; the rows before are kept: fix it, and {where_it_goes_on(folder)}"
             ) from None
     seconds = time.perf_counter() - started
     if state is not None and int(np.max(state.step)) < config.steps:

@@ -29,20 +29,21 @@ def _chance(comparison: Comparison) -> str:
     chance = comparison.pairs.chance
     if chance is None:
         return (
-            f"What chance gives is not known of {comparison.measure} without permutations, so no "
-            "pair is marked; --permutations 100 tells."
+            f"What chance gives {comparison.measure} is not known without permutations, so no pair "
+            "is marked. Pass --permutations 100 to estimate it."
         )
     if chance.p_value is None:
         return (
-            "Marked pairs are no more alike than the mean by chance, over all orders of the rows "
-            "of one side. How far chance scatters about it is not known without --permutations."
+            "A pair is marked if it is no more alike than the mean by chance, over all orders of "
+            "the rows of one side. How far chance scatters about this mean is not known without "
+            "--permutations."
         )
     source = "the closed form of the permutation distribution, approximate and never below 0.001"
     if comparison.permutations:
         source = f"{comparison.permutations:,} random orders of the rows of one side"
     return (
-        f"Marked pairs are not above chance: their p-values, from {source}, stay above 5 % when "
-        "they are adjusted for the number of pairs (Benjamini and Hochberg)."
+        f"A pair is marked if it is not above chance: its p-value, from {source}, is above 5 % "
+        "after it is adjusted for the number of pairs (Benjamini and Hochberg)."
     )
 
 

@@ -141,7 +141,7 @@ def _read_or_begin(file: Path, heading: Mapping[str, Any]) -> Entries:
     """The entries of a file, which is begun if it is missing and loses a torn last line."""
     lines: list[Any] = []
     if file.exists():
-        lines = list(json_lines(file, "delete that line, to measure it anew"))
+        lines = list(json_lines(file, "delete that line, to measure it again"))
     if lines and lines[0] != heading:
         raise ValueError(
             f"{file.parent} holds cells of another study, size or configuration, "

@@ -120,7 +120,9 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(sources, tmp_path):
         Image.new("L", (4, 4), j).save(file)
     chosen = DataOptions(data=str(tmp_path / "few"))
     (tmp_path / "few" / "a" / "2.png").write_bytes(b"cut")
-    with pytest.raises(ValueError, match=r"2\.png is no image .*leave such out by --unreadable"):
+    with pytest.raises(
+        ValueError, match=r"2\.png is no image .*repair it, or pass --unreadable skip"
+    ):
         load_examples(chosen).rows(0, 6)
     skipping = replace(chosen, unreadable="skip")
     examples = load_examples(skipping)

@@ -161,7 +161,7 @@ def test_notes_say_what_is_marked_and_what_is_missing(comparison):
     assert "mask of A is left out: bool, no real numbers." in text
     values = comparison.pairs.values
     unknown = replace(comparison, pairs=Pairs(values, None))
-    assert "--permutations 100 tells" in " ".join(notes(unknown, reduce="mean"))
+    assert "Pass --permutations 100" in " ".join(notes(unknown, reduce="mean"))
     means = replace(comparison, pairs=Pairs(values, Chance(np.zeros_like(values))))
     assert "no more alike than the mean by chance" in " ".join(notes(means, reduce="mean"))
     assert not_above_chance(unknown) is None

@@ -182,7 +182,7 @@ def test_a_damaged_line_in_the_middle_is_named(coins, tmp_path):
     file.write_text("".join(lines), encoding="utf-8")
     with pytest.raises(
         ValueError,
-        match=r"line 3 of .*cells.jsonl is damaged .* delete that line, to measure it anew",
+        match=r"line 3 of .*cells.jsonl is damaged .* delete that line, to measure it again",
     ):
         run(coins, "small", tmp_path, environment=HERE)
 
