@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
@@ -48,6 +49,22 @@ def test_names_of_the_package_are_documented_there_or_in_a_namespace():
     assert len(names) == len(set(names))
     assert set(names) | elsewhere >= set(ja.__all__) - set(ja._NAMESPACES)
     assert not set(names) & elsewhere
+
+
+@pytest.mark.parametrize("name", ["", *(f".{name}" for name in NAMESPACES)])
+def test_a_docstring_says_what_a_function_takes_and_returns_and_whose_idea_it_is(name):
+    """Or it says as which other one, as ``resnet34`` does."""
+    room = importlib.import_module(f"jaxalign{name}")
+    for public in filter(inspect.isfunction, map(room.__getattribute__, room.__all__)):
+        docstring = inspect.getdoc(public) or ""
+        if "Arguments: as ``" in docstring:
+            continue
+        sections = ["Args:", "Returns:", "Example:", "Source:"]
+        if public.__annotations__.get("return") is None:
+            sections.remove("Returns:")
+        assert [each for each in sections if each not in docstring] == [], public.__name__
+        named = {name for name in inspect.signature(public).parameters if name in docstring}
+        assert named == set(inspect.signature(public).parameters), public.__name__
 
 
 def test_readme_is_short_and_links_lead_to_files():

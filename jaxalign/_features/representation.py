@@ -47,8 +47,9 @@ def prepare(
     ``bias=False``) stays zero.
 
     Args:
-      activations: (n, ...) real values of one layer on n samples. float64 and integers beyond 2²⁴
-        become float64 (an array of numpy where x64 is off), everything else float32.
+      activations: (n, ...) real values of one layer on n samples, features (channels) last. Move
+        those of torch's maps there: ``maps.movedim(1, -1)``. float64 and integers beyond 2²⁴ become
+        float64 (an array of numpy where x64 is off), everything else float32.
       bias: append the column of ones.
       normalize: divide every row, its 1 included, by its L2 norm.
       reduce: what becomes of axes between the first and the last. "flatten" makes them features.

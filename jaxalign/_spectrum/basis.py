@@ -21,7 +21,7 @@ class Basis:
     Attributes:
       center: (d,) float64, the mean of the first pass, or 0.
       directions: (d, d) float64, the first pass's eigenvectors V.
-      scale: (d,) float64, its singular values, those below its resolution raised to it.
+      scale: (d,) float64, its singular values; those below its resolution are raised to it.
       centered: whether the spectrum will be that about the mean.
     """
 

@@ -133,6 +133,16 @@ def require_same_rows(first: Activations, second: Activations) -> bool:
     Raises:
       ValueError: they differ.
 
+    Example:
+      >>> import tempfile
+      >>> import numpy as np
+      >>> from jaxalign.comparison import read_activations, require_same_rows
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     np.savez(f"{folder}/a.npz", hidden=np.ones((4, 2)), row_ids=np.arange(4))
+      ...     activations = read_activations(f"{folder}/a.npz")
+      ...     require_same_rows(activations, activations)
+      True
+
     Source: ours.
     """
     known = [name for name in ROWS if name in first.rows and name in second.rows]

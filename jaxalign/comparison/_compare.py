@@ -131,8 +131,8 @@ def compare(
       >>> rows = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
       >>> first = SavedLayers({"a": rows[:, :4]}, {"a": (40, 4)})
       >>> second = SavedLayers({"b": rows[:, 2:]}, {"b": (40, 4)})
-      >>> found = compare(first, second)
-      >>> found.pairs.values.shape, bool(found.pairs.chance.p_value < 0.05)
+      >>> pairs = compare(first, second).pairs
+      >>> pairs.values.shape, bool(pairs.chance.p_value < 0.05)
       ((1, 1), True)
 
     Source: layers × layers as Kornblith, Norouzi, Lee, Hinton (ICML 2019), Section 6.

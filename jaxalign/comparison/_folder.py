@@ -60,6 +60,17 @@ def save(folder: str | Path, compared: Compared) -> None:
       folder: where to; what is there is written over.
       compared: the comparison, and any config that JSON can hold.
 
+    Example:
+      >>> import tempfile
+      >>> import numpy as np
+      >>> from jaxalign.comparison import Compared, SavedLayers, compare, read_comparison, save
+      >>> rows = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
+      >>> layers = SavedLayers({"a": rows}, {"a": rows.shape})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(folder, Compared(compare(layers, layers), {"title": "one layer"}))
+      ...     read_comparison(folder).comparison.pairs.values.round(2).tolist()
+      [[1.0]]
+
     Source: ours.
     """
     folder = Path(folder)
@@ -72,7 +83,7 @@ def save(folder: str | Path, compared: Compared) -> None:
 
 
 def read_comparison(folder: str | Path) -> Compared:
-    """Read what ``save`` wrote.
+    """Read what ``save`` wrote. Example: as ``save``.
 
     Args:
       folder: the one that ``save`` wrote.

@@ -71,8 +71,8 @@ def neural_collapse(
       >>> import numpy as np
       >>> import jaxalign as ja
       >>> corners = np.repeat(np.eye(3), 4, axis=0)
-      >>> collapsed = ja.geometry.neural_collapse(corners, np.repeat([0, 1, 2], 4), np.eye(3))
-      >>> float(collapsed.nc1), float(collapsed.nc4)
+      >>> collapse = ja.geometry.neural_collapse(corners, np.repeat([0, 1, 2], 4), np.eye(3))
+      >>> float(collapse.nc1), float(collapse.nc4)
       (0.0, 1.0)
 
     Source: Papyan, Han, Donoho (PNAS 2020); Galanti, György, Hutter (ICLR 2022).

@@ -1,4 +1,4 @@
-"""The measure of a model somebody already has: every layer's label spectrum over a data set, in
+"""The measure of a model that you already have: every layer's label spectrum over a data set, in
 constant memory.
 """
 

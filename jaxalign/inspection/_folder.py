@@ -103,7 +103,7 @@ def save(folder: str | Path, inspected: Inspected) -> None:
 
 
 def read_inspection(folder: str | Path) -> Inspected:
-    """Read what ``save`` wrote.
+    """Read what ``save`` wrote. Example: as ``save``.
 
     Args:
       folder: the one that ``save`` wrote.

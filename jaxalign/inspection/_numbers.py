@@ -92,7 +92,7 @@ def numbers(
 def curves(
     inspection: Inspection, grid: Sequence[float] | Float[np.ndarray, " g"]
 ) -> OrderedDict[str, LayerCurves]:
-    """The LayerCurves of every layer, in order.
+    """The LayerCurves of every layer, in order. Example: as ``numbers``.
 
     Args:
       inspection: what ``inspect`` measured.

@@ -92,8 +92,8 @@ def plan(tap: Tap, state: Any, inputs: Any, *, reduce: Reductions = "mean") -> P
       >>> import jaxalign as ja
       >>> from jaxalign.inspection import plan
       >>> model = nnx.Sequential(nnx.Conv(3, 16, (3, 3), rngs=nnx.Rngs(0)), nnx.relu)
-      >>> planned = plan(ja.tap(model), nnx.state(model), jnp.ones((5, 8, 8, 3)))
-      >>> {name: (layer.shape, layer.width) for name, layer in planned.layers.items()}
+      >>> layers = plan(ja.tap(model), nnx.state(model), jnp.ones((5, 8, 8, 3))).layers
+      >>> {name: (layer.shape, layer.width) for name, layer in layers.items()}
       {'input': ((8, 8, 3), 193), 'layers.0': ((8, 8, 16), 17)}
 
     Source: ours.

@@ -225,7 +225,7 @@ def resnet34(
     width: int = 64,
     rngs: nnx.Rngs,
 ) -> ResNet:
-    """ResNet-34, see ``ResNet``: 21,797,672 parameters. Arguments and source: as ``resnet18``."""
+    """ResNet-34, see ``ResNet``: 21,797,672 parameters. Arguments: as ``resnet18``."""
     return ResNet(
         BasicBlock, (3, 4, 6, 3), classes, channels=channels, stem=stem, width=width, rngs=rngs
     )
@@ -239,7 +239,7 @@ def resnet50(
     width: int = 64,
     rngs: nnx.Rngs,
 ) -> ResNet:
-    """ResNet-50 v1.5, see ``ResNet``: 25,557,032 parameters. Arguments, source: as ``resnet18``."""
+    """ResNet-50 v1.5, see ``ResNet``: 25,557,032 parameters. Arguments: as ``resnet18``."""
     return ResNet(
         Bottleneck, (3, 4, 6, 3), classes, channels=channels, stem=stem, width=width, rngs=rngs
     )

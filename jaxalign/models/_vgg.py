@@ -153,7 +153,7 @@ def vgg11(
 ) -> VGG:
     """VGG-11, see ``VGG``: 132,863,336 parameters, 132,868,840 with batch norm.
 
-    Arguments and source: as ``vgg16``.
+    Arguments: as ``vgg16``.
     """
     return VGG(VGG11, classes, batch_norm=batch_norm, channels=channels, rngs=rngs)
 

@@ -66,11 +66,11 @@ class BatchMonitor:
         return replace(self, measurement=replace(self.measurement, split=split_over(mesh, axis)))
 
     def starting_from(self, state: Any) -> "BatchMonitor":
-        """The same: it knows no pairs with the start."""
+        """Itself: a batch monitor has no pairs with the start."""
         return self
 
     def with_references(self, references: References) -> "BatchMonitor":
-        """The same: it knows no pairs with the start."""
+        """Itself: a batch monitor has no pairs with the start."""
         return self
 
     def sample(self, state: Any) -> OrderedDict[str, Sample]:

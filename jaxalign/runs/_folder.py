@@ -27,6 +27,13 @@ def read_config(path: str | Path) -> dict[str, Any]:
       FileNotFoundError: the folder holds no run.
       ValueError: the file is empty, damaged or no JSON object.
 
+    Example:
+      >>> import tempfile
+      >>> from jaxalign.runs import read_config
+      >>> read_config(tempfile.mkdtemp())
+      Traceback (most recent call last):
+      FileNotFoundError: ... holds no run: there is no config.json in it
+
     Source: ours.
     """
     file = Path(path) / CONFIG
@@ -46,6 +53,12 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
     Raises:
       ValueError: the file is empty, damaged or no JSON object.
+
+    Example:
+      >>> import tempfile
+      >>> from jaxalign.runs import read_result
+      >>> read_result(tempfile.mkdtemp())
+      {}
 
     Source: ours.
     """

@@ -67,8 +67,8 @@ def sampled_linear_cka(
       >>> from jaxalign import similarity
       >>> rng = np.random.default_rng(0)
       >>> x = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 3000))
-      >>> found = similarity.sampled_linear_cka(x, x, columns=100, key=jax.random.key(0))
-      >>> bool(abs(found.value - 1) < 3 * found.standard_error)
+      >>> estimate = similarity.sampled_linear_cka(x, x, columns=100, key=jax.random.key(0))
+      >>> bool(abs(estimate.value - 1) < 3 * estimate.standard_error)
       True
 
     Source: ours; U-statistics of a sample without replacement.

@@ -13,8 +13,8 @@ from jaxalign.similarity._pair_moments import PairMoments
 
 
 class GridMoments:
-    """What ``pair_moments(x, y)`` of every layer x of one model with every layer y of another one
-    hold, summed batch by batch on the host, in float64.
+    """The sums of ``pair_moments(x, y)`` for every layer x of one model and every layer y of
+    another one, added batch by batch on the host, in float64.
 
     The products of a layer with itself are held once, not once for each pair: for P and Q columns
     in all, some 8(PQ + Σp² + Σq²) bytes, whatever the number of rows.

@@ -45,8 +45,8 @@ def permutation_null(
       >>> import numpy as np
       >>> from jaxalign import similarity
       >>> x = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
-      >>> found = similarity.permutation_null(x, x**3, similarity.rsa, key=jax.random.key(0))
-      >>> bool(found.p_values < 0.02), found.null.shape
+      >>> rsa = similarity.permutation_null(x, x**3, similarity.rsa, key=jax.random.key(0))
+      >>> bool(rsa.p_values < 0.02), rsa.null.shape
       (True, (99,))
 
     Source: Fisher's permutation test; p-values as in Phipson and Smyth (2010).

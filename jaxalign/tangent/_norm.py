@@ -111,10 +111,10 @@ def tangent_alignment(
       >>> head = lambda w, x: x @ w
       >>> x = jnp.array([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
       >>> y = jnp.array([1.0, 0.0, 0.0])
-      >>> aligned = ja.tangent.tangent_alignment(
+      >>> alignment = ja.tangent.tangent_alignment(
       ...     head, jnp.zeros(2), x, y, key=jax.random.key(0), directions=3
       ... )
-      >>> aligned.round(3).tolist()  # 9/√82
+      >>> alignment.round(3).tolist()  # 9/√82
       [0.9940000176429749]
 
     Source: Cristianini et al. (NeurIPS 2001), of the kernel of Jacot, Gabriel, Hongler (NeurIPS

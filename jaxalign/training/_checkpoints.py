@@ -66,11 +66,11 @@ class Checkpoints:
       >>> from jaxalign.models import MLP
       >>> x = np.random.default_rng(0).standard_normal((80, 6)).astype(np.float32)
       >>> labels = (x[:, 0] > 0).astype(int)
-      >>> kept = ja.Checkpoints(tempfile.mkdtemp(), every=10)
-      >>> settings = {"chunk": 10, "checkpoints": kept}
+      >>> checkpoints = ja.Checkpoints(tempfile.mkdtemp(), every=10)
+      >>> settings = {"chunk": 10, "checkpoints": checkpoints}
       >>> model = MLP(6, (8,), 1, rngs=nnx.Rngs(0))
       >>> _ = ja.fit(model, optax.sgd(0.1), x, labels, steps=35, **settings)
-      >>> kept.steps()
+      >>> checkpoints.steps()
       [30, 35]
       >>> state, history = ja.fit(model, optax.sgd(0.1), x, labels, steps=45, **settings)
       >>> history.step[0].item(), state.step.item()

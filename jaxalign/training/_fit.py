@@ -90,7 +90,7 @@ def fit(
       labels: as the objective wants them, by default (n,) or (n, 1) class numbers: 0 or 1 for one
         output, 0...c − 1 for c outputs.
       steps: number of updates.
-      keys: the names of inputs and labels in what is a dict.
+      keys: the names of inputs and labels in data or batches that are dicts.
       monitor: what to measure, on a fixed set (``monitor``) or on the training batches
         (``batch_monitor``); or a dict of them, as {"train": ..., "held_out": ...}, whose layers are
         then logged as "train/LAYER". None measures nothing.
@@ -107,9 +107,9 @@ def fit(
       call: how the model is called in training: (model, batch) → outputs, as in
         ``call=lambda module, x: module(x, train=True)``; with an equinox State (model, batch,
         State) → (outputs, State). By default as the framework does, an equinox model under
-        ``jax.vmap``. Random keys are new at each step: flax.linen's streams come of ``seed`` and
-        the step; an equinox model, or ``call``, gets them if it has an argument ``key``, the model
-        one for each sample.
+        ``jax.vmap``. Random keys are new at each step: flax.linen's streams are made of ``seed``
+        and the step; an equinox model, or ``call``, gets them if it has an argument ``key``, the
+        model one for each sample.
       chunk: steps between two visits to the host, at most.
       chunk_bytes: what a chunk of a stream may hold in one process; two are in memory, one of them
         read while the device works on the other. Where ``every`` steps are more than that, they are
@@ -119,15 +119,15 @@ def fit(
         the last started chunk was delivered.
       keep_history: False keeps no rows in memory: a long run goes to the callback alone, as
         ``RunWriter(...).write``, and the History that is returned has no rows.
-      checkpoints: save the state from time to time, and resume from the newest one there, which has
-        to be of the same run but for ``steps``, which may be more; the rows before it are then not
-        in the History, and not delivered again. A stream goes on by its iterator's ``get_state``
-        and ``set_state``, as grain's have, or is read again up to there.
+      checkpoints: save the state from time to time, and resume from the newest checkpoint that is
+        there. It has to be of the same run, except for ``steps``, which may be more. The rows
+        before it are then not in the History, and not delivered again. A stream goes on by its
+        iterator's ``get_state`` and ``set_state``, as grain's have, or is read again up to there.
       mesh: a jax mesh; by default the one that the model's arrays were split over, or the one in
         use (``jax.set_mesh``). Arrays of the model keep the shardings they came with. One on a
         single device is split as it is annotated (``nnx.with_partitioning``), and without an
         annotation it is put on every device. The optimizer's state is split as its parameters. All
-        axes are automatic; a model that needs explicit ones has ``jax.sharding.explicit_axes``.
+        axes are automatic; a model that needs explicit ones can use ``jax.sharding.explicit_axes``.
         Over several processes, which all have to call ``fit`` with the same arguments, and the same
         data unless they are ``training.ProcessLocal``, the first one alone calls back. What fails
         in one of them raises in all.

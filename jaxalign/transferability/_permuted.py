@@ -35,11 +35,11 @@ def permuted_scores(
       >>> import jaxalign as ja
       >>> phi = np.random.default_rng(0).standard_normal((100, 5))
       >>> labels = phi[:, 0] > 0
-      >>> found = ja.transferability.log_me(phi, labels)
+      >>> score = ja.transferability.log_me(phi, labels)
       >>> chance = ja.transferability.permuted_scores(
       ...     lambda shuffled: ja.transferability.log_me(phi, shuffled), labels, draws=19
       ... )
-      >>> bool((chance < found).all())
+      >>> bool((chance < score).all())
       True
 
     Source: Fisher's permutation test.
