@@ -63,7 +63,7 @@ def _lede(comparison: Comparison) -> str:
     shared = [match for match in matches(comparison) if match.first in comparison.second]
     if len(shared) > 1 and not _is_same(comparison):
         found = sum(match.first == match.second for match in shared)
-        text += f". Of {len(shared)} layer names that both have, {found} match each other best"
+        text += f". For {found} of {len(shared)} layers the best match has the same name"
     return f"{text}."
 
 
@@ -77,7 +77,8 @@ def _is_same(comparison: Comparison) -> bool:
 
 
 def _caption(comparison: Comparison) -> str:
-    text = f"{comparison.measure}, from the first layers (lower left) to the last (upper right)."
+    measure = f"{comparison.measure[0].upper()}{comparison.measure[1:]}"
+    text = f"{measure}, from the first layers (lower left) to the last (upper right)."
     if comparison.is_distance:
         text += " Less is more alike."
     if not_above_chance(comparison) is not None:
@@ -123,7 +124,7 @@ def _aligned(
         if side == "B" and alignments is comparison.alignments[0]:
             return
         best = best_layer(alignments)
-        yield f"{side}: {name}, most aligned {best}", list(_rows(alignments))
+        yield f"{side}: {name}; most aligned: {best}", list(_rows(alignments))
 
 
 def _rows(alignments: Alignments) -> Iterator[tuple[str, ...]]:

@@ -141,7 +141,7 @@ def _single() -> Comparison:
     [
         ({"pairs": Pairs(np.full((3, 4), np.nan), None)}, "No pair of layers has a value"),
         ({"is_distance": True, "is_share": False}, "Less is more alike."),
-        ({"alignments": None, "differences": ()}, "3 layer names that both have"),
+        ({"alignments": None, "differences": ()}, "of 3 layers the best match has the same name"),
         ({"permutations": 99}, "≤ 0.01"),
     ],
 )
