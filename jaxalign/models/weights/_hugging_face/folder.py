@@ -36,7 +36,7 @@ class HuggingFace(NamedTuple):
     """A model from a folder.
 
     Attributes:
-      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode. As transformers',
+      model: a ``BERT``, ``BERTClassifier``, ``ViT`` or ``ResNet`` in eval mode. As in transformers,
         a BERT masks nothing by itself: pass a mask, or set ``padding`` of the ``BERT``.
       preprocess: n images (h, w, 3) uint8, red first, of any sizes → (n, h, w, 3) float32, as
         preprocessor_config.json describes it; None where there is no such file.
