@@ -14,8 +14,8 @@ ModelArgument = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODE
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(TableOptions):
-    """Which data."""
+class _RowOptions:
+    """Which data, and which rows of them."""
 
     # fashion-mnist (the embedded images), a folder of IDX files, an .npz of x and y, a .csv, a
     # folder with a subfolder of images for each class, perhaps in folders train and test, a .tar of
@@ -45,6 +45,11 @@ class DataOptions(TableOptions):
     def check_data(self) -> None:
         """Raise if an option cannot be what it is."""
         require_at_least_one(self, ["num_samples", "size", "max_bytes"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(TableOptions, _RowOptions):
+    """Which data, and how they are read. Help lists the options of the last class first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +93,7 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubjectOptions(ModelOptions, DataOptions):
+class SubjectOptions(DataOptions, ModelOptions):
     """Which model, on which data."""
 
     def __post_init__(self) -> None:

@@ -203,5 +203,5 @@ def test_outputs_are_those_of_shipped_architectures():
 
 
 def test_a_shape_stands_for_the_data():
-    with pytest.raises(ValueError, match="--label, --data would not be read: --shape stands for"):
+    with pytest.raises(ValueError, match="--data, --label would not be read: --shape stands for"):
         Layers(model="mlp", shape=(4,), data="some.csv", label="y")
