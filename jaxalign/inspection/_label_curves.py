@@ -18,6 +18,8 @@ def label_curves(
     """{layer: the error on new rows of a ridge head fitted to n labels, as a share of ‖Y‖²/N}, at
     the best strength: ``learning.learning_curve`` of every layer.
 
+    The docstring of ``learning_curve`` says how close such predictions came to fitted heads.
+
     Args:
       inspection: of N samples that the model was not trained on.
       num_labels: (g,) n.

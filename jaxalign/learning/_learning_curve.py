@@ -36,8 +36,9 @@ def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
     ridge regression, min ‖Φw − y‖² + ρ‖w‖², on new rows.
 
     Generalized cross-validation. Exact leave-one-out is no function of the spectrum; where single
-    rows weigh much, as with heavy tails, the two differ. Rows have to be ones that the network was
-    not trained on. A column of ones in Φ is shrunk with the rest.
+    rows weigh much, as with heavy tails, the two differ, and GCV is too low (``learning_curve``
+    says how often). Rows have to be ones that the network was not trained on. A column of ones in Φ
+    is shrunk with the rest.
 
     Args:
       spectrum: of one representation, with k targets.
@@ -135,7 +136,7 @@ def sample_complexity(spectrum: Spectrum, error: ArrayLike) -> Float[Array, "*t 
     row, at the best strength.
 
     The inverse of ``learning_curve(spectrum, n, ridge="best")``, whose docstring says what B, D and
-    df₂ are and on which rows it may be used.
+    df₂ are, on which rows it may be used, and that such predictions are often too low.
 
     Args:
       spectrum: of one representation, with k targets.
