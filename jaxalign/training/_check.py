@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxalign._core.kinds import as_count, require_flag, require_function, require_kind
+from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.capture._networks import Network, is_pair, split_model
 from jaxalign.capture._program import Call
@@ -191,8 +191,8 @@ def _require_hyperparameters(
         )
     if hyperparameters is None and not is_optimizer(optimizer):
         raise ValueError(
-            "optimizer must have init and update, as an optax transformation; "
-            "a function that makes one needs hyperparameters"
+            f"optimizer must have init and update, found {found(optimizer)}; call what makes one, "
+            "as optax.adam(1e-3), or pass hyperparameters for it"
         )
     if hyperparameters is None:
         return
