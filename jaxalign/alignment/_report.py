@@ -103,7 +103,7 @@ def measure(
     one after another.
 
     Args:
-      activations: (n, ...) of one layer on n samples.
+      activations: (n, ...) of one layer on n samples, features (channels) last.
       labels: (n,) class labels, or (n,) or (n, k) real targets.
       thresholds: (t,) τ of the curve; by default ``usual_thresholds(n)``.
       method: as in ``spectrum``.
