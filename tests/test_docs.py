@@ -13,6 +13,7 @@ import jaxalign as ja
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NAMESPACES = [*(name for name in ja.__all__ if name in ja._NAMESPACES), "models.weights"]
+PRIVATE = re.compile(r">>> (from|import) jaxalign[.\w]*\._")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 HIDDEN = ("_build", "notebooks")  # what a build leaves
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
@@ -55,7 +56,9 @@ def test_names_of_the_package_are_documented_there_or_in_a_namespace():
 def test_a_docstring_says_what_a_function_takes_and_returns_and_whose_idea_it_is(name):
     """Or it says as which other one, as ``resnet34`` does."""
     room = importlib.import_module(f"jaxalign{name}")
-    for public in filter(inspect.isfunction, map(room.__getattribute__, room.__all__)):
+    everything = [getattr(room, public) for public in room.__all__]
+    assert not any(PRIVATE.search(inspect.getdoc(each) or "") for each in everything)
+    for public in filter(inspect.isfunction, everything):
         docstring = inspect.getdoc(public) or ""
         if "Arguments: as ``" in docstring:
             continue

@@ -147,8 +147,8 @@ class EfficientNetLite(nnx.Module):
 
     Example:
       >>> from flax import nnx
-      >>> from jaxalign.models._efficientnet_lite import SCALINGS, EfficientNetLite
-      >>> model = nnx.eval_shape(lambda: EfficientNetLite(SCALINGS[0], 1000, rngs=nnx.Rngs(0)))
+      >>> from jaxalign.models import efficientnet_lite
+      >>> model = nnx.eval_shape(lambda: efficientnet_lite(0, rngs=nnx.Rngs(0)))
       >>> len(model._blocks), model._fc.kernel.shape, model.post_activations[:2]
       (16, (1280, 1000), ('stem_relu6', '_blocks.0'))
 

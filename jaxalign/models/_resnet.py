@@ -99,20 +99,12 @@ class ResNet(nnx.Module):
         of images (n, h, w, channels).
 
     Example:
-      >>> import jax
-      >>> import jax.numpy as jnp
       >>> from flax import nnx
-      >>> import jaxalign as ja
-      >>> from jaxalign.models._resnet import BasicBlock, ResNet
+      >>> from jaxalign.models import resnet18
       >>> options = {"channels": 1, "stem": "cifar", "width": 4}
-      >>> def build():
-      ...     return ResNet(BasicBlock, (1, 1, 1, 1), 10, **options, rngs=nnx.Rngs(0))
-      >>> model = nnx.eval_shape(build)  # shapes alone; build() has weights
-      >>> tap = ja.tap(model, model.post_activations)
-      >>> output, activations = jax.eval_shape(tap, nnx.state(model), jnp.ones((2, 28, 28, 1)))
-      >>> {name: a.shape for name, a in activations.items()}
-      {'relu': (2, 28, 28, 4), 'layer1.0': (2, 28, 28, 4), 'layer2.0': (2, 14, 14, 8),
-       'layer3.0': (2, 7, 7, 16), 'layer4.0': (2, 4, 4, 32)}
+      >>> model = nnx.eval_shape(lambda: resnet18(10, **options, rngs=nnx.Rngs(0)))  # shapes alone
+      >>> model.post_activations[:3], model.fc.kernel.shape
+      (('relu', 'layer1.0', 'layer1.1'), (32, 10))
 
     Source: He et al., Deep Residual Learning (CVPR 2016); the small stem is that of its section
       4.2.
