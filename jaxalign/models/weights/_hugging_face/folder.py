@@ -98,6 +98,7 @@ def hugging_face(folder: str | Path) -> HuggingFace:
         message names, as in the file, what is missing, unused and of another shape; a damaged file.
 
     Example:
+      >>> import jaxalign as ja
       >>> from jaxalign.models.weights import hugging_face
       >>> network = hugging_face("dino-vits16")  # doctest: +SKIP
       >>> tap = ja.tap(network.model, network.model.post_activations)  # doctest: +SKIP
