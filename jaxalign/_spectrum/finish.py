@@ -77,7 +77,8 @@ def finished(
     if not are_of_jax:
         ordinary = bool(_is_ordinary(np, result))
     elif all(x.is_fully_addressable for x in are_of_jax):
-        ordinary = bool(_is_ordinary(np, jax.tree.map(np.asarray, result)))
+        # All copies from an accelerator are under way before the first is waited for.
+        ordinary = bool(_is_ordinary(np, jax.device_get(result)))
     else:
         ordinary = bool(_is_ordinary_on_device(result))
     if not ordinary:
