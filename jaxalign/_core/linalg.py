@@ -17,6 +17,13 @@ from jaxalign._core.loops import looped
 matmul = partial(jnp.matmul, precision=Precision.HIGHEST)
 
 
+def centred(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """X about its mean; a constant column becomes exactly 0."""
+    # About a row first: a mean far from 0 is off by its rounding, differences of rows are not.
+    shifted = x - x[:1]
+    return shifted - shifted.mean(axis=0, keepdims=True)
+
+
 def _available_cores() -> int:
     # A container or a batch system may allow fewer cores than the host has.
     if hasattr(os, "sched_getaffinity"):

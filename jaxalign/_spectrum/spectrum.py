@@ -88,6 +88,8 @@ def spectrum(
     if isinstance(features, Moments | Triangle):
         _require_alone(features, targets, method, centered, basis)
     if isinstance(features, Triangle):
+        if centered:
+            require_digits_about_mean(features)
         run = partial(_of_factor, features.width, centered)
         return finished(exactly(run, features.factor), partial(sizes_of_triangle, features))
     if isinstance(features, Moments):

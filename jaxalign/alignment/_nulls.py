@@ -18,6 +18,7 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_matrices, as_target_numbers, is_concrete
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.linalg import centred
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
 from jaxalign._spectrum.routes.table import Method, route_for
@@ -154,11 +155,9 @@ def spectrum_and_null(
             _triangle_with_ones(features), targets, centered=centered, basis=basis, method=method
         )
         # The row of the ones in QᵀY is mean(y)·√n, up to sign; the other rows are y − mean(y).
-        along_ones = features.factor[0, features.width + 1 :]
-        mean = along_ones / features.factor[0, 0]
-        spread = joint.total[1:]
-        if not centered:
-            spread = spread - along_ones**2
+        along = features.factor[:, features.width + 1 :]
+        mean = along[0] / features.factor[0, 0]
+        spread = jnp.sum(along[1:] ** 2, axis=0)
         return _split(joint, mean, spread, features.weight, centered)
     if basis is not None:
         raise ValueError("basis is for moments of a second pass; for arrays pass method='refined'")
@@ -193,8 +192,9 @@ def with_null(
 def _with_ones_and_moments(targets: Float[Array, "n k"]) -> tuple[Array, Array, Array, Array]:
     """[1 Y], the mean of Y, ‖y − mean(y)‖², and n."""
     with_ones = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=1)
-    mean = targets.mean(axis=0)
-    spread = jnp.sum((targets - mean[None, :]) ** 2, axis=0)
+    about_mean = centred(targets)
+    mean = targets[0] - about_mean[0]
+    spread = jnp.sum(about_mean**2, axis=0)
     return with_ones, mean, spread, jnp.asarray(len(targets), targets.dtype)
 
 

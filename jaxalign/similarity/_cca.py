@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.kinds import require_number
-from jaxalign._core.linalg import matmul
+from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._canonical import (
     Canonical,
     Settings,
@@ -21,7 +21,7 @@ from jaxalign.similarity._canonical import (
     ranks,
 )
 from jaxalign.similarity._estimators import explained
-from jaxalign.similarity._pair import centred, result_dtype
+from jaxalign.similarity._pair import result_dtype
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
 

@@ -6,10 +6,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.kinds import as_count
+from jaxalign._core.linalg import centred
 from jaxalign.similarity._canonical import Settings, ranks, space_of_gram, space_of_rows
 from jaxalign.similarity._cca import settings_of
 from jaxalign.similarity._estimators import explained
-from jaxalign.similarity._pair import centred
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
 

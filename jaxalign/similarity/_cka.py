@@ -7,9 +7,9 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_on_host
+from jaxalign._core.linalg import centred
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import is_tall, of_centred_features
-from jaxalign.similarity._pair import centred
 from jaxalign.similarity._pair_moments import PairMoments, pair_moments
 from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
 

@@ -15,21 +15,14 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_dtype, as_real_floats, require_finite, require_matrix
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import found, require_function
-from jaxalign._core.linalg import matmul
+from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._gram import gram
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._null import Description, Null, cube, described, null_of
 from jaxalign.similarity._once import once_for
-from jaxalign.similarity._pair import (
-    Numbers,
-    as_pair,
-    centred,
-    in_dtype_of_jax,
-    in_float64,
-    require_rows,
-)
+from jaxalign.similarity._pair import Numbers, as_pair, in_dtype_of_jax, in_float64, require_rows
 
 Layers = Mapping[str, ArrayLike] | Iterable[ArrayLike]
 Value = TypeVar("Value")

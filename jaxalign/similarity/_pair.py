@@ -101,10 +101,3 @@ def in_float64(measure: Callable[..., Any], settings: tuple, *arrays: Array) -> 
         return measure(*arrays, *settings)
 
     return float64_with_derivative(run)(*arrays)
-
-
-def centred(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """X about its mean; a constant column becomes exactly 0."""
-    # About a row first: of a constant, a mean is off by its rounding, but a difference is 0.
-    shifted = x - x[:1]
-    return shifted - shifted.mean(axis=0, keepdims=True)

@@ -8,9 +8,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.linalg import matmul, orthonormal, svd
+from jaxalign._core.linalg import centred, matmul, orthonormal, svd
 from jaxalign.similarity._estimators import explained
-from jaxalign.similarity._pair import centred
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
 

@@ -7,11 +7,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.kinds import require_flag, require_number
+from jaxalign._core.linalg import centred
 from jaxalign.similarity._blocks import by_rows, squared_distances
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._median import median_distance
-from jaxalign.similarity._pair import centred, compared
+from jaxalign.similarity._pair import compared
 
 
 def rbf_cka(

@@ -13,10 +13,9 @@ from jaxtyping import Float
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_choice, require_number
-from jaxalign._core.linalg import matmul
+from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._estimators import explained
 from jaxalign.similarity._kernel_sums import KernelSums, of_centred_features
-from jaxalign.similarity._pair import centred
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
 

@@ -42,6 +42,18 @@ def test_permutation_null_is_the_mean_over_all_permutations(rng, x64, n, d):
         np.testing.assert_allclose(found, expected.mean(axis=0), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [lambda *pair: pair, ja.triangle], ids=["arrays", "triangle"])
+def test_a_mean_of_the_targets_costs_their_spread_no_digits(rng, form):
+    """Features about their mean, along which no mean of the targets lies."""
+    features, targets = problem(rng, 32, 3)
+    features = (features - features.mean(axis=0))[:, :2]
+    far = targets + np.float32(1e4)
+    exact = ja.permutation_null(features, far.astype(float) - 1e4).energy
+    arguments = form(features, far)
+    found = ja.permutation_null(*(arguments if isinstance(arguments, tuple) else (arguments,)))
+    np.testing.assert_allclose(found.energy, exact, rtol=2e-3)
+
+
 def test_permutation_null_of_rank_deficient_features(rng):
     """Directions under the rank tolerance hold nothing, also by chance."""
     features, targets = problem(rng, 5, 3)

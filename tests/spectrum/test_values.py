@@ -129,12 +129,46 @@ def test_float64_keeps_its_digits_until_it_is_centered(call):
     np.testing.assert_allclose(found.total, total, rtol=ROUNDING)
 
 
+@pytest.mark.parametrize("method", ["moments", "refined", "triangular"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_mean_that_is_rounded_costs_no_digits(method, wide):
+    """Eighths about 1e15, whose mean no float64 holds."""
+    rows = np.round(8 * (FEATURES.T if wide else FEATURES)) / 8
+    targets = np.round(8 * TARGETS)[: len(rows)] / 8
+    found = ja.spectrum(rows + 1e15, targets + 1e15, method=method, centered=True)
+    plain = ja.spectrum(rows, targets, method=method, centered=True)
+    for ours, exact in zip(jax.tree.leaves(found), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-5)
+
+
+def test_a_triangle_that_lost_the_spread_is_refused():
+    for features, targets, name in (
+        (np.float32(FEATURES), np.float32(TARGETS + 1e5), "targets"),
+        (FEATURES + 1e10, TARGETS, "features"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} are .* too few digits; subtract"):
+            ja.spectrum(ja.triangle(features, targets), centered=True)
+
+
+@pytest.mark.parametrize("sums", [ja.moments, ja.triangle])
+def test_without_rows_there_is_no_mean(sums):
+    with pytest.raises(ValueError, match="must hold rows to have a mean"):
+        ja.spectrum(sums(FEATURES, TARGETS, np.zeros(ROWS)), centered=True)
+
+
+@pytest.mark.parametrize("rows", [1e7, 1e9])
+def test_any_number_of_rows_has_the_rank_of_few(rows):
+    weights = np.full(ROWS, rows / ROWS)
+    found = ja.spectrum(ja.moments(np.float32(FEATURES), np.float32(TARGETS), weights))
+    assert found.rank == FEATURES.shape[1]
+
+
 def test_sums_about_0_that_lost_the_spread_are_refused():
     for features, targets, name in (
         (WIDE, TARGETS, "features"),
         (FEATURES, WIDE_TARGETS, "targets"),
     ):
-        with pytest.raises(ValueError, match=f"{name} are .* from 0 .* or use triangle"):
+        with pytest.raises(ValueError, match=f"{name} are .* from 0 .* subtract a constant"):
             ja.spectrum(ja.moments(features, targets), centered=True)
     constant = np.hstack([FEATURES, np.full((ROWS, 1), 0.1)])
     assert ja.spectrum(ja.moments(constant, np.ones(ROWS)), centered=True).total == 0

@@ -117,23 +117,50 @@ def decompose(
     """Φ = U diag(σ) Vᵀ by a route of ``ROUTES``; about the mean of each column if ``centered``."""
     coordinates = _AS_THEY_ARE
     if centered:
-        # Means in float64, as in the traced program.
-        center = features.mean(axis=0, dtype=np.float64)
-        coordinates = Coordinates(center, None, targets.mean(axis=0, dtype=np.float64))
+        coordinates = Coordinates(_mean(features), None, _mean(targets))
     if len(features) >= features.shape[1]:
         return _of_tall(features, targets, route, coordinates)
-    if coordinates.center is not None:
-        features = features - coordinates.center
-    goal = np.empty(targets.shape)
-    _shift(targets, coordinates.target_center, goal)
+    goal = targets.astype(np.float64)
+    if centered:
+        features, goal = (_about(_mean(x), x) for x in (features, targets))
+        # Far from 0 a mean is off by its rounding: the second one is that of what is left.
+        features, goal = (_about(_mean(x), x) for x in (features, goal))
     return _of_wide(features, goal, route)
+
+
+def _mean(x: Float[np.ndarray, "n w"]) -> Float[np.ndarray, " w"]:
+    """The mean in float64, of a constant column exactly its value."""
+    is_constant = (x == x[0]).all(axis=0)
+    return np.where(is_constant, x[0], x.mean(axis=0, dtype=np.float64))
+
+
+def _about(center: Float[np.ndarray, " w"], x: Float[np.ndarray, "n w"]) -> np.ndarray:
+    return np.subtract(x, center, dtype=np.float64)
+
+
+def _products_about_mean(
+    features: Float[np.ndarray, "n d"],
+    targets: Float[np.ndarray, "n k"],
+    coordinates: Coordinates,
+) -> Float[np.ndarray, "d+2 d+1+k"]:
+    """``products`` about the mean, where ``coordinates`` have a center: that is off by its
+    rounding, and what is left of the mean is in the sums.
+    """
+    sums = products(features, targets, None, coordinates)
+    if coordinates.center is not None:
+        d = features.shape[1]
+        # Σ (φ, 1, y); of the symmetric part there is the upper triangle.
+        ones = np.concatenate([sums[:d, d], sums[d, d:]])
+        sums[:d] -= np.outer(ones[:d], ones) / len(features)
+        sums[-1, d + 1 :] -= ones[d + 1 :] ** 2 / len(features)
+    return sums
 
 
 def _of_tall(
     features: np.ndarray, targets: np.ndarray, route: str, coordinates: Coordinates
 ) -> Solution:
     d = features.shape[1]
-    first = products(features, targets, None, coordinates)
+    first = _products_about_mean(features, targets, coordinates)
     gram = first[:d, :d]
     cross = first[:d, d + 1 :]
     total = first[-1, d + 1 :]
@@ -143,7 +170,7 @@ def _of_tall(
         sigma = np.sqrt(np.maximum(values[::-1], 0))
         return Solution(sigma, moments.over(along[::-1].T, sigma).T, total)
     right, scale = _preconditioner(gram)
-    second = products(features, targets, None, coordinates._replace(directions=right / scale))
+    second = _products_about_mean(features, targets, coordinates._replace(directions=right / scale))
     # WᵀW = RᵀR of W = ΦV diag(1/s), so Φ has the singular values of R diag(s), and QᵀY = R⁻ᵀWᵀY.
     upper = np.linalg.cholesky(refined.definite(second[:d, :d]), upper=True)
     along = solve_triangular(upper, second[:d, d + 1 :], trans=1)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jaxalign._core.expansions import rounded
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.linalg import centred
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.decomposition import Decomposition, Solved
 from jaxalign._spectrum.exact_means import about_mean
@@ -49,12 +50,11 @@ def _minus_mean(x: Float[Array, "n w"]) -> Float[Array, "n w"]:
     """Rounded once: float32 means of data far from 0 would move every σ."""
     if x.dtype == jnp.float32:
         return on_platform(float64_inside(_minus_mean_in_float64), _minus_mean_in_digits, x)
-    return x - x.mean(axis=0, keepdims=True)
+    return centred(x)
 
 
 def _minus_mean_in_float64(x: Float[Array, "n w"]) -> Float[Array, "n w"]:
-    wide = x.astype(jnp.float64)
-    return (wide - wide.mean(axis=0, keepdims=True)).astype(x.dtype)
+    return centred(x.astype(jnp.float64)).astype(x.dtype)
 
 
 def _minus_mean_in_digits(x: Float[Array, "n w"]) -> Float[Array, "n w"]:

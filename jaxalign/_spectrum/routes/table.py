@@ -69,13 +69,15 @@ def refuse_float64(*arrays: Array) -> Any:
 def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     """Which of (r,) σ, descending, of jax or of numpy, are numerically in the column space.
 
-    Those above σ_1·eps·size, size = max(n, d), with the eps of the features' dtype, and above the
-    route's resolution.
+    Those above σ_1·eps·size, size = max(n, d), with the eps of the features' dtype, but at most
+    σ_1·√eps, which is far above the rounding of any number of rows; and above the route's
+    resolution.
     """
     # `not <=` instead of `>`: NaN counts as significant, and stays NaN in what follows.
     xp = sigma.__array_namespace__()
     size = xp.asarray(size, dtype=sigma.dtype)
-    tolerance = xp.maximum(float(jnp.finfo(dtype).eps) * size, ROUTES[route].resolution)
+    eps = float(jnp.finfo(dtype).eps)
+    tolerance = xp.maximum(xp.minimum(eps * size, eps**0.5), ROUTES[route].resolution)
     return ~(sigma <= sigma[0] * tolerance)
 
 
