@@ -320,6 +320,67 @@ CALLS |= {
         {"score": "function", "draws": "count", "seed": "seed"},
     ),
 }
+CALLS |= {
+    "alignment.bootstrap_difference": (
+        {"first": [MOMENTS] * 2, "second": [MOMENTS] * 2, "measure": function, "key": KEY},
+        {"first": "moments", "second": "moments", "measure": "function", "key": "key"}
+        | {"draws": "count", "centered": "flag"},
+    ),
+    "alignment.spectrum_and_null": (
+        PAIR,
+        {"features": "array", "targets": "array", "method": "text", "centered": "flag"},
+    ),
+}
+VALUES = np.array([1.0, 2.0, 4.0])
+BEFORE = {"after": VALUES, "before": VALUES[::-1]}
+INTERVAL = partial(ja.statistics.mean_interval, VALUES)
+CALLS |= {
+    f"statistics.{name}": (BEFORE, {"after": "sample", "before": "sample", "confidence": "number"})
+    for name in ("mean_difference", "paired_effect")
+}
+CALLS |= {
+    "statistics.mean_interval": (
+        {"values": VALUES},
+        {"values": "sample", "confidence": "number", "within": "range"},
+    ),
+    "statistics.median_interval": (
+        {"values": VALUES},
+        {"values": "sample", "confidence": "number"},
+    ),
+    "statistics.at_confidence": (
+        {"interval": INTERVAL(), "freedom": 2, "confidence": 0.9},
+        {"interval": "estimate", "freedom": "number", "confidence": "number"},
+    ),
+    "statistics.jackknife": (
+        {"whole": 1.0, "without": VALUES},
+        {"whole": "sample", "without": "sample", "confidence": "number"},
+    ),
+    "statistics.spearman": (
+        {"x": VALUES, "y": VALUES[::-1]},
+        {"x": "sample", "y": "sample", "confidence": "number", "resamples": "count"}
+        | {"seed": "seed", "clusters": "clusters"},
+    ),
+    "statistics.page_trend": ({}, {"table": "sample"}),
+    "statistics.holm": ({}, {"p": "sample"}),
+    "statistics.benjamini_hochberg": ({}, {"p": "sample"}),
+    "statistics.simultaneous": (
+        {"intervals": [INTERVAL]},
+        {"intervals": "intervals", "confidence": "number"},
+    ),
+    "statistics.least": (
+        {"intervals": [INTERVAL], "confidence": 0.9},
+        {"intervals": "intervals", "confidence": "number"},
+    ),
+    "statistics.margin": (
+        {"interval": INTERVAL, "tolerance": 1.0, "confidence": 0.9},
+        {"interval": "function", "tolerance": "number", "confidence": "number"},
+    ),
+}
+WRONG["sample"] = [*WRONG["array"], [], [np.nan, 1.0], [None, 1.0]]
+WRONG["range"] = [3, "ab", (1.0,), (2.0, 1.0), X, ("a", "b")]
+WRONG["estimate"] = [None, VALUES, (1.0, 0.0, 2.0, 3), "words"]
+WRONG["clusters"] = [3, function, "abc", [1, 2], [1, 1, 1]]
+WRONG["intervals"] = [None, "words", 3, VALUES, [3], {"a": 1}, []]
 TANGENT = {"function": linear, "parameters": np.ones(2, np.float32), "inputs": X}
 HUTCH = {"function": "function", "key": "key", "directions": "count", "probes": "count"}
 CALLS |= {
@@ -376,10 +437,12 @@ def test_a_wrong_kind_is_refused_by_the_name_of_its_argument(name, argument):
 
 def test_every_public_function_is_in_the_table():
     names = list(ja.__all__)
-    for room in ("learning", "similarity", "geometry", "transferability", "tangent"):
+    rooms = ("alignment", "learning", "similarity", "geometry", "transferability", "tangent")
+    for room in (*rooms, "statistics"):
         names += [f"{room}.{name}" for name in getattr(ja, room).__all__]
-    functions = {name for name in names if inspect.isfunction(resolved(name))}
-    assert functions <= set(CALLS)
+    functions = {name: resolved(name) for name in names}
+    functions = {name: one for name, one in functions.items() if inspect.isfunction(one)}
+    assert set(functions.values()) <= {resolved(name) for name in CALLS}
 
 
 def kind_of(wrong) -> str:

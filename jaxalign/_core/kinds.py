@@ -90,6 +90,21 @@ def require_number(value: Any, name: str) -> None:
         raise TypeError(f"{name} must be a number, found {found(value)}")
 
 
+def as_known_number(value: Any, name: str) -> float:
+    """One real number that can be read now, as a float.
+
+    Raises:
+      TypeError: no number, or one that is traced.
+    """
+    require_number(value, name)
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{name} must be known before the program is traced, found a traced number; "
+            f"pass {name} as a static argument of jit"
+        )
+    return float(value)
+
+
 def require_choice(value: Any, choices: Sequence[str], name: str, remedy: str = "") -> None:
     """Raise unless ``value`` is one of these names.
 

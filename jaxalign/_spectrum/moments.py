@@ -4,7 +4,7 @@ hosts.
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from jaxalign._core import npz
 from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_choice, require_flag, require_kind
 from jaxalign._core.platform import on_platform
@@ -89,8 +90,11 @@ class Moments:
           >>> ja.Moments.stack(each).sum().weight.item()
           2.0
         """
+        require_kind(each, list | tuple, "each", "pass [moments(features, targets), ...]")
         if not each:
             raise ValueError("moments to stack are missing; pass at least one")
+        for i, one in enumerate(each):
+            require_kind(one, Moments, f"each[{i}]", "pass moments(features, targets)")
         for other in each[1:]:
             each[0]._require_like(other)
         stacked = float64_inside(lambda *products: jnp.stack(products))
@@ -105,8 +109,8 @@ class Moments:
         }
         for name, (own, others) in facts.items():
             if own != others:
-                message = f"moments that are added must agree in {name}, found {own} and {others}"
-                raise ValueError(message)
+                found = f"found {own} and {others}"
+                raise ValueError(f"moments that are added must agree in {name}, {found}")
 
     def _with(self, products: Array) -> "Moments":
         return replace(self, products=products)
@@ -137,8 +141,7 @@ class Moments:
         """Write everything to an .npz file; ``Moments.load`` gives it back bit for bit, on any
         host.
         """
-        with open(file, "wb") as stream:
-            np.savez(stream, **{**vars(self), "products": np.asarray(self.products)})
+        npz.save(file, self)
 
     @staticmethod
     def load(file: str | Path) -> "Moments":
@@ -147,11 +150,9 @@ class Moments:
         Raises:
           ValueError: the file holds something else.
         """
-        with np.load(file, allow_pickle=False) as arrays:
-            if set(arrays.files) != {field.name for field in fields(Moments)}:
-                raise ValueError(f"{file} holds no moments: its arrays are {sorted(arrays.files)}")
-            meta = {name: arrays[name].item() for name in ("width", "precision", "passes")}
-            return Moments(float64_array(arrays["products"]), **meta)
+        arrays = npz.load(file, Moments, "moments")
+        meta = {name: arrays[name].item() for name in ("width", "precision", "passes")}
+        return Moments(float64_array(arrays["products"]), **meta)
 
 
 def sizes_of_moments(moments: Moments) -> Sizes:

@@ -59,12 +59,15 @@ class Spectrum:
 
     @property
     def condition(self) -> Float[Array, "*batch"]:
-        """() κ = σ_1/σ_m of the smallest singular value above the rank tolerance; 1 without one."""
+        """() κ = σ_1/σ_m of the smallest singular value above the rank tolerance; 1 without one,
+        and NaN of a quadrature, which counts none.
+        """
         last = jnp.maximum(jnp.asarray(self.rank) - 1, 0)[..., None]
         smallest = jnp.take_along_axis(self.singular_values, last, axis=-1)[..., 0]
         largest = self.singular_values[..., 0]
         # Features of zeros have κ = 1; the inner `where` keeps 0/0 out of derivatives.
-        return jnp.where(largest > 0, largest / jnp.where(largest > 0, smallest, 1), 1)
+        condition = jnp.where(largest > 0, largest / jnp.where(largest > 0, smallest, 1), 1)
+        return jnp.where(jnp.asarray(self.rank) < 0, jnp.nan, condition)
 
     @property
     def error(self) -> Float[Array, "*batch"]:

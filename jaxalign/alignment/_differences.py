@@ -12,7 +12,13 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from jaxalign._core.checks import is_concrete
-from jaxalign._core.kinds import as_count, require_flag, require_function, require_key
+from jaxalign._core.kinds import (
+    as_count,
+    as_known_number,
+    require_flag,
+    require_function,
+    require_key,
+)
 from jaxalign._spectrum.carried import carried, restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
@@ -42,10 +48,12 @@ class Difference(NamedTuple):
 
         Raises:
           ValueError: a confidence that is not in (0, 1).
+          TypeError: a confidence that is no number.
         """
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence must be in (0, 1), found {confidence}")
-        width = NormalDist().inv_cdf((1 + confidence) / 2) * self.error
+        share = as_known_number(confidence, "confidence")
+        if not 0 < share < 1:
+            raise ValueError(f"confidence must be in (0, 1), found {share}")
+        width = NormalDist().inv_cdf((1 + share) / 2) * self.error
         return self.value - width, self.value + width
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
-from jaxalign._core.kinds import require_kind, require_number
+from jaxalign._core.kinds import as_known_number, require_kind, require_number
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 
@@ -185,8 +185,8 @@ def usual_thresholds(num_samples: float) -> tuple[float, ...]:
 
     Source: ours.
     """
-    require_number(num_samples, "num_samples")
-    if not num_samples > 0:
-        raise ValueError(f"num_samples must be positive, found {num_samples}")
+    as_known_number(num_samples, "num_samples")
+    if not 0 < num_samples < float("inf"):
+        raise ValueError(f"num_samples must be positive and finite, found {num_samples}")
     shares = (0.05, 0.15, 0.3)
     return tuple(dict.fromkeys(float(f"{share * num_samples**0.5:.0e}") for share in shares))

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.routes.table import route_for
@@ -45,8 +46,16 @@ class Permuted(NamedTuple):
         return _share_at_least(-self.observed, -self.null)
 
     def quantiles(self, q: ArrayLike) -> Float[Array, "..."]:
-        """Quantiles q of the null, at every threshold of a curve."""
-        return jnp.quantile(self.null, jnp.asarray(q, self.null.dtype), axis=0)
+        """Quantiles q of the null, at every threshold of a curve.
+
+        Raises:
+          ValueError: q not in [0, 1] (eager calls).
+          TypeError: q that are no numbers.
+        """
+        shares = as_real_floats(q, "q")
+        if is_concrete(shares) and not bool(((shares >= 0) & (shares <= 1)).all()):
+            raise ValueError(f"q must be shares in [0, 1], found {np.asarray(shares)}")
+        return jnp.quantile(self.null, as_dtype(shares, self.null.dtype), axis=0)
 
 
 def _share_at_least(observed: Array, null: Float[Array, "draws ..."]) -> Float[Array, "..."]:

@@ -68,6 +68,8 @@ class Alignment:
         if not are_readable(*jax.tree.leaves(self)) or np.ndim(self.curve) != 2:
             return f"Alignment({in_words('curve', self.curve)})"
         total = np.asarray(self.spectrum.total)
+        # A target of zeros has no share of anything.
+        total = np.where(total > 0, total, np.nan)
         share = np.mean(np.asarray(self.curve) / total, axis=1)
         chance = np.mean(np.asarray(self.null_curve) / total, axis=1)
         area = float(np.mean(np.asarray(self.area) / total))

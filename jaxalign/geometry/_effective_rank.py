@@ -34,7 +34,7 @@ def rankme(features: Representation, *, centered: bool | None = None) -> Float[A
         other already.
 
     Returns:
-      () from 1 to min(n, d).
+      () from 1 to min(n, d), but for the little that the 1e-7 changes.
 
     Raises:
       ValueError: as ``spectrum``; features that are all 0, or constant if centred (eager calls);

@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_real_numbers, is_concrete
+from jaxalign._core.checks import as_real_numbers, is_concrete, require_finite
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign.geometry._classes import ClassSums, class_sums, of_classes
 
@@ -20,7 +20,8 @@ class NeuralCollapse(NamedTuple):
       nc1: tr(S_W S_B⁺)/c (Papyan et al.).
       nc1_trace: tr S_W/tr S_B.
       cdnv: mean over pairs of (v_a + v_b)/(2‖μ_a − μ_b‖²), v the mean squared distance to the mean
-        of a class (Galanti et al.).
+        of a class (Galanti et al.); inf where the means of two classes coincide, NaN where these
+        are points too.
       nc2_norms: standard deviation over mean of the ‖μ_c‖.
       nc2_angles: mean over pairs of |cos(μ_a, μ_b) + 1/(c − 1)|; NaN where μ_c is 0.
       nc3: ‖W/‖W‖_F − M/‖M‖_F‖_F², from 0 to 4; NaN without weights. 2 by chance.
@@ -82,10 +83,12 @@ def neural_collapse(
             raise ValueError("bias is of a head; pass its weights as well")
         return NeuralCollapse(*of_classes(_without_head, features, labels, classes))
     head = [as_real_numbers(weights, "weights")]
+    require_finite(head[0], "weights")
     if is_concrete(head[0]) and not head[0].any():
         raise ValueError("weights must not all be 0, a head that has no direction; leave them out")
     if bias is not None:
         head.append(as_real_numbers(bias, "bias"))
+        require_finite(head[1], "bias")
     return NeuralCollapse(*of_classes(_with_head, features, labels, classes, *head))
 
 

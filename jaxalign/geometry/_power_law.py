@@ -16,7 +16,7 @@ class PowerLaw(NamedTuple):
 
     Attributes:
       alpha: α.
-      r_squared: the share of the variance of log λ that the line explains.
+      r_squared: the share of the variance of log λ that the line explains; 1 where all λ are equal.
     """
 
     alpha: Float[Array, ""]
@@ -89,6 +89,9 @@ def alpha_req(
     dy = y - mean(y)
     slope = mean(dx * dy) / mean(dx**2)
     left = mean((dy - slope * dx) ** 2)
-    r_squared = 1 - left / mean(dy**2)
+    variance = mean(dy**2)
+    # Eigenvalues that are equal but for rounding have no variance left to explain.
+    varies = variance > (2.0**8 * float(jnp.finfo(sigma.dtype).eps)) ** 2
+    r_squared = 1 - jnp.where(varies, left / jnp.where(varies, variance, 1), 0)
     is_enough = jnp.sum(is_some) > 2
     return PowerLaw(*(jnp.where(is_enough, value, jnp.nan) for value in (-slope, r_squared)))

@@ -81,7 +81,8 @@ def _left_after(speed: Float[Array, " r"], t: Float[Array, " t"]) -> Float[Array
 def _speed(sigma: Float[Array, " r"], eta: Float[Array, ""] | None) -> Float[Array, " r"]:
     """The speed ησ² of each direction."""
     if eta is not None:
-        return eta * sigma**2
+        # Not η·σ²: the square of a small or large σ may be out of range.
+        return (jnp.sqrt(eta) * sigma) ** 2
     top = sigma[0]
     # Divided before it is squared, so that it is exactly 1 for σ_1.
     return (sigma / jnp.where(top > 0, top, 1)) ** 2
@@ -92,7 +93,7 @@ def _checked(step_size: ArrayLike, top: Float[Array, ""]) -> Float[Array, ""]:
     eta = as_dtype(as_real_floats(step_size, "step_size"), top.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
-    if is_concrete(eta) and is_concrete(top) and not (eta > 0 and eta * top**2 < 2):
+    if is_concrete(eta) and is_concrete(top) and not (eta > 0 and (eta**0.5 * top) ** 2 < 2):
         raise ValueError(
             f"step_size must lie between 0 and 2/σ_1² = {float(2 / top**2):.6g}, "
             f"found {float(eta):.6g}"

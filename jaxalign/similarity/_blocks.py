@@ -32,12 +32,3 @@ def first_largest(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Int[Arr
     places = jnp.arange(len(values))
     # NaN equals nothing: then it is the last place.
     return largest, jnp.min(jnp.where(values == largest, places, len(values) - 1))
-
-
-def squared_distances(
-    row: Float[Array, " d"], x: Float[Array, "n d"], squares: Float[Array, " n"]
-) -> Float[Array, " n"]:
-    """‖row − x_j‖² for all rows j, ``squares`` being ‖x_j‖²."""
-    products = jnp.matmul(x, row, precision=jax.lax.Precision.HIGHEST)
-    # Rounding may leave the distance of equal rows below 0.
-    return jnp.maximum(jnp.sum(row**2) + squares - 2 * products, 0)

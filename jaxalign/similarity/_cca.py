@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.kinds import require_number
+from jaxalign._core.kinds import as_known_number
 from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._canonical import (
     Canonical,
@@ -21,7 +21,7 @@ from jaxalign.similarity._canonical import (
     ranks,
 )
 from jaxalign.similarity._estimators import explained
-from jaxalign.similarity._pair import result_dtype
+from jaxalign.similarity._pair import precision_of
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
 
@@ -144,10 +144,10 @@ def svcca(
 
     Source: Raghu, Gilmer, Yosinski, Sohl-Dickstein (NeurIPS 2017).
     """
-    require_number(variance, "variance")
-    if not 0 < variance <= 1:
-        raise ValueError(f"variance must be above 0 and at most 1, found {variance}")
-    return _mean_of(1, "svcca", x, y, float(variance))
+    share = as_known_number(variance, "variance")
+    if not 0 < share <= 1:
+        raise ValueError(f"variance must be above 0 and at most 1, found {share}")
+    return _mean_of(1, "svcca", x, y, share)
 
 
 def pwcca(x: ArrayLike | PairMoments, y: ArrayLike | None = None) -> Float[Array, ""]:
@@ -186,7 +186,7 @@ def settings_of(x, y, variance: float = 1.0) -> Settings:
     if isinstance(x, PairMoments) or y is None:
         precision = getattr(x, "precision", "float32")
     else:
-        precision = result_dtype(as_numbers(x, "x"), as_numbers(y, "y")).name
+        precision = precision_of(as_numbers(x, "x"), as_numbers(y, "y"))
     return Settings(precision, variance)
 
 

@@ -10,7 +10,7 @@ from jaxalign._core.checks import is_on_host
 from jaxalign._core.linalg import centred
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import is_tall, of_centred_features
-from jaxalign.similarity._pair_moments import PairMoments, pair_moments
+from jaxalign.similarity._pair_moments import PairMoments, moments_about_mean
 from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
 
 
@@ -57,7 +57,7 @@ def linear_cka(
     """
     least = rows_for(estimator)
     if not isinstance(x, PairMoments) and y is not None and _are_tall_on_host(x, y):
-        x, y = pair_moments(x, y), None
+        x, y = moments_about_mean(as_numbers(x, "x"), as_numbers(y, "y")), None
     value = compared_or_read(_of_arrays, _of_moments, x, y, estimator, least=least)
     return explained(value, "linear_cka", estimator)
 

@@ -2,6 +2,7 @@
 the diagonal.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax.numpy as jnp
@@ -18,6 +19,9 @@ Estimator = Literal["biased", "debiased", "lange"]
 
 # Sums that cancel to less than this share of themselves, in eps, are rounding.
 _ROUNDING = 2.0**8
+
+# A likeness that is more than rounding.
+_UNLIKE = 1e-3
 
 _LEAST_ROWS = {"biased": 2, "debiased": 4, "lange": 4}
 
@@ -71,6 +75,15 @@ def cka_of(sums: KernelSums, estimator: str) -> Float[Array, ""]:
     return jnp.where(is_defined, both / scale, jnp.nan)
 
 
+def held(value: Float[Array, ""], name: str, likeness: Callable[[], Array]) -> Array:
+    """``value``; a 0 of an eager call that is one by underflow alone, as a ``likeness`` without a
+    unit that is not 0 tells, comes with a warning.
+    """
+    if is_concrete(value) and float(value) == 0 and abs(float(likeness())) > _UNLIKE:
+        warn(f"{name} is below {value.dtype}: divide x and y by a constant", SimilarityWarning)
+    return value
+
+
 def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> Array:
     """``value``; a NaN or an infinity of an eager call comes with a warning that says why."""
     if not is_concrete(value):
@@ -79,7 +92,9 @@ def explained(value: Float[Array, ""], name: str, estimator: str = "biased") -> 
     if np.isinf(values).any():
         warn(f"{name} is beyond {values.dtype}: divide x and y by a constant", SimilarityWarning)
     if np.isnan(values).any():
-        reason = "x or y is constant over all rows, or its squares are out of range"
+        reason = (
+            "x or y is constant over all rows but for rounding, or its squares are out of range"
+        )
         if estimator != "biased":
             reason += f", or has too few rows: its own {estimator} HSIC is not above 0"
         warn(f"{name} is NaN: {reason}", SimilarityWarning)

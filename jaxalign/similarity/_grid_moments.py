@@ -6,8 +6,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import power_of_ten
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import power_of_ten, require_finite
 from jaxalign._core.float64 import float64_array
+from jaxalign._core.kinds import as_count, require_kind
 from jaxalign.similarity._augmented import PIVOT_DIGITS
 from jaxalign.similarity._pair_moments import PairMoments
 
@@ -37,7 +39,10 @@ class GridMoments:
     """
 
     def __init__(self, first_widths: Mapping[str, int], second_widths: Mapping[str, int]):
-        self._sides = (_Side(first_widths), _Side(second_widths))
+        self._sides = (
+            _Side(_checked_widths(first_widths, "first_widths")),
+            _Side(_checked_widths(second_widths, "second_widths")),
+        )
         self._cross = np.zeros([side.width for side in self._sides])
         self._precision = "float32"
 
@@ -59,15 +64,16 @@ class GridMoments:
         """Add a batch: (m, p) of each layer of one model, and (m, q) of the other one.
 
         Raises:
-          ValueError: other layers or widths than were named, or of different m; fourth powers
-            beyond float64.
+          ValueError: other layers or widths than were named, or of different m; values that are not
+            finite; fourth powers beyond float64.
+          TypeError: no mappings of arrays of numbers.
         """
-        batch = [{name: np.asarray(x) for name, x in each.items()} for each in (xs, ys)]
-        counts = {len(x) for each in batch for x in each.values()}
+        batch = [_checked_rows(each, name) for each, name in ((xs, "xs"), (ys, "ys"))]
+        counts = {x.shape[:1] for each in batch for x in each.values()}
         for side, each in zip(self._sides, batch, strict=True):
             found = {name: x.shape[1:] for name, x in each.items()}
             wanted = {name: (width,) for name, width in side.widths.items()}
-            if found != wanted or len(counts) != 1:
+            if found != wanted or len(counts) != 1 or (0,) in counts:
                 raise ValueError(
                     f"layers must be (m, d) of one m with d as in {side.widths}, found "
                     f"{ {name: x.shape for name, x in each.items()} }"
@@ -78,8 +84,17 @@ class GridMoments:
             self._precision = "float64"
 
     def pair(self, first: str, second: str) -> PairMoments:
-        """The PairMoments of two layers."""
+        """The PairMoments of two layers.
+
+        Raises:
+          ValueError: a layer that was not named; no rows.
+        """
         left, right = self._sides
+        for side, name in ((left, first), (right, second)):
+            if name not in side.widths:
+                raise ValueError(f"layers must be among {list(side.widths)}, found {name!r}")
+        if not left.pivots:
+            raise ValueError("sums must be of at least one batch, found none; call add first")
         p, q = left.widths[first], right.widths[second]
         # Of z = (x, y, 1, ‖x‖², ‖y‖²), the places of (x, 1, ‖x‖²) and of (y, 1, ‖y‖²).
         one = p + q
@@ -95,6 +110,21 @@ class GridMoments:
         powers = np.stack([np.ones_like(pivot), pivot, pivot**2])
         arrays = float64_array(products), float64_array(powers)
         return PairMoments(*arrays, (p, q), self._precision)
+
+
+def _checked_widths(widths: Mapping[str, int], name: str) -> dict[str, int]:
+    require_kind(widths, Mapping, name, 'pass {"layer": 512}')
+    if not widths:
+        raise ValueError(f"{name} must hold at least one layer, found none")
+    return {layer: as_count(width, f"{name}[{layer!r}]") for layer, width in widths.items()}
+
+
+def _checked_rows(layers: Mapping[str, ArrayLike], name: str) -> dict[str, np.ndarray]:
+    require_kind(layers, Mapping, name, 'pass {"layer": rows}')
+    rows = {layer: np.asarray(as_numbers(x, f"{name}[{layer!r}]")) for layer, x in layers.items()}
+    for layer, x in rows.items():
+        require_finite(x, f"{name}[{layer!r}]")
+    return rows
 
 
 class _Side:

@@ -43,6 +43,19 @@ def _inner(x: Float[Array, "*n"], y: Float[Array, "*n"]) -> Float[Array, " 3"]:
     return jnp.stack([jnp.sum(x * y), jnp.sum(x * x), jnp.sum(y * y)])
 
 
+def unit_kernels(sums: KernelSums) -> KernelSums:
+    """The sums of K/‖K‖ and L/‖L‖; NaN where one is 0."""
+    x, y = jnp.sqrt(sums.inner[1]), jnp.sqrt(sums.inner[2])
+    first = jnp.stack([x, x, y])
+    second = jnp.stack([y, x, y])
+    return KernelSums(
+        n=sums.n,
+        traces=sums.traces / jnp.stack([x, y]),
+        inner=sums.inner / first / second,
+        diagonal=sums.diagonal / first / second,
+    )
+
+
 def of_centred_features(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> KernelSums:
     """The sums of XXᵀ and YYᵀ for X and Y about their means, by the smaller products."""
     n, p = x.shape

@@ -1,6 +1,7 @@
 """HSIC and CKA of kernels (n, n) that are at hand."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,9 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete
-from jaxalign.similarity._estimators import Estimator, cka_of, explained, hsic_of, rows_for
+from jaxalign.similarity._estimators import Estimator, cka_of, explained, held, hsic_of, rows_for
 from jaxalign.similarity._kernel_sums import KernelSums, of_centred_kernels
-from jaxalign.similarity._pair import Numbers, compared, result_dtype
+from jaxalign.similarity._pair import Numbers, compared, precision_of
 
 # Asymmetry up to this share of the largest entry is rounding.
 _ROUNDING = 1e-3
@@ -48,7 +49,8 @@ def hsic(
     Source: Gretton et al. (ALT 2005), Eq. 9; Song et al. (JMLR 2012), Eq. 5; Lange et al. (2023),
       as of kernels below the diagonal.
     """
-    return explained(_of_kernels(_hsic, x_kernel, y_kernel, estimator), "hsic")
+    value = explained(_of_kernels(_hsic, x_kernel, y_kernel, estimator), "hsic")
+    return held(value, "hsic", partial(_of_kernels, _cka, x_kernel, y_kernel, estimator))
 
 
 def cka(
@@ -89,7 +91,7 @@ def _of_kernels(
         _as_kernel(x_kernel, "x_kernel"),
         _as_kernel(y_kernel, "y_kernel"),
     ]
-    rounding = 4 * float(np.finfo(result_dtype(*kernels)).eps)
+    rounding = 4 * float(np.finfo(precision_of(*kernels)).eps)
     return compared(measure, *kernels, estimator, rounding, least=least)
 
 
@@ -107,7 +109,9 @@ def _as_kernel(kernel: ArrayLike, name: str) -> Numbers:
 
 
 def _require_symmetric(kernel: Float[np.ndarray, "n n"], name: str) -> None:
-    asymmetry = np.abs(kernel - kernel.T).max(initial=0)
+    # Infinities are refused later.
+    with np.errstate(invalid="ignore"):
+        asymmetry = np.abs(kernel - kernel.T).max(initial=0)
     if asymmetry > _ROUNDING * np.abs(kernel).max(initial=0):
         raise ValueError(
             f"{name} must be symmetric, found entries that differ by {asymmetry:.1e} "

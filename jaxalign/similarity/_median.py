@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+from jaxalign._core.clouds import Cloud, cloud_of
 from jaxalign.similarity import _blocks
-from jaxalign.similarity._blocks import by_rows, first_largest, squared_distances
+from jaxalign.similarity._blocks import by_rows, first_largest
 
 # Thresholds of a pass over all pairs. The first ones are a factor apart, down to 16⁻³¹ of the
 # largest distance; each further pass divides what is left by 32.
@@ -27,7 +28,7 @@ def median_distance(x: Float[Array, "n d"]) -> Float[Array, ""]:
     """
     n = len(x)
     count = n * (n - 1) // 2
-    fixed = jax.lax.stop_gradient(x)
+    fixed = cloud_of(jax.lax.stop_gradient(x))
     middle = jnp.array([(count + 1) // 2, count // 2 + 1], x.dtype)
     top = jax.vmap(lambda rank: _order_statistic(fixed, rank))(middle)
     pairs = jax.vmap(lambda bound: _pair_at(fixed, bound))(top)
@@ -38,19 +39,19 @@ def median_distance(x: Float[Array, "n d"]) -> Float[Array, ""]:
     return jnp.mean(jnp.where(squares > 0, distances, 0))
 
 
-def _order_statistic(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Array, ""]:
+def _order_statistic(cloud: Cloud, rank: Float[Array, ""]) -> Float[Array, ""]:
     """A number at least as large as the ``rank``-th squared distance, and below the next larger
     one.
     """
+    x = cloud.rows
     if len(x) ** 2 <= _blocks.AT_ONCE:
-        return _halved(x, rank)
-    squares = jnp.sum(x**2, axis=1)
-    largest = 4 * jnp.max(squares)
+        return _halved(cloud, rank)
+    largest = 4 * jnp.max(cloud.squares)
     steps = jnp.arange(1, _THRESHOLDS + 1).astype(x.dtype)
 
     def narrowed(bracket: tuple[Array, Array], thresholds: Float[Array, " t"]) -> tuple:
         low, high = bracket
-        counts = jnp.sum(by_rows(_counts(x, squares, thresholds), jnp.arange(len(x)), x), axis=0)
+        counts = jnp.sum(by_rows(_counts(cloud, thresholds), jnp.arange(len(x)), x), axis=0)
         reaches = counts >= rank
         high = jnp.min(jnp.where(reaches, thresholds, high))
         low = jnp.max(jnp.where(reaches, low, thresholds))
@@ -66,13 +67,13 @@ def _order_statistic(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Ar
     return high
 
 
-def _halved(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Array, ""]:
+def _halved(cloud: Cloud, rank: Float[Array, ""]) -> Float[Array, ""]:
     """The same from all distances, which are in memory, by halving the range of their log."""
-    squares = jnp.sum(x**2, axis=1)
+    x = cloud.rows
     others = jnp.arange(len(x))
 
     def of_row(i: Array, row: Array) -> Float[Array, " n"]:
-        return jnp.where(others > i, squared_distances(row, x, squares), jnp.inf)
+        return jnp.where(others > i, cloud.distances(row), jnp.inf)
 
     distances = by_rows(of_row, others, x)
 
@@ -82,31 +83,31 @@ def _halved(x: Float[Array, "n d"], rank: Float[Array, ""]) -> Float[Array, ""]:
         reaches = jnp.sum((distances <= middle).astype(x.dtype)) >= rank
         return jnp.where(reaches, low, middle), jnp.where(reaches, middle, high)
 
-    largest = 4 * jnp.max(squares)
+    largest = 4 * jnp.max(cloud.squares)
     start = (largest * _LEAST, largest)
     high = jax.lax.fori_loop(0, _HALVINGS, halve, start)[1]
     # Another program may round a distance differently.
     return high * (1 + 16 * float(jnp.finfo(x.dtype).eps))
 
 
-def _counts(x: Array, squares: Array, thresholds: Array):
-    others = jnp.arange(len(x))
+def _counts(cloud: Cloud, thresholds: Array):
+    others = jnp.arange(len(cloud.rows))
 
     def of_row(i: Array, row: Array) -> Float[Array, " t"]:
-        distances = squared_distances(row, x, squares)
+        distances = cloud.distances(row)
         is_below = (distances[:, None] <= thresholds[None, :]) & (others > i)[:, None]
-        return jnp.sum(is_below, axis=0).astype(x.dtype)
+        return jnp.sum(is_below, axis=0).astype(row.dtype)
 
     return of_row
 
 
-def _pair_at(x: Float[Array, "n d"], bound: Float[Array, ""]) -> Int[Array, " 2"]:
+def _pair_at(cloud: Cloud, bound: Float[Array, ""]) -> Int[Array, " 2"]:
     """(i, j) of the largest squared distance up to the bound."""
-    squares = jnp.sum(x**2, axis=1)
+    x = cloud.rows
     others = jnp.arange(len(x))
 
     def of_row(i: Array, row: Array) -> tuple[Array, Array]:
-        distances = squared_distances(row, x, squares)
+        distances = cloud.distances(row)
         candidates = jnp.where((distances <= bound) & (others > i), distances, -1)
         return first_largest(candidates)
 

@@ -126,7 +126,7 @@ def _cknna(x: Array, y: Array, k: int) -> Array:
     own = _masked_hsic(x, x, neighbours[0], everything)
     other = _masked_hsic(y, y, neighbours[1], everything)
     is_defined = (own > 0) & (other > 0)
-    scale = jnp.sqrt(jnp.where(is_defined, own * other, 1))
+    scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
     return jnp.where(is_defined, both / scale, jnp.nan)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from jaxalign._core.kinds import require_kind
 from jaxalign._core.linalg import matmul
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, hsic_of, rows_for
-from jaxalign.similarity._kernel_sums import KernelSums
+from jaxalign.similarity._kernel_sums import KernelSums, unit_kernels
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, kernel_sums, read
 
@@ -103,6 +103,8 @@ def _of_moments(central: Central, estimator: str) -> Description:
 def described(sums: KernelSums, cubes: Float[Array, " 2"], estimator: str) -> Description:
     """The null of two kernels, of which ``cubes`` are the normalized third moments."""
     n = sums.n
+    # Of kernels with ‖K‖ = 1, of which no product leaves the range.
+    sums = unit_kernels(sums)
     traces = sums.traces[0] * sums.traces[1]
     # The estimate is Σ_ij of a product of entries without the diagonals, plus a multiple of that of
     # the diagonals; `excess` is the multiple of Σ κ_i λ_i, κ = k_ii − tr K/n, that rows which sum

@@ -16,13 +16,14 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_on_host
+from jaxalign._core.clouds import UNEVEN
 from jaxalign._spectrum.routes.table import significant
 from jaxalign.similarity._cca import mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._chance import mean_squared_cca_chance
 from jaxalign.similarity._estimators import cka_of
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._neighbours import mutual_knn
-from jaxalign.similarity._pair import result_dtype
+from jaxalign.similarity._pair import precision_of
 from jaxalign.similarity._procrustes import (
     angular_procrustes_distance,
     bures_similarity,
@@ -67,7 +68,7 @@ def once_for(measure: Callable[..., Any], arrays: Sequence[ArrayLike]) -> Once |
         estimator = settings.pop("estimator", "biased")
         return Once(partial(_gaussian, **settings), partial(_cka, estimator=estimator))
     if function in _OF_SPACES:
-        precision = result_dtype(*numbers).name
+        precision = precision_of(*numbers)
         space = partial(_space, precision=precision, **_settings_of_space(function, settings))
         return Once(space, _OF_SPACES[function])
     if function in _OF_ROTATIONS and not settings:
@@ -114,6 +115,10 @@ def _gaussian(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> _
     x = _centred(x)
     squares = np.sum(x**2, axis=1)
     distances = np.maximum(squares[:, None] + squares[None, :] - 2 * x @ x.T, 0)
+    np.fill_diagonal(distances, np.inf)
+    # Products round small distances by those of far rows.
+    for i in np.flatnonzero((distances < UNEVEN * squares.max()).any(axis=1)):
+        distances[i] = np.sum((x - x[i]) ** 2, axis=1)
     np.fill_diagonal(distances, 0)
     scale = bandwidth**2
     if relative:

@@ -46,13 +46,16 @@ def in_dtype_of_jax(result: Array) -> Array:
     """A result of ``exactly``, rounded to float32 where x64 is off."""
     if result.dtype != np.float64 or jax_has_float64():
         return result
-    return jnp.asarray(np.asarray(result, np.float32))
+    # What float32 does not hold is explained by the measure.
+    with np.errstate(over="ignore", under="ignore"):
+        return jnp.asarray(np.asarray(result, np.float32))
 
 
-def result_dtype(*arrays: Numbers) -> np.dtype:
-    """float64 where one of the arrays needs it and x64 is on; else float32."""
-    wide = np.float64 if any(map(_is_wide, arrays)) else np.float32
-    return np.dtype(jax.dtypes.canonicalize_dtype(wide))
+def precision_of(*arrays: Numbers) -> str:
+    """The dtype that the arrays are rounded to: float64 where one of them needs it, also where x64
+    is off and results are float32.
+    """
+    return "float64" if any(map(_is_wide, arrays)) else "float32"
 
 
 def _is_wide(x: Numbers) -> bool:

@@ -3,7 +3,7 @@ batches, devices and hosts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
+from jaxalign._core import npz
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import exactly, float64_array, float64_inside
@@ -90,8 +91,7 @@ class PairMoments:
 
     def save(self, file: str | Path) -> None:
         """Write everything to an .npz file; ``PairMoments.load`` gives it back bit for bit."""
-        with open(file, "wb") as stream:
-            np.savez(stream, **{**vars(self), "products": np.asarray(self.products)})
+        npz.save(file, self)
 
     @staticmethod
     def load(file: str | Path) -> "PairMoments":
@@ -100,14 +100,10 @@ class PairMoments:
         Raises:
           ValueError: the file holds something else.
         """
-        with np.load(file, allow_pickle=False) as arrays:
-            if set(arrays.files) != {field.name for field in fields(PairMoments)}:
-                raise ValueError(
-                    f"{file} holds no pair moments: its arrays are {sorted(arrays.files)}"
-                )
-            p, q = arrays["widths"].tolist()
-            products, powers = (float64_array(arrays[name]) for name in ("products", "powers"))
-            return PairMoments(products, powers, (p, q), arrays["precision"].item())
+        arrays = npz.load(file, PairMoments, "pair moments")
+        p, q = arrays["widths"].tolist()
+        products, powers = (float64_array(arrays[name]) for name in ("products", "powers"))
+        return PairMoments(products, powers, (p, q), arrays["precision"].item())
 
     @property
     def leaves(self) -> tuple[Array, Array]:
@@ -144,7 +140,8 @@ def pair_moments(x: ArrayLike, y: ArrayLike, *, pivot: ArrayLike | None = None) 
         mean of the batch. It changes no result but by rounding.
 
     Returns:
-      PairMoments; ``a + b`` merges them in any order.
+      PairMoments; ``a + b`` merges them in any order. Measures refuse those whose pivot is more
+      than 180 times as far from the mean as the rows are (eager calls).
 
     Raises:
       ValueError: x or y no matrix, empty, not finite (eager calls), of different n, or with fourth
@@ -167,11 +164,18 @@ def pair_moments(x: ArrayLike, y: ArrayLike, *, pivot: ArrayLike | None = None) 
     return exactly(_of_arrays, x, y, center)
 
 
-def _of_arrays(x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None) -> PairMoments:
+def moments_about_mean(x: Numbers, y: Numbers) -> PairMoments:
+    """``pair_moments`` about all digits of the mean: sums that are read and not merged."""
+    return exactly(partial(_of_arrays, is_rounded=False), x, y, None)
+
+
+def _of_arrays(
+    x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None, is_rounded: bool = True
+) -> PairMoments:
     x, y = as_pair(x_rows, y_rows)
     widths = (x.shape[1], y.shape[1])
     if pivot is None:
-        powers = _powers_of_mean(x, y)
+        powers = _powers_of_mean(x, y, is_rounded)
     else:
         pivot = as_real_floats(pivot, "pivot")
         if pivot.shape != (sum(widths),):
@@ -185,25 +189,22 @@ def _of_arrays(x_rows: Numbers, y_rows: Numbers, pivot: Numbers | None) -> PairM
     return PairMoments(products, powers, widths, x.dtype.name)
 
 
-@jax.jit
-def _powers_of_mean(x: Array, y: Array) -> Float[Array, "3 p+q"]:
+@partial(jax.jit, static_argnums=2)
+def _powers_of_mean(x: Array, y: Array, is_rounded: bool) -> Float[Array, "3 p+q"]:
     def run(x: Array, y: Array) -> Array:
         means = [jnp.mean(part.astype(jnp.float64), axis=0) for part in (x, y)]
-        return _powers_of(jnp.concatenate(means))
+        return _powers_of(jnp.concatenate(means), is_rounded)
 
     return float64_inside(run)(jax.lax.stop_gradient(x), jax.lax.stop_gradient(y))
 
 
 @jax.jit
 def _powers(pivot: Array) -> Float[Array, "3 p+q"]:
-    def run(pivot: Array) -> Array:
-        return _powers_of(pivot.astype(jnp.float64))
-
-    return float64_inside(run)(pivot)
+    return float64_inside(lambda wide: _powers_of(wide.astype(jnp.float64)))(pivot)
 
 
-def _powers_of(pivot: Float[Array, " w"]) -> Float[Array, "3 w"]:
-    near = rounded_pivot(pivot)
+def _powers_of(pivot: Float[Array, " w"], is_rounded: bool = True) -> Float[Array, "3 w"]:
+    near = rounded_pivot(pivot) if is_rounded else pivot
     return jnp.stack([jnp.ones_like(near), near, near**2])
 
 
@@ -257,8 +258,11 @@ def _common(
 
 def _about(common: Array, p: int, products: Array, powers: Array) -> Array:
     """Sums about another pivot; NaN where they are of several pivots."""
-    unknown = jnp.where(has_one_pivot(powers), 0, jnp.nan)
-    return moved(products, common - _pivot(powers), p) + unknown
+    return moved(products, common - _pivot(powers), p) + _unknown(powers)
+
+
+def _unknown(powers: Float[Array, "3 w"]) -> Array:
+    return jnp.where(has_one_pivot(powers), 0, jnp.nan)
 
 
 def has_one_pivot(powers: Float[Array, "3 w"]) -> Array:
@@ -288,5 +292,4 @@ def require_one_pivot(moments: PairMoments) -> None:
 
 def about_mean(products: Array, powers: Array, p: int) -> Float[Array, "w w"]:
     """Inside ``float64_inside``: the sums about the mean."""
-    shift = products[ONE, :ONE] / products[ONE, ONE]
-    return _about(_pivot(powers) + shift, p, products, powers)
+    return moved(products, products[ONE, :ONE] / products[ONE, ONE], p) + _unknown(powers)

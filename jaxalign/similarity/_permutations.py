@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_real_floats
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import as_count, require_function, require_key
 from jaxalign.alignment import Permuted
@@ -60,7 +61,7 @@ def permutation_null(
             raise ValueError(f"{name} must have rows, found one number")
     require_same_rows(*pair, least=2)
     # Called as it is first: what it refuses, or warns of, is said before anything is drawn.
-    observed = jnp.asarray(measure(*pair))
+    observed = as_real_floats(measure(*pair), "values of the measure")
     keys = jax.random.split(key, draws)
     null = in_dtype_of_jax(exactly(partial(_permuted, measure), *pair, keys))
     return Permuted(observed, null.astype(observed.dtype))

@@ -1,5 +1,6 @@
 """Procrustes distances: how far two representations are apart after the best rotation."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.linalg import centred, matmul, orthonormal, svd
-from jaxalign.similarity._estimators import explained
+from jaxalign.similarity._estimators import explained, held
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
 
@@ -44,7 +45,8 @@ def procrustes_distance(x: ArrayLike | PairMoments, y: ArrayLike | None = None) 
     Source: Schönemann (Psychometrika 1966); Williams et al. (NeurIPS 2021), Eq. 3, squared.
     """
     value = compared_or_read(_distance_of_arrays, _distance_of_moments, x, y)
-    return explained(value, "procrustes_distance")
+    value = explained(value, "procrustes_distance")
+    return held(value, "procrustes_distance", partial(angular_procrustes_distance, x, y))
 
 
 def angular_procrustes_distance(
@@ -133,9 +135,9 @@ def _distance(sizes: _Sizes) -> Array:
 
 
 def _cosine(sizes: _Sizes) -> Array:
-    scale = sizes.x * sizes.y
-    is_defined = scale > 0
-    return jnp.where(is_defined, sizes.both / jnp.sqrt(jnp.where(is_defined, scale, 1)), jnp.nan)
+    is_defined = (sizes.x > 0) & (sizes.y > 0)
+    x, y = (jnp.sqrt(jnp.where(is_defined, size, 1)) for size in (sizes.x, sizes.y))
+    return jnp.where(is_defined, sizes.both / x / y, jnp.nan)
 
 
 def _angle(sizes: _Sizes) -> Array:

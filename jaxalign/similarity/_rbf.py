@@ -6,9 +6,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.kinds import require_flag, require_number
+from jaxalign._core.clouds import cloud_of
+from jaxalign._core.kinds import as_known_number, require_flag
 from jaxalign._core.linalg import centred
-from jaxalign.similarity._blocks import by_rows, squared_distances
+from jaxalign.similarity._blocks import by_rows
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._median import median_distance
@@ -55,12 +56,12 @@ def rbf_cka(
     Source: Kornblith, Norouzi, Lee, Hinton (ICML 2019), Section 3; their program takes the median
       of squared distances, zeros of rows with themselves included.
     """
-    require_number(bandwidth, "bandwidth")
+    width = as_known_number(bandwidth, "bandwidth")
     require_flag(relative, "relative")
     least = rows_for(estimator)
-    if not (np.isfinite(bandwidth) and bandwidth > 0):
-        raise ValueError(f"bandwidth must be positive and finite, found {bandwidth}")
-    value = compared(_rbf_cka, x, y, float(bandwidth), bool(relative), estimator, least=least)
+    if not (np.isfinite(width) and width > 0):
+        raise ValueError(f"bandwidth must be positive and finite, found {width}")
+    value = compared(_rbf_cka, x, y, width, bool(relative), estimator, least=least)
     return explained(value, "rbf_cka", estimator)
 
 
@@ -78,12 +79,12 @@ def _over_bandwidth(x: Float[Array, "n d"], bandwidth: float, relative: bool) ->
 
 def _sums(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> KernelSums:
     n = len(x)
-    squares = [jnp.sum(part**2, axis=1) for part in (x, y)]
+    of_x, of_y = cloud_of(x), cloud_of(y)
 
     def of_row(x_row: Array, y_row: Array) -> tuple[Array, Array]:
         """Σ_j of k_ij − 1 and l_ij − 1, and of their products: centring takes the 1 away."""
-        k = jnp.expm1(-squared_distances(x_row, x, squares[0]) / 2)
-        l = jnp.expm1(-squared_distances(y_row, y, squares[1]) / 2)  # noqa: E741
+        k = jnp.expm1(-of_x.distances(x_row) / 2)
+        l = jnp.expm1(-of_y.distances(y_row) / 2)  # noqa: E741
         both = jnp.stack([k, l], axis=1)
         return jnp.sum(both, axis=0), _pairs(both)
 

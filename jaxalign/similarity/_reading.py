@@ -21,7 +21,9 @@ from jaxalign.similarity._pair import compared, require_rows
 from jaxalign.similarity._pair_moments import PairMoments, about_mean, require_one_pivot
 
 # A spread about the mean below this share of the squares about the pivot is rounding.
-_ROUNDING = 2.0**-40
+_ROUNDING = 2.0**-46
+# With less than this share, fourth powers lose more digits than results in float32 have.
+_LEAST_SHARE = 2.0**-15
 
 
 @partial(
@@ -52,13 +54,30 @@ def read(measure: Callable[..., Any], moments: PairMoments, *settings: Any, leas
     """``measure(central, *settings)`` of a function of the module level, computed in float64.
 
     Raises:
-      ValueError: moments of fewer rows, or summed over several pivots (eager calls).
+      ValueError: moments of fewer rows, summed over several pivots, or about one that is too far
+        from the mean (eager calls).
     """
     require_one_pivot(moments)
     if is_concrete(moments.products):
         require_rows(int(np.min(np.asarray(moments.num_samples))), least)
+        _require_near_pivot(moments)
     dtype = np.dtype(jax.dtypes.canonicalize_dtype(np.dtype(moments.precision)))
     return _read(measure, settings, dtype, moments)
+
+
+def _require_near_pivot(moments: PairMoments) -> None:
+    products = np.asarray(moments.products)
+    p = moments.widths[0]
+    sums = products[:ONE, ONE]
+    for name, row, own in (("x", X_SQUARES, sums[:p]), ("y", Y_SQUARES, sums[p:])):
+        squares = products[row, ONE]
+        share = 1 - np.sum(own**2) / products[ONE, ONE] / squares if squares > 0 else 0.0
+        if _ROUNDING < share < _LEAST_SHARE:
+            raise ValueError(
+                f"the pivot of the moments is {share**-0.5:.0e} times as far from the mean of "
+                f"{name} as its rows, which leaves too few digits; "
+                f"subtract a constant from {name}, or pass pivot= near its mean"
+            )
 
 
 def compared_or_read(

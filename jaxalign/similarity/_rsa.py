@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete
-from jaxalign._core.kinds import require_choice, require_number
-from jaxalign._core.linalg import centred, matmul
+from jaxalign._core.kinds import as_known_number, require_choice
+from jaxalign._core.linalg import centred
+from jaxalign.similarity._blocks import by_rows
 from jaxalign.similarity._estimators import explained
 from jaxalign.similarity._kernel_sums import KernelSums, of_centred_features
 from jaxalign.similarity._pair_moments import PairMoments
@@ -70,7 +71,9 @@ def rsa(
     """
     require_choice(metric, get_args(Metric), "metric")
     require_choice(compare, get_args(Compare), "compare")
-    require_number(limit, "limit")
+    most = as_known_number(limit, "limit")
+    if not most >= 0:
+        raise ValueError(f"limit must be a number of bytes, found {most}")
     if isinstance(x, PairMoments) and (metric, compare == "spearman") != ("sqeuclidean", False):
         raise ValueError(
             "pair moments hold squared distances without their order; pass arrays for "
@@ -78,8 +81,8 @@ def rsa(
         )
     if not isinstance(x, PairMoments) and y is not None:
         x, y = as_numbers(x, "x"), as_numbers(y, "y")
-        _require_usable(x, "x", metric, compare, limit)
-        _require_usable(y, "y", metric, compare, limit)
+        _require_usable(x, "x", metric, compare, most)
+        _require_usable(y, "y", metric, compare, most)
     of_arrays = _of_ranks if compare == "spearman" else _of_arrays
     value = compared_or_read(of_arrays, _of_moments, x, y, metric, compare, least=3)
     return explained(value, "rsa")
@@ -142,7 +145,7 @@ def _ratio(both: Array, own: Array, other: Array, sizes: Float[Array, " 2"]) -> 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
-    ranks = [_ranks(_distances(_prepared(part, metric))) for part in (x, y)]
+    ranks = [_ranks(*_distances(_prepared(part, metric))) for part in (x, y)]
     k, l = (rank - rank.mean() for rank in ranks)  # noqa: E741
     sizes = jnp.full(2, len(k), k.dtype)
     return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)
@@ -153,17 +156,21 @@ def _no_derivative(metric, compare, primals, tangents):
     raise TypeError("ranks have no derivative; differentiate rsa with compare='pearson'")
 
 
-def _distances(x: Float[Array, "n d"]) -> Float[Array, " pairs"]:
-    squares = jnp.sum(x**2, axis=1)
-    first, second = np.triu_indices(len(x), 1)
-    return (squares[:, None] + squares[None, :] - 2 * matmul(x, x.T))[first, second]
+def _distances(x: Float[Array, "n d"]) -> tuple[Float[Array, " pairs"], Float[Array, " pairs"]]:
+    """‖x_i − x_j‖² of centred rows for i < j, and by how much rounding may change each."""
+
+    def of_row(row: Array) -> Float[Array, " n"]:
+        # Differences: products of rows would round small distances by those of far rows.
+        return jnp.sum((row[None, :] - x) ** 2, axis=1)
+
+    squares = by_rows(of_row, x)[np.triu_indices(len(x), 1)]
+    eps = float(jnp.finfo(x.dtype).eps)
+    return squares, 2.0**6 * eps * (squares + jnp.sqrt(squares) * jnp.max(jnp.abs(x)))
 
 
-def _ranks(values: Float[Array, " m"]) -> Float[Array, " m"]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    # Equal distances differ by their rounding.
+def _ranks(values: Float[Array, " m"], rounding: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Ranks from 1; values that are equal but for rounding share the mean of theirs."""
     ordered = jnp.sort(values)
-    rounding = 2.0**8 * float(jnp.finfo(values.dtype).eps) * ordered[-1]
     first = jnp.searchsorted(ordered, values - rounding, side="left", method="sort")
     last = jnp.searchsorted(ordered, values + rounding, side="right", method="sort")
     return (first + last + 1).astype(values.dtype) / 2

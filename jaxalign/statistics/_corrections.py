@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from jaxalign.statistics._checks import as_float64
+
 
 def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
     """Holm's adjusted p-values, which bound the probability of any false rejection.
@@ -61,7 +63,7 @@ def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " m"]:
 
 
 def _p_values(p: ArrayLike) -> Float[np.ndarray, " m"]:
-    p = np.asarray(p, np.float64)
+    p = as_float64(p, "p")
     if p.ndim != 1 or not len(p) or not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p must be (m,) p-values in [0, 1], found {p}")
     return p

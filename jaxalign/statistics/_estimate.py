@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from jaxalign.statistics._checks import as_float64, require_confidence
+
 
 class Estimate(NamedTuple):
     """A value with its confidence interval; arrays if there are several values.
@@ -43,9 +45,8 @@ def checked_sample(
     values: ArrayLike, name: str, *, at_least: int, confidence: float = 0.95
 ) -> Float[np.ndarray, "n ..."]:
     """The values as float64; raises ValueError for too few, not finite, or a bad confidence."""
-    sample = np.asarray(values, np.float64)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    sample = as_float64(values, name)
+    require_confidence(confidence)
     if sample.ndim == 0 or len(sample) < at_least:
         raise ValueError(
             f"{name} must hold at least {at_least} repetitions, found shape {sample.shape}"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from jaxalign.statistics._checks import require_confidence, require_range, require_real
 from jaxalign.statistics._estimate import Estimate, checked_sample, estimate
 
 
@@ -47,6 +48,8 @@ def mean_interval(
     Source: Student's t interval.
     """
     sample = checked_sample(values, "values", at_least=2, confidence=confidence)
+    if within is not None:
+        require_range(within)
     n = len(sample)
     mean = sample.mean(axis=0)
     standard_error = sample.std(axis=0, ddof=1) / np.sqrt(n)
@@ -85,9 +88,11 @@ def at_confidence(interval: Estimate, *, freedom: int, confidence: float) -> Est
 
     Source: Student's t interval.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
-    if freedom < 1:
+    if not isinstance(interval, Estimate):
+        raise TypeError(f"interval must be an Estimate, found a {type(interval).__name__}")
+    require_confidence(confidence)
+    require_real(freedom, "freedom")
+    if not freedom >= 1:
         raise ValueError(f"freedom must be 1 at least, found {freedom}")
     wider = special.stdtrit(freedom, (1 + confidence) / 2) / special.stdtrit(freedom, 0.975)
     half = (interval.high - interval.low) / 2 * wider
@@ -189,6 +194,11 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
     """
     parts = checked_sample(without, "without", at_least=2, confidence=confidence)
     theta = checked_sample([whole], "whole", at_least=1)[0]
+    if theta.ndim or parts.ndim != 1:
+        raise ValueError(
+            "whole must be one number and without (g,) of them, "
+            f"found shapes {np.shape(whole)} and {parts.shape}"
+        )
     g = len(parts)
     error = np.sqrt((g - 1) / g * np.sum((parts - parts.mean(axis=0)) ** 2, axis=0))
     half = special.stdtrit(g - 1, (1 + confidence) / 2) * error

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from scipy import special
 
+from jaxalign.statistics._checks import as_whole
 from jaxalign.statistics._estimate import Estimate, checked_sample, estimate
 
 # Bootstrap samples that are ranked together.
@@ -80,13 +81,20 @@ def spearman(
             "a constant has no rank correlation"
         )
     groups = _groups(clusters, len(x))
-    chosen = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
+    draws = as_whole(resamples, "resamples", 1)
+    rng = np.random.default_rng(as_whole(seed, "seed", 0))
+    chosen = rng.integers(len(groups), size=(draws, len(groups)))
     of_samples = [_correlations(x[rows], y[rows]) for rows in _rows(groups, chosen)]
     correlations = np.concatenate(of_samples)
     # Few clusters resample too little of their spread: Hesterberg's tails make up for it.
     g = len(groups)
     t = special.stdtrit(g - 1, (1 + confidence) / 2)
     tail = special.ndtr(-t * np.sqrt(g / (g - 1)))
+    if np.isnan(correlations).all():
+        raise ValueError(
+            "x and y must vary in some bootstrap samples, found one constant in each of "
+            f"{draws} resamples; pass more"
+        )
     low, high = np.nanquantile(correlations, [tail, 1 - tail])
     return estimate(_correlations(x[None], y[None])[0], low, high, len(groups))
 
@@ -140,6 +148,8 @@ def _groups(clusters: Sequence[Hashable] | None, n: int) -> list[Int[np.ndarray,
     """The rows of each cluster."""
     if clusters is None:
         return list(np.arange(n)[:, None])
+    if not hasattr(clusters, "__len__") or isinstance(clusters, str | bytes):
+        raise TypeError(f"clusters must be a list of names, found a {type(clusters).__name__}")
     if len(clusters) != n:
         raise ValueError(f"clusters must name one for each of the {n} pairs, found {len(clusters)}")
     members: dict[Hashable, list[int]] = {}

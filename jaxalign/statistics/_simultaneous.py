@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from jaxalign.statistics._checks import require_confidence, require_intervals, require_real
 from jaxalign.statistics._estimate import Estimate
 
 
@@ -40,10 +41,8 @@ def simultaneous(intervals: Sequence[Interval], *, confidence: float = 0.95) -> 
 
     Source: Holm (Scandinavian Journal of Statistics 1979).
     """
-    if not len(intervals):
-        raise ValueError("intervals must hold one at least, found none")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    require_intervals(intervals)
+    require_confidence(confidence)
     decided: dict[int, Estimate] = {}
     while True:
         left = [i for i in range(len(intervals)) if i not in decided]
@@ -84,8 +83,8 @@ def least(intervals: Sequence[Interval], *, confidence: float) -> Estimate:
 
     Source: the intersection-union test of Berger (Technometrics 1982) for the low end.
     """
-    if not len(intervals):
-        raise ValueError("intervals must hold one at least, found none")
+    require_intervals(intervals)
+    require_confidence(confidence)
     each = [interval(confidence=confidence) for interval in intervals]
     corrected = 1 - (1 - confidence) / len(intervals)
     wide = [interval(confidence=corrected) for interval in intervals]
@@ -122,6 +121,9 @@ def margin(interval: Interval, tolerance: float, *, confidence: float) -> Estima
 
     Source: equivalence tests, Schuirmann (Journal of Pharmacokinetics 1987), as intervals.
     """
+    require_intervals([interval])
+    require_confidence(confidence)
+    require_real(tolerance, "tolerance")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, found {tolerance}")
     difference = interval(confidence=confidence)

@@ -99,7 +99,7 @@ def tangent_alignment(
       targets: as in ``tangent_spectrum``.
 
     Returns:
-      (k,) from 0 to 1; NaN for a target of zeros.
+      (k,) from 0 to 1; NaN for a target of zeros, and where Θ is 0.
 
     Raises:
       ValueError, TypeError: as ``tangent_norm``; targets that do not fit the outputs or are not
@@ -144,18 +144,27 @@ def _norm(
     def kernel(u: Float[Array, "m k"]) -> Float[Array, "m k"]:
         return products.product(products.transposed(u))
 
+    # What is computed of a model's products is at least float32.
+    dtype = jnp.promote_types(outputs.dtype, jnp.float32)
     of_basis, of_probes = jax.random.split(key)
-    random = jax.random.normal(of_basis, (outputs.size, directions), outputs.dtype)
-    q, _ = orthonormal(kernel(random))
-    inside = jnp.sum(kernel(q) ** 2)
-    rest = jax.random.rademacher(of_probes, (outputs.size, probes), outputs.dtype)
+    random = jax.random.normal(of_basis, (outputs.size, directions), dtype)
+    image = kernel(random).astype(dtype)
+    # In units of its size: squares of it may leave the range.
+    largest = jnp.max(jnp.abs(image))
+    size = jnp.where(largest > 0, largest, 1)
+    q, _ = orthonormal(image / size)
+    inside = jnp.sum((kernel(q).astype(dtype) / size) ** 2)
+    rest = jax.random.rademacher(of_probes, (outputs.size, probes), dtype)
     rest = rest - matmul(q, matmul(q.T, rest))
     # With all directions nothing is left but rounding.
     is_whole = directions == outputs.size
-    each = jnp.zeros(probes) if is_whole else jnp.sum(kernel(rest) ** 2, axis=0)
-    value = jnp.sqrt(inside + jnp.mean(each))
+    each = jnp.zeros(probes, dtype)
+    if not is_whole:
+        each = jnp.sum((kernel(rest).astype(dtype) / size) ** 2, axis=0)
+    norm = jnp.sqrt(inside + jnp.mean(each))
     deviation = jnp.std(each, ddof=1) / probes**0.5
-    return TangentNorm(value, deviation / (2 * value))
+    error = jnp.where(norm > 0, deviation / (2 * jnp.where(norm > 0, norm, 1)), 0)
+    return TangentNorm(norm * size, error * size)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -170,6 +179,9 @@ def _alignment(
 ) -> Float[Array, " k"]:
     products = tangent_products(function, parameters, inputs)
     y = checked_targets(jax.eval_shape(function, parameters, inputs), targets)
-    along = jnp.sum(products.transposed(y) ** 2, axis=0)  # yᵀJJᵀy
-    norm = _norm(function, directions, probes, parameters, inputs, key)
-    return along / (jnp.sum(y**2, axis=0) * norm.value)
+    norm = _norm(function, directions, probes, parameters, inputs, key).value
+    # Unit targets and √‖Θ‖_F: squares may leave the range.
+    unit = y / jnp.max(jnp.abs(y), axis=0, keepdims=True)
+    unit = (unit / jnp.linalg.norm(unit, axis=0, keepdims=True)).astype(norm.dtype)
+    along = products.transposed(unit).astype(norm.dtype) / jnp.sqrt(norm)
+    return jnp.sum(along**2, axis=0)  # yᵀJJᵀy

@@ -287,6 +287,9 @@ def test_p_values_count_draws_that_reach_what_was_observed():
     found = ja.Permuted(jnp.ones((1, 1)), null)
     np.testing.assert_allclose(found.quantiles(0.5), [[2.5]])
     np.testing.assert_allclose(found.quantiles([0.0, 1.0]), [[[1.0]], [[4.0]]])
+    for wrong in (1.5, [0.5, np.nan], "half"):
+        with pytest.raises((ValueError, TypeError), match="q must be"):
+            found.quantiles(wrong)
 
 
 @pytest.mark.slow

@@ -84,3 +84,8 @@ def test_bad_input_is_explained_by_what_it_calls(layer):
         ja.measure(activations, labels[:-1])
     with pytest.raises(ValueError, match="method must be"):
         ja.measure(activations, labels, method="fast")
+
+
+def test_targets_of_zeros_have_no_shares(layer):
+    lines = repr(ja.measure(layer[0], np.zeros(len(layer[0])), thresholds=[0.5])).splitlines()
+    assert lines[2].split()[-1] == "nan%"

@@ -163,3 +163,11 @@ def test_nan_and_classes_that_coincide_have_no_collapse(x):
     assert np.isnan(found.nc4)
     dead = collapse(np.ones_like(x, np.float32))
     assert np.isnan([dead.nc1, dead.nc4]).all()
+
+
+@pytest.mark.parametrize("name", ["weights", "bias"])
+def test_a_head_that_holds_nan_is_refused(name):
+    head = {"weights": np.eye(2), "bias": np.zeros(2)}
+    head[name] = head[name] * np.nan
+    with pytest.raises(ValueError, match=f"{name} must be finite"):
+        geometry.neural_collapse(np.eye(4, 2), [0, 1, 0, 1], **head)

@@ -175,3 +175,42 @@ def test_units_do_not_matter_where_squares_leave_the_range(x, size):
     scaled = rows * np.float32(size)
     for measure in (geometry.participation_ratio, geometry.effective_rank, geometry.two_nn):
         np.testing.assert_allclose(measure(scaled), measure(rows), rtol=1e-4)
+
+
+def two_nn_by_definition(points, discard):
+    distances = np.sort(np.linalg.norm(points[:, None] - points[None], axis=2), axis=1)
+    ratios = np.sort(distances[:, 2] / distances[:, 1])
+    n = len(points)
+    kept = min(round((1 - discard) * n), n - 1)
+    log_mu = np.log(ratios[:kept])
+    return -np.log1p(-np.arange(1, kept + 1) / n) @ log_mu / (log_mu @ log_mu)
+
+
+@pytest.mark.parametrize("discard", [1e-9, 0.1, 0.9])
+def test_any_share_may_be_left_out_but_the_largest_is_always(rng, discard):
+    points = rng.standard_normal((20, 2)).astype(np.float32)
+    expected = two_nn_by_definition(points.astype(float), discard)
+    np.testing.assert_allclose(geometry.two_nn(points, discard=discard), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("far", [1e5, 1e10])
+def test_points_far_away_cost_near_ones_no_digits(rng, far):
+    x = rng.standard_normal((40, 3))
+    points = np.concatenate([x[:20], x[20:] + far])
+    dtype = np.float32 if far < 1e6 else np.float64
+    expected = two_nn_by_definition(points.astype(dtype).astype(float), 0.1)
+    np.testing.assert_allclose(geometry.two_nn(points.astype(dtype)), expected, rtol=1e-5)
+
+
+def test_a_grid_and_a_share_of_everything_have_no_dimension():
+    grid = np.stack(np.meshgrid(np.arange(4.0), np.arange(4.0)), -1).reshape(-1, 2)
+    for points in (grid, np.eye(6)):
+        with pytest.raises(ValueError, match="at different distances"):
+            geometry.two_nn(points)
+    with pytest.raises(ValueError, match="discard must leave one of 6 ratios"):
+        geometry.two_nn(np.eye(6), discard=0.99)
+
+
+def test_equal_eigenvalues_are_explained_by_a_flat_line():
+    law = geometry.alpha_req(np.eye(20), ranks=(1, 15))
+    np.testing.assert_allclose(law, (0, 1), atol=1e-6)

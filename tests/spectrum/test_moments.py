@@ -234,3 +234,15 @@ def test_bad_input_is_explained(data):
         ja.spectrum(features)
     with pytest.raises(TypeError, match=r"differentiate spectrum\(features, targets\) instead"):
         jax.grad(lambda x: ja.spectrum(ja.moments(x, targets)).total.sum())(jnp.asarray(features))
+
+
+def test_what_is_no_file_of_moments_is_refused_by_name(tmp_path):
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"words")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    for file in (damaged, tmp_path / "array.npy"):
+        with pytest.raises(ValueError, match=f"{file.name} holds no moments"):
+            ja.Moments.load(file)
+    for each in (3, [1, 2], None):
+        with pytest.raises(TypeError, match="each"):
+            ja.Moments.stack(each)

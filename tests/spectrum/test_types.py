@@ -227,6 +227,8 @@ def test_what_counts_directions_refuses_a_quadrature(data, measure):
     spectrum = ja.quadrature(*data, order=3).spectrum
     assert spectrum.route_name == "quadrature"
     assert spectrum.rank == -1
+    assert np.isnan(spectrum.condition)
+    assert np.isnan(spectrum.error)
     with pytest.raises(ValueError, match="counts directions, which a quadrature does not know"):
         measure(spectrum)
     # One of a batch is enough.

@@ -159,3 +159,27 @@ def test_bad_input_is_refused(one, case):
     call, error, message = BAD[case]
     with pytest.raises(error, match=message):
         call(*one[:3])
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-15, 1e15])
+def test_units_do_not_matter_where_squares_leave_the_range(size):
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    rows = jnp.asarray(x * np.float32(size))
+    settings = {"key": jax.random.key(0), "directions": 6}
+    norm = tangent_norm(linear, jnp.zeros(3), rows, **settings)
+    exact = np.linalg.norm(x @ x.T)
+    np.testing.assert_allclose(norm, (exact * size**2, 0), rtol=1e-4)
+    aligned = tangent_alignment(linear, jnp.zeros(3), rows, x[:, 0] * np.float32(1e25), **settings)
+    expected = x[:, 0] @ x @ x.T @ x[:, 0] / (x[:, 0] @ x[:, 0] * exact)
+    np.testing.assert_allclose(aligned, expected if size else np.nan, rtol=1e-4)
+
+
+def linear(weights, x):
+    return x @ weights
+
+
+def test_half_precision_is_measured_in_float32():
+    x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float16)
+    norm = tangent_norm(linear, jnp.zeros(3, jnp.float16), x, key=jax.random.key(0), directions=6)
+    assert norm.value.dtype == jnp.float32
+    np.testing.assert_allclose(norm.value, np.linalg.norm(x @ x.T), rtol=1e-2)
