@@ -135,7 +135,12 @@ def require_finite(x: Array | np.ndarray, name: str) -> None:
         if np.isfinite(square):
             return
     with jax.ensure_compile_time_eval():
-        if bool(_has_finite_sum(x)) or bool(_all_finite(x)):
+        # An array of numpy may hold what jax, with x64 off, does not.
+        if isinstance(x, np.ndarray):
+            is_finite = bool(np.isfinite(x).all())
+        else:
+            is_finite = bool(_has_finite_sum(x)) or bool(_all_finite(x))
+        if is_finite:
             return
         places = np.argwhere(~np.isfinite(np.asarray(x, np.float64)))
     first = tuple(int(i) for i in places[0])
