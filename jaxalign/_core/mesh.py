@@ -106,17 +106,18 @@ def with_automatic_axes(x: Any) -> Any:
     return jax.device_put(x, automatic_sharding(x.sharding))
 
 
-def require_one_place(arrays: Sequence[Array], mesh: Any) -> None:
+def require_one_place(tree: Any, mesh: Any = None) -> None:
     """Raise for arrays that a user placed on different devices, or split over other axes than those
     of a mesh. Traced ones have no place yet.
 
     Args:
-      arrays: of jax.
+      tree: of arrays; those of numpy have no place.
       mesh: with explicit axes that one of them is on; None if there is none.
 
     Raises:
       ValueError: as above; the message tells arrays by their shapes.
     """
+    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, Array)]
     placed = [x for x in arrays if not isinstance(x, jax.core.Tracer) and x.committed]
     for x in placed:
         if x.sharding == placed[0].sharding:

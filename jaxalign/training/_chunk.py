@@ -19,6 +19,7 @@ from jaxalign.capture import Tap
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
+from jaxalign.training._optimizer import extra_arguments
 from jaxalign.training._samples import Take, take
 from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
 
@@ -110,11 +111,8 @@ def _step_of(
             gradient,
             state.optimizer,
             parameters,
-            # What line searches and step-size rules ask for: the same batch, the same other
-            # state, the same random keys.
-            value=loss,
-            grad=gradient,
-            value_fn=lambda parameters: loss_of(parameters)[0],
+            # The same batch, the same other state, the same random keys.
+            **extra_arguments(loss, gradient, lambda parameters: loss_of(parameters)[0]),
         )
         model = recipe.network.merge(optax.apply_updates(parameters, updates), aux.rest)
         moved = TrainState(state.step + 1, model, optimizer_state)

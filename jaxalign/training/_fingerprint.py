@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +17,18 @@ from jaxalign._core.jaxprs import equations
 from jaxalign._core.mesh import is_key
 from jaxalign.monitoring import Monitor
 from jaxalign.training._chunk import forward
+from jaxalign.training._optimizer import extra_arguments
 from jaxalign.training._state import Data, Recipe, TrainState
 
 COMPUTED = ("initial state", "optimizer", "model or objective")
 """The digests that may come out otherwise on another device or by another version of a library."""
+
+
+PLACES = ("ctx_mesh", "sharding", "out_sharding", "in_shardings", "out_shardings")
+"""Parameters of equations that say where something is computed, and not what."""
+
+MOVES = ("reshard", "sharding_constraint", "mesh_cast")
+"""Equations that change nothing but the place of an array."""
 
 
 class Fingerprint(NamedTuple):
@@ -60,16 +69,12 @@ def fingerprint(
     )
     parameters, rest = recipe.network.split(state.model)
 
-    def update(parameters: Any, optimizer_state: Any, own: Any) -> Any:
+    def optimize(parameters: Any, optimizer_state: Any, own: Any) -> Any:
         # Gradient and loss are of the model and the objective, which have a digest of their own.
-        return recipe.transformation(own).update(
-            parameters,
-            optimizer_state,
-            parameters,
-            value=0.0,
-            grad=parameters,
-            value_fn=optax.tree.sum,
-        )
+        optimizer = recipe.transformation(own)
+        extra = extra_arguments(0.0, parameters, optax.tree.sum)
+        updated = optimizer.update(parameters, optimizer_state, parameters, **extra)
+        return optimizer.init(parameters), updated
 
     def loss(parameters: Any, rest: Any, inputs: Any, labels: Any) -> Any:
         key = partial(jax.random.key, 0)
@@ -83,8 +88,8 @@ def fingerprint(
         "monitored data": digest(monitored),
         "hyperparameters": digest(hyperparameters),
         "arrays of model or optimizer": digest(state),
-        "initial state": digest(start),
-        "optimizer": digest_of_program(update, parameters, state.optimizer, own),
+        "initial state": digest(start.model),
+        "optimizer": digest_of_program(optimize, parameters, state.optimizer, own),
         "model or objective": digest_of_program(loss, parameters, rest, *batch),
     }
     libraries = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
@@ -145,13 +150,55 @@ def digest_of_program(function: Callable, *arguments: Any) -> str:
         if isinstance(parameter, core.ClosedJaxpr)
     ]
     constants = digest([each.consts for each in (closed, *inner)])
-    return hashlib.sha256(f"{_text(closed.jaxpr)}{constants}".encode()).hexdigest()
+    # Functions are printed with their addresses, which differ between processes.
+    text = re.sub(r"0x[0-9a-f]+", "", _text(closed.jaxpr))
+    text = re.sub(r"(Abstract)?Mesh\(([^()]|\([^()]*\))*\)", "Mesh", text)
+    return hashlib.sha256(f"{text}{constants}".encode()).hexdigest()
 
 
 def _text(jaxpr: core.Jaxpr) -> str:
-    """A program in words, the same in each process and on each mesh."""
-    # Functions are printed with their addresses, which differ between processes.
-    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr))
-    text = re.sub(r"(Abstract)?Mesh\(([^()]|\([^()]*\))*\)", "Mesh", text)
-    # Lines are broken by what is printed of a mesh in use.
-    return "".join(text.replace("ctx_mesh=Mesh", "").split())
+    """A program in words, the same in each process and on each mesh.
+
+    jax's own print does not do: it shows what is called twice once or twice, as tracing happened
+    to find it again.
+    """
+    names: dict[Any, str] = {}
+    numbers = count()
+
+    def name(value: Any) -> str:
+        if isinstance(value, core.Literal):
+            return str(value.val)
+        if value not in names:
+            names[value] = f"x{next(numbers)}"
+        return names[value]
+
+    def line(results: Sequence[Any], what: str, values: Sequence[Any]) -> str:
+        typed = [
+            " ".join(f"{name(value)}:{value.aval.str_short()}" for value in each)
+            for each in (results, values)
+        ]
+        return f"{typed[0]} = {what} {typed[1]}"
+
+    lines = [line(jaxpr.invars, "lambda", jaxpr.constvars)]
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in MOVES:
+            names |= zip(equation.outvars, map(name, equation.invars), strict=True)
+            continue
+        settings = [
+            f"{key}={_shown(value)}"
+            for key, value in sorted(equation.params.items())
+            if key not in PLACES
+        ]
+        lines.append(line(equation.outvars, f"{equation.primitive} {settings}", equation.invars))
+    return "\n".join([*lines, line((), "return", jaxpr.outvars)])
+
+
+def _shown(setting: Any) -> Any:
+    """A parameter of an equation in words."""
+    if isinstance(setting, tuple | list):
+        return [_shown(each) for each in setting]
+    if isinstance(setting, set | frozenset):  # which have no order
+        return sorted(map(str, setting))
+    if isinstance(setting, core.ClosedJaxpr):
+        setting = setting.jaxpr
+    return _text(setting) if isinstance(setting, core.Jaxpr) else str(setting)

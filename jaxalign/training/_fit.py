@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxalign._core.kinds import as_count
-from jaxalign._core.mesh import Axes
+from jaxalign._core.mesh import Axes, require_one_place
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
@@ -147,8 +147,8 @@ def fit(
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
         divide the batch, the rows of a monitor or the models; arrays of the model on other devices
-        than the mesh; other arguments or an error in another process; ``keep_history=False``
-        without a callback.
+        than the mesh, or without one on other devices than the data; other arguments or an error in
+        another process; ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
         ``steps`` that is no whole number, a monitor that is none.
 
@@ -255,6 +255,8 @@ def _trained(
 
     # 2. Put the data where they belong: what devices do not divide is refused here.
     data = Data(job.monitors, *source.arrays, jnp.int32(plan.steps))
+    if place.mesh is None:
+        require_one_place((models.states, data))
     placed = place.place(data)
 
     # 3. Begin at step 0, or where a checkpoint was saved.

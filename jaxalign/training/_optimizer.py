@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
+from jax.typing import ArrayLike
 
 from jaxalign._core.kinds import found
 
@@ -14,6 +16,10 @@ Optimizer: TypeAlias = Any
 """What has ``init`` and ``update``, as optax has it; or a function that makes one of
 hyperparameters.
 """
+
+
+USUAL = {"value", "grad", "value_fn"}
+"""The extra arguments that an optimizer gets which takes any."""
 
 
 def is_optimizer(candidate: Any) -> bool:
@@ -24,29 +30,57 @@ def is_optimizer(candidate: Any) -> bool:
 
 
 def with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """The optimizer as one that takes ``value``, ``grad`` and ``value_fn``; it may ignore them.
+    """The optimizer as one that takes all ``extra_arguments``; it is given those it takes.
 
-    Line searches (``optax.lbfgs``) call ``value_fn``; ``optax.polyak_sgd`` and
-    ``optax.contrib.reduce_on_plateau`` read ``value``. Others are not given what they do not take.
+    Raises:
+      TypeError: no optimizer.
+      ValueError: on update, parameters of another structure than the optimizer is made for.
     """
     if isinstance(optimizer, optax.MultiSteps):
-        return optimizer.gradient_transformation()
-    if isinstance(optimizer, optax.GradientTransformation):
-        return optax.with_extra_args_support(optimizer)
+        optimizer = optimizer.gradient_transformation()
     if not is_optimizer(optimizer):
         raise TypeError(
             f"optimizer must have init and update, found {found(optimizer)}; "
             "pass an optax transformation, or a function of hyperparameters that makes one"
         )
     parameters = inspect.signature(optimizer.update).parameters.values()
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     taken = {p.name for p in parameters}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        # Line searches refuse what no other optimizer of a chain has asked for by name.
+        taken |= USUAL
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        known = extra if takes_all else {k: v for k, v in extra.items() if k in taken}
-        return optimizer.update(updates, state, params, **known)
+        known = {name: x for name, x in extra.items() if name in taken}
+        try:
+            return optimizer.update(updates, state, params, **known)
+        except (AttributeError, LookupError) as error:
+            raise ValueError(
+                "optimizer must update parameters in the structure that the model has them, found "
+                f"one that looks for another: {error}; optax.lookahead, say, keeps two copies of "
+                "them, for a loop of its own"
+            ) from error
 
     return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def extra_arguments(
+    loss: ArrayLike, gradient: Any, loss_of: Callable[[Any], Array]
+) -> dict[str, Any]:
+    """What optimizers of optax may ask for beside the gradient.
+
+    Step-size rules (``optax.polyak_sgd``, ``optax.contrib.reduce_on_plateau``) read ``value``, line
+    searches (``optax.lbfgs``) call ``value_fn``, and ``optax.contrib.sam`` calls ``grad_fn``.
+
+    Args:
+      loss: of the parameters.
+      gradient: of the parameters.
+      loss_of: the loss of other parameters, on the same batch.
+    """
+
+    def gradient_at(parameters: Any, step: Any) -> Any:
+        return jax.grad(loss_of)(parameters)
+
+    return {"value": loss, "grad": gradient, "value_fn": loss_of, "grad_fn": gradient_at}
 
 
 def one_of(

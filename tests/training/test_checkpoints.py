@@ -12,6 +12,7 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 import jaxalign as ja
 from jaxalign._core.npy import append_rows, keep_rows
@@ -181,6 +182,22 @@ def test_a_constant_inside_a_function_tells_programs_apart():
         digest_of_program(weighted(jnp.array([1.0, x])), *arrays) for x in (2, 2, 2.5)
     )
     assert one == same != other
+
+
+def test_a_program_is_the_same_on_each_mesh():
+    """Also where it calls a function twice, or draws numbers."""
+    rule = optax.apply_if_finite(optax.sgd(0.1), 3)
+
+    def program(x, key):
+        kept = x * jax.random.bernoulli(key, 0.5, x.shape)
+        return rule.update(kept, rule.init(x), x)
+
+    key = jax.eval_shape(jax.random.key, 0)
+    digests = {digest_of_program(program, jnp.ones((3, 4)), key)}
+    for kind in AxisType.Auto, AxisType.Explicit:
+        with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(kind,))):
+            digests.add(digest_of_program(program, np.ones((3, 4), np.float32), key))
+    assert len(digests) == 1
 
 
 def test_other_libraries_are_told_and_what_they_compute_is_not_compared(

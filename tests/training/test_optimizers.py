@@ -231,6 +231,23 @@ def test_an_optimizer_of_ones_own_is_given_what_it_takes(task):
         np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_an_optimizer_may_take_some_arguments_by_name(task):
+    """That of sharpness-aware minimization takes the gradient elsewhere, and no value."""
+    settings = {"sync_period": 2, "opaque_mode": True, "reset_state": False}
+    rule = optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.0), **settings)
+    _, history = task.fit(task.model(), rule, monitor=None)
+    # A step of length 0 to elsewhere leaves plain gradient descent.
+    _, expected = task.fit(task.model(), optax.sgd(0.1), monitor=None)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-4)
+
+
+def test_an_optimizer_of_other_parameters_is_refused(task):
+    rule = optax.lookahead(optax.sgd(0.1), 5, 0.5)
+    with pytest.raises(ValueError, match=r"structure that the model has them.*optax.lookahead"):
+        task.fit(task.model(), rule, monitor=None)
+
+
 def test_an_optimizer_may_keep_the_parameters_themselves(task):
     """Schedule-free optimizers and averages do; the same array must then not be donated twice, or
     taken from the model.

@@ -147,6 +147,17 @@ def test_arrays_on_other_devices_than_the_mesh_are_refused(task, mesh, devices):
         task.fit(alone, monitor=None, mesh=mesh_of((2, 1), devices=jax.devices()[:2]))
 
 
+def test_without_a_mesh_all_arrays_have_to_be_on_one_device(task):
+    models = [task.model(), task.model()]
+    for i, model in enumerate(models):
+        nnx.update(model, jax.device_put(nnx.state(model), jax.devices()[i + 1]))
+    with pytest.raises(ValueError, match="arrays must be on the same devices"):
+        task.fit(models, monitor=None)
+    task = task._replace(inputs=jax.device_put(task.inputs, jax.devices()[2]))
+    with pytest.raises(ValueError, match=r"on cpu:1 and one of shape \(90, 6\) on cpu:2"):
+        task.fit(models[0], monitor=None)
+
+
 def test_an_axis_needs_a_mesh_that_has_it(task, mesh):
     with pytest.raises(ValueError, match="data_axis='rows' needs a mesh"):
         task.fit(task.model(), monitor=None, data_axis="rows")
