@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+from jaxalign._core.checks import is_concrete
+from jaxalign._core.warn import warn
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -64,3 +68,30 @@ def directions_of(spectrum: Spectrum) -> Directions:
         rows=spectrum.num_samples.astype(sigma.dtype),
         largest=largest,
     )
+
+
+# What is left of a target below this share of ‖y‖², in eps, is known to a tenth at best.
+_LEAST_LEFT = 16
+
+
+def warn_of_rounding(spectrum: Spectrum, what: str, category: type[Warning]) -> None:
+    """Warn where ‖y‖² − Σe_i of some target is rounding (eager calls): as where the target is far
+    from 0 next to what the features leave of it.
+    """
+    if all(map(is_concrete, jax.tree.leaves(spectrum))) and _is_rest_rounding(spectrum):
+        warn(
+            f"{what} is of rounding: what the features leave of a target is less than "
+            f"{spectrum.total.dtype} holds beside ‖y‖²; subtract the mean of the targets, or take "
+            "a spectrum with centered=True, or one of float64 with jax_enable_x64",
+            category,
+        )
+
+
+def _is_rest_rounding(spectrum: Spectrum) -> bool:
+    total = np.asarray(spectrum.total, np.float64)
+    rest = total - np.sum(np.asarray(spectrum.energy, np.float64), axis=-2)
+    rounding = _LEAST_LEFT * float(jnp.finfo(spectrum.total.dtype).eps) * total
+    # Of all directions, or of all about a mean, nothing is left in any case.
+    rank = np.asarray(spectrum.rank)
+    leaves_room = (rank > 0) & (rank < np.asarray(spectrum.num_samples) - 1)
+    return bool((leaves_room[..., None] & (rest < rounding)).any())

@@ -15,7 +15,7 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.search import grid, minimizer
 from jaxalign._core.warn import warn
-from jaxalign._spectrum.directions import directions_of
+from jaxalign._spectrum.directions import directions_of, warn_of_rounding
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_counted, require_one_spectrum
 from jaxalign.learning._ridge import (
@@ -28,7 +28,7 @@ from jaxalign.learning._ridge import (
 
 
 class LearningWarning(UserWarning):
-    """A prediction is NaN, since the spectrum does not tell it."""
+    """A prediction is NaN, since the spectrum does not tell it, or is of rounding."""
 
 
 def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
@@ -39,6 +39,9 @@ def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
     rows weigh much, as with heavy tails, the two differ, and GCV is too low (``learning_curve``
     says how often). Rows have to be ones that the network was not trained on. A column of ones in Φ
     is shrunk with the rest.
+
+    Less than 2e-6 of ‖y‖² outside the column space is rounding of float32, as for targets far from
+    0: subtract their mean. That holds for all predictions, with a LearningWarning in eager calls.
 
     Args:
       spectrum: of one representation, with k targets.
@@ -178,6 +181,7 @@ def _checked(
     if is_concrete(numbers) and bool(((numbers < 0) | (not zero and (numbers == 0))).any()):
         allowed = "not be negative" if zero else "be positive"
         raise ValueError(f"{name} must {allowed}, found {float(numbers.min()):.6g}")
+    warn_of_rounding(spectrum, what, LearningWarning)
     return numbers
 
 

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from jaxalign._core.search import minimizer
 from jaxalign._features import class_indicators, encode_targets
 from jaxalign._features.labels import are_real, as_labels
-from jaxalign._spectrum.directions import directions_of
+from jaxalign._spectrum.directions import directions_of, warn_of_rounding
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_counted, require_one_spectrum
+from jaxalign.learning import LearningWarning
 
 
 def log_me(
@@ -32,7 +33,8 @@ def log_me(
 
     Classes are columns of 0 and 1, which a column of ones in the features helps to explain. What
     chance gives is the score of shuffled labels, ``permuted_scores``. A density: it has no bound,
-    and grows with the precision where Φ explains y exactly.
+    and grows with the precision where Φ explains y exactly, with a LearningWarning (eager calls):
+    less than 2e-6 of ‖y‖² outside the column space is rounding of float32.
 
     Args:
       features: (n, d); or a Spectrum, with its own targets.
@@ -62,6 +64,7 @@ def log_me(
     found = _spectrum_of(features, labels, classes)
     require_counted(found, "log_me")
     require_one_spectrum(found, "log_me")
+    warn_of_rounding(found, "log_me", LearningWarning)
     return _evidence(found)
 
 

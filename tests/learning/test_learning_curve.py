@@ -45,6 +45,16 @@ def test_gcv_is_that_of_the_hat_matrix_and_the_curve_at_all_rows(example, s, rho
         np.testing.assert_allclose(learning_curve(s, N, ridge=rho), expected, rtol=1e-9)
 
 
+def test_targets_so_far_from_0_that_float32_rounds_what_is_left_say_so(example):
+    rows = np.hstack([example[0], np.ones((N, 1))])
+    far = ja.spectrum(rows.astype(np.float32), np.float32(example[1] + 1e4))
+    near = ja.spectrum(rows.astype(np.float32), np.float32(example[1] + 10))
+    np.testing.assert_allclose(gcv(near, 1e-3), written_out(rows, example[1] + 10, 1e-3), rtol=1e-3)
+    for predict in (partial(gcv, ridge=1e-3), partial(sample_complexity, error=0.5)):
+        with pytest.warns(learning.LearningWarning, match="is of rounding.*subtract the mean"):
+            predict(far)
+
+
 def test_all_is_lost_at_infinite_strength(s):
     with jax.enable_x64(True):
         for n in (2, N, 10 * N):
