@@ -288,13 +288,3 @@ def as_matrices_of_numbers(
     require_finite(phi, "features")
     require_finite(y, "targets")
     return phi, as_dtype(y, np.promote_types(y.dtype, phi.dtype))
-
-
-def as_thresholds(values: ArrayLike, name: str = "thresholds") -> np.ndarray:
-    """τ as a non-empty float32 vector (t,), read now."""
-    tau = np.asarray(as_real_floats(values, name), np.float32)
-    if tau.ndim != 1 or tau.size == 0:
-        raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
-    if not np.isfinite(tau).all():
-        raise ValueError(f"{name} must be finite, found {tau[~np.isfinite(tau)].tolist()}")
-    return tau

@@ -16,6 +16,9 @@ from jaxalign._core.checks import (
     require_finite,
 )
 
+# Roots of smaller ones make rows of zeros in float32.
+_LEAST_WEIGHT = 1e-60
+
 
 def as_row_numbers(
     features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None
@@ -45,6 +48,11 @@ def as_weighted_rows(
     require_finite(w, "weights")
     if is_concrete(w) and bool((w < 0).any()):
         raise ValueError(f"weights must not be negative, found {float(w.min())}")
+    if is_concrete(w) and 0 < float(jnp.max(w, initial=0)) < _LEAST_WEIGHT:
+        raise ValueError(
+            f"weights must not all be below {_LEAST_WEIGHT:.0e}, found weights up to "
+            f"{float(w.max()):.1e}; divide them by their sum"
+        )
     return *as_matrices(_without(w == 0, features), _without(w == 0, targets)), w
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.checks import as_real_floats, is_concrete
 from jaxalign._core.kinds import (
     as_count,
     as_known_number,
@@ -130,7 +130,7 @@ def _differences(
     def of_sample(counts: Int[Array, " F"]) -> Array:
         samples = [merged(restored(folds), counts) for folds in kept]
         solved = [spectrum(sample, centered=centered) for sample in samples]
-        of_first, of_second = (jnp.asarray(measure(s)) for s in solved)
+        of_first, of_second = (as_real_floats(measure(s), "values of the measure") for s in solved)
         return of_second - of_first
 
     whole = of_sample(jnp.ones(len(first.products), jnp.int32))

@@ -8,9 +8,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import as_known_number, require_kind, require_number
 from jaxalign._core.linalg import matmul
+from jaxalign._core.thresholds import as_levels
 from jaxalign._spectrum.types import Spectrum
 
 
@@ -41,10 +42,9 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
     Source: Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_one_spectrum(spectrum, "alignment_curve")
-    tau = as_dtype(as_real_floats(thresholds, "thresholds"), spectrum.singular_values.dtype)
+    tau = as_levels(thresholds, "thresholds", spectrum.singular_values.dtype)
     if tau.ndim > 1:
         raise ValueError(f"thresholds must be a number or have shape (t,), found shape {tau.shape}")
-    require_finite(tau, "thresholds")
     return on_automatic_axes(_curve, spectrum, tau)
 
 

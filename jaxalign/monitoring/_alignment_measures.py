@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_thresholds
 from jaxalign._core.kinds import as_count, require_flag
+from jaxalign._core.thresholds import as_thresholds
 from jaxalign.alignment import alignment_area, alignment_curve, usual_thresholds
 from jaxalign.monitoring._measures import Measure, as_measure
 from jaxalign.monitoring._wrappers import of_null

@@ -63,7 +63,13 @@ def permutation_null(
     # Called as it is first: what it refuses, or warns of, is said before anything is drawn.
     observed = as_real_floats(measure(*pair), "values of the measure")
     keys = jax.random.split(key, draws)
-    null = in_dtype_of_jax(exactly(partial(_permuted, measure), *pair, keys))
+    try:
+        null = in_dtype_of_jax(exactly(partial(_permuted, measure), *pair, keys))
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+        raise TypeError(
+            "measure must be a function that jax can trace, found one that reads its values; "
+            "write it in jax.numpy, or permute the rows of y in a loop of your own"
+        ) from error
     return Permuted(observed, null.astype(observed.dtype))
 
 

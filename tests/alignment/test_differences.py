@@ -75,6 +75,12 @@ BAD = {
 }
 
 
+def test_a_measure_that_gives_no_array_is_refused():
+    parts = folds(*rows(0))
+    with pytest.raises(TypeError, match="values of the measure must be an array of numbers"):
+        bootstrap_difference(parts, parts, lambda s: {"area": ja.alignment_area(s)}, key=KEY)
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_pair_is_refused(case):
     make, message = BAD[case]

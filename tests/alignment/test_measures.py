@@ -67,6 +67,15 @@ def test_curve_at_one_threshold_is_alignment(rng):
         np.testing.assert_array_equal(ja.alignment_curve(s, tau), value)
 
 
+@pytest.mark.parametrize("tiny", [1e-44, 1e-300])
+def test_a_threshold_that_float32_takes_for_0_is_none(rng, tiny):
+    rows, y = rng.standard_normal((2, 8, 2)).astype(np.float32)
+    s = ja.spectrum(rows, y)
+    np.testing.assert_array_equal(
+        ja.alignment_curve(s, [tiny, -tiny]), ja.alignment_curve(s, [1e-30, -1.0])
+    )
+
+
 def test_a_threshold_at_a_singular_value_counts_it(made):
     s = made([2.0, 1.0], [3.0, 4.0], 9.0)
     assert ja.alignment_curve(s, 2.0) == 3

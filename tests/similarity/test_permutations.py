@@ -121,3 +121,13 @@ def test_what_cannot_be_permuted_is_refused(null):
         permutation_null(similarity.pair_moments(x, y), None, inner, key=KEY)
     with pytest.raises(ValueError, match="k must be below the number of rows"):
         permutation_null(x, y, similarity.mutual_knn, key=KEY)
+    for measure, message in (
+        (lambda x, y: np.vdot(np.asarray(x), np.asarray(y)), "that jax can trace"),
+        (lambda x, y: "alike", "values of the measure must be an array of numbers"),
+        (lambda x, y: {"alike": 1.0}, "values of the measure must be an array of numbers"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            permutation_null(x, y, measure, key=KEY)
+    # Whole numbers count as others do.
+    found = permutation_null(x, y, lambda x, y: jax.numpy.int32(1), key=KEY, draws=2)
+    assert found.p_values == 1

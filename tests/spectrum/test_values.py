@@ -156,6 +156,12 @@ def test_without_rows_there_is_no_mean(sums):
         ja.spectrum(sums(FEATURES, TARGETS, np.zeros(ROWS)), centered=True)
 
 
+@pytest.mark.parametrize("sums", [ja.moments, ja.triangle])
+def test_weights_whose_roots_are_no_numbers_are_refused(sums):
+    with pytest.raises(ValueError, match=r"weights must not all be below .* divide them by"):
+        sums(FEATURES, TARGETS, np.full(ROWS, 1e-300))
+
+
 @pytest.mark.parametrize("rows", [1e7, 1e9])
 def test_any_number_of_rows_has_the_rank_of_few(rows):
     weights = np.full(ROWS, rows / ROWS)
