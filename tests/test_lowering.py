@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from jax.export import export
 from jax.extend.mlir import ir
 from jax.interpreters import mlir
+
+import jaxalign as ja
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from _lowering_cases import REFUSED_BY_TPU, Case, array_cases
@@ -61,6 +64,37 @@ def calls_of_others(calls: list[str]) -> list[str]:
 @pytest.mark.parametrize("case", CASES)
 def test_operations_of_arrays(case: Case):
     lowers_or_is_refused_by_name(case)
+
+
+def bounds(x, y):
+    return ja.quadrature_bounds(ja.quadrature(x, y, order=2), [0.5])
+
+
+def of_triangle(x, y):
+    return ja.spectrum(ja.triangle(x, y))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        of_triangle,
+        pytest.param(bounds, marks=pytest.mark.slow),
+        pytest.param(partial(ja.spectrum, method="svd"), marks=pytest.mark.slow),
+    ],
+)
+def test_x64_puts_no_float64_into_a_program_of_float32(function):
+    """Jax traces an SVD again where it is lowered for a TPU."""
+    shapes = [jax.ShapeDtypeStruct((12, k), np.float32) for k in (4, 1)]
+    with jax.enable_x64(True):
+        _, float64 = lowered(jax.jit(function), Case("", function, shapes), "tpu")
+    assert float64 == {}
+
+
+def test_a_tpu_refuses_a_triangle_of_float64():
+    with jax.enable_x64(True):
+        shapes = [jax.ShapeDtypeStruct((12, k), np.float64) for k in (4, 1)]
+        with pytest.raises(ValueError, match=r"must be float32 on a TPU"):
+            lowered(jax.jit(ja.triangle), Case("", ja.triangle, shapes), "tpu")
 
 
 # Their models are built when the test runs, not when it is collected.

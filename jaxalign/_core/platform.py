@@ -48,7 +48,9 @@ def _lowered(context: Any, *operands: Any, run: Callable, types: tuple) -> Any:
         with jax.enable_x64(True):
             return jax.tree.leaves(run(*arrays))
 
-    return mlir.lower_fun(flat, multiple_results=True)(context, *operands)
+    # What is traced still later, in the lowering of the SVD, must not make float64 of its own.
+    with jax.enable_x64(False):
+        return mlir.lower_fun(flat, multiple_results=True)(context, *operands)
 
 
 def _batched(

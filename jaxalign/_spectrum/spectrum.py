@@ -203,6 +203,12 @@ _OF_SUMS: dict[str, Callable[..., tuple[Array, Array]]] = {
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _of_factor(d: int, centered: bool, factor: Float[Array, "rows columns"]) -> Spectrum:
+    usual = partial(_of_triangle, d, centered)
+    on_tpu = refuse_float64 if factor.dtype == jnp.float64 else usual
+    return on_platform(usual, on_tpu, factor)
+
+
+def _of_triangle(d: int, centered: bool, factor: Float[Array, "rows columns"]) -> Spectrum:
     # [1 Φ] = QR, and the first column of Q is the ones, normalized: without the first row of R,
     # the rest is about the mean. The last row holds the norms of Y outside the column space, and
     # zeros in the columns of Φ.

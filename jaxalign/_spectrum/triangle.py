@@ -14,10 +14,12 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.checks import as_dtype
 from jaxalign._core.float64 import exactly
+from jaxalign._core.platform import on_platform
 from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
 from jaxalign._spectrum.finish import Sizes
 from jaxalign._spectrum.room import ONE_SUM, require_room
 from jaxalign._spectrum.routes import triangular
+from jaxalign._spectrum.routes.table import refuse_float64
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("factor",), meta_fields=("width",))
@@ -106,7 +108,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
       Triangle; ``a + b`` merges, ``spectrum(t)`` gives the spectrum.
 
     Raises:
-      ValueError: as ``moments``.
+      ValueError: as ``moments``; on a TPU float64 features.
 
     Example:
       >>> import jaxalign as ja
@@ -159,6 +161,8 @@ def _of_rows(
         root = jnp.sqrt(weights.astype(rows.dtype))[:, None]
         rows = rows * root
         targets = targets * root
+    if rows.dtype == jnp.float64:
+        return on_platform(triangular.reduce, refuse_float64, rows, targets)
     return triangular.reduce(rows, targets)
 
 

@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.kinds import as_count, require_flag, require_key, require_kind
 from jaxalign._core.platform import on_platform
@@ -83,7 +83,8 @@ def bootstrap_curves(
     require_key(key)
     require_flag(centered, "centered")
     stacked = as_folds(folds, "folds")
-    tau = as_real_floats(thresholds, "thresholds")
+    dtype = jax.dtypes.canonicalize_dtype(stacked.precision)
+    tau = as_dtype(as_real_floats(thresholds, "thresholds"), dtype)
     require_finite(tau, "thresholds")
     chosen = drawn_folds(key, draws, len(stacked.products))
     return _resampled(stacked, chosen, tau, centered)[:draws]
