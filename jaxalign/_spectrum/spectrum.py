@@ -40,8 +40,9 @@ def spectrum(
     Computed in float64 whatever the dtype outside and the global x64 flag, and rounded once, to
     float32 unless x64 is on and the features are float64. Works under jit, vmap, grad, scan and
     shard_map. Gradients are right also at repeated singular values and for rank-deficient Φ, for
-    every function of the spectral measure (areas, curves, sums over σ_i); there is reverse mode
-    only, and only once.
+    every function of the spectral measure (areas, curves) and for sums over σ_i. Where one measure
+    mixes both, as ``gcv``, ``learning_curve`` and ``log_me`` do, they are right where the singular
+    values above the rank tolerance differ. There is reverse mode only, and only once.
 
     Args:
       features: (n, d) Φ of any real dtype and container; tall or wide. The digits of float64 and of

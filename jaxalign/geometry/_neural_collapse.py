@@ -93,6 +93,7 @@ def neural_collapse(
 
 
 def _without_head(rows: Float[Array, "n d"], indicators: Float[Array, "n c"]) -> tuple[Array, ...]:
+    rows = _in_units_of_size(rows)
     sums = class_sums(rows, indicators)
     none = jnp.full_like(sums.center[0], jnp.nan)
     nc4 = _agreement(_closeness(rows, sums), indicators)
@@ -113,10 +114,19 @@ def _with_head(
         )
     if jnp.shape(bias) not in ((), expected[:1]):
         raise ValueError(f"bias must be (c,) = {expected[:1]}, found {jnp.shape(bias)}")
+    scores = matmul(rows, weights.T) + jnp.reshape(bias, (1, -1))
+    rows = _in_units_of_size(rows)
     sums = class_sums(rows, indicators)
     difference = weights / jnp.linalg.norm(weights) - sums.means / jnp.linalg.norm(sums.means)
-    nc4 = _agreement(_closeness(rows, sums), matmul(rows, weights.T) + jnp.reshape(bias, (1, -1)))
+    nc4 = _agreement(_closeness(rows, sums), scores)
     return *_collapse(rows, indicators, sums), jnp.sum(difference**2), nc4
+
+
+def _in_units_of_size(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Rows about the first one, as large as 1: no measure has a unit, but squares have a range."""
+    shifted = rows - rows[:1]
+    size = jnp.max(jnp.abs(shifted))
+    return shifted / jnp.where(size > 0, size, 1)
 
 
 def _collapse(

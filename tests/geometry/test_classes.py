@@ -171,3 +171,9 @@ def test_a_head_that_holds_nan_is_refused(name):
     head[name] = head[name] * np.nan
     with pytest.raises(ValueError, match=f"{name} must be finite"):
         geometry.neural_collapse(np.eye(4, 2), [0, 1, 0, 1], **head)
+
+
+@pytest.mark.parametrize("size", [1e-90, 1e90])
+def test_units_do_not_matter_where_fourth_powers_leave_the_range(x, size):
+    found = geometry.neural_collapse(x * size, LABELS)
+    np.testing.assert_allclose(found, geometry.neural_collapse(x, LABELS), rtol=1e-5)

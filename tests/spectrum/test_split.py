@@ -257,7 +257,8 @@ def test_sums_over_eight_devices_are_those_of_one_bit_for_bit():
 
 def test_all_significant_singular_values_are_above_what_is_rounded():
     # Digits keep 39 bits of each column's largest entry, which σ_1 is at least: ‖ΔΦ‖ is below
-    # 2⁻³⁹·√(nd)·σ_1, and the rank tolerance is σ_1·2⁻²³·max(n, d).
+    # 2⁻³⁹·√(nd)·σ_1, and the rank tolerance is σ_1·2⁻²³·max(n, d)
+    # of so few rows and columns.
     for n, d in ((2, 2), (1000, 3), (50, 5000)):
         assert 2.0**-39 * (n * d) ** 0.5 < 2.0**-16 * 2.0**-23 * max(n, d) * 1.000001
     assert np.finfo(np.float32).eps > split.RESOLUTION
