@@ -4,6 +4,7 @@ batches and devices as they do.
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,6 +110,7 @@ def triangle(features: ArrayLike, targets: ArrayLike, weights: ArrayLike | None 
 
     Raises:
       ValueError: as ``moments``; on a TPU float64 features.
+      TypeError: when differentiated.
 
     Example:
       >>> import jaxalign as ja
@@ -152,6 +154,7 @@ def _stacked(*factors: Float[Array, "rows columns"]) -> Float[Array, "b rows col
     return jnp.stack(factors)
 
 
+@jax.custom_jvp
 @jax.jit
 def _of_rows(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], weights: Float[Array, " n"] | None
@@ -164,6 +167,14 @@ def _of_rows(
     if rows.dtype == jnp.float64:
         return on_platform(triangular.reduce, refuse_float64, rows, targets)
     return triangular.reduce(rows, targets)
+
+
+@_of_rows.defjvp
+def _no_derivative(primals: tuple, tangents: tuple) -> Any:
+    raise TypeError(
+        "a triangle has no derivative; differentiate spectrum(features, targets, "
+        "method='triangular') instead"
+    )
 
 
 @partial(jax.jit, static_argnums=(1,))

@@ -142,3 +142,9 @@ def test_merging_what_does_not_belong_together_is_explained(data):
         ja.spectrum(whole, method="moments")
     with pytest.raises(ValueError, match="found one with a Triangle"):
         ja.spectrum(whole, basis=ja.basis(ja.moments(features, targets)))
+
+
+def test_it_has_no_derivative(rng):
+    x, y = (rng.standard_normal((6, width)).astype(np.float32) for width in (3, 1))
+    with pytest.raises(TypeError, match=r"no derivative; differentiate spectrum"):
+        jax.grad(lambda x: ja.triangle(x, y).factor.sum())(x)
