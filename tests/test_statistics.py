@@ -186,6 +186,7 @@ def test_holm_rejects_what_stepping_down_rejects(p):
             lambda: median_interval([1.0], confidence=95),
             "confidence must lie between 0 and 1, found 95",
         ),
+        (lambda: mean_interval([1e308, 1e308]), r"values must be at most 1e\+150.*divide values"),
         (lambda: jackknife(1.0, [1.0]), "without must hold at least 2 repetitions"),
         (lambda: jackknife(np.inf, [1.0, 2.0]), "whole must be finite, found 1"),
         (lambda: paired_effect([1, 2, 3], [1, 2]), r"of one length, \(n,\), found shapes"),

@@ -116,6 +116,12 @@ def _require_alone(
     basis: Basis | None,
 ) -> None:
     name = type(sums).__name__
+    values = sums.factor if isinstance(sums, Triangle) else sums.products
+    if values.ndim != 2:
+        raise ValueError(
+            f"{name} must be one set of sums, found a batch of shape {values.shape[:-2]}; "
+            "merge it by .sum(), or use jax.vmap(spectrum)"
+        )
     own_methods = ("triangular",) if isinstance(sums, Triangle) else ("moments", "split")
     if targets is not None or method not in ("auto", *own_methods):
         raise ValueError(f"spectrum({name}) takes no targets and no other method: both are in it")

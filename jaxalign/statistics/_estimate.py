@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from jaxalign.statistics._checks import as_float64, require_confidence
 
+_LARGEST = 1e150
+
 
 class Estimate(NamedTuple):
     """A value with its confidence interval; arrays if there are several values.
@@ -54,4 +56,9 @@ def checked_sample(
     if not np.isfinite(sample).all():
         count = np.count_nonzero(~np.isfinite(sample))
         raise ValueError(f"{name} must be finite, found {count} values that are not")
+    if np.abs(sample).max(initial=0) > _LARGEST:
+        raise ValueError(
+            f"{name} must be at most {_LARGEST:g}, whose squares add up in float64, found "
+            f"{np.abs(sample).max():g}; divide {name} by a constant"
+        )
     return sample

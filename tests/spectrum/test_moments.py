@@ -236,6 +236,14 @@ def test_bad_input_is_explained(data):
         jax.grad(lambda x: ja.spectrum(ja.moments(x, targets)).total.sum())(jnp.asarray(features))
 
 
+@pytest.mark.parametrize("form", [ja.moments, ja.triangle])
+def test_a_batch_of_sums_is_refused(rng, form):
+    batch = jax.vmap(form)(*rng.standard_normal((2, 3, 6, 2)).astype(np.float32))
+    for call in (ja.spectrum, ja.permutation_null):
+        with pytest.raises(ValueError, match=r"one set of sums, found a batch of shape \(3,\)"):
+            call(batch)
+
+
 def test_what_is_no_file_of_moments_is_refused_by_name(tmp_path):
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(b"words")
