@@ -106,6 +106,16 @@ def with_automatic_axes(x: Any) -> Any:
     return jax.device_put(x, automatic_sharding(x.sharding))
 
 
+def for_a_model(state: Any) -> Any:
+    """A model's state with automatic axes, which most models need; where a mesh is in use, or in a
+    trace, as it is: that model is for the axes it finds.
+    """
+    in_use = _mesh_in_use()
+    if in_use is None or not in_use.empty:
+        return state
+    return jax.tree.map(with_automatic_axes, state)
+
+
 def require_one_place(tree: Any, mesh: Any = None) -> None:
     """Raise for arrays that a user placed on different devices, or split over other axes than those
     of a mesh. Traced ones have no place yet.
@@ -162,13 +172,18 @@ def computed_on(mesh: Any) -> AbstractContextManager[Any]:
     """Where another mesh is in use, this one is in its place, or None of them: an eager operation
     is computed where its arrays are. Inside a trace the one in use stays.
     """
-    try:
-        in_use = jax.sharding.get_mesh()
-    except ValueError:  # of a trace
-        return nullcontext()
-    if in_use.empty or in_use == mesh:
+    in_use = _mesh_in_use()
+    if in_use is None or in_use.empty or in_use == mesh:
         return nullcontext()
     return jax.set_mesh(_NO_MESH if mesh is None else mesh)
+
+
+def _mesh_in_use() -> Mesh | None:
+    """An empty one if there is none; None inside a trace, where it cannot be known or changed."""
+    try:
+        return jax.sharding.get_mesh()
+    except ValueError:
+        return None
 
 
 def put_by_rows(x: np.ndarray, like: Any) -> Array:

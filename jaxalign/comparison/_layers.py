@@ -16,6 +16,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.batches import require_stream
+from jaxalign._core.mesh import for_a_model
 from jaxalign._features import INPUT, Reduce, pool
 from jaxalign.capture import Tap
 from jaxalign.inspection import plan
@@ -108,10 +109,10 @@ class ModelLayers(LayerSource):
         require_stream(batches, "(inputs, targets)")
         _require_rows_are_samples(reduce)
         self._tap = tap
-        self._state = state
+        self._state = for_a_model(state)
         self._batches = batches
         first = next(checked(batches))
-        planned = plan(tap, state, first.arguments, reduce=reduce)
+        planned = plan(tap, self._state, first.arguments, reduce=reduce)
         self._plans = planned.layers
         # The inputs are the same for both sides.
         self._plans.pop(INPUT, None)

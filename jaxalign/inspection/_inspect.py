@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from jaxalign._core.batches import require_stream
 from jaxalign._core.kinds import require_flag, require_function, require_number
+from jaxalign._core.mesh import for_a_model
 from jaxalign._spectrum.moments import basis
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.types import Spectrum
@@ -159,6 +160,7 @@ def inspect(
     reading = Reading(keys, classes)
     stream = checked(batches, reading)
     first = _first_of(stream)
+    state = for_a_model(state)
     planned = plan(tap, state, first.arguments, reduce=reduce)
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)

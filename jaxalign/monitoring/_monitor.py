@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.checks import as_program_array, as_target_matrix, require_finite
 from jaxalign._core.kinds import as_count, require_flag
-from jaxalign._core.mesh import Axes, put, require_values, split_over
+from jaxalign._core.mesh import Axes, for_a_model, put, require_values, split_over
 from jaxalign._features import INPUT
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
@@ -114,7 +114,7 @@ class Monitor:
         """The same with the features of this state as those of step 0, for pairs with the start."""
         if not self.measurement.needs_start:
             return self
-        _, activations = self.tap(state, self.inputs)
+        _, activations = self.tap(for_a_model(state), self.inputs)
         return replace(self, references=self.measurement.pooled(activations))
 
     def with_references(self, references: References) -> "Monitor":
@@ -126,7 +126,7 @@ class Monitor:
 
     def sample(self, state: Any) -> OrderedDict[str, Sample]:
         """What has to be taken while the activations are there."""
-        outputs, activations = self.tap(state, self.inputs)
+        outputs, activations = self.tap(for_a_model(state), self.inputs)
         self.measurement.require_references([INPUT, *activations])
         if self.measurement.needs_start and not self.references:
             raise ValueError(

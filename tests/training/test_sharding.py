@@ -218,6 +218,21 @@ def test_a_split_model_logs_what_one_device_logs(task, kind):
 
 
 @pytest.mark.slow
+def test_a_trained_state_on_explicit_axes_is_measured_and_inspected(task):
+    """As it goes out of ``fit``, split over axes on which its own products would be refused."""
+    model = split(task.model(), mesh_of((2, 2), AxisType.Explicit), by_both)
+    monitor = task.monitor(model)
+    batches = [(task.inputs[:40], ja.encode_targets(task.labels[:40]))]
+    logged, inspections = [], []
+    for state in nnx.state(task.model()), nnx.state(model):
+        logged.append(monitor(state)["hidden_1"]["area"])
+        tap = ja.tap(model, "hidden_*")
+        inspections.append(ja.inspection.inspect(tap, state, batches).spectra["hidden_1"])
+    np.testing.assert_allclose(*logged, rtol=1e-4)
+    np.testing.assert_allclose(*(each.singular_values for each in inspections), rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_is_read_onto_any_mesh(task, tmp_path):
     """On the same mesh bit for bit, on others to rounding; what the others wrote is read too."""
     meshes = [mesh_of((2, 2)), mesh_of((4, 1), AxisType.Explicit), None, mesh_of((2, 2))]
