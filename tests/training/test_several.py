@@ -107,7 +107,7 @@ def test_one_of_them_may_diverge(task):
         ({"models": []}, "found an empty list"),
         ({"seed": (1, 2)}, "one for each of the 3 models, found 2"),
         ({"hyperparameters": np.ones(3)}, "need an optimizer that is a function of them"),
-        ({"optimizer": optax.sgd}, "needs hyperparameters"),
+        ({"optimizer": optax.sgd}, "pass hyperparameters for it"),
         (
             {"optimizer": optax.sgd, "hyperparameters": np.ones(2)},
             r"as many as the list of models, found \(2,\)",
