@@ -43,7 +43,7 @@ class Spectrum:
       energy: (r, k) (u_iᵀ y_j)²; 0 for i ≥ ``rank``, where u_i is not in the column space.
       total: (k,) ‖y_j‖², the part outside the column space included.
       num_samples: () int32 n; a row of weight w counts as w equal rows.
-      rank: () int32, how many σ_i exceed σ_1·min(eps·max(n, d), √eps), with the eps of ``dtype``,
+      rank: () int32, how many σ_i exceed σ_1·eps·min(max(n, d), 2¹⁷), with the eps of ``dtype``,
         and the resolution of the route. −1 from a quadrature, which counts no singular values.
       route: () int32, the way it was computed, a position in ``ROUTE_NAMES``.
       dtype: of the features, whose rounding sets the rank tolerance.
