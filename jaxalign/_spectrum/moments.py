@@ -196,9 +196,7 @@ def basis(moments: Moments, *, centered: bool = False) -> Basis:
     require_kind(moments, Moments, "moments", "pass moments(features, targets)")
     require_flag(centered, "centered")
     if moments.passes != 1:
-        raise ValueError(
-            "a basis is made from the moments of a first pass, found those of a second"
-        )
+        raise ValueError("moments must be those of a first pass, found those of a second")
     center, directions, scale = _basis(moments, centered)
     return Basis(center, directions, scale, centered)
 
