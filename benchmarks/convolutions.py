@@ -27,8 +27,7 @@ from rich.table import Table
 
 import jaxalign as ja
 from jaxalign.capture._networks import split_model
-from jaxalign.models import CNN, ResNet
-from jaxalign.models._resnet import BasicBlock
+from jaxalign.models import CNN, BasicBlock, ResNet
 from jaxalign.training import classification
 from jaxalign.training._chunk import of_one, of_several
 from jaxalign.training._state import Data, PerModel, Recipe

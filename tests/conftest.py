@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
@@ -190,23 +191,28 @@ def joined_commands():
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
+        # In files, since a process waits for the reader of a pipe that is full.
+        outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115
         running = [
             subprocess.Popen(
-                [sys.executable, *command(address, i)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                [sys.executable, *command(address, i)], stdout=output, stderr=subprocess.STDOUT
             )
-            for i in range(2)
+            for i, output in enumerate(outputs)
         ]
         try:
             # One that is still there at the time-out fails the test, and is ended.
-            return [(p.wait(seconds), p.stdout.read()) for p in running]
+            statuses = [p.wait(seconds) for p in running]
+            for output in outputs:
+                output.seek(0)
+            return [
+                (status, output.read()) for status, output in zip(statuses, outputs, strict=True)
+            ]
         finally:
             for p in running:
                 p.kill()
                 p.wait()
-                p.stdout.close()
+            for output in outputs:
+                output.close()
 
     return run
 

@@ -23,7 +23,6 @@ from jaxalign import (
     transferability,
 )
 from jaxalign.models._depthwise import DepthwiseConv
-from jaxalign.models._resnet import BasicBlock
 
 
 @contextmanager
@@ -353,7 +352,10 @@ TOKENS = jax.ShapeDtypeStruct((2, 4), jnp.int32)
 MODELS = {
     "mlp": (partial(models.MLP, 16 * 16 * 3, (4,), 2), IMAGES),
     "cnn": (partial(models.CNN, (16, 16, 3), (4,), 4, 2), IMAGES),
-    "resnet": (partial(models.ResNet, BasicBlock, (1,) * 4, 2, stem="cifar", width=4), IMAGES),
+    "resnet": (
+        partial(models.ResNet, models.BasicBlock, (1,) * 4, 2, stem="cifar", width=4),
+        IMAGES,
+    ),
     "vgg": (partial(models.VGG, ((4,),), 2, batch_norm=True, hidden=4), IMAGES),
     "depthwise": (partial(DepthwiseConv, 3, 3), IMAGES),
     "vit": (partial(models.ViT, 8, 1, 2, 2, image=16, patch=8), IMAGES),

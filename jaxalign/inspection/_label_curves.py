@@ -36,7 +36,8 @@ def label_curves(
       >>> from jaxalign.alignment import spectrum_and_null
       >>> from jaxalign.inspection import Inspection, LayerPlan, label_curves
       >>> phi = np.random.default_rng(0).standard_normal((100, 4))
-      >>> s, null = spectrum_and_null(phi, phi[:, 0])
+      >>> noise = 0.01 * np.random.default_rng(1).standard_normal(100)
+      >>> s, null = spectrum_and_null(phi, phi[:, 0] + noise)
       >>> layers = OrderedDict(a=LayerPlan((1,), "float32", "mean", 1, 4))
       >>> inspection = Inspection(OrderedDict(a=s), OrderedDict(a=null), layers, {}, 100.0)
       >>> bool(label_curves(inspection, np.array([10.0, 100.0]))["a"][1] < 0.01)

@@ -3,10 +3,10 @@
 from jaxalign.models._bert import BERT, BERTClassifier, bert_base, embed, minilm_l6
 from jaxalign.models._cnn import CNN
 from jaxalign.models._decoder import Decoder
-from jaxalign.models._efficientnet_lite import EfficientNetLite, efficientnet_lite
+from jaxalign.models._efficientnet_lite import EfficientNetLite, Scaling, efficientnet_lite
 from jaxalign.models._initialization import Initialization, lecun_normal, torch_uniform
 from jaxalign.models._mlp import MLP
-from jaxalign.models._resnet import ResNet, resnet18, resnet34, resnet50
+from jaxalign.models._resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet34, resnet50
 from jaxalign.models._sentences import SentenceEncoder, sentence_encoder
 from jaxalign.models._squeezenet import SqueezeNet
 from jaxalign.models._vgg import VGG, vgg11, vgg16
@@ -18,10 +18,13 @@ __all__ = [
     "MLP",
     "VGG",
     "BERTClassifier",
+    "BasicBlock",
+    "Bottleneck",
     "Decoder",
     "EfficientNetLite",
     "Initialization",
     "ResNet",
+    "Scaling",
     "SentenceEncoder",
     "SqueezeNet",
     "ViT",

@@ -34,7 +34,27 @@ def shortcut(inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs) -> nnx.L
 
 
 class BasicBlock(nnx.Module):
-    """relu(bn2(conv2(relu(bn1(conv1(x))))) + x), 3×3 convolutions; for ResNet-18 and 34."""
+    """relu(bn2(conv2(relu(bn1(conv1(x))))) + x), 3×3 convolutions; for ResNet-18 and 34.
+
+    Where the shape changes, x passes through a 1×1 convolution.
+
+    Args:
+      inputs: channels of x.
+      outputs: channels of the result.
+      stride: of the first convolution; 2 halves the sides.
+      rngs: the source of the initial weights (He-normal).
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxalign.models import BasicBlock, ResNet
+      >>> def small():
+      ...     depths = (1, 1, 1)  # a ResNet-8, for images of 32 pixels
+      ...     return ResNet(BasicBlock, depths, 10, stem="cifar", width=16, rngs=nnx.Rngs(0))
+      >>> nnx.eval_shape(small).fc.kernel.shape
+      (64, 10)
+
+    Source: He et al., Deep Residual Learning (CVPR 2016).
+    """
 
     expansion = 1
 
@@ -55,7 +75,16 @@ class BasicBlock(nnx.Module):
 
 
 class Bottleneck(nnx.Module):
-    """1×1, 3×3 and 1×1 convolutions, the last four times as wide; plus shortcut; for ResNet-50."""
+    """1×1, 3×3 and 1×1 convolutions, the last four times as wide; plus shortcut; for ResNet-50.
+
+    Args:
+      inputs: channels of x.
+      outputs: channels of the result, a multiple of 4.
+      stride: of the 3×3 convolution; 2 halves the sides.
+      rngs: the source of the initial weights (He-normal).
+
+    Source: He et al., Deep Residual Learning (CVPR 2016).
+    """
 
     expansion = 4
 

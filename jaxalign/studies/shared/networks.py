@@ -10,8 +10,7 @@ from flax import nnx
 from jax import Array
 
 from jaxalign.capture import Tap, tap
-from jaxalign.models import CNN, MLP, Initialization, ResNet, ViT, lecun_normal
-from jaxalign.models._resnet import BasicBlock
+from jaxalign.models import CNN, MLP, BasicBlock, Initialization, ResNet, ViT, lecun_normal
 from jaxalign.studies.shared.problems import Problem
 
 
