@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.lax import Precision
 from jax.lax.linalg import EighImplementation
@@ -17,8 +18,11 @@ from jaxalign._core.loops import looped
 matmul = partial(jnp.matmul, precision=Precision.HIGHEST)
 
 
-def centred(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """X about its mean; a constant column becomes exactly 0."""
+Matrix = TypeVar("Matrix", Array, np.ndarray)
+
+
+def centred(x: Matrix) -> Matrix:
+    """X (n, d) of floats about its mean; a constant column becomes exactly 0."""
     # About a row first: a mean far from 0 is off by its rounding, differences of rows are not.
     shifted = x - x[:1]
     return shifted - shifted.mean(axis=0, keepdims=True)

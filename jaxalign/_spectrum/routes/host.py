@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 
 from jaxalign._core import lapack
 from jaxalign._core.checks import power_of_ten
+from jaxalign._core.linalg import centred
 from jaxalign._spectrum.routes import moments, refined
 
 ROUTES = ("moments", "refined")
@@ -122,9 +123,7 @@ def decompose(
         return _of_tall(features, targets, route, coordinates)
     goal = targets.astype(np.float64)
     if centered:
-        features, goal = (_about(_mean(x), x) for x in (features, targets))
-        # Far from 0 a mean is off by its rounding: the second one is that of what is left.
-        features, goal = (_about(_mean(x), x) for x in (features, goal))
+        features, goal = centred(features.astype(np.float64)), centred(goal)
     return _of_wide(features, goal, route)
 
 
@@ -132,10 +131,6 @@ def _mean(x: Float[np.ndarray, "n w"]) -> Float[np.ndarray, " w"]:
     """The mean in float64, of a constant column exactly its value."""
     is_constant = (x == x[0]).all(axis=0)
     return np.where(is_constant, x[0], x.mean(axis=0, dtype=np.float64))
-
-
-def _about(center: Float[np.ndarray, " w"], x: Float[np.ndarray, "n w"]) -> np.ndarray:
-    return np.subtract(x, center, dtype=np.float64)
 
 
 def _products_about_mean(
