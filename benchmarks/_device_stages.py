@@ -146,33 +146,43 @@ def routes(results: "Results") -> None:
     """What the device takes for the parts of a route, for the choice between ways to compute
     them.
     """
-    shapes = [(10_000, 513), (60_000, 785), (100_000, 1025), (1_000_000, 257)]
-    for n, d in [(256, 17)] if results.tiny else shapes:
-        time_gram(results, n, d)
-    widths = (17,) if results.tiny else (65, 129, 257, 513, 785)
-    # A stack goes to an eigensolver of its own: is it faster for two than the other one for one?
-    for d, dtype, count in product(widths, ("float64", "float32"), (1, 2, 64)):
-        if results.left() > 5:
+    widths = (17,) if results.tiny else (129, 257, 513, 785)
+    # A stack goes to an eigensolver of its own, which takes longer for a few matrices.
+    for d, dtype, count in product(widths, ("float64", "float32"), (1, 2, 8)):
+        if results.left() > 25:
             time_eigh(results, d, dtype, count)
+    shapes = [(10_000, 512), (60_000, 784), (100_000, 1024), (1_000_000, 256)]
+    for n, d in [(256, 16)] if results.tiny else shapes:
+        time_products(results, n, d)
 
 
-def time_gram(results: "Results", n: int, d: int) -> None:
-    """ΦᵀΦ in float64 of float32 Φ (n, d), as one product or as a sum of several: one of many rows
-    has few tiles of a result for many cores.
+def time_products(results: "Results", n: int, d: int) -> None:
+    """Φᵀ[Φ Y] in float64 of float32 arrays, as one product or as ΦᵀΦ apart from ΦᵀY: with the
+    columns of Y, the product's width is no multiple of a tile any more.
     """
-    features, _ = problem(n, d)
+    features, targets = problem(n, d)
     with jax.enable_x64(True):
-        for parts in (1, 8, 64):
-            if results.left() > 10:
-                call = partial(jax.jit(gram, static_argnums=1), features, parts)
-                results.add("Gram matrix", shape=(n, d), parts=parts, **clock_if_it_runs(call, 0.3))
+        for columns, multiply in (("ΦᵀΦ", gram), ("Φᵀ[Φ Y]", together), ("ΦᵀΦ, ΦᵀY", apart)):
+            if results.left() > 5:
+                call = partial(jax.jit(multiply), features, targets)
+                times = clock_if_it_runs(call, 0.3)
+                results.add("products", columns=columns, shape=(n, d), **times)
 
 
-def gram(features, parts: int):
-    """Σ ΦᵢᵀΦᵢ over parts of equal size; a few rows at the end may be left out."""
-    n, d = features.shape
-    rows = features[: n - n % parts].reshape(parts, -1, d).astype("float64")
-    return jnp.einsum("pnd,pne->pde", rows, rows, precision="highest").sum(axis=0)
+def gram(features, targets):
+    wide = features.astype("float64")
+    return jnp.matmul(wide.T, wide, precision="highest")
+
+
+def together(features, targets):
+    columns = jnp.concatenate([features, targets], axis=1).astype("float64")
+    return jnp.matmul(columns[:, : features.shape[1]].T, columns, precision="highest")
+
+
+def apart(features, targets):
+    wide = features.astype("float64")
+    right = jnp.matmul(wide.T, targets.astype("float64"), precision="highest")
+    return gram(features, targets), right
 
 
 def time_eigh(results: "Results", d: int, dtype: str, count: int) -> None:

@@ -59,7 +59,7 @@ LIMITS = {
     "batch": Limit(70, 30),
     "step": Limit(110, 45),
     "train": Limit(60, 30),
-    "routes": Limit(45, 20),
+    "routes": Limit(90, 30),
     "large": Limit(110, 40),
 }
 

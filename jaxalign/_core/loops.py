@@ -20,21 +20,44 @@ def looped(function: Callable, at_once: int = 1) -> Callable:
     """
     # Not `sequential_vmap`: each further vmap makes a loop inside its loop, and XLA gathers a batch
     # that is split over devices before it.
-    return _over_batch(function, at_once, 0)
+    return _over_batch(partial(_loop_over, function, at_once), 0)
 
 
-def _over_batch(function: Callable, at_once: int, axes: int) -> Callable:
-    """``function`` over a batch of so many leading axes; of those that an array does not have, its
-    length is 1.
+def in_turn_if_few(
+    function: Callable[[Array], Any], are_few: Callable[[int, Array], bool]
+) -> Callable[[Array], Any]:
+    """``function`` of an array, which also takes leading axes, of which every ``vmap`` is a call
+    for each entry of the whole batch where ``are_few(entries, stack)``, else one call of the stack.
     """
-    of_batch = jax.custom_batching.custom_vmap(_loop_over(function, at_once, axes))
+
+    def over(axes: int) -> Callable:
+        def of_stack(stack: Array) -> Any:
+            batch = stack.shape[:axes]
+            entries = math.prod(batch)
+            # A split over devices would have to be undone to take single entries.
+            is_split = any(name is not None for name in jax.typeof(stack).sharding.spec[:axes])
+            if entries <= 1 or is_split or not are_few(entries, stack):
+                return function(stack)
+            each = [function(x) for x in stack.reshape(entries, *stack.shape[axes:])]
+            return jax.tree.map(lambda *x: jnp.stack(x).reshape(*batch, *x[0].shape), *each)
+
+        return of_stack
+
+    return _over_batch(over, 0)
+
+
+def _over_batch(over: Callable[[int], Callable], axes: int) -> Callable:
+    """``over(axes)``, a function of a batch of so many leading axes, with a rule for ``vmap``. Of
+    axes that an array does not have, its length is 1.
+    """
+    of_batch = jax.custom_batching.custom_vmap(over(axes))
 
     @of_batch.def_vmap
     def of_larger_batch(axis_size: int, in_batched: list[bool], *arrays: Array) -> tuple[Any, Any]:
         stacks = [
             x if is_batched else x[None] for x, is_batched in zip(arrays, in_batched, strict=True)
         ]
-        results = _over_batch(function, at_once, axes + 1)(*stacks)
+        results = _over_batch(over, axes + 1)(*stacks)
         return results, jax.tree.map(lambda _: True, results)
 
     return of_batch

@@ -1,6 +1,7 @@
 """Which matrices make one batch of an eigensolver: those of one width, or nearly."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 # A matrix is padded with columns of zeros to at most 8/7 of its width: at worst to 1.5 times its
@@ -18,17 +19,34 @@ class Class(NamedTuple):
     route: str
 
 
-def shared(classes: Sequence[Class]) -> list[Class]:
-    """The classes of matrices with those of similar width made one.
+def always(count: int, width: int) -> bool:
+    """A batch gains by padding, whatever its size."""
+    return True
+
+
+def shared(
+    classes: Sequence[Class], gains_by_stack: Callable[[int, int], bool] = always
+) -> list[Class]:
+    """The classes of matrices with those of similar width made one, where that gains.
 
     Only the moments route takes columns of zeros; the others have classes of equal widths.
+
+    Args:
+      classes: of each matrix.
+      gains_by_stack: of the number of matrices, and the width of their Gram matrices.
     """
-    widened = []
-    for own in classes:
-        alike = {other.width for other in classes if other[1:] == own[1:]}
-        width = common_widths(alike)[own.width] if own.route == "moments" else own.width
-        widened.append(own._replace(width=width))
-    return widened
+    widened = [own._replace(width=_common_width(own, classes)) for own in classes]
+    counts = Counter(widened)
+    return [
+        common if gains_by_stack(counts[common], min(common.rows, common.width)) else own
+        for own, common in zip(classes, widened, strict=True)
+    ]
+
+
+def _common_width(own: Class, classes: Sequence[Class]) -> int:
+    if own.route != "moments":
+        return own.width
+    return common_widths({other.width for other in classes if other[1:] == own[1:]})[own.width]
 
 
 def common_widths(widths: Iterable[int]) -> dict[int, int]:

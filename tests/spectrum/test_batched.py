@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import jaxalign as ja
 from jaxalign._core import checks, linalg
+from jaxalign._core.loops import in_turn_if_few
 from jaxalign._spectrum import batched
 from jaxalign._spectrum.classes import common_widths, shared
 
@@ -55,7 +56,8 @@ def batches_for(platform, layers, targets) -> list[tuple[int, int]]:
     program = jax.jit(lambda layers: ja.spectra(layers, targets))
     text = jax.export.export(program, platforms=[platform])(layers).mlir_module()
     shapes = re.findall(r"custom_call @\w*syevd\w*\(.*-> \(tensor<([\dx]+)xf64>", text)
-    return sorted((len_of[0], len_of[-1]) for len_of in ([*map(int, s.split("x"))] for s in shapes))
+    sizes = [[int(size) for size in shape.split("x")] for shape in shapes]
+    return sorted((1 if len(size) == 2 else size[0], size[-1]) for size in sizes)
 
 
 def test_layers_of_similar_width_share_an_eigensolver_on_an_accelerator(layers, targets):
@@ -64,6 +66,35 @@ def test_layers_of_similar_width_share_an_eigensolver_on_an_accelerator(layers, 
     }
     assert batches_for("cuda", ragged, targets) == [(1, 17), (2, 25), (3, 33)]
     assert {width for _, width in batches_for("cpu", ragged, targets)} == {17, 24, 25, 30, 33}
+
+
+def test_a_gpu_takes_few_wide_layers_one_by_one(targets, rng):
+    wide = rng.standard_normal((300, 140)).astype(np.float32)
+    y = rng.standard_normal((300, 1)).astype(np.float32)
+    layers = {f"layer {d}": wide[:, :d] for d in (128, 130, 140)}
+    assert batches_for("cuda", layers, y) == [(1, 128), (1, 130), (1, 140)]
+    assert batches_for("cuda", {"a": wide, "b": 2 * wide, "c": wide[:, :120]}, y) == [
+        (1, 120),
+        (1, 140),
+        (1, 140),
+    ]
+    many = {f"layer {d}": wide[:, :d] for d in range(133, 140)}
+    assert batches_for("cuda", many, y) == [(7, 139)]
+
+
+@pytest.mark.parametrize(("axes", "calls"), [((2,), 2), ((3, 2), 6), ((4, 2), 1), ((1, 1), 1)])
+def test_few_entries_of_any_vmap_are_one_call_each(rng, axes, calls):
+    stack = rng.standard_normal((*axes, 4, 4))
+    stack = stack + stack.swapaxes(-1, -2)
+    solve = in_turn_if_few(jnp.linalg.eigvalsh, lambda count, x: count <= 6 and x.shape[-1] == 4)
+    for _ in axes:
+        solve = jax.vmap(solve, in_axes=-1, out_axes=-1)
+    leading, trailing = range(len(axes)), range(-1, -1 - len(axes), -1)
+    last = np.moveaxis(stack, leading, trailing)
+    expected = np.moveaxis(np.linalg.eigvalsh(stack), leading, trailing)
+    np.testing.assert_allclose(jax.jit(solve)(last), expected, atol=1e-5)
+    text = jax.jit(solve).lower(last).compile().as_text()
+    assert text.count('custom_call_target="lapack') == calls
 
 
 @given(widths=st.lists(st.integers(1, 3000), min_size=1))
