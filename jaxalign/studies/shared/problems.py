@@ -170,7 +170,7 @@ def parts_named(name: object, n: int, side: int) -> Parts:
     Args:
       name: pullover against coat, digits even against odd, diabetes, CIFAR-10's airplanes against
         automobiles, or CT slices.
-      n: rows to train on.
+      n: rows to train on, at most 90 % of all there are.
       side: pixels of the images, but for the digits, which have 8.
 
     Raises:
@@ -188,11 +188,13 @@ def parts_named(name: object, n: int, side: int) -> Parts:
 
 
 def parted(problem: Problem, n: int) -> Parts:
-    """The first n rows of a problem to train on, and the next ones, at most n, held out.
+    """The first n rows of a problem to train on, at most 90 % of them; the next ones, at most n,
+    are held out.
 
     Rows keep the classes balanced. Those of a regression are drawn at random, always in the same
     way, since tables may be sorted; its targets are standardized with the rows to train on.
     """
+    n = min(n, len(problem.labels) * 9 // 10)
     if problem.objective is not squared_error:
         first = balanced_rows(problem.labels, n)
         others = np.setdiff1d(np.arange(len(problem.labels)), first)

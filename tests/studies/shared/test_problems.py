@@ -95,6 +95,14 @@ def test_rows_held_out_are_not_trained_on(problem):
         np.testing.assert_array_equal(held_out.targets[:, 0], 2 * held_out.labels - 1)
 
 
+@pytest.mark.parametrize("name", [FASHION, DIGITS, DIABETES])
+def test_a_tenth_is_held_out_of_a_problem_of_too_few_rows(name):
+    pytest.importorskip("sklearn")
+    trained_on, held_out = parts_named(name, 10**6, 8)
+    total = len(trained_on.labels) + len(held_out.labels)
+    assert 0.09 * total < len(held_out.labels) < 0.12 * total
+
+
 def test_the_best_constant_answer_is_that_of_the_mean():
     pytest.importorskip("sklearn")
     assert fashion_pair(2, 4, 40).constant_loss == pytest.approx(np.log(2))
