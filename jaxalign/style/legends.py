@@ -44,23 +44,27 @@ def name_lines(
             drawn_lines = [line for line in _labelled(axes) if len(_finite(line)[1])]
             _name_beside(axes, [line for line in drawn_lines if _is_solid(line)], place)
         lines = {label: line for label, line in lines.items() if not _is_solid(line)}
-    if lines:
-        legend_of(figure, lines, legend)
+    legend_of(figure, lines, legend)
 
 
 def legend_of(
     figure: Figure, lines: Mapping[str, Artist], side: Side = "outside upper left"
 ) -> None:
-    """A legend for all panels, in as many columns as fit on the page."""
+    """A legend for all panels, in as many columns as fit on the page; none if nothing is drawn."""
+    if not lines:
+        return
     width = HANDLE + CHARACTER * max(map(len, lines))
     columns = max(1, int(figure.get_figwidth() / width))
     figure.legend(lines.values(), lines, loc=side, ncols=columns)
 
 
-def labelled(axes: Axes) -> dict[str, Artist]:
-    """What is drawn in a panel, by label."""
-    handles, labels = axes.get_legend_handles_labels()
-    return dict(zip(labels, handles, strict=True))
+def labelled(*panels: Axes) -> dict[str, Artist]:
+    """What is drawn in some panels, by label."""
+    drawn = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        drawn |= dict(zip(labels, handles, strict=True))
+    return drawn
 
 
 def _labelled(axes: Axes) -> Iterable[Line2D]:

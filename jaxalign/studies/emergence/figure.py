@@ -46,7 +46,7 @@ def figure(config: Any, table: DataFrame, layout: Layout = WIDE) -> Figure:
             if at_the_left(axes):
                 _line_names(axes, lines)
         label_below(drawing, AREA)
-        legend_of(drawing, labelled(panels[0, 0]))
+        legend_of(drawing, labelled(*panels[0]))
     return drawing
 
 
@@ -67,13 +67,9 @@ def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
     before = mean_interval(last["untrained"])
     after = mean_interval(last["trained"])
     others = of_span(cell[cell["last"] & (cell[ROWS] == HELD_OUT)])
-    # The legend takes the names of the first line; those that begin with "_" are left out of it.
-    prefix = "_" if y > 0 else ""
     ends = [before.value, after.value]
     axes.plot(ends, [y, y], color=FAINT, linewidth=3, solid_capstyle="round", zorder=1)
-    axes.plot(
-        before.value, y, "o", mfc="white", mec=BEFORE, ms=5, label=f"{prefix}untrained", zorder=3
-    )
+    axes.plot(before.value, y, "o", mfc="white", mec=BEFORE, ms=5, label="untrained", zorder=3)
     axes.errorbar(
         after.value,
         y,
@@ -82,7 +78,7 @@ def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
         color=AFTER,
         ms=4.5,
         lw=1.4,
-        label=f"{prefix}trained, 95 % interval",
+        label="trained, 95 % interval",
     )
     axes.plot(
         others["trained"].mean(),
@@ -91,7 +87,7 @@ def _cell(axes: Axes, y: int, cell: DataFrame) -> None:
         color=INK,
         ms=8,
         mew=1.4,
-        label=f"{prefix}trained, on held-out rows",
+        label="trained, on held-out rows",
         zorder=2,
     )
 

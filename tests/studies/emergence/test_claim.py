@@ -148,7 +148,16 @@ def test_the_figure_has_a_panel_a_data_set():
     figure.canvas.draw()
 
 
-def test_the_figure_names_what_diverged():
-    table = pd.concat([made_up({"Adam": 0.5}), made_up({"SGD": np.nan})])
-    (axes,) = STUDY.figure(Config(), table).axes
+@pytest.mark.parametrize("rises", [{"Adam": 0.5, "SGD": np.nan}, {"SGD": np.nan, "Adam": 0.5}])
+def test_the_figure_names_what_diverged(rises):
+    figure = STUDY.figure(Config(), pd.concat([made_up({name: rises[name]}) for name in rises]))
+    (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts if text.get_text() != "ReLU MLP"] == ["diverged"]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["untrained", "trained, on held-out rows", "trained, 95 % interval"]
+
+
+def test_a_figure_of_what_diverged_alone_is_drawn():
+    figure = STUDY.figure(Config(), made_up({"SGD": np.nan}))
+    assert not figure.legends
+    figure.canvas.draw()
