@@ -153,9 +153,19 @@ def _read_or_begin(file: Path, heading: Mapping[str, Any]) -> Entries:
 
 
 def _environment(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The environment of the cell measured last, with the devices of all cells."""
-    devices = dict.fromkeys(entry["environment"]["device"] for entry in entries)
-    return {**entries[-1]["environment"], "device": "; ".join(devices)}
+    """That of all cells: where they differ, all that it was; the start is the last one."""
+    each = [entry["environment"] for entry in entries]
+    return {**_joined(each), "started": each[-1]["started"]}
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """The value if all are equal; others are joined as texts, mappings name by name."""
+    last = values[-1]
+    if isinstance(last, Mapping):
+        mappings = [one for one in values if isinstance(one, Mapping)]
+        return {name: _joined([one[name] for one in mappings if name in one]) for name in last}
+    different = dict.fromkeys(map(str, values))
+    return last if len(different) == 1 else "; ".join(different)
 
 
 def _key(cell: Cell) -> str:

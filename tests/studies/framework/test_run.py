@@ -24,7 +24,11 @@ HERE = {
     "started": "2026-01-31T23:59:59+00:00",
     "versions": {"jax": "0.10"},
 }
-THERE = {**HERE, "device": "1 × tpu (tpu)", "started": "2026-02-01T00:00:01+00:00"}
+THERE = {
+    "device": "1 × tpu (tpu)",
+    "started": "2026-02-01T00:00:01+00:00",
+    "versions": {"jax": "0.11", "numpy": "2.4"},
+}
 DRAWINGS = ("figure.svg", "figure_narrow.svg")
 FILES = {"cells.jsonl", "table.csv", "result.json", "figure.png", *DRAWINGS}
 
@@ -139,12 +143,13 @@ def test_a_finished_study_is_drawn_again_and_still_says_what_it_was_measured_on(
     assert read_result(tmp_path).date == "2026-01-31"
 
 
-def test_cells_of_two_devices_name_both(coins, tmp_path):
+def test_cells_of_two_devices_and_versions_name_both(coins, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(interrupted_at(coins, 2), "small", tmp_path, environment=HERE)
     run(coins, "small", tmp_path, environment=THERE)
     kept = read_result(tmp_path)
     assert kept.environment["device"] == "1 × cpu (cpu); 1 × tpu (tpu)"
+    assert kept.environment["versions"] == {"jax": "0.10; 0.11", "numpy": "2.4"}
     assert kept.date == "2026-02-01"
 
 
