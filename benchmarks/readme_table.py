@@ -70,19 +70,22 @@ def claims(results: dict[str, Finished]) -> str:
         [f"[{name}](studies/{name}/{FIGURE})", *claims_row(result)]
         for name, result in results.items()
     )
-    settings = [
-        (
-            f"size {result.size}",
-            result.environment["device"],
-            result.environment["host"],
-            f"jax {result.environment['versions']['jax']}",
-            result.date,
+    return f"{table(heading, rows)}\n*{measured_on(results)}.*\n"
+
+
+def measured_on(results: dict[str, Finished]) -> str:
+    """Sizes, devices and dates: once if they are the same for all, else by study."""
+    names_of: dict[str, list[str]] = {}
+    for name, result in results.items():
+        where = result.environment
+        setting = (
+            f"size {result.size}, {where['device']}, {where['host']}, "
+            f"jax {where['versions']['jax']}, {result.date}"
         )
-        for result in results.values()
-    ]
-    # Each setting once, in the order of the studies.
-    where = ", ".join(" and ".join(dict.fromkeys(column)) for column in zip(*settings, strict=True))
-    return f"{table(heading, rows)}\n*{where}.*\n"
+        names_of.setdefault(setting, []).append(name)
+    if len(names_of) == 1:
+        return next(iter(names_of))
+    return ". ".join(f"{', '.join(names)}: {setting}" for setting, names in names_of.items())
 
 
 def claims_row(result: Finished) -> list[str]:

@@ -48,3 +48,12 @@ def test_a_row_a_study_that_says_what_came_out_and_in_which_cells(tables, coins,
         assert cells[4].startswith("nearness of heads to one half: -0.1")
         assert cells[5] == "2 supported, 0 undecided, 2 contradicted"
     assert "*size small, 4 × cpu (cpu), " in found
+
+
+def test_what_was_measured_elsewhere_is_told_by_study(tables, coins, tmp_path):
+    for name, host in (("layers", "a"), ("depth", "b"), ("speed", "a")):
+        where = environment() | {"host": host}
+        run(replace(coins, name=name), "small", tmp_path / name, environment=where)
+    found = tables.readme("<!-- claims -->\n<!-- end of claims -->\n", tmp_path)
+    assert "*depth: size small, 4 × cpu (cpu), b, " in found
+    assert ". layers, speed: size small, 4 × cpu (cpu), a, " in found
