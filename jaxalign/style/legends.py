@@ -60,7 +60,7 @@ def legend_of(
 
 def labelled(*panels: Axes) -> dict[str, Artist]:
     """What is drawn in some panels, by label."""
-    drawn = {}
+    drawn: dict[str, Artist] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         drawn |= dict(zip(labels, handles, strict=True))
