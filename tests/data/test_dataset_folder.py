@@ -171,5 +171,9 @@ def test_what_is_not_there(tmp_path):
 def test_names_of_classes_may_be_any_of_arrows_kinds_of_text(tmp_path, kind):
     names = pa.array(["b", "a", "b"], kind)
     for column in (names, names.cast(pa.string()).dictionary_encode()):
-        parquet.write_table(pa.table({"x": [1.0, 2, 3], "label": column}), tmp_path / "a.parquet")
+        table = pa.table({"x": [1.0, 2, 3], "label": column})
+        try:
+            parquet.write_table(table, tmp_path / "a.parquet")
+        except pa.ArrowNotImplementedError:
+            pytest.skip(f"this version of pyarrow writes no {kind}")
         assert read_dataset(tmp_path / "a.parquet")[1].tolist() == ["b", "a", "b"]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import jaxalign as ja
@@ -124,7 +124,10 @@ def labelled(draw):
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_labels_of_any_container_and_coding(case, of_classes, descending):
     codes, classes, container = case
-    labels = container([classes[code] for code in codes])
+    rows = [classes[code] for code in codes]
+    labels = container(rows)
+    # Before pandas 3, texts that differ by a null character at their ends are one category.
+    assume(container not in (categorical, series_of_categories) or [*labels] == rows)
     order = range(len(classes))
     if of_classes is not None:
         order = order[::-1] if descending else order
