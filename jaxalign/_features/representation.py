@@ -21,6 +21,9 @@ Reduce = Literal["flatten", "mean", "samples", "cls"]
 INPUT = "input"
 """The name of the inputs themselves among a model's layers."""
 
+OUTPUTS = "outputs"
+"""The name under which measures of a model's outputs are logged."""
+
 _LARGE = 2 * 2**30
 
 

@@ -2,7 +2,9 @@
 with those of the library.
 """
 
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
+
+import tyro
 
 Activation = Literal["relu", "tanh", "gelu", "silu", "linear"]
 ArrayDtype = Literal["float16", "bfloat16", "float32"]
@@ -41,6 +43,17 @@ Size = Literal["small", "medium", "paper"]
 StreamMethod = Literal["auto", "moments", "refined"]
 Task = Literal["auto", "classes", "regression"]
 Unreadable = Literal["refuse", "skip"]
+
+
+def _default(label: str) -> str:
+    return f"(default: {label})" if label else ""
+
+
+_T = TypeVar("_T")
+Many = Annotated[tuple[_T, ...], tyro.conf.arg(help_behavior_hint=_default)]
+"""Values of an option that takes several. Where none are the default, the help says in words what
+that means.
+"""
 
 CENTERED: dict[Centered, bool | None] = {"auto": None, "yes": True, "no": False}
 """``centered=`` of the library, where None means: by the kind of the targets."""

@@ -14,7 +14,7 @@ from jax import Array
 
 from jaxalign._core.alike import of_alike
 from jaxalign._core.mesh import Split
-from jaxalign._features import pool
+from jaxalign._features import OUTPUTS, pool
 from jaxalign._spectrum.carried import restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
@@ -24,9 +24,6 @@ from jaxalign.monitoring._layer import Layer, solve_together
 from jaxalign.monitoring._logged import logged
 from jaxalign.monitoring._measures import Measure, TargetsAs
 from jaxalign.monitoring._settings import Method, Pooling
-
-OUTPUTS = "outputs"
-"""The name under which measures of the model's outputs are logged."""
 
 Logged = OrderedDict[str, Array]
 """{measure: value} of one layer."""

@@ -90,13 +90,17 @@ class History(NamedTuple):
         each measure.
 
         A measure has the dimensions "step", "layer", "model" (of several models) and its own, with
-        their coordinates. Where its layers differ in shape, each is a variable, "MEASURE.LAYER".
-        "total" is ‖y‖² of each layer. Where dimensions of one name differ, as the thresholds of
-        "alignment" and the finer grid of "curve", the longest keeps the name, and another one has
-        that of its variable with it: "tau" and "tau_alignment".
+        their coordinates. "layer" is always all layers: a measure that some of them lack is NaN
+        there, and a float then. What was measured of the model's outputs (``monitoring.of_outputs``) has no layer,
+        and in its place the dimension "output". Where the layers of a measure differ in shape, each
+        is a variable, "MEASURE.LAYER". "total" is ‖y‖² of each layer.
+
+        Where dimensions of one name differ, the longest keeps the name. Steps are then called
+        "measured" and "array_steps", as the attributes; others have the name of their variable with
+        them: "tau" of "curve", with its finer grid, and "tau_alignment".
 
         What ``read_history`` mapped from files stays there until it is used. Measures that are in
-        memory are copied, to be stacked by layer.
+        memory, or that some layers lack, are copied.
 
         Returns:
           xarray.Dataset: in memory, or on the files.

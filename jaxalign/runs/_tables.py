@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, get_args
 
+import jax
 import numpy as np
 
 from jaxalign._core.kinds import found
+from jaxalign._features import OUTPUTS
 from jaxalign.runs._columns import columns, free_name, own_axes
 from jaxalign.runs._history import History
 from jaxalign.runs._layout import layout_of
@@ -22,11 +24,13 @@ class Axis(NamedTuple):
       name: that it has where no other axis is called so.
       values: along it; None where it has only a length.
       size: how many there are.
+      otherwise: its name where a longer axis is called so; empty for one made of the variable's.
     """
 
     name: str
     values: np.ndarray | None
     size: int
+    otherwise: str = ""
 
     @property
     def key(self) -> tuple:
@@ -92,20 +96,51 @@ def _variables(history: History) -> Iterator[Variable]:
         yield Variable(name, [_axis("step", history.step), *models], values)
     files = layout_of(history, Storage(None, 1))
     names = [file.removesuffix(".npy") for file in files]
-    if history.totals:
+    outputs = _outputs(history)
+    layers = [layer for layer in history.layers if layer not in outputs]
+    if layers:
         name = free_name("total", [*names, *history.metrics])
-        totals = np.array(list(history.totals.values()))
-        yield Variable(name, [_axis("layer", list(history.totals))], totals)
+        totals = np.array([history.totals.get(layer, np.nan) for layer in layers])
+        yield Variable(name, [_axis("layer", layers)], totals)
     for name, file in zip(names, files.values(), strict=True):
         first = file.layers[0]
-        axes = [_axis("step", history.steps_of(first, file.measure))]
+        steps = history.steps_of(first, file.measure)
+        kind = "measured" if len(steps) == len(history.measured) else "array_steps"
+        axes = [_axis("step", steps)._replace(otherwise=kind)]
         values = history.layers[first][file.measure]
         if file.stacked:
-            axes.append(_axis("layer", file.layers))
             values = _stacked([history.layers[layer][file.measure] for layer in file.layers])
+            if outputs.issuperset(file.layers):
+                axes.append(_axis("output", file.layers))
+            else:
+                axes.append(_axis("layer", layers))
+                values = _with_missing(values, file.layers, layers)
         axes += models
         axes += [Axis(*axis) for axis in own_axes(history, first, file.measure)]
         yield Variable(name, axes, values)
+
+
+def _outputs(history: History) -> set[str]:
+    """The entries of a history that are no layers: what monitors measured of the model's outputs,
+    which no layer has.
+    """
+    named = {name for name in history.layers if name.rpartition("/")[2] == OUTPUTS}
+    of_layers = {m for name, own in history.layers.items() if name not in named for m in own}
+    return {name for name in named if of_layers.isdisjoint(history.layers[name])}
+
+
+def _with_missing(values: np.ndarray, own: Sequence[str], layers: Sequence[str]) -> np.ndarray:
+    """(r, layers, ...): NaN of layers that are not among a measure's own; integers become floats
+    then.
+    """
+    if list(own) == list(layers):
+        return values
+    dtype = values.dtype
+    if not jax.dtypes.issubdtype(dtype, np.inexact):
+        dtype = np.promote_types(dtype, np.float16)
+    filled = np.full((len(values), len(layers), *values.shape[2:]), np.nan, dtype)
+    filled[:, [layers.index(name) for name in own]] = values
+    return filled
 
 
 def _axis(name: str, values: Sequence[Any] | np.ndarray) -> Axis:
@@ -133,8 +168,8 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _dimensions(variables: Sequence[Variable]) -> dict[tuple, str]:
-    """A name for each axis. Of several with one name the longest keeps it, and the others are
-    called after the first variable that has them.
+    """A name for each axis. Of several with one name the longest keeps it; others have their own
+    second name, or are called after the first variable that has them.
     """
     owners: dict[tuple, tuple[Axis, str]] = {}
     for variable in variables:
@@ -145,6 +180,7 @@ def _dimensions(variables: Sequence[Variable]) -> dict[tuple, str]:
     for key, (axis, owner) in sorted(owners.items(), key=lambda item: -item[1][0].size):
         name = free_name(axis.name, taken)
         if name in names.values():
-            name = free_name(f"{axis.name}_{owner}", {*taken, *names.values()})
+            second = axis.otherwise or f"{axis.name}_{owner}"
+            name = free_name(second, {*taken, *names.values()})
         names[key] = name
     return names

@@ -54,15 +54,42 @@ def test_every_number_is_in_the_data_set_by_its_names(logged):
     for layer, measures in logged.layers.items():
         for name, values in measures.items():
             if name in data:
-                found = data[name].sel(layer=layer) if "layer" in data[name].dims else data[name]
+                found = data[name].sel(layer=layer)
             else:
                 found = data[f"{name}.{layer.replace('/', '%2F')}"]
-            found = found.isel({dim: 0 for dim in found.dims if dim.startswith("layer")})
             np.testing.assert_array_equal(found, values)
-            assert found.dims[0].startswith("step")
+            every = len(logged.measured) != len(logged.step)
+            assert found.dims[0] == ("measured" if every else "step")
             np.testing.assert_array_equal(found[found.dims[0]], logged.measured)
     np.testing.assert_array_equal(data["curve"]["tau"], np.linspace(0, 2, 5))
     assert data["total"].sel(layer="a/x") == 13
+
+
+@pytest.mark.parametrize("names", [["outputs"], ["train/outputs", "held/outputs"]])
+def test_layers_have_one_dimension_whatever_else_was_measured(rng, names):
+    """Measures of outputs have no layer; of layers without a measure, it is missing."""
+    pytest.importorskip("xarray")
+    plain = history(rng)
+    for name in names:
+        plain.layers[name] = OrderedDict(hits=rng.standard_normal(13))
+        plain.totals[name] = 13.0
+    data = plain.to_xarray()
+    for name, variable in data.items():
+        assert not any(dim.startswith("layer_") for dim in variable.dims), name
+    assert data["hits"].dims == ("step", "output")
+    for name in names:
+        np.testing.assert_array_equal(data["hits"].sel(output=name), plain.layers[name]["hits"])
+    assert data["layer"].values.tolist() == ["a/x", "a/y"]
+    assert data["rank"].sel(layer="a/x").isnull().all()
+    np.testing.assert_array_equal(data["rank"].sel(layer="a/y"), plain.layers["a/y"]["rank"])
+
+
+def test_a_layer_that_is_called_outputs_is_a_layer(rng):
+    pytest.importorskip("xarray")
+    plain = history(rng)
+    plain.layers["outputs"] = plain.layers.pop("a/y")
+    values = plain.to_xarray()["area"].sel(layer="outputs")
+    np.testing.assert_array_equal(values, plain.layers["outputs"]["area"])
 
 
 def test_of_axes_with_one_name_the_longest_keeps_it(rng):
@@ -158,7 +185,7 @@ def test_a_run_that_was_read_stays_on_its_files(rng, tmp_path):
             found = data[name].sel(layer=layer).values
             np.testing.assert_array_equal(found, measures[name])
             assert np.shares_memory(found, measures[name])
-    np.testing.assert_array_equal(data[data["curve"].dims[0]], [0, 3, 6, 9, 12])
+    np.testing.assert_array_equal(data["array_steps"], [0, 3, 6, 9, 12])
 
 
 @pytest.mark.parametrize("missing", ["xarray", "narwhals", "polars"])

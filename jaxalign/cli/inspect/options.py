@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from jaxalign.cli.checks import require_at_least_one, require_defaults, require_thresholds
-from jaxalign.cli.choices import Centered, Part, Reduce, StreamMethod
+from jaxalign.cli.choices import Centered, Many, Part, Reduce, StreamMethod
 from jaxalign.cli.subject.options import DataOptions, SubjectOptions
 
 
@@ -29,7 +29,7 @@ class Inspect(SubjectOptions):
     centered: Centered = "auto"
     # Thresholds τ of the table; the middle one is the headline. By default 5, 15 and 30 % of √n, to
     # one digit.
-    thresholds: tuple[float, ...] = ()
+    thresholds: Many[float] = ()
     # Rows per batch.
     batch_size: int = 128
     # The most GiB that the sums of all layers may take.
@@ -62,7 +62,7 @@ class Layers(SubjectOptions):
     # inputs and outputs that they were published with, and others those of fashion-mnist.
     data: str = ""
     # Shape of one input, such as 224 224 3, in place of what the data have.
-    shape: tuple[int, ...] = ()
+    shape: Many[int] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

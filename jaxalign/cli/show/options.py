@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxalign.cli.checks import flag
+from jaxalign.cli.choices import Many
 
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -20,7 +21,7 @@ class Show:
     """
 
     # The run folder, or several; of one also the folder of an inspection or a comparison.
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: tyro.conf.Positional[Many[Path]]
     # Print all numbers as one JSON object, and nothing else.
     json: Switch = False
     # Print a table as CSV, and nothing else: of runs a row per step, layer and model.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from jaxalign.cli.choices import Size
+from jaxalign.cli.choices import Many, Size
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Study:
     """
 
     # Which of emergence, depth, layers, pretrained, labels, speed, transfer, demo, learning.
-    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    names: tyro.conf.Positional[Many[str]] = ()
     # Run all of them.
     all: bool = False
     # small: minutes each on two cores; medium: up to 40 minutes each; paper: more seeds, samples

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxalign.cli.checks import require_at_least_one
-from jaxalign.cli.choices import Activation, At, Scaling, Task, Unreadable
+from jaxalign.cli.choices import Activation, At, Many, Scaling, Task, Unreadable
 from jaxalign.cli.subject.tables import TableOptions
 
 ModelArgument = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
@@ -27,7 +27,7 @@ class _RowOptions:
     # Two or more of the classes, in the order of the targets, or all. By default all; but of
     # fashion-mnist (0 T-shirt, 1 Trouser, 2 Pullover, 3 Dress, 4 Coat, 5 Sandal, 6 Shirt, 7
     # Sneaker, 8 Bag, 9 Ankle boot) `jaxalign train` takes 2 and 4.
-    classes: tuple[str, ...] = ()
+    classes: Many[str] = ()
     # Take this many rows, with balanced classes; by default all.
     num_samples: int | None = None
     # How images of bytes are scaled: signed, to [-1, 1], which is the default; unit, to [0, 1];
@@ -68,7 +68,7 @@ class ModelOptions:
     checkpoint: Path | None = None
     # Glob patterns of the layers; by default the post-activations that the model names, else all
     # layers. `jaxalign layers MODEL` lists them.
-    layers: tuple[str, ...] = ()
+    layers: Many[str] = ()
     # What is taken of a layer: its output, or its input, which is the post-activation of the layer
     # before.
     at: At = "output"

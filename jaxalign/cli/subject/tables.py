@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxalign.cli.choices import Categories, Decimal, Header, Missing
+from jaxalign.cli.choices import Categories, Decimal, Header, Many, Missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class TableOptions:
     # Whether the first line of a .csv names its columns.
     header: Header = "auto"
     # Columns of a .csv to leave out.
-    ignore: tuple[str, ...] = ()
+    ignore: Many[str] = ()
     # What becomes of the rows of a .csv that lack a value: refuse the file, or drop them.
     missing: Missing = "refuse"
     # What becomes of a column of text in a .csv: refuse the file, or one-hot, a column of 0 and 1

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_args
 import tyro
 
 from jaxalign.cli.checks import flag, require_at_least_one, require_thresholds
-from jaxalign.cli.choices import ArrayDtype, Centered, Method, Optimizer, Pooling
+from jaxalign.cli.choices import ArrayDtype, Centered, Many, Method, Optimizer, Pooling
 from jaxalign.cli.subject.options import ModelArgument, SubjectOptions
 
 WHERE = ("devices", "distributed", "coordinator", "processes", "process")
@@ -38,10 +38,10 @@ class Train(SubjectOptions):
     # your own: path/to/module.py:factory, where factory() returns a flax.nnx.Module.
     model: ModelArgument = "mlp"
     # The optax optimizer, or several.
-    optimizer: tuple[Optimizer, ...] = ("adam",)
+    optimizer: Many[Optimizer] = ("adam",)
     # The step size, or several. Every optimizer is trained with every step size, all in one
     # program, and each leaves a run folder.
-    learning_rate: tuple[float, ...] = (1e-3,)
+    learning_rate: Many[float] = (1e-3,)
     # Rows per step.
     batch_size: int = 64
     # Number of updates; 1563 are 100 epochs of 1000 images.
@@ -69,7 +69,7 @@ class Train(SubjectOptions):
     array_dtype: ArrayDtype = "float32"
     # Thresholds τ to log A(τ) at; the middle one is the headline. By default 5, 15 and 30 % of √n,
     # to one digit. The whole curve is logged in any case.
-    thresholds: tuple[float, ...] = ()
+    thresholds: Many[float] = ()
     # Run folder to make; by default the next free runs/train-N.
     out: Path | None = None
     # Replace the run that is in the out folder.
