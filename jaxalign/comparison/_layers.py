@@ -16,12 +16,13 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.batches import require_stream
+from jaxalign._core.kinds import require_function
 from jaxalign._core.mesh import for_a_model
 from jaxalign._features import INPUT, Reduce, pool
 from jaxalign.capture import Tap
 from jaxalign.inspection import plan
 from jaxalign.inspection._batches import Batch, checked
-from jaxalign.inspection._plan import LayerPlan
+from jaxalign.inspection._passes import Mask, Plans, without_padding
 
 Matrices = dict[str, Float[np.ndarray, "n d"]]
 Callback = Callable[[str, int, int], None]
@@ -91,8 +92,11 @@ class ModelLayers(LayerSource):
       batches: of (inputs, targets), as ``inspect`` takes them, that can be read again.
       num_samples: n, their rows together.
       reduce: what becomes of the positions of maps: "mean", "flatten" or "cls".
+      mask: as in ``inspect``: padded positions do not count in means, and are 0 where layers are
+        flattened.
 
     Raises:
+      TypeError: a mask that is not a function.
       ValueError: no layer that can be measured; batches as in ``inspect``; "samples", whose rows
         are no samples that two models share.
     """
@@ -105,10 +109,14 @@ class ModelLayers(LayerSource):
         num_samples: int,
         *,
         reduce: Reduce = "mean",
+        mask: Mask | None = None,
     ):
         require_stream(batches, "(inputs, targets)")
         _require_rows_are_samples(reduce)
+        if mask is not None:
+            require_function(mask, "mask", "pass a function of the model's arguments")
         self._tap = tap
+        self._mask = mask
         self._state = for_a_model(state)
         self._batches = batches
         first = next(checked(batches))
@@ -134,9 +142,10 @@ class ModelLayers(LayerSource):
             size = max(size, len(batch.weights))
             yield self._rows(plans, batch, size)
 
-    def _rows(self, plans: tuple[tuple[str, LayerPlan], ...], batch: Batch, size: int) -> Matrices:
+    def _rows(self, plans: Plans, batch: Batch, size: int) -> Matrices:
         count = len(batch.weights)
-        pooled = _pooled(self._tap, plans, self._state, batch.padded(size).arguments)
+        arguments = batch.padded(size).arguments
+        pooled = _pooled(self._tap, plans, self._mask, self._state, arguments)
         rows = {name: np.asarray(pooled[name])[:count] for name, _ in plans}
         for name, values in rows.items():
             _require_finite(values, name)
@@ -240,9 +249,14 @@ def _require_finite(rows: np.ndarray, name: str) -> None:
         )
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _pooled(
-    tap: Tap, plans: tuple[tuple[str, LayerPlan], ...], state: Any, arguments: tuple[Any, ...]
+    tap: Tap, plans: Plans, mask: Mask | None, state: Any, arguments: tuple[Any, ...]
 ) -> dict[str, Array]:
     _, activations = tap(state, *arguments)
-    return {name: jnp.asarray(pool(activations[name], reduce=way.reduce)) for name, way in plans}
+    counted = None if mask is None else jnp.asarray(mask(*arguments))
+    rows = {}
+    for name, way in plans:
+        values, mean_mask = without_padding(activations[name], way.reduce, counted)
+        rows[name] = jnp.asarray(pool(values, reduce=way.reduce, mask=mean_mask))
+    return rows

@@ -139,25 +139,25 @@ def _moments_of_batch(
         # Each position of a sample is a row with the sample's target and weight.
         y = jnp.repeat(targets, layer.positions, axis=0)
         w = jnp.repeat(weights, layer.positions, axis=0)
-        if counted is None or values[name].ndim != 3 or values[name].shape[:2] != counted.shape:
-            rows = prepare(values[name], reduce=layer.reduce)
-        else:
-            rows, w = _masked_rows(values[name], layer.reduce, counted, w)
+        part, mean_mask = without_padding(values[name], layer.reduce, counted)
+        rows = jnp.asarray(prepare(part, reduce=layer.reduce, mask=mean_mask))
+        if counted is not None and part.shape[:-1] == counted.shape and layer.reduce == "samples":
+            w = w * counted.ravel()
         sums[name] = moments(rows, y, w, basis=None if bases is None else bases[name])
     return sums
 
 
-def _masked_rows(
-    values: Float[Array, "n t d"], reduce: Reduce, counted: Bool[Array, "n t"], weights: Array
-) -> tuple[Array, Array]:
-    """Rows in which padding does not count, and their weights."""
+def without_padding(
+    values: Float[Array, "n ..."], reduce: Reduce, counted: Bool[Array, "n t"] | None
+) -> tuple[Float[Array, "n ..."], Bool[Array, "n t"] | None]:
+    """What ``pool`` takes of a layer, so that padding does not count: activations, and the mask of
+    a mean. Only layers (n, t, d) have padding.
+    """
+    if counted is None or values.shape[:-1] != counted.shape or reduce == "cls":
+        return values, None
     if reduce == "mean":
-        return jnp.asarray(prepare(values, reduce="mean", mask=counted)), weights
-    if reduce != "cls":
-        values = jnp.where(counted[..., None], values, 0)
-    if reduce == "samples":
-        weights = weights * counted.ravel()
-    return jnp.asarray(prepare(values, reduce=reduce)), weights
+        return values, counted
+    return jnp.where(counted[..., None], values, 0), None
 
 
 def _has_finite_rows(width: int, products: Array) -> Bool[Array, ""]:

@@ -145,6 +145,31 @@ def test_models_are_their_activations(as_side):
         ModelLayers(tap, state, batches, 30, reduce="samples")
 
 
+@pytest.mark.parametrize("reduce", ["mean", "flatten", "cls"])
+def test_padding_leaves_no_trace_in_the_rows_of_a_model(reduce):
+    tokens = np.random.default_rng(0).integers(1, 9, (5, 6)).astype(np.int32)
+    other = tokens.copy()
+    tokens[3:, 4:], other[3:, 4:] = 0, 9
+    model = nnx.Sequential(nnx.Embed(10, 3, rngs=nnx.Rngs(0)))
+    tap, state = ja.tap(model), nnx.state(model)
+
+    def rows(inputs, mask):
+        batches = [(inputs[:4], np.ones((4, 1))), (inputs[4:], np.ones((1, 1)))]
+        side = ModelLayers(tap, state, batches, 5, reduce=reduce, mask=mask)
+        return side.matrix(next(iter(side.shapes)))
+
+    masked = rows(tokens, lambda x: x != 0)
+    np.testing.assert_array_equal(masked, rows(other, lambda x: x != 9))
+    values = np.asarray(model(tokens))
+    for i, length in enumerate([6, 6, 6, 4, 4]):
+        alone = np.pad(values[i : i + 1, :length], ((0, 0), (0, 6 - length), (0, 0)))
+        if reduce == "mean":
+            alone = values[i : i + 1, :length]
+        np.testing.assert_allclose(masked[i], ja.pool(alone, reduce=reduce)[0], rtol=1e-5)
+    with pytest.raises(TypeError, match="mask must be a function"):
+        rows(tokens, tokens != 0)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "settings", "message"),
     [

@@ -34,7 +34,7 @@ class Sides:
       weights: where those of models come from; empty for files.
       examples: the rows with their labels; None of files without.
       data: the rows, for people.
-      notes: what to bear in mind about the rows.
+      notes: what to bear in mind about the rows and the models.
     """
 
     first: LayerSource
@@ -158,7 +158,8 @@ def _models(options: Compare) -> Sides:
     )
     weights = tuple(subject.loaded.weights.partition(", sha256")[0] for subject in subjects)
     about = f"{examples.source}, {len(examples):,} samples, {examples.task}"
-    return Sides(first, second, (names[0], names[1]), weights, examples, about)
+    notes = dict.fromkeys(note for subject in subjects for note in subject.loaded.notes)
+    return Sides(first, second, (names[0], names[1]), weights, examples, about, tuple(notes))
 
 
 def _data_of(options: Compare, runs: list[Run | None]) -> DataOptions:
@@ -213,4 +214,5 @@ def _layers(options: Compare, subject: Subject) -> ModelLayers:
         batches,
         len(subject.examples),
         reduce=options.reduce,
+        mask=subject.loaded.mask,
     )

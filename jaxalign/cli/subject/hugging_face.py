@@ -22,7 +22,7 @@ def model_in_folder(name: str) -> Loaded:
         _mask_padding(network.model, network.padding)
         notes.append(
             f"Tokens {network.padding} are padding, by the pad_token_id of config.json: nothing "
-            "attends to them, and means of an inspection leave them out."
+            "attends to them, and means over positions leave them out."
         )
     return Loaded(
         network.model,

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 import jaxalign as ja
+from jaxalign.cli.compare.options import Compare, SideOptions
 from jaxalign.cli.compare.runs import is_run
+from jaxalign.cli.compare.sides import load_sides
 from jaxalign.cli.inspect.layers import with_inputs
 from jaxalign.cli.inspect.options import Inspect, Layers
 from jaxalign.cli.main import main
@@ -105,6 +107,28 @@ def test_padding_leaves_no_trace_in_an_inspection(tmp_path, reduce):
     assert int(together.num_samples) == int(alone.num_samples)
     with pytest.raises(TypeError, match="mask must be"):
         inspect(subject.tap, state, [(tokens, targets)], mask=tokens > 0)
+
+
+@pytest.mark.slow
+def test_padding_leaves_no_trace_in_a_comparison(tmp_path):
+    tokens, labels = padded_texts()
+    data = str(tmp_path / "texts.npz")
+    np.savez(data, x=tokens, y=labels)
+    layer = "bert.encoder.layer.1"
+    side = SideOptions(model=str(DATA / "bert"), layers=(layer,))
+    sides = load_sides(Compare(a=side, b=side, data=data))
+    subject = load_subject(Inspect(model=side.model, data=data, layers=(layer,)))
+    inspection = inspect(
+        subject.tap,
+        subject.loaded.state,
+        [(tokens, subject.examples.targets)],
+        mask=subject.loaded.mask,
+    )
+    rows = ja.prepare(sides.first.matrix(layer))
+    alone = ja.spectrum(rows, subject.examples.targets)
+    found = inspection.spectra[layer].singular_values[:6]
+    np.testing.assert_allclose(found, alone.singular_values, atol=1e-4)
+    assert any("padding" in note for note in sides.notes)
 
 
 def test_padding_is_that_of_the_config_and_a_text_has_to_have_a_token(tmp_path):
