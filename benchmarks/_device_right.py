@@ -1,6 +1,6 @@
 """The stage of ``on_device.py`` that checks results against numpy's float64 LAPACK on the host.
 
-The reference shares no code with jaxalign's own routes.
+The reference shares no code with jaxalign's own routes, but for the rule of the rank.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 import jaxalign as ja
+from jaxalign._spectrum.routes.table import rank_tolerance
 
 if TYPE_CHECKING:
     from on_device import Results
@@ -61,7 +62,7 @@ def reference(features, targets) -> Reference:
     triangle = np.linalg.qr(both, mode="r")
     left, sigma, _ = np.linalg.svd(triangle[:d, :d])
     energy = (left.T @ triangle[:d, d:]) ** 2
-    resolved = sigma[:-1] > sigma[0] * n * np.finfo(np.float32).eps
+    resolved = sigma[:-1] > sigma[0] * rank_tolerance(np.float32, np.maximum(n, d))
     thresholds = np.sqrt(sigma[:-1] * sigma[1:])[resolved]
     return Reference(sigma, energy, np.sum(both[:, d:] ** 2, axis=0), thresholds)
 

@@ -184,7 +184,7 @@ def test_holm_rejects_what_stepping_down_rejects(p):
         (lambda: mean_interval([1.0, np.nan]), "values must be finite, found 1"),
         (
             lambda: median_interval([1.0], confidence=95),
-            "confidence must lie between 0 and 1, found 95",
+            r"confidence must be in \(0, 1\), found 95",
         ),
         (lambda: mean_interval([1e308, 1e308]), r"values must be at most 1e\+150.*divide values"),
         (lambda: jackknife(1.0, [1.0]), "without must hold at least 2 repetitions"),

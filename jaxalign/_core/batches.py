@@ -1,9 +1,11 @@
 """Streams of batches: what is a stream, and what is a batch of one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxalign._core.kinds import found
+
+_T = TypeVar("_T")
 
 
 def require_stream(batches: Any, of: str) -> None:
@@ -45,6 +47,17 @@ def each_batch(batches: Iterable[Any], of: str, keys: Sequence[str]) -> Iterator
                 f"found {found(batch)} at position {position}; pass [{of}] for one batch"
             )
         yield tuple(batch)
+
+
+def first_of(parts: Iterator[_T], of: str) -> _T:
+    """The first part of a stream of batches.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for part in parts:
+        return part
+    raise ValueError(f"batches must yield at least one {of}, found none; is the iterator used up?")
 
 
 def require_keys(keys: Any, of: str) -> None:

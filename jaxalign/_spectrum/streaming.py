@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxalign._core.batches import each_batch, require_stream
+from jaxalign._core.batches import each_batch, first_of, require_stream
 from jaxalign._core.kinds import require_flag, require_function
 from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.room import with_room
@@ -57,12 +57,7 @@ def accumulate(
     """
     require_function(each, "each", "pass moments or triangle")
     parts = (each(*batch) for batch in each_batch(batches, PAIR, keys))
-    first = next(parts, None)
-    if first is None:
-        raise ValueError(
-            "batches must yield at least one (features, targets), found none; "
-            "is the iterator used up?"
-        )
+    first = first_of(parts, PAIR)
     return reduce(operator.add, parts, first)
 
 

@@ -12,6 +12,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from jaxalign._core.checks import as_real_floats, is_concrete
+from jaxalign._core.confidences import require_within_one
 from jaxalign._core.kinds import (
     as_count,
     as_known_number,
@@ -51,8 +52,7 @@ class Difference(NamedTuple):
           TypeError: a confidence that is no number.
         """
         share = as_known_number(confidence, "confidence")
-        if not 0 < share < 1:
-            raise ValueError(f"confidence must be in (0, 1), found {share}")
+        require_within_one(share)
         width = NormalDist().inv_cdf((1 + share) / 2) * self.error
         return self.value - width, self.value + width
 

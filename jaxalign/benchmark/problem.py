@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from jaxalign._spectrum.routes.table import rank_tolerance
+
 CONDITION = 1e6
 TARGETS = 10
 
@@ -127,7 +129,8 @@ def errors(
     sigma, energy = (np.asarray(part, float) for part in answer)
     exact_sigma, exact_energy = (np.asarray(part, float) for part in reference)
     # Directions below the rank tolerance are rounding errors, in every solver others.
-    tolerance = exact_sigma[0] * np.finfo(np.float32).eps * max(len(targets), len(exact_sigma))
+    size = np.maximum(len(targets), len(exact_sigma))
+    tolerance = exact_sigma[0] * rank_tolerance(np.float32, size)
     known = exact_sigma[exact_sigma > tolerance]
     area = (sigma * (sigma > tolerance)) @ energy
     exact_area = (exact_sigma * (exact_sigma > tolerance)) @ exact_energy

@@ -3,7 +3,7 @@ fixed size.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxalign._core.batches import require_stream
+from jaxalign._core.batches import first_of, require_stream
 from jaxalign._core.kinds import require_flag, require_function, require_number
 from jaxalign._core.mesh import for_a_model
 from jaxalign._spectrum.moments import basis
@@ -159,7 +159,7 @@ def inspect(
         require_function(callback, "callback", "pass a function of (stage, number)")
     reading = Reading(keys, classes)
     stream = checked(batches, reading)
-    first = _first_of(stream)
+    first = first_of(stream, PAIR)
     state = for_a_model(state)
     planned = plan(tap, state, first.arguments, reduce=reduce)
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
@@ -182,16 +182,6 @@ def inspect(
     return Inspection(
         spectra, nulls, planned.layers, planned.left_out, num_samples, centered=about_mean
     )
-
-
-def _first_of(stream: Iterator[Batch]) -> Batch:
-    first = next(stream, None)
-    if first is None:
-        raise ValueError(
-            "batches must yield at least one (inputs, targets), found none; "
-            "is the iterator used up?"
-        )
-    return first
 
 
 def _identity(

@@ -91,9 +91,10 @@ class History(NamedTuple):
 
         A measure has the dimensions "step", "layer", "model" (of several models) and its own, with
         their coordinates. "layer" is always all layers: a measure that some of them lack is NaN
-        there, and a float then. What was measured of the model's outputs (``monitoring.of_outputs``) has no layer,
-        and in its place the dimension "output". Where the layers of a measure differ in shape, each
-        is a variable, "MEASURE.LAYER". "total" is ‖y‖² of each layer.
+        there, and a float then. What was measured of the model's outputs
+        (``monitoring.of_outputs``) has no layer, and in its place the dimension "output". Where the
+        layers of a measure differ in shape, each is a variable, "MEASURE.LAYER". "total" is ‖y‖² of
+        each layer.
 
         Where dimensions of one name differ, the longest keeps the name. Steps are then called
         "measured" and "array_steps", as the attributes; others have the name of their variable with

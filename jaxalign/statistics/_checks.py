@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxalign._core.confidences import require_within_one
+
 
 def as_float64(values: Any, name: str) -> Float[np.ndarray, "..."]:
     """Real numbers of any container as float64.
@@ -41,8 +43,7 @@ def require_real(value: Any, name: str) -> None:
 def require_confidence(confidence: Any) -> None:
     """Raise unless it is a number in (0, 1)."""
     require_real(confidence, "confidence")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    require_within_one(confidence)
 
 
 def as_whole(value: Any, name: str, least: int) -> int:

@@ -74,15 +74,22 @@ def refuse_float64(*arrays: Array) -> Any:
 def significant(sigma: Any, dtype: Any, size: Any, route: str) -> Any:
     """Which of (r,) σ, descending, of jax or of numpy, are numerically in the column space.
 
-    Those above σ_1·eps·size, size = max(n, d) or ``MOST_ROWS``, whichever is less, with the eps of
-    the features' dtype; and above the route's resolution.
+    Those above σ_1·``rank_tolerance``, and above the route's resolution.
     """
     # `not <=` instead of `>`: NaN counts as significant, and stays NaN in what follows.
     xp = sigma.__array_namespace__()
-    size = xp.minimum(xp.asarray(size, dtype=sigma.dtype), MOST_ROWS)
-    eps = float(jnp.finfo(dtype).eps)
-    tolerance = xp.maximum(eps * size, ROUTES[route].resolution)
-    return ~(sigma <= sigma[0] * tolerance)
+    tolerance = rank_tolerance(dtype, xp.asarray(size, dtype=sigma.dtype))
+    return ~(sigma <= sigma[0] * xp.maximum(tolerance, ROUTES[route].resolution))
+
+
+def rank_tolerance(dtype: Any, size: Any) -> Any:
+    """eps·min(size, ``MOST_ROWS``): the share of σ_1 up to which a σ is rounding.
+
+    Args:
+      dtype: of the features.
+      size: max(n, d), an array of jax or of numpy.
+    """
+    return float(jnp.finfo(dtype).eps) * size.__array_namespace__().minimum(size, MOST_ROWS)
 
 
 def chosen_device(x: Array | np.ndarray) -> jax.Device | None:
