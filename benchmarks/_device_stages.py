@@ -158,7 +158,7 @@ def routes(results: "Results") -> None:
 
 def time_products(results: "Results", n: int, d: int) -> None:
     """Φᵀ[Φ Y] in float64 of float32 arrays, as one product or as ΦᵀΦ apart from ΦᵀY: with the
-    columns of Y, the product's width is no multiple of a tile any more.
+    columns of Y, the product's width is not a multiple of a tile any more.
     """
     features, targets = problem(n, d)
     with jax.enable_x64(True):

@@ -39,7 +39,7 @@ def resident() -> float:
 
 
 def not_mapped() -> float:
-    """MB of this process that are no pages of files."""
+    """MB of this process that are not pages of files."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024 / 1e6
 

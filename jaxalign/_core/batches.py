@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 def require_stream(batches: Any, of: str) -> None:
-    """Raise unless ``batches`` can be iterated over and is no array or dict itself.
+    """Raise unless ``batches`` can be iterated over and is not an array or a dict itself.
 
     Args:
       batches: what was passed.

@@ -1,4 +1,4 @@
-"""Checks of arguments that are no arrays, by what they are: the message names what to pass."""
+"""Checks of arguments that are not arrays, by what they are: the message names what to pass."""
 
 import operator
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ def split_over(mesh: Mesh, axis: Axes | None = None, name: str = "axis") -> Spli
 
     Raises:
       ValueError: an axis that the mesh has not, or that is named twice; none of several.
-      TypeError: what is no name.
+      TypeError: what is not a name.
     """
     mesh = automatic(mesh)
     names = ", ".join(map(repr, mesh.axis_names))
@@ -77,7 +77,7 @@ def axis_names(axis: Axes, name: str) -> tuple[str, ...]:
 
     Raises:
       ValueError: none, or one that is named twice.
-      TypeError: what is no name.
+      TypeError: what is not a name.
     """
     remedy = "pass the name of an axis of the mesh, or a tuple of names"
     require_kind(axis, str | tuple | list, name, remedy)

@@ -18,7 +18,7 @@ def progress_bar(
     console: Console | None, *columns: ProgressColumn, width: int | None = None, **settings: Any
 ) -> Progress:
     """A bar with a description, how many of how many, the time taken and the time left; further
-    columns come last. Descriptions are no markup.
+    columns come last. Descriptions are not markup.
     """
     return Progress(
         TextColumn("{task.description}", markup=False),

@@ -76,7 +76,7 @@ def as_class_values(labels: Array | np.ndarray) -> Array | np.ndarray:
 
 def _read(labels: Any) -> np.ndarray | None:
     """The values, text and others as objects of Python; None for arrays that only as_numbers
-    knows, and for what is no array.
+    knows, and for what is not an array.
     """
     if _is_categorical(labels):
         return np.asarray(labels, dtype=object)

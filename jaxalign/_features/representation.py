@@ -242,7 +242,7 @@ def _mean_over_positions(x: Array, counted: Array | None) -> Float[Array, "n d"]
 def _counted_positions(
     counted: Array | np.ndarray, shape: tuple[int, ...], reduce: str
 ) -> Array | np.ndarray:
-    """A mask (n, ...) as booleans; what is no such mask is refused."""
+    """A mask (n, ...) as booleans; what is not such a mask is refused."""
     if reduce != "mean":
         remedy = ""
         if reduce == "samples":

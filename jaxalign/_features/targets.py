@@ -41,7 +41,8 @@ def encode_targets(
       ValueError: labels empty, with missing values, of the wrong shape, of one class only, not
         among ``classes``, traced without ``classes``, or not finite (eager calls); classes that are
         repeated, or that labels of this dtype cannot hold.
-      TypeError: labels or classes of several kinds, as [0, 1, "a"], or that are no list or array.
+      TypeError: labels or classes of several kinds, as [0, 1, "a"], or that are not a list or an
+        array.
 
     Example:
       >>> import jaxalign as ja

@@ -70,7 +70,7 @@ def _mean(x: Expansion, present: Float[Array, " n"], axes: tuple[str, ...]) -> E
     count = (whole, (number - whole.astype(jnp.int32)).astype(jnp.float32))
     # Compilers turn a division by a constant into this product, which rounds otherwise.
     share = lax.optimization_barrier(1 / whole)
-    # Without its last bit it is no product that a compiler may fuse with the difference.
+    # Without its last bit it is not a product that a compiler may fuse with the difference.
     first = without_last_bit(rounded(total) * share)
     rest = difference(total, (*times((first,), count), jnp.zeros_like(first)))
     return first, without_last_bit(rounded(rest) * share)

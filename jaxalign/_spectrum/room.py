@@ -23,7 +23,7 @@ def require_room(features: Any, targets: Any, itemsize: int, copies: int) -> Non
     """Raise where the sums of Φ (n, d) and Y (n, k) do not fit on the device that they are on.
 
     Args:
-      features: Φ; traced ones pass, and what is no array, which is never large.
+      features: Φ; traced ones pass, and what is not an array, which is never large.
       targets: Y.
       itemsize: bytes of a number of the sums.
       copies: how many arrays of their size there will be at once.

@@ -44,7 +44,7 @@ def accumulate(
 
     Raises:
       ValueError: the stream yields nothing; batches that do not agree (see ``Moments.__add__``).
-      TypeError: no stream of such tuples; ``each`` that is no function.
+      TypeError: no stream of such tuples; ``each`` that is not a function.
 
     Example:
       >>> import numpy as np

@@ -12,8 +12,8 @@ from jaxalign._spectrum.bidiagonal import bidiagonalize
 from jaxalign._spectrum.quadrature import Quadrature, no_derivative, of_bidiagonal
 
 _LARGEST = 2.0**100
-"""Beyond it 1/‖(x, 1)‖ times a unit vector is no ordinary float32: the result is NaN, as it is for
-networks that have left float32.
+"""Beyond it 1/‖(x, 1)‖ times a unit vector is not an ordinary float32: the result is NaN, as it is
+for networks that have left float32.
 """
 
 

@@ -65,7 +65,7 @@ def bootstrap_curves(
     Raises:
       ValueError: fewer than two folds; folds that differ in features, targets or precision, or of
         weight 0 (eager calls); moments of a second pass; no draws; as ``alignment_curve``.
-      TypeError: folds that are no Moments; a key, draws or ``centered`` of another kind.
+      TypeError: folds that are not Moments; a key, draws or ``centered`` of another kind.
 
     Example:
       >>> import jax

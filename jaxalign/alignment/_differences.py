@@ -49,7 +49,7 @@ class Difference(NamedTuple):
 
         Raises:
           ValueError: a confidence that is not in (0, 1).
-          TypeError: a confidence that is no number.
+          TypeError: a confidence that is not a number.
         """
         share = as_known_number(confidence, "confidence")
         require_within_one(share)
@@ -86,7 +86,7 @@ def bootstrap_difference(
 
     Raises:
       ValueError: as ``bootstrap_curves``; folds of other rows or targets (eager calls).
-      TypeError: folds that are no Moments; a measure that is no function; a key, draws or
+      TypeError: folds that are not Moments; a measure that is not a function; a key, draws or
         ``centered`` of another kind.
 
     Example:

@@ -29,7 +29,7 @@ def alignment_curve(spectrum: Spectrum, thresholds: ArrayLike) -> Float[Array, "
 
     Raises:
       ValueError: a batch of spectra; thresholds neither () nor (t,), or not finite (eager calls).
-      TypeError: no Spectrum; thresholds that are no numbers.
+      TypeError: no Spectrum; thresholds that are not numbers.
 
     Example:
       >>> import jaxalign as ja
@@ -105,7 +105,7 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
 
     Raises:
       ValueError: the share is not in (0, 1] (eager values); the spectrum of a quadrature; a batch.
-      TypeError: no Spectrum; a share that is no number.
+      TypeError: no Spectrum; a share that is not a number.
 
     Example:
       >>> import jaxalign as ja

@@ -50,7 +50,7 @@ class Permuted(NamedTuple):
 
         Raises:
           ValueError: q not in [0, 1] (eager calls).
-          TypeError: q that are no numbers.
+          TypeError: q that are not numbers.
         """
         shares = as_real_floats(q, "q")
         if is_concrete(shares) and not bool(((shares >= 0) & (shares <= 1)).all()):

@@ -88,7 +88,7 @@ def equinox_forward(
         is_pair = isinstance(state, tuple)
         arrays, *own = state if is_pair else (state,)
         inputs = (*args[:1], *own, *args[1:]), kwargs
-        # States are no samples.
+        # States are not samples.
         (args, kwargs), states = eqx.partition(inputs, _is_no_state, is_leaf=_is_state)
         arguments = ((_filled(arrays, model), states), *args)
         traced = program(marked, arguments, kwargs)
@@ -113,7 +113,7 @@ class EquinoxNetwork:
     model gets a random key for each sample if its ``__call__`` has an argument ``key``.
 
     Attributes:
-      rest_of_model: what of it is no array.
+      rest_of_model: what of it is not an array.
       trainable: which of its arrays are parameters.
       call: how it is called, or None: then as by ``over_samples``.
     """

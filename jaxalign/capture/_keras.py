@@ -90,7 +90,7 @@ def split(model: Any, call: Call | None) -> tuple[KerasNetwork, Any]:
     """What a model computes, and its state.
 
     Raises:
-      ValueError: a model that is not built, or whose layers add losses: these are no part of an
+      ValueError: a model that is not built, or whose layers add losses: these are not part of an
         objective of outputs and labels.
     """
     _require_ready(model)

@@ -81,7 +81,7 @@ def run_marked(
 
 def never_computed(at: str) -> str:
     """Why a layer of the model has no mark."""
-    return f"were asked for and their {at} was never computed, or is no array"
+    return f"were asked for and their {at} was never computed, or is not an array"
 
 
 class _Layout(NamedTuple):

@@ -13,7 +13,7 @@ class Pass(NamedTuple):
 
     Attributes:
       outputs: of the model.
-      rest: what of the state is no parameter, updated.
+      rest: what of the state is not a parameter, updated.
       activations: of the layers that were asked for.
     """
 

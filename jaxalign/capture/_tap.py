@@ -82,7 +82,7 @@ def tap(
         ``call=lambda model, x: model.encode(x)``.
 
     Returns:
-      Tap. Layers whose value is no array (a tuple, say) are left out. Each activation has the
+      Tap. Layers whose value is not an array (a tuple, say) are left out. Each activation has the
       samples first, whatever vmap, scan, jit or checkpoint the layer is in. The model is traced, as
       by ``jax.jit``.
 
@@ -152,6 +152,6 @@ def _adapter(model: Any) -> Callable[..., Forward] | None:
 
 
 def _is_of_another_framework(model: Any) -> bool:
-    """Whether its layers are no functions of jax, though it can be called."""
+    """Whether its layers are not functions of jax, though it can be called."""
     packages = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     return bool(packages & {"torch", "tensorflow"})

@@ -37,8 +37,8 @@ WIDE = 10_000
 def command_console(*, quiet: bool = False) -> Console:
     """The console of a command.
 
-    Strings are no markup: names of files, layers and classes may hold brackets and colons. What has
-    a style is a ``Text``, or says ``style=``. A pipe or a file has lines as long as they come,
+    Strings are not markup: names of files, layers and classes may hold brackets and colons. What
+    has a style is a ``Text``, or says ``style=``. A pipe or a file has lines as long as they come,
     unless COLUMNS says how long.
     """
     console = Console(markup=False, emoji=False, quiet=quiet)
@@ -68,7 +68,7 @@ def _spelled(error: UnicodeError) -> tuple[bytes, int]:
 
 
 def _bytes_of(character: str) -> bytes:
-    # A byte of a file's name that is no text, as Python reads it: it goes out as it came in.
+    # A byte of a file's name that is not text, as Python reads it: it goes out as it came in.
     if "\udc80" <= character <= "\udcff":
         return bytes([ord(character) - 0xDC00])
     if character in SPELLINGS:

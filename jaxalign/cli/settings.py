@@ -124,8 +124,8 @@ def _require_known(file: Path, command: str, keys: Sequence[str], known: Sequenc
         alike = [near for key in unknown for near in get_close_matches(key, known, 1)]
         near = f" (is {', '.join(alike)} meant?)" if alike else ""
         raise ValueError(
-            f"{file} names what is no option of jaxalign {command}: {', '.join(unknown)}{near}; "
-            f"`jaxalign {command} --help` lists the options"
+            f"{file} names what is not an option of jaxalign {command}: {', '.join(unknown)}"
+            f"{near}; `jaxalign {command} --help` lists the options"
         )
     twice = [key for key, name in zip(keys, names, strict=True) if names.count(name) > 1]
     if twice:

@@ -260,7 +260,7 @@ def _label(stored: Mapping[str, Stored], wanted: str | None) -> str | None:
 
 
 def _reason(array: Stored) -> str:
-    """Why an array is no layer; empty if it is one."""
+    """Why an array is not a layer; empty if it is one."""
     if array.dtype.hasobject:
         return "objects, which are pickled and could run anything"
     if array.dtype.kind not in "fiu" and array.dtype not in (ml_dtypes.bfloat16, _TWO_BYTES):

@@ -98,7 +98,7 @@ class ModelLayers(LayerSource):
     Raises:
       TypeError: a mask that is not a function.
       ValueError: no layer that can be measured; batches as in ``inspect``; "samples", whose rows
-        are no samples that two models share.
+        are not samples that two models share.
     """
 
     def __init__(

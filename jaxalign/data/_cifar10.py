@@ -90,7 +90,7 @@ def _read(
     if labels.max() >= len(CLASSES):
         raise ValueError(
             f"{file} must hold labels 0...9, found {labels.max()}; "
-            "it is no file of CIFAR-10's binary version"
+            "it is not a file of CIFAR-10's binary version"
         )
     # On disk an image is its red, green and blue planes, one after another.
     return records[:, 1:].reshape(-1, _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1), labels

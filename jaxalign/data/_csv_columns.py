@@ -82,8 +82,8 @@ def numbers_of(column: Column, *, one_hot: bool) -> Float[np.ndarray, "n m"]:
     """A column as one of numbers, or, of texts, as indicators of each of its values, ascending.
 
     Raises:
-      ValueError: a value that is no finite number among numbers; texts unless ``one_hot``, or too
-        many different ones.
+      ValueError: a value that is not a finite number among numbers; texts unless ``one_hot``, or
+        too many different ones.
     """
     values = _floats(column.texts)
     if values is not None:
@@ -97,13 +97,13 @@ def numbers_of(column: Column, *, one_hot: bool) -> Float[np.ndarray, "n m"]:
         raise column.bad(row, "a finite number is needed; correct it")
     if not one_hot:
         raise column.bad(
-            row, f"text is no number; pass categories='one-hot', or ignore=({column.name!r},)"
+            row, f"text is not a number; pass categories='one-hot', or ignore=({column.name!r},)"
         )
     if len(different) > MOST_CATEGORIES:
         raise column.bad(
             row,
-            f"{len(different):,} different texts are no categories, at most {MOST_CATEGORIES} are; "
-            f"pass ignore=({column.name!r},)",
+            f"{len(different):,} different texts are not categories, at most {MOST_CATEGORIES} "
+            f"are; pass ignore=({column.name!r},)",
         )
     return (np.array(column.texts)[:, None] == np.array(different)).astype(float)
 
@@ -160,7 +160,7 @@ def _require_held(column: Column, values: Float[np.ndarray, " n"]) -> None:
 
 
 def _first_bad(column: Column) -> int:
-    """The first value that is no number, else the first with a decimal comma."""
+    """The first value that is not a number, else the first with a decimal comma."""
     texts = [i for i, text in enumerate(column.texts) if not is_number(text)]
     commas = [i for i, text in enumerate(column.texts) if "," in text]
     return min(texts or commas)

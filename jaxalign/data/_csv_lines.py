@@ -71,7 +71,7 @@ def _decoded(path: Path, encoding: str) -> str:
         ) from None
     if "\0" in text:
         raise ValueError(
-            f"{path} holds NUL characters, so it is no text in {encoding}; "
+            f"{path} holds NUL characters, so it is not text in {encoding}; "
             "pass its encoding, such as 'utf-16', or export it as .csv"
         )
     return text

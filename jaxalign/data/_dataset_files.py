@@ -83,7 +83,9 @@ def _arrow(folder: Path) -> list[Path]:
 
 def _beside(file: Path, name: Any) -> str:
     if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
-        raise ValueError(f"{file} lists {name!r}, which is no name of a file or folder beside it")
+        raise ValueError(
+            f"{file} lists {name!r}, which is not a name of a file or folder beside it"
+        )
     return name
 
 

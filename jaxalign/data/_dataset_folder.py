@@ -94,7 +94,7 @@ def read_dataset(
     if not path.exists():
         raise FileNotFoundError(f"there is no data set at {path}")
     if not is_dataset(path):
-        raise ValueError(f"{path} is no data set that save_to_disk wrote, and no parquet")
+        raise ValueError(f"{path} is not a data set that save_to_disk wrote, and no parquet")
     table = _table(files_of(path, part))
     schema = table.schema
     source = path.resolve().name if part is None else f"{path.resolve().name}, {part}"

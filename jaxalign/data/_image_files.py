@@ -80,7 +80,7 @@ def pixels_of(
     except PermissionError:
         raise
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is no image that Pillow knows") from None
+        raise ValueError(f"{name} is not an image that Pillow knows") from None
     except Exception as error:
         # Anything: the decoders of damaged files raise whatever they stumble over.
         raise ValueError(

@@ -106,7 +106,7 @@ def image_folder(
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(
-            f"{path} is no folder; path must hold one subfolder of images per class"
+            f"{path} is not a folder; path must hold one subfolder of images per class"
         )
     parts = image_parts(path)
     if parts:

@@ -113,7 +113,7 @@ class Labelled(NamedTuple):
         example = next((text for text in texts if not is_float(text)), texts[0])
         return ValueError(
             f"labels of {self.source} are text of {values:,} different values in "
-            f"{len(self.labels):,} rows, neither classes nor numbers; {example!r} is no number"
+            f"{len(self.labels):,} rows, neither classes nor numbers; {example!r} is not a number"
         )
 
 

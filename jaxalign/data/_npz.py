@@ -83,7 +83,7 @@ def _array(arrays: NpzFile, name: str, sizes: Mapping[str, int], max_bytes: int)
     require_within(size, max_bytes, f"its array {name!r}")
     array = arrays[name]
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"{name!r} is no array of numpy's")
+        raise ValueError(f"{name!r} is not an array of numpy's")
     return array
 
 

@@ -45,7 +45,7 @@ def labels_of(members: Sequence[TarMember], label: str | None) -> np.ndarray:
       label: "json.FIELD" names an entry of JSON objects.
 
     Raises:
-      ValueError: what is no label; the message names the member.
+      ValueError: what is not a label; the message names the member.
     """
     if members[0].name.lower().endswith(".json"):
         field = (label or "json").partition(".")[2]
@@ -58,7 +58,7 @@ def _text(member: TarMember) -> str:
     try:
         text = member.read().decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{member} is no text in UTF-8: {error.reason}") from None
+        raise ValueError(f"{member} is not text in UTF-8: {error.reason}") from None
     if not text:
         raise ValueError(f"{member} is empty, and must hold a label")
     return text

@@ -35,8 +35,8 @@ def tar_members(path: Path) -> list[TarMember]:
     """The files in an archive, in its order, without hidden ones.
 
     Raises:
-      ValueError: no tar, or a compressed one; a member that is damaged, is no file, or has a name
-        that leads out of the archive; the message names it.
+      ValueError: no tar, or a compressed one; a member that is damaged, is not a file, or has a
+        name that leads out of the archive; the message names it.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
@@ -89,7 +89,7 @@ def _require_end(path: Path, file: BinaryIO, offset: int, members: list[TarMembe
     zeros = 0
     while block := file.read(2**20):
         if any(block):
-            raise _Refused(f"{path} is damaged {after}: what follows is no member")
+            raise _Refused(f"{path} is damaged {after}: what follows is not a member")
         zeros += len(block)
     if zeros < tarfile.BLOCKSIZE:
         raise _Refused(f"{path} is cut off {after}: the zeros at the end of an archive are missing")

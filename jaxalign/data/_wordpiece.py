@@ -164,19 +164,19 @@ def read_wordpiece(path: str | Path, *, lowercase: bool = True) -> WordPiece:
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no vocabulary: not UTF-8 text ({error})") from None
+        raise ValueError(f"{path} is not a vocabulary: not UTF-8 text ({error})") from None
     # Not splitlines, which also splits at characters that occur inside tokens.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     vocabulary = {line: i for i, line in enumerate(lines)}
     if len(vocabulary) < len(lines):
         repeated = len(lines) - len(vocabulary)
         raise ValueError(
-            f"{path} is no vocabulary: it names {repeated} of {len(lines)} tokens twice"
+            f"{path} is not a vocabulary: it names {repeated} of {len(lines)} tokens twice"
         )
     try:
         return WordPiece(vocabulary, lowercase)
     except ValueError as error:
-        raise ValueError(f"{path} is no vocabulary of WordPiece: {error}") from None
+        raise ValueError(f"{path} is not a vocabulary of WordPiece: {error}") from None
 
 
 def words(text: str, lowercase: bool) -> list[str]:

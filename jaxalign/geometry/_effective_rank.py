@@ -39,7 +39,7 @@ def rankme(features: Representation, *, centered: bool | None = None) -> Float[A
     Raises:
       ValueError: as ``spectrum``; features that are all 0, or constant if centred (eager calls);
         ``centered`` with a Spectrum; a batch of spectra; the spectrum of a quadrature.
-      TypeError: features that are no numbers.
+      TypeError: features that are not numbers.
 
     Example:
       >>> import numpy as np

@@ -44,7 +44,7 @@ def two_nn(features: ArrayLike, *, discard: float = 0.1) -> Float[Array | np.nda
         or add noise below what matters; points that are all as far from their second neighbour as
         from their first (eager calls); features not finite; a share not in (0, 1), or that leaves
         nothing.
-      TypeError: features that are no numbers; a traced share.
+      TypeError: features that are not numbers; a traced share.
 
     Example:
       >>> import numpy as np

@@ -34,7 +34,7 @@ def predicted_convergence(
     Raises:
       ValueError: a batch of spectra; steps not of shape (t,), negative or not finite; a step size
         that is not a scalar, or not in (0, 2/σ_1²), where descent converges (eager calls).
-      TypeError: no Spectrum; steps or a step size that are no numbers.
+      TypeError: no Spectrum; steps or a step size that are not numbers.
 
     Example:
       >>> import jaxalign as ja

@@ -35,10 +35,10 @@ def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
     """GCV(ρ) = N⁻¹ ‖y − Φw‖²/(1 − D/N)², D = Σ σ_i²/(σ_i² + ρ): the error per row to expect of
     ridge regression, min ‖Φw − y‖² + ρ‖w‖², on new rows.
 
-    Generalized cross-validation. Exact leave-one-out is no function of the spectrum; where single
-    rows weigh much, as with heavy tails, the two differ, and GCV is too low (``learning_curve``
-    says how often). Rows have to be ones that the network was not trained on. A column of ones in Φ
-    is shrunk with the rest.
+    Generalized cross-validation. Exact leave-one-out is not a function of the spectrum; where
+    single rows weigh much, as with heavy tails, the two differ, and GCV is too low
+    (``learning_curve`` says how often). Rows have to be ones that the network was not trained on. A
+    column of ones in Φ is shrunk with the rest.
 
     Less than 2e-6 of ‖y‖² outside the column space is rounding of float32, as for targets far from
     0: subtract their mean. That holds for all predictions, with a LearningWarning in eager calls.
@@ -53,7 +53,7 @@ def gcv(spectrum: Spectrum, ridge: ArrayLike) -> Float[Array, "*t k"]:
     Raises:
       ValueError: ρ negative, not finite, or neither () nor (t,) (eager calls); a batch of spectra;
         the spectrum of a quadrature, which has no sums over all directions.
-      TypeError: no Spectrum; ρ that is no number.
+      TypeError: no Spectrum; ρ that is not a number.
 
     Example:
       >>> import jaxalign as ja
@@ -102,7 +102,7 @@ def learning_curve(
     Raises:
       ValueError: n not positive, or neither () nor (t,); ρ negative or not finite (eager calls); a
         batch of spectra; the spectrum of a quadrature.
-      TypeError: no Spectrum; n or ρ that are no numbers.
+      TypeError: no Spectrum; n or ρ that are not numbers.
 
     Example:
       >>> import numpy as np
@@ -151,7 +151,7 @@ def sample_complexity(spectrum: Spectrum, error: ArrayLike) -> Float[Array, "*t 
     Raises:
       ValueError: ε not positive, not finite, or neither () nor (t,) (eager calls); a batch of
         spectra; the spectrum of a quadrature.
-      TypeError: no Spectrum; ε that is no number.
+      TypeError: no Spectrum; ε that is not a number.
 
     Example:
       >>> import numpy as np

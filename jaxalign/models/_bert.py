@@ -64,7 +64,7 @@ class BERT(nnx.Module):
       rngs: the source of the initial weights (normal, standard deviation 0.02) and of dropout.
 
     Raises:
-      ValueError: heads that do not divide the width; when called, an array that is no batch of
+      ValueError: heads that do not divide the width; when called, an array that is not a batch of
         ids, or a mask of another shape.
       TypeError: when called, ids that are not integers.
 

@@ -28,7 +28,7 @@ class Decoder(nnx.Module):
       rngs: the source of the initial weights (LeCun normal; positions 0.02) and of dropout.
 
     Raises:
-      ValueError: heads that do not divide the width; when called, an array that is no batch of
+      ValueError: heads that do not divide the width; when called, an array that is not a batch of
         ids.
       TypeError: when called, ids that are not integers.
 

@@ -143,7 +143,7 @@ class EfficientNetLite(nnx.Module):
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, an array that is no batch of images (n, h, w, channels).
+      ValueError: when called, an array that is not a batch of images (n, h, w, channels).
 
     Example:
       >>> from flax import nnx

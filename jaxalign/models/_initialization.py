@@ -51,7 +51,7 @@ def lecun_normal(scale: float | Array = 1.0) -> Initialization:
       Initialization.
 
     Raises:
-      TypeError, ValueError: a scale that is no such number.
+      TypeError, ValueError: a scale that is not such a number.
 
     Example:
       >>> import jax
@@ -79,7 +79,7 @@ def torch_uniform(scale: float | Array = 1.0) -> Initialization:
       Initialization.
 
     Raises:
-      TypeError, ValueError: a scale that is no such number.
+      TypeError, ValueError: a scale that is not such a number.
 
     Example:
       >>> import jax

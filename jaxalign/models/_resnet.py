@@ -124,8 +124,8 @@ class ResNet(nnx.Module):
       rngs: the source of the initial weights (He-normal).
 
     Raises:
-      ValueError: another stem, ``outputs`` of other stages; when called, an array that is no batch
-        of images (n, h, w, channels).
+      ValueError: another stem, ``outputs`` of other stages; when called, an array that is not a
+        batch of images (n, h, w, channels).
 
     Example:
       >>> from flax import nnx

@@ -47,7 +47,7 @@ class SqueezeNet(nnx.Module):
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, an array that is no batch of images (n, h, w, channels), or images
+      ValueError: when called, an array that is not a batch of images (n, h, w, channels), or images
         smaller than 17 × 17 pixels.
 
     Example:

@@ -64,7 +64,7 @@ class VGG(nnx.Module):
       rngs: the source of the initial weights (He-normal) and of dropout.
 
     Raises:
-      ValueError: when called, an array that is no batch of images (n, h, w, channels), or images
+      ValueError: when called, an array that is not a batch of images (n, h, w, channels), or images
         too small for the pools.
 
     Example:

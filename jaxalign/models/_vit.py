@@ -105,7 +105,7 @@ class ViT(nnx.Module):
 
     Raises:
       ValueError: a patch that does not divide the image, heads that do not divide the width; when
-        called, an array that is no batch of images (n, image, image, channels).
+        called, an array that is not a batch of images (n, image, image, channels).
 
     Example:
       >>> import jax

@@ -128,7 +128,7 @@ def batch_monitor(
 
     Raises:
       ValueError: as ``monitor``; num_samples below 1; a pair with a fixed representation.
-      TypeError: as ``monitor``; ``encode`` that is no function; num_samples that is no whole
+      TypeError: as ``monitor``; ``encode`` that is not a function; num_samples that is not a whole
         number.
 
     Example:

@@ -16,7 +16,7 @@ def logged(
     """A measure's value as it is logged, checked.
 
     Raises:
-      ValueError: it is no array of numbers, or does not fit the coordinates.
+      ValueError: it is not an array of numbers, or does not fit the coordinates.
     """
     what = f"measure {name!r} of layer {layer!r}"
     # Moments are float64 whatever the x64 flag says.

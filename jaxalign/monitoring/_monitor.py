@@ -201,7 +201,7 @@ def monitor(
       ValueError: inputs and targets of different n; values not finite; an unknown method, pooling
         or ``targets_as``; ``defer`` with a method that keeps no moments; a measure that the method
         does not give; an order below 1.
-      TypeError: another kind of argument: the model where its tap is meant, a measure that is no
+      TypeError: another kind of argument: the model where its tap is meant, a measure that is not a
         function.
 
     Example:

@@ -49,7 +49,7 @@ def observe(measure: Callable[[Any], Any], *, every: int = 1) -> optax.GradientT
 
     Raises:
       ValueError: every under 1; on the update, no parameters given.
-      TypeError: ``measure`` that is no function; ``every`` that is no whole number.
+      TypeError: ``measure`` that is not a function; ``every`` that is not a whole number.
 
     Example:
       >>> import jax.numpy as jnp

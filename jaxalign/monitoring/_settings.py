@@ -23,7 +23,7 @@ def checked_measures(measures: Measures, method: Method) -> tuple[tuple[str, Mea
 
     Raises:
       ValueError: a reserved name; a measure that needs what the method does not give.
-      TypeError: no dict; a name that is no string, or a measure that is no function.
+      TypeError: no dict; a name that is not a string, or a measure that is not a function.
     """
     require_kind(measures, Mapping, "measures", "pass {name: function}")
     if not measures:

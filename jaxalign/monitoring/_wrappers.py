@@ -23,7 +23,7 @@ def of_spectrum(function: Callable[..., Any], *, coordinates: Coordinates = None
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> import jaxalign as ja
@@ -48,7 +48,7 @@ def of_null(function: Callable[..., Any], *, coordinates: Coordinates = None) ->
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> import jaxalign as ja
@@ -77,7 +77,7 @@ def of_quadrature(function: Callable[..., Any], *, coordinates: Coordinates = No
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> import jaxalign as ja
@@ -104,7 +104,7 @@ def of_moments(function: Callable[..., Any], *, coordinates: Coordinates = None)
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> from jaxalign.monitoring import of_moments
@@ -130,7 +130,7 @@ def of_features(
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> from jaxalign.monitoring import of_features
@@ -156,7 +156,7 @@ def of_activations(
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> from jaxalign.monitoring import of_activations
@@ -182,7 +182,7 @@ def of_outputs(
       Measure.
 
     Raises:
-      ValueError: coordinates that are no lists of values.
+      ValueError: coordinates that are not lists of values.
 
     Example:
       >>> from jaxalign.monitoring import of_outputs

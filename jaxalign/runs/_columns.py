@@ -23,7 +23,7 @@ def columns(history: History, measure: str | None = None) -> dict[str, np.ndarra
 
     Raises:
       ValueError: no layer has the measure.
-      TypeError: a measure that is no name.
+      TypeError: a measure that is not a name.
     """
     if measure is None:
         blocks = list(_blocks_of_numbers(history))

@@ -70,7 +70,7 @@ def measured_in(config: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
     """What config.json says was measured.
 
     Raises:
-      ValueError: the run has an older layout, or config.json is no run's.
+      ValueError: the run has an older layout, or config.json is not a run's.
     """
     measured = config.get("measured")
     if not isinstance(measured, Mapping):

@@ -147,7 +147,7 @@ class History(NamedTuple):
 
         Raises:
           ValueError: no layer has the measure; another backend.
-          TypeError: a measure that is no name.
+          TypeError: a measure that is not a name.
           ModuleNotFoundError: narwhals, or the backend, is not installed.
 
         Example:

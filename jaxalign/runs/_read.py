@@ -33,7 +33,7 @@ def read_history(path: str | Path, *, steps: slice | range | None = None) -> His
       ValueError: config.json is damaged, of an older layout or no run's; a damaged row that is not
         the last one, or rows that are not 0, 1, 2, ...; an array that is missing, cut or of another
         shape; steps that go down.
-      TypeError: steps that are no slice or range.
+      TypeError: steps that are not a slice or a range.
 
     Example:
       >>> import tempfile

@@ -80,7 +80,7 @@ def read_rows(file: Path, dtypes: Mapping[str, str], models: int | None) -> Rows
             for name in () if problem else dtypes:
                 columns[name].extend(_numbers(row[name], models))
         except (TypeError, ValueError, OverflowError):
-            problem = "has values that are no numbers"
+            problem = "has values that are not numbers"
         if problem:
             raise ValueError(f"line {count + 1} of {file} {problem}; {REMEDY}")
         if "measured" in row:
@@ -127,7 +127,7 @@ def _typecode(dtype: str) -> str:
 def _problem(row: Any, step: int, names: set[str]) -> str | None:
     """What is wrong with the row of a step, if anything is."""
     if not isinstance(row, dict) or "step" not in row:
-        return "is no row of a run"
+        return "is not a row of a run"
     if row["step"] != step:
         return f"must be step {step}, found {row['step']}: rows were lost or mixed"
     if set(row) - {"measured"} != names:

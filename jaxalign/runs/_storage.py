@@ -35,7 +35,7 @@ def checked_storage(array_dtype: DTypeLike | None, array_every: int) -> Storage:
 
     Raises:
       ValueError: another dtype, or ``array_every`` below 1.
-      TypeError: ``array_every`` that is no whole number.
+      TypeError: ``array_every`` that is not a whole number.
     """
     every = as_count(array_every, "array_every")
     if array_dtype is None:

@@ -121,7 +121,7 @@ def _variables(history: History) -> Iterator[Variable]:
 
 
 def _outputs(history: History) -> set[str]:
-    """The entries of a history that are no layers: what monitors measured of the model's outputs,
+    """The entries of a history that are not layers: what monitors measured of the model's outputs,
     which no layer has.
     """
     named = {name for name in history.layers if name.rpartition("/")[2] == OUTPUTS}

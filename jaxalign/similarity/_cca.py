@@ -133,7 +133,7 @@ def svcca(
 
     Raises:
       ValueError: as ``cca``; a variance out of range.
-      TypeError: as ``cca``; a variance that is no number.
+      TypeError: as ``cca``; a variance that is not a number.
 
     Example:
       >>> import numpy as np

@@ -53,7 +53,7 @@ def grid(
 
     Raises:
       ValueError: no representations; as the measure.
-      TypeError: no list of arrays; a measure that is no function.
+      TypeError: no list of arrays; a measure that is not a function.
 
     Example:
       >>> import numpy as np

@@ -31,9 +31,9 @@ def compared(
       least: how many rows the measure needs.
 
     Raises:
-      ValueError: X or Y is no matrix, is empty, holds NaN or infinities (eager calls), or they
+      ValueError: X or Y is not a matrix, is empty, holds NaN or infinities (eager calls), or they
         differ in n, or n is below ``least``.
-      TypeError: X or Y are no numbers.
+      TypeError: X or Y are not numbers.
     """
 
     def run(x: Numbers, y: Numbers) -> Any:

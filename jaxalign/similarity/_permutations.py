@@ -39,7 +39,7 @@ def permutation_null(
 
     Raises:
       ValueError: x or y without rows, of one row or of different n; no draws; as the measure.
-      TypeError: x or y no arrays; a measure that is no function; a key or draws of another kind.
+      TypeError: x or y no arrays; a measure that is not a function; a key or draws of another kind.
 
     Example:
       >>> import jax

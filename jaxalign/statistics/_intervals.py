@@ -105,7 +105,7 @@ def mean_difference(after: ArrayLike, before: ArrayLike, *, confidence: float = 
 
     Args:
       after: (n, ...) of n ≥ 2 independent repetitions.
-      before: (m, ...) of m ≥ 2 others, which are no pairs of the first; ``paired_effect`` is for
+      before: (m, ...) of m ≥ 2 others, which are not pairs of the first; ``paired_effect`` is for
         pairs.
       confidence: of the interval, in (0, 1).
 

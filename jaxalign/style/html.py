@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 def render(package: str, template: str, **values: object) -> str:
     """Fill a template of a package, which may extend and import those of ``jaxalign.style``.
 
-    Every value is escaped, but for Markup. Bytes of a file's name that are no text are written as
+    Every value is escaped, but for Markup. Bytes of a file's name that are not text are written as
     escapes, for a page is UTF-8.
 
     Raises:

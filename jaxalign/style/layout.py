@@ -140,5 +140,5 @@ def _characters(axes: Axes) -> int:
 def _place(axes: Axes) -> SubplotSpec:
     place = axes.get_subplotspec()
     if place is None:
-        raise ValueError("the axes are no panel of a figure")
+        raise ValueError("the axes are not a panel of a figure")
     return place

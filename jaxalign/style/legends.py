@@ -80,7 +80,7 @@ def _name_beside(axes: Axes, lines: Sequence[Line2D], place: Place) -> None:
     figure = axes.get_figure(root=True)
     spec = axes.get_subplotspec()
     if figure is None or spec is None:
-        raise ValueError("the axes are no panel of a figure")
+        raise ValueError("the axes are not a panel of a figure")
     # About a fifth of a panel's height is its title and its ticks.
     fitting = int(0.8 * figure.get_figheight() / spec.get_gridspec().nrows / LINE)
     if not lines:

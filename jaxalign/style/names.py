@@ -15,12 +15,12 @@ def printable(name: str) -> str:
 
 
 def in_terminal(name: str, style: str = "") -> Text:
-    """A name for rich, in which brackets are no markup."""
+    """A name for rich, in which brackets are not markup."""
     return Text(printable(name), style=style)
 
 
 def in_figure(name: str) -> str:
-    """A name for matplotlib, in which dollars are no mathematics.
+    """A name for matplotlib, in which dollars are not mathematics.
 
     It may begin with an underscore, which would keep it out of legends. Characters that the font
     lacks are written as escapes: two boxes could not be told apart.

@@ -38,7 +38,8 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
     Args:
       function: (parameters, inputs) ↦ outputs (n,) or (n, c), for which
         ``lambda state, x: nnx.merge(graph, state)(x)`` makes an nnx model.
-      parameters: a pytree of real arrays of floats; what is no parameter belongs in the function.
+      parameters: a pytree of real arrays of floats; what is not a parameter belongs in the
+        function.
       inputs: of the function.
 
     Returns:
@@ -46,7 +47,7 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
 
     Raises:
       ValueError: no parameters; outputs of another shape.
-      TypeError: a function that is none, or whose outputs are no floats; parameters that are no
+      TypeError: a function that is none, or whose outputs are not floats; parameters that are not
         arrays of floats.
 
     Example:
@@ -101,7 +102,7 @@ def flattened(
                 "parameters must be arrays of floats, found "
                 f"{type(leaf).__name__ if dtype is None else dtype} at "
                 f"{jax.tree_util.keystr(path) or 'the top'}; "
-                "keep what is no parameter in the function, as nnx.split(model, nnx.Param, ...) "
+                "keep what is not a parameter in the function, as nnx.split(model, nnx.Param, ...) "
                 "parts them"
             )
     outputs = jax.eval_shape(function, parameters, inputs)

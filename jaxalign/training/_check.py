@@ -144,7 +144,7 @@ def checked_models(
     Raises:
       ValueError: none; of different structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them.
-      TypeError: no modules; seeds that are no whole numbers.
+      TypeError: no modules; seeds that are not whole numbers.
     """
     if call is not None:
         require_function(call, "call", "pass a function of (model, batch)")
@@ -227,7 +227,7 @@ def checked_monitors(
     Raises:
       ValueError: two monitors of the training batch, or one of another batch size; a name that is
         empty or holds "/".
-      TypeError: something that is no monitor.
+      TypeError: something that is not a monitor.
     """
     if monitor is None:
         return {}

@@ -131,7 +131,7 @@ class _Aux(NamedTuple):
     """What a forward pass gives beside its loss."""
 
     metrics: dict[str, Array]
-    rest: Any  # the variables that are no parameters, updated
+    rest: Any  # the variables that are not parameters, updated
     outputs: Array
     activations: OrderedDict[str, Array]
 

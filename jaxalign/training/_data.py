@@ -91,7 +91,7 @@ def checked_arrays(
 
     Raises:
       ValueError: labels missing; of different n; inputs that are not finite; a batch larger than n.
-      TypeError: inputs that are no numbers; labels of another kind, or of several.
+      TypeError: inputs that are not numbers; labels of another kind, or of several.
     """
     if labels is None:
         if not (isinstance(data, Mapping) or (isinstance(data, tuple) and len(data) == 2)):

@@ -142,7 +142,7 @@ def fit(
       ValueError: inputs and labels of different n, or not finite; labels that a built-in objective
         does not take, or that a batch_monitor does not encode; a stream that ends early, whose
         batches differ, or, with checkpoints, that can be read only once; batch_size larger than n;
-        steps, every, batch_size or chunk below 1; an objective whose loss is no scalar; a model
+        steps, every, batch_size or chunk below 1; an objective whose loss is not a scalar; a model
         that returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
         hyperparameters than models; a mesh without the data axis, or whose devices along it do not
@@ -150,7 +150,7 @@ def fit(
         than the mesh, or without one on other devices than the data; other arguments or an error in
         another process; ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
-        ``steps`` that is no whole number, a monitor that is none.
+        ``steps`` that is not a whole number, a monitor that is none.
 
     Example:
       >>> import numpy as np

@@ -110,7 +110,7 @@ def _are_whole(values: np.ndarray) -> bool:
 
 
 def _remedy(known: np.ndarray, classes: int) -> str:
-    """What was probably meant by labels that are no class numbers, of these different values."""
+    """What was probably meant by labels that are not class numbers, of these different values."""
     if set(known.tolist()) <= {-1, 1}:
         return "pass objective=logistic for -1 and 1, or labels > 0"
     if not _are_whole(known):

@@ -23,8 +23,8 @@ def classification(outputs: Array, labels: ArrayLike) -> tuple[Array, dict[str, 
       labels: (n,) integers, 0 or 1, or 0...c − 1.
 
     Returns:
-      The loss in nats, and ``{"accuracy": share in [0, 1]}``; NaN where a traced label is no class
-      number.
+      The loss in nats, and ``{"accuracy": share in [0, 1]}``; NaN where a traced label is not a
+      class number.
 
     Raises:
       ValueError: outputs that are not (n, c) for labels (n,); labels of no class (eager calls).
@@ -153,7 +153,7 @@ def loss_and_metrics(
     """What an objective returns, checked: the loss, and its metrics if there are any.
 
     Raises:
-      ValueError: a loss or a metric that is no scalar.
+      ValueError: a loss or a metric that is not a scalar.
     """
     result = objective(outputs, labels)
     loss: Any = result

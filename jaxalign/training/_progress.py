@@ -29,7 +29,7 @@ class ProgressBar:
 
     Raises:
       ValueError: steps below 1.
-      TypeError: steps that are no whole number.
+      TypeError: steps that are not a whole number.
 
     Example:
       >>> import numpy as np

@@ -28,7 +28,7 @@ def permuted_scores(
 
     Raises:
       ValueError: no draws.
-      TypeError: a score that is no function.
+      TypeError: a score that is not a function.
 
     Example:
       >>> import numpy as np

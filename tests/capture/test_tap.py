@@ -131,7 +131,7 @@ def test_a_layer_that_is_never_called_raises_with_the_names_that_are(net, x):
     tap = ja.tap(net, ["head", "unused"])
     with pytest.raises(
         ValueError,
-        match=r"layers \['unused'\] were asked for .* never computed, or is no array; "
+        match=r"layers \['unused'\] were asked for .* never computed, or is not an array; "
         r"the names there are: head",
     ):
         tap(nnx.state(net), x)
@@ -154,7 +154,7 @@ def test_layers_that_return_no_array_are_left_out(x):
     assert list(ja.tap(model, at="input")(nnx.state(model), x)[1]) == ["pair", "last"]
     with pytest.raises(
         ValueError,
-        match=r"\['pair'\] were asked for and their output was never computed, or is no array",
+        match=r"\['pair'\] were asked for and their output was never computed, or is not an array",
     ):
         ja.tap(model, "pair")(nnx.state(model), x)
 

@@ -107,8 +107,8 @@ def test_what_a_command_needs_may_come_from_either_side(read, capsys):
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
-        ("widht = 3", "a.toml", r"no option of jaxalign train: widht \(is width meant\?\)"),
-        ("model_width = 3\n", "a.toml", "no option of jaxalign train: model_width"),
+        ("widht = 3", "a.toml", r"not an option of jaxalign train: widht \(is width meant\?\)"),
+        ("model_width = 3\n", "a.toml", "not an option of jaxalign train: model_width"),
         ("num_samples = 3\nnum-samples = 4", "a.toml", "twice: num_samples, num-samples"),
         ("width = 1\n[train]\ndepth = 2", "a.toml", "beside it, width"),
         ("width = [1, 2]", "a.toml", r"width must be one value, found \[1, 2\]"),

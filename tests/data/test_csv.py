@@ -196,7 +196,7 @@ def test_dropped_rows_are_told(tmp_path):
         (
             "c,y\n" + "".join(f"name{i},{i % 2}\n" for i in range(101)),
             {"categories": "one-hot"},
-            "101 different texts are no categories",
+            "101 different texts are not categories",
         ),
         ("a,y\n,1\nNA,2\n", {"missing": "drop", "header": True}, "every row lacks a value"),
         (b"a,\xff\n1,2\n", {}, "cannot be read as text in utf-8.* encoding='latin-1'"),

@@ -121,7 +121,7 @@ def test_an_image_without_bytes_or_damaged_is_named_by_its_row(tmp_path):
     assert [found.inputs.is_readable(i) for i in range(3)] == [True, False, False]
     with pytest.raises(ValueError, match="column image, row 1 holds no bytes of an image"):
         found.inputs[1]
-    with pytest.raises(ValueError, match="column image, row 2 is no image"):
+    with pytest.raises(ValueError, match="column image, row 2 is not an image"):
         found.inputs[2]
 
 
@@ -131,7 +131,7 @@ def test_an_image_without_bytes_or_damaged_is_named_by_its_row(tmp_path):
         ("{", "is not JSON"),
         ("[]", "must hold a JSON object"),
         ("{}", "must list _data_files"),
-        ('{"_data_files": [{"filename": "../x.arrow"}]}', r"'../x.arrow', which is no name"),
+        ('{"_data_files": [{"filename": "../x.arrow"}]}', r"'../x.arrow', which is not a name"),
         ('{"_data_files": [{"filename": "none.arrow"}]}', r"lists none.arrow, which is missing"),
     ],
 )
@@ -163,7 +163,7 @@ def test_damage_anywhere_is_an_error_that_names_the_file_or_leaves_rows(tmp_path
 def test_what_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no data set"):
         read_dataset(tmp_path / "missing")
-    with pytest.raises(ValueError, match="is no data set that save_to_disk wrote"):
+    with pytest.raises(ValueError, match="is not a data set that save_to_disk wrote"):
         read_dataset(tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_files_that_are_no_whole_images(tmp_path, rng):
     with pytest.raises(FileNotFoundError, match="missing"):
         read_image(tmp_path / "missing.png")
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"text\.png is no image that Pillow knows"):
+    with pytest.raises(ValueError, match=r"text\.png is not an image that Pillow knows"):
         read_image(tmp_path / "text.png")
     for ending in ("png", "jpg"):
         file = tmp_path / f"cut.{ending}"
@@ -123,7 +123,7 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path, pixels, monkeypatch)
 
 def test_programs_for_printers_are_not_run(tmp_path):
     (tmp_path / "page.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(ValueError, match="no image that Pillow knows"):
+    with pytest.raises(ValueError, match="not an image that Pillow knows"):
         read_image(tmp_path / "page.eps")
     assert not {".eps", ".pdf", ".h5"} & image_endings()
     assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".gif"} <= image_endings()

@@ -42,14 +42,14 @@ def test_batches_are_read_when_they_are_asked_for(folder):
         found, labels = next(batches)
         np.testing.assert_array_equal(found, [images[row] for row in rows])
         np.testing.assert_array_equal(labels, images.labels[rows])
-    with pytest.raises(ValueError, match=r"b\.png is no image"):
+    with pytest.raises(ValueError, match=r"b\.png is not an image"):
         next(batches)
     with pytest.raises(ValueError, match="size must be at least 1, found 0"):
         next(images.batches(0))
 
 
 def test_folders_that_hold_no_classes(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing is no folder"):
+    with pytest.raises(FileNotFoundError, match="missing is not a folder"):
         image_folder(folder / "missing")
     with pytest.raises(ValueError, match="at least two subfolders, one per class, found 1"):
         image_folder(folder / "cat")

@@ -108,7 +108,7 @@ def link(kind, name="2.png"):
         ([*PAIR, link(tarfile.LNKTYPE)], r"2\.png is a link"),
         ([*PAIR, link(tarfile.FIFOTYPE)], r"2\.png is a link, a device"),
         ([("0.png", png(1)), ("0.cls", b"")], r"0\.cls is empty"),
-        ([("0.png", png(1)), ("0.cls", b"\xff\xfe")], r"0\.cls is no text in UTF-8"),
+        ([("0.png", png(1)), ("0.cls", b"\xff\xfe")], r"0\.cls is not text in UTF-8"),
         ([("0.png", png(1)), ("0.cls", b"nan")], "finite|known"),
         ([("0.png", png(1)), ("0.json", b"{")], r"0\.json is not JSON"),
         ([("0.png", png(1)), ("0.json", b"[" * 10**5)], r"0\.json is not JSON"),

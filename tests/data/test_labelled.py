@@ -47,7 +47,7 @@ def test_told_what_they_are():
         (
             [*map(str, range(9)), "oops"],
             "auto",
-            "10 different values in 10 rows, neither .* 'oops' is no number",
+            "10 different values in 10 rows, neither .* 'oops' is not a number",
         ),
     ],
 )

@@ -150,5 +150,5 @@ def test_other_members_of_an_archive_are_no_arrays(tmp_path):
     np.savez(tmp_path / "some.npz", y=Y)
     with zipfile.ZipFile(tmp_path / "some.npz", "a") as archive:
         archive.writestr("x", b"text")
-    with pytest.raises(ValueError, match="'x' is no array"):
+    with pytest.raises(ValueError, match="'x' is not an array"):
         read_npz(tmp_path / "some.npz")

@@ -85,7 +85,7 @@ def test_ways_to_compute_agree(task, settings):
 
 
 def test_the_null_holds_for_unbalanced_targets(task):
-    """A bias column holds the mean of the targets, which is no alignment."""
+    """A bias column holds the mean of the targets, which is not an alignment."""
     model = task.model()
     targets = jnp.where(jnp.arange(40) < 36, 1.0, -1.0)[:, None]
     monitor = ja.monitor(ja.tap(model, "hidden_2"), task.inputs[:40], targets)

@@ -49,7 +49,7 @@ def test_rotations_shifts_and_one_factor_change_nothing(pair, rng):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     together = similarity.linear_cka(x[order], y[order], estimator="debiased")
     np.testing.assert_allclose(together, expected, rtol=1e-5)
-    # What is no such map does change it.
+    # What is not such a map does change it.
     stretched = similarity.linear_cka(x * np.float32([1, 1, 1, 1, 1, 9]), y, estimator="debiased")
     assert abs(stretched - expected) > 0.01
     assert abs(similarity.linear_cka(x[order], y, estimator="debiased") - expected) > 0.02

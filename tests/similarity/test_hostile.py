@@ -1,4 +1,4 @@
-"""What is no answer is NaN, infinite with a warning, or refused: never a plausible number."""
+"""What is not an answer is NaN, infinite with a warning, or refused: never a plausible number."""
 
 from functools import partial
 

@@ -140,7 +140,7 @@ def main(address: str, processes: int, process: int, folder: str) -> None:
     several = fit(ProcessLocal(Rows(process)), seeds, mesh=mesh)[1]
     assert_agree(several.loss[:, 0], rows.loss, 1e-5)
 
-    # What is no such run is said in both.
+    # What is not such a run is said in both.
     own = [next(iter(Rows(process)))]
     split = jax.NamedSharding(mesh, jax.P("data"))
     placed = [[jax.make_array_from_process_local_data(split, x) for x in own[0]]]

@@ -116,7 +116,7 @@ def test_dashboards_show_them(followed):
 
 
 def pairs(task):
-    """Measures of two representations, and of all that is no spectrum."""
+    """Measures of two representations, and of all that is not a spectrum."""
     start = features_of(task, nnx.state(task.model()))
     fixed = np.asarray(start["hidden_1"][:, :4], np.float32)
 

@@ -57,7 +57,7 @@ def as_colour(image: Any) -> np.ndarray:
     """An image (h, w, 3) of bytes, a grey one repeated.
 
     Raises:
-      ValueError: pixels that are no bytes.
+      ValueError: pixels that are not bytes.
     """
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8:

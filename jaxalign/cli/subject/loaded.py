@@ -27,7 +27,7 @@ class Loaded:
       weights: where its weights come from, for people.
       preprocess: from images of bytes to its inputs, if it is known.
       notes: what to bear in mind about it.
-      padding: the id of the tokens of its inputs that are no part of a text; None where there are
+      padding: the id of the tokens of its inputs that are not part of a text; None where there are
         no such.
     """
 

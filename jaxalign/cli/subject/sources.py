@@ -123,7 +123,7 @@ def _kind(options: DataOptions) -> Kind:
         return "arrays"
     elif path.suffix.lower() == TAR:
         return "tar"
-    raise ValueError(f"{options.data} is no data set that can be read; it can be {KINDS}")
+    raise ValueError(f"{options.data} is not a data set that can be read; it can be {KINDS}")
 
 
 def _idx(options: DataOptions, part: Part) -> Labelled:

@@ -21,7 +21,7 @@ _TORCH_NAMES = {
     "mean": "running_mean",
     "var": "running_var",
 }
-# Buffers in checkpoints that are no learnt values.
+# Buffers in checkpoints that are not learnt values.
 _COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|position_ids)$")
 
 Path = tuple[Any, ...]

@@ -73,7 +73,7 @@ def _pickled(raw: bytes) -> dict[str, np.ndarray]:
     if first.value == MAGIC:
         return _built(torch_legacy(raw, first.end), len(raw))
     if first.storages:
-        raise Refused("it refers to torch storages and is no file of torch.save")
+        raise Refused("it refers to torch storages and is not a file of torch.save")
     if first.end != len(raw):
         raise ValueError(f"its pickle ends at byte {first.end:,} of {len(raw):,}")
     return _built(Contents(first.value, _NO_STORAGES.__getitem__), len(raw))

@@ -21,7 +21,7 @@ def safetensors(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file by name.
 
     Raises:
-      ValueError: a dtype that is no number of numpy or bfloat16, such as float8.
+      ValueError: a dtype that is not a number of numpy or bfloat16, such as float8.
       SafetensorError: damaged.
     """
     with safe_open(path, framework="numpy") as file:

@@ -33,7 +33,7 @@ def shards(index: Path) -> dict[Path, set[str]]:
     names = defaultdict(set)
     for name, file in weight_map.items():
         if not isinstance(file, str) or file in ("", "..") or Path(file).name != file:
-            raise Refused(f"its weight_map has {name!r} in {file!r}, which is no file beside it")
+            raise Refused(f"its weight_map has {name!r} in {file!r}, which is not a file beside it")
         names[index.parent / file].add(name)
     return {regular(file): names[file] for file in sorted(names)}
 

@@ -55,7 +55,7 @@ def storage_of(identifier: Any) -> Storage:
     is_tuple = isinstance(identifier, tuple) and len(identifier) in (5, 6)
     if not is_tuple or identifier[0] != "storage":
         raise Refused(
-            f"it refers to {repr_of(identifier)} outside of itself, which is no torch storage"
+            f"it refers to {repr_of(identifier)} outside of itself, which is not a torch storage"
         )
     _, kind, key, _, count, *view = identifier
     typed = isinstance(kind, StorageType) and isinstance(key, str) and _is_size(count)
@@ -86,7 +86,7 @@ class StoredTensor:
         if len(self._layout) < 4 or not isinstance(self._layout[0], Storage):
             raise Refused(
                 f"it builds a tensor of {repr_of(self._layout)}, "
-                "which is no storage, offset, shape and strides"
+                "which is not a storage, offset, shape and strides"
             )
         # Whether it takes a gradient, and its hooks, come before the metadata.
         storage, offset, shape, strides, *metadata = (*self._layout[:4], *self._layout[6:])

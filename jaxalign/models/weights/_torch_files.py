@@ -27,7 +27,7 @@ class Contents(NamedTuple):
 
 
 def torch_program(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
-    """The pickle of a file in torch's zip format, or None if it is no such file."""
+    """The pickle of a file in torch's zip format, or None if it is not such a file."""
     programs = [
         entry for entry in archive.infolist() if entry.filename.split("/")[1:] == ["data.pkl"]
     ]

@@ -211,7 +211,7 @@ def by_monitor(layers: list[str]) -> dict[str, list[str]]:
 
 def of_result(result: Mapping[str, Any], name: str) -> Estimate | None:
     """A number of result.json, or, of several models, the median of theirs and its interval; None
-    of what is no number: a user may have written anything by that name.
+    of what is not a number: a user may have written anything by that name.
     """
     value = result.get(name)
     each = value if isinstance(value, list) else [value]

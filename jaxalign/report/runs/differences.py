@@ -119,14 +119,14 @@ def _rows(runs: Sequence[NamedRun]) -> Iterator[Row]:
 
 
 def _quantity(runs: Sequence[NamedRun], layer: str, measure: str) -> Quantity | None:
-    """What is compared of a measure; None of one that is no number, or without a common τ."""
+    """What is compared of a measure; None of one that is not a number, or without a common τ."""
     histories = [run.summary.history for run in runs]
     shares = {is_share(history, layer, measure) for history in histories}
     if shares == {True}:
         if measure == "area":
             return Quantity("area/‖y‖²", measure)
         if measure != "alignment":
-            return None  # a curve has an area; chance is no finding of a run
+            return None  # a curve has an area; chance is not a finding of a run
         grids = [run.summary.axis(layer, measure).tolist() for run in runs]
         common = [tau for tau in grids[0] if all(tau in grid for grid in grids)]
         if not common:

@@ -34,7 +34,8 @@ def rejudge(study: Study[Any], folder: str | Path) -> Finished:
         config = measured_config(study, content["size"], content["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file} is no result of {study.name} ({error!r}); delete it, and run the study again"
+            f"{file} is not a result of {study.name} ({error!r}); delete it, and run the study "
+            "again"
         ) from None
     if content["study"] != study.name:
         raise ValueError(f"{file} is of the study {content['study']!r}, not of {study.name!r}")

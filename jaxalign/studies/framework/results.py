@@ -102,7 +102,7 @@ def read_result(folder: str | Path) -> Finished:
         return Finished(**{**content, "verdict": as_verdict(content["verdict"])})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file} is no result of a study ({error!r}); delete it, and run the study again"
+            f"{file} is not a result of a study ({error!r}); delete it, and run the study again"
         ) from None
 
 
@@ -139,7 +139,7 @@ def as_verdict(content: Mapping[str, Any]) -> Verdict:
 
 
 def _as_numbers(effect: Estimate) -> dict[str, float]:
-    """An estimate in Python's numbers: those of numpy are no JSON."""
+    """An estimate in Python's numbers: those of numpy are not JSON."""
     return {
         "value": float(effect.value),
         "low": float(effect.low),

@@ -33,7 +33,7 @@ class Layer(NamedTuple):
       representation: of the published network, an untrained one, or the name of a reference.
       seed: of the untrained network.
       layer: its name.
-      depth: from 1; 0 of what is no layer of a network.
+      depth: from 1; 0 of what is not a layer of a network.
       last: whether it is the last of its network.
       phi: (n, d) Φ.
     """

@@ -329,7 +329,7 @@ def test_the_title_and_command_tell_what_was_done(undrawn, mine):
             ["mine.py:Net", "--data", "nothing"],
             "there is no data at nothing; it can be fashion-mnist",
         ),
-        (["mine.py:Net", "--data", "mine.py"], "is no data set that can be read"),
+        (["mine.py:Net", "--data", "mine.py"], "is not a data set that can be read"),
         (
             ["mine.py:Images", "--data", "loud.npz"],
             "values up to 255, too large for pixels that were scaled",

@@ -121,7 +121,7 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(sources, tmp_path):
     chosen = DataOptions(data=str(tmp_path / "few"))
     (tmp_path / "few" / "a" / "2.png").write_bytes(b"cut")
     with pytest.raises(
-        ValueError, match=r"2\.png is no image .*repair it, or pass --unreadable skip"
+        ValueError, match=r"2\.png is not an image .*repair it, or pass --unreadable skip"
     ):
         load_examples(chosen).rows(0, 6)
     skipping = replace(chosen, unreadable="skip")

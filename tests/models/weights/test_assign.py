@@ -88,7 +88,7 @@ def test_numbers_that_the_model_cannot_hold_are_refused(dtype):
 
 
 class Counter(nnx.Module):
-    """With a parameter that is no float."""
+    """With a parameter that is not a float."""
 
     def __init__(self):
         self.count = nnx.BatchStat(jnp.zeros(2, jnp.int32))

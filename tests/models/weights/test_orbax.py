@@ -57,7 +57,7 @@ def test_nnx_states(form, tmp_path):
     found = restore(folder, state)
     keys, own = nnx.split_state(found, nnx.RngState, ...)
     assert_same(own, nnx.filter_state(trained, nnx.Not(nnx.RngState)))
-    # Random keys are no weights.
+    # Random keys are not weights.
     count = nnx.filter_state(state, nnx.RngState)
     assert jax.tree.structure(keys) == jax.tree.structure(count)
     nnx.update(network(2), found)

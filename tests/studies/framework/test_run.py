@@ -235,7 +235,7 @@ def test_results_of_a_folder_come_in_the_order_of_the_catalogue(coins, tmp_path)
     assert list(read_results(tmp_path)) == ["depth", "speed", "demo"]
     (tmp_path / "depth" / "result.json").write_text("{}")
     with pytest.raises(
-        ValueError, match=r"depth/result.json is no result of a study .* run the study again"
+        ValueError, match=r"depth/result.json is not a result of a study .* run the study again"
     ):
         read_results(tmp_path)
 
@@ -285,5 +285,5 @@ def test_a_result_of_another_study_is_not_judged(coins, tmp_path):
     with pytest.raises(ValueError, match="is of the study 'emergence', not of 'depth'"):
         rejudge(replace(coins, name="depth"), tmp_path)
     (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"is no result of emergence .* run the study again"):
+    with pytest.raises(ValueError, match=r"is not a result of emergence .* run the study again"):
         rejudge(coins, tmp_path)
