@@ -28,15 +28,16 @@ def in_turn_if_few(
 ) -> Callable[[Array], Any]:
     """``function`` of an array, which also takes leading axes, of which every ``vmap`` is a call
     for each entry of the whole batch where ``are_few(entries, stack)``, else one call of the stack.
+
+    A batch that may be split over devices stays one stack, since a single entry of it would have to
+    be gathered: under a mesh in use, and where the type of the array says that it is split.
     """
 
     def over(axes: int) -> Callable:
         def of_stack(stack: Array) -> Any:
             batch = stack.shape[:axes]
             entries = math.prod(batch)
-            # A split over devices would have to be undone to take single entries.
-            is_split = any(name is not None for name in jax.typeof(stack).sharding.spec[:axes])
-            if entries <= 1 or is_split or not are_few(entries, stack):
+            if entries <= 1 or _may_be_split(stack, axes) or not are_few(entries, stack):
                 return function(stack)
             each = [function(x) for x in stack.reshape(entries, *stack.shape[axes:])]
             return jax.tree.map(lambda *x: jnp.stack(x).reshape(*batch, *x[0].shape), *each)
@@ -44,6 +45,14 @@ def in_turn_if_few(
         return of_stack
 
     return _over_batch(over, 0)
+
+
+def _may_be_split(stack: Array, axes: int) -> bool:
+    in_use = jax.sharding.get_abstract_mesh()
+    # Under shard_map a device has its own part of the batch.
+    others = set(in_use.axis_names) - set(in_use.manual_axes)
+    is_over_devices = any(in_use.shape[name] > 1 for name in others)
+    return is_over_devices or any(jax.typeof(stack).sharding.spec[:axes])
 
 
 def _over_batch(over: Callable[[int], Callable], axes: int) -> Callable:

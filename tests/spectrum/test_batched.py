@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
 from jaxalign._core import checks, linalg
@@ -95,6 +97,25 @@ def test_few_entries_of_any_vmap_are_one_call_each(rng, axes, calls):
     np.testing.assert_allclose(jax.jit(solve)(last), expected, atol=1e-5)
     text = jax.jit(solve).lower(last).compile().as_text()
     assert text.count('custom_call_target="lapack') == calls
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_few_entries_that_may_be_split_over_devices_stay_a_stack(kind):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
+    solve = jax.vmap(in_turn_if_few(jnp.linalg.eigvalsh, lambda count, x: True))
+    whole = jax.ShapeDtypeStruct((4, 8, 8), jnp.float32)
+    by_rows = jax.sharding.NamedSharding(mesh, P("data"))
+
+    def calls(function, stack) -> int:
+        return jax.jit(function).lower(stack).compile().as_text().count("lapack_ssyev")
+
+    with jax.set_mesh(mesh):
+        assert calls(solve, whole.update(sharding=by_rows)) == 1
+    # Each device has all of them.
+    own = jax.shard_map(solve, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
+    assert calls(own, whole) == 4
+    with jax.set_mesh(jax.make_mesh((1,), ("data",), axis_types=(kind,))):
+        assert calls(solve, whole) == 4
 
 
 @given(widths=st.lists(st.integers(1, 3000), min_size=1))
