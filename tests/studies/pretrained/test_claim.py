@@ -5,13 +5,14 @@ installed.
 import importlib.metadata
 import json
 from collections import Counter
-from itertools import chain
+from itertools import chain, pairwise
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from flax import nnx
+from matplotlib.text import Text
 from PIL import Image
 
 import jaxalign as ja
@@ -28,6 +29,7 @@ from jaxalign.studies.pretrained.published import IMAGES, TEXTS
 from jaxalign.studies.pretrained.tasks import FAR, NATURAL, TEXT
 from jaxalign.studies.shared.outside import FOLDER, PHOTOS
 from jaxalign.studies.shared.problems import photographed_animals
+from jaxalign.style.layout import NARROW
 
 TINY = Config(networks=(), pairs=((0, 8),), texts=(), far_samples=40, seeds=2)
 CELL = {"network": "tiny", "task": "T-shirt or Bag"}
@@ -386,6 +388,30 @@ def test_the_figure_has_three_panels_a_network(networks, monkeypatch):
     figure = STUDY.figure(Config(), made_up(nets=networks))
     assert len(figure.axes) == 3 * len(networks)
     figure.canvas.draw()
+
+
+def test_on_a_narrow_page_networks_are_short_and_every_name_can_be_read(monkeypatch):
+    monkeypatch.setattr(drawing, "chosen_layers", lambda: LAYERS)
+    far = [f"Shirt or Bag {i}" for i in range(6)]
+    near = [f"clothing or kitchenware {i} (ImageNet photos)" for i in range(8)]
+    figure = STUDY.figure(Config(), made_up(nets=("x", "y"), names=(*near, *far)), NARROW)
+    assert figure.get_size_inches()[1] <= 2 * 8
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        names = [name for name in axes.get_yticklabels() if name.get_visible()]
+        boxes = [name.get_window_extent() for name in names if name.get_text()]
+        heights = sorted((box.y0, box.y1) for box in boxes)
+        assert all(below <= low for (_, below), (low, _) in pairwise(heights))
+        boxes += [text.get_window_extent() for text in (axes.xaxis.label, *axes.texts)]
+        # Half a point is of rounding.
+        assert min(box.x0 for box in boxes) >= -0.5
+        assert max(box.x1 for box in boxes) <= figure.bbox.width + 0.5
+    below = [axes.xaxis.label.get_window_extent() for axes in figure.axes]
+    assert not any(one.overlaps(other) for one, other in pairwise(below))
+    # A page of 390 px shows 358 of them.
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+    assert min(sizes) * 358 / 72 / NARROW.width >= 12
+    assert "ImageNet photos: clothing or" in figure.get_supxlabel().replace("\n", " ")
 
 
 @pytest.mark.slow
