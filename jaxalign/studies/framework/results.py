@@ -24,6 +24,9 @@ DRAWING = "figure.svg"
 NARROW_DRAWING = "figure_narrow.svg"
 """The figure for documents, and for wide and narrow pages, which may be dark."""
 
+BESIDE = "; "
+"""Between the devices, or the versions, of cells that were measured on different ones."""
+
 
 class Finished(NamedTuple):
     """The content of result.json.

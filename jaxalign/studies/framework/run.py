@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxalign._core.jsonl import json_lines, replace_lines
-from jaxalign.studies.framework.results import CELLS, TABLE, Finished, write_figures, write_result
+from jaxalign.studies.framework.results import (
+    BESIDE,
+    CELLS,
+    TABLE,
+    Finished,
+    write_figures,
+    write_result,
+)
 from jaxalign.studies.framework.study import Cell, Size, Study
 from jaxalign.studies.framework.table import table_of, write_table
 from jaxalign.studies.framework.verdict import Verdict
@@ -165,7 +172,7 @@ def _joined(values: Sequence[Any]) -> Any:
         mappings = [one for one in values if isinstance(one, Mapping)]
         return {name: _joined([one[name] for one in mappings if name in one]) for name in last}
     different = dict.fromkeys(map(str, values))
-    return last if len(different) == 1 else "; ".join(different)
+    return last if len(different) == 1 else BESIDE.join(different)
 
 
 def _key(cell: Cell) -> str:

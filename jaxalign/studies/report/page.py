@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from jaxalign.statistics import Estimate
 from jaxalign.studies.framework.catalogue import STUDIES
-from jaxalign.studies.framework.results import Finished
+from jaxalign.studies.framework.results import BESIDE, Finished
 from jaxalign.studies.framework.verdict import OUTCOMES, Verdict, in_words
 from jaxalign.style.html import render
 
@@ -39,9 +39,13 @@ def claims_page(results: Mapping[str, Finished], drawings: Mapping[str, Markup])
 
 
 def _kicker(results: Iterable[Finished]) -> str:
-    origins = [(finished.size, finished.environment["device"]) for finished in results]
-    sizes, devices = (", ".join(dict.fromkeys(column)) for column in zip(*origins, strict=True))
-    return f"Size: {sizes} · measured on {devices}"
+    sizes: dict[str, None] = {}
+    devices: dict[str, None] = {}
+    for finished in results:
+        sizes[finished.size] = None
+        # One study may have been measured on several.
+        devices |= dict.fromkeys(finished.environment["device"].split(BESIDE))
+    return f"Size: {', '.join(sizes)} · measured on {', '.join(devices)}"
 
 
 def _lede(verdicts: Iterable[Verdict]) -> str:

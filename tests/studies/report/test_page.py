@@ -104,8 +104,9 @@ def test_the_page_says_which_studies_are_missing(finished):
 
 
 def test_sizes_and_devices_that_differ_are_all_named(finished):
-    elsewhere = finished("speed")._replace(size="paper", environment={"device": "8 × abacus"})
-    assert "Size: small, paper · measured on 1 × abacus, 8 × abacus" in page_of(
+    devices = {"device": "8 × abacus; 1 × abacus"}
+    elsewhere = finished("speed")._replace(size="paper", environment=devices)
+    assert "Size: small, paper · measured on 1 × abacus, 8 × abacus<" in page_of(
         finished("depth"), elsewhere
     )
 
