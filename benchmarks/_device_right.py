@@ -62,7 +62,7 @@ def reference(features, targets) -> Reference:
     triangle = np.linalg.qr(both, mode="r")
     left, sigma, _ = np.linalg.svd(triangle[:d, :d])
     energy = (left.T @ triangle[:d, d:]) ** 2
-    resolved = sigma[:-1] > sigma[0] * rank_tolerance(np.float32, np.maximum(n, d))
+    resolved = sigma[:-1] > sigma[0] * rank_tolerance(np.float32, np.array(max(n, d)))
     thresholds = np.sqrt(sigma[:-1] * sigma[1:])[resolved]
     return Reference(sigma, energy, np.sum(both[:, d:] ** 2, axis=0), thresholds)
 

@@ -129,7 +129,7 @@ def errors(
     sigma, energy = (np.asarray(part, float) for part in answer)
     exact_sigma, exact_energy = (np.asarray(part, float) for part in reference)
     # Directions below the rank tolerance are rounding errors, in every solver others.
-    size = np.maximum(len(targets), len(exact_sigma))
+    size = np.array(max(len(targets), len(exact_sigma)))
     tolerance = exact_sigma[0] * rank_tolerance(np.float32, size)
     known = exact_sigma[exact_sigma > tolerance]
     area = (sigma * (sigma > tolerance)) @ energy
