@@ -1,13 +1,41 @@
 """Checks that several commands make of their options."""
 
+import re
+import shlex
+from ast import literal_eval
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
+
+_TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_VALUE = rf"(?P<value>{_TEXT}|\((?:{_TEXT}),\)|True|False)"
 
 
 def flag(name: str) -> str:
     """The option that sets a field: ``batch_size`` is ``--batch-size``."""
     return "--" + name.replace("_", "-")
+
+
+def in_options(message: str, options: type[Any]) -> str:
+    """A message of the library with a command's options in place of arguments: for
+    ``ignore=('a b',)`` it says ``--ignore 'a b'``.
+    """
+    switches = [field.name for field in fields(options) if isinstance(field.default, bool)]
+
+    def option(argument: re.Match[str]) -> str:
+        name = flag(argument[1])
+        if argument["value"] is None:
+            return name
+        value = literal_eval(argument["value"])
+        if argument[1] in switches:
+            return name if value else flag(f"no-{argument[1]}")
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        return shlex.join([name, *(value if isinstance(value, tuple) else [value])])
+
+    names = "|".join(field.name for field in fields(options))
+    # Not in a path, as of /data/label=3.csv.
+    return re.sub(rf"(?<![\w./=-])({names})=({_VALUE}|(?=[\s;,.]|$))", option, message)
 
 
 def require_at_least_one(options: Any, names: Iterable[str]) -> None:

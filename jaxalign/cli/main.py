@@ -14,6 +14,7 @@ import tyro
 from jaxalign import __version__
 from jaxalign.cli.benchmark.options import Benchmark
 from jaxalign.cli.call import DEBUG, Call, parsed
+from jaxalign.cli.checks import in_options
 from jaxalign.cli.compare.options import Compare
 from jaxalign.cli.compilation_cache import use_compilation_cache
 from jaxalign.cli.console import command_console, discard_output, spell_what_cannot_be_shown
@@ -76,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             discard_output()
         if debug:
             raise
-        print(f"jaxalign: {_message(error)}", file=sys.stderr)
+        message = _in_options(_message(error), arguments)
+        print(f"jaxalign: {message}", file=sys.stderr)
         return 1
 
 
@@ -86,6 +88,13 @@ def _message(error: Exception) -> str:
         return str(error)
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first_line} ({DEBUG} shows where)"
+
+
+def _in_options(message: str, arguments: Sequence[str]) -> str:
+    """A message that names options, where those of the library name arguments."""
+    commands = {**WITH_FILE, "show": Show}
+    command = next((argument for argument in arguments if argument in commands), None)
+    return message if command is None else in_options(message, commands[command])
 
 
 def _command(call: Call) -> Command:

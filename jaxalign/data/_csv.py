@@ -83,7 +83,7 @@ def read_csv(
     path = Path(path)
     _require_names(label, ignore)
     _require_choices(header, missing, categories, decimal)
-    lines = read_lines(path, encoding)
+    lines = _without_end(read_lines(path, encoding))
     names, rows = _named(lines, label, header, path)
     if not rows:
         raise ValueError(f"{path} must hold rows below its header, found none")
@@ -121,6 +121,15 @@ def _require_choices(header: Any, missing: Any, categories: Any, decimal: Any) -
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, found {value!r}")
+
+
+def _without_end(lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines, without the column that a separator at the end of every line would begin: it has
+    neither a name nor a value.
+    """
+    if len(lines[0].fields) < 2 or any(line.fields[-1] for line in lines):
+        return lines
+    return [line._replace(fields=line.fields[:-1]) for line in lines]
 
 
 def _named(

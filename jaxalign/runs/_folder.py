@@ -38,8 +38,18 @@ def read_config(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / CONFIG
     if not file.is_file():
-        raise FileNotFoundError(f"{path} holds no run: there is no {CONFIG} in it")
+        raise FileNotFoundError(f"{path} holds no run: there is no {_what_lacks(Path(path))}")
     return _read_json(file)
+
+
+def _what_lacks(path: Path) -> str:
+    if not path.exists():
+        return "such folder"
+    # Of a run people also pass the page or a picture.
+    for folder in list(path.parents)[:2]:
+        if (folder / CONFIG).is_file():
+            return f"{CONFIG} in it; pass {folder}, which has one"
+    return f"{CONFIG} in it"
 
 
 def read_result(path: str | Path) -> dict[str, Any]:

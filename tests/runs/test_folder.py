@@ -1,4 +1,5 @@
 import json
+import re
 import resource
 import shutil
 
@@ -237,3 +238,15 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="is read-only; name another one"):
         ja.RunWriter(tmp_path / "new" / "run", {})
+
+
+def test_a_page_or_a_picture_leads_to_its_run(tmp_path):
+    run = tmp_path / "run"
+    (run / "figures").mkdir(parents=True)
+    for name in ("config.json", "index.html", "figures/curve.png"):
+        (run / name).write_text("{}", encoding="utf-8")
+    for name in ("index.html", "figures", "figures/curve.png"):
+        with pytest.raises(FileNotFoundError, match=rf"pass {re.escape(str(run))}, which has one"):
+            ja.read_history(run / name)
+    with pytest.raises(FileNotFoundError, match="holds no run: there is no such folder"):
+        ja.read_history(tmp_path / "other")
