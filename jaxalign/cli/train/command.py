@@ -14,7 +14,7 @@ from jaxalign.cli.folders import next_free_folder
 from jaxalign.cli.train.devices import first_process, join_processes, mesh_of
 from jaxalign.cli.train.options import WHERE, Train
 from jaxalign.cli.train.recipe import Task, accuracies, load_task
-from jaxalign.cli.train.resume import require_rows, saved_config, where_it_goes_on
+from jaxalign.cli.train.resume import paths_of, require_rows, saved_config, where_it_goes_on
 from jaxalign.cli.train.runs import Run, finish, open_runs
 from jaxalign.cli.train.session import Outcome, train_task
 from jaxalign.runs._folder import PAGE
@@ -32,7 +32,11 @@ def train(config: Train, console: Console) -> int:
             return 0
         config = replace(saved, **{name: getattr(config, name) for name in WHERE})
     folder = local_folder(config.out or next_free_folder("train"))
-    task = load_task(config)
+    try:
+        task = load_task(config)
+    except FileNotFoundError as error:
+        where = paths_of(folder) if resume else ""
+        raise FileNotFoundError(f"{error}{where}") from None
     mesh = mesh_of(config)
     runs: list[Run] = []
     if first_process():

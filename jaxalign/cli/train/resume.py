@@ -64,5 +64,13 @@ def where_it_goes_on(folder: Path) -> str:
     return f"jaxalign train --resume {shlex.quote(str(folder))} goes on from step {step:,}{note}"
 
 
+def paths_of(folder: Path) -> str:
+    """Where the files of a run to resume are looked for, for a message."""
+    return (
+        "; a run names its files from the folder in which its command was given: give this one "
+        f"there, too, or write whole paths into {folders(folder)[0] / CONFIG}"
+    )
+
+
 def _newest_checkpoint(folder: Path) -> int:
     return max(Checkpoints(folder / CHECKPOINTS).steps(), default=0)

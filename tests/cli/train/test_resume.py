@@ -302,6 +302,18 @@ def test_resume_takes_no_other_option_and_leaves_a_finished_run_alone(trained, t
     assert "holds no run" in capsys.readouterr().err
 
 
+def test_a_run_whose_data_are_elsewhere_says_where_they_are_looked_for(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+    (folder / "result.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config["train"]["data"] = "there/images.npz"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert main(["train", "--resume", str(folder)]) == 1
+    message = capsys.readouterr().err
+    assert "there is no data at there/images.npz" in message
+    assert message.endswith(f"or write whole paths into {folder / 'config.json'}\n")
+
+
 def test_a_finished_run_that_is_damaged_is_not_called_finished(trained, tmp_path, capsys):
     folder = shutil.copytree(trained.folder, tmp_path / "run")
     (folder / "curve.npy").unlink()
