@@ -38,9 +38,8 @@ def test_images_are_turned_as_the_camera_noted(tmp_path, pixels):
 
 def test_more_than_eight_bits_are_refused(tmp_path):
     Image.fromarray(np.full((4, 5), 40_000, np.uint16)).save(tmp_path / "image.png")
-    with pytest.raises(
-        ValueError, match=r"image\.png cannot be read: it has pixels of mode 'I(;16)?', not of 8 bits"
-    ):
+    message = r"image\.png cannot be read: it has pixels of mode 'I(;16)?', not of 8 bits"
+    with pytest.raises(ValueError, match=message):
         read_image(tmp_path / "image.png")
 
 
