@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from jaxalign.style.names import wrapped
+from jaxalign.style.names import shortened, wrapped
 
 CHARACTER = 0.083
 BOLD = 0.09
 """The width of a character in inches, about."""
+LINES = 5
+"""A panel has room for so many lines of a title."""
 
 
 class Layout(NamedTuple):
@@ -125,8 +127,11 @@ def label_below(figure: Figure, text: str) -> None:
 
 
 def set_title(axes: Axes, *parts: str) -> None:
-    """A title, of which each part has as many lines as the panel's width asks for."""
-    axes.set_title("\n".join(wrapped(part, _characters(axes)) for part in parts))
+    """A title, of which each part has as many lines as the panel's width asks for. Of a longer part
+    the end is shown, which tells layers apart.
+    """
+    width = _characters(axes)
+    axes.set_title("\n".join(wrapped(shortened(part, LINES * width), width) for part in parts))
 
 
 def _characters(axes: Axes) -> int:

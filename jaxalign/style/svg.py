@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from jaxalign.style.figures import BRIGHT, DEEP, STYLE
 from jaxalign.style.layout import NARROW, WIDE
+from jaxalign.style.names import in_page
 
 DARKEST = 0.08
 LIGHTEST = 0.92
@@ -30,7 +31,7 @@ def svg(figure: Figure, seen: str, key: str) -> Markup:
     # What STYLE says of the format counts when the figure is written, not when it is drawn.
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue()
+    text = in_page(buffer.getvalue())
     text = text[text.index("<svg") :]
     # Groups are numbered in every figure alike, and nothing refers to them.
     text = re.sub(r'<g id="[^"]*"', "<g", text)

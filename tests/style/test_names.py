@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from jaxalign.style.figures import STYLE
-from jaxalign.style.names import in_figure, in_terminal, printable
+from jaxalign.style.names import MARK, in_figure, in_page, in_terminal, printable
 
 # What matplotlib, rich, HTML or a terminal would take for more than a character.
 PIECES = ["$", "\\", "_", "^", "{", "}", "[", "]", "/", "[/b]", "[red]", ":smile:", "%", "<b>"]
@@ -24,12 +24,14 @@ PIECES += [
     "\x00",
     "\udcff",
     "层",
+    "𝄞",
+    r"\u5c42",
     "\u202e",
     "σ",
     "a",
     " ",
 ]
-ESCAPES = {ord(c): c.encode("unicode_escape").decode() for c in "\x1b\n\x00\udcff层\u202e"}
+ESCAPES = {ord(c): c.encode("unicode_escape").decode() for c in "\x1b\n\x00\udcff层𝄞\u202e"}
 names = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
 
 
@@ -52,7 +54,10 @@ def test_a_figure_shows_a_name_unchanged(text, name):
     shown, is_formula = drawn._preprocess_math(drawn.get_text())
     assert not is_formula
     assert not shown.startswith("_")
-    assert shown.removeprefix(" ") == name.translate(ESCAPES).removeprefix(" ")
+    drawn = shown.removeprefix(" ")
+    assert drawn.replace(MARK, "") == name.translate(ESCAPES).removeprefix(" ")
+    # A browser has the fonts that matplotlib lacks.
+    assert in_page(drawn) == printable(name).removeprefix(" ")
 
 
 @given(name=names)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxalign.style.figures import BRIGHT, INK, STYLE
-from jaxalign.style.layout import NARROW, WIDE, grid, label_rows, panels, set_title
+from jaxalign.style.layout import LINES, NARROW, WIDE, grid, label_rows, panels, set_title
 from jaxalign.style.legends import NAMED, apart, name_lines
 from jaxalign.style.svg import on_dark, picture, svg
 
@@ -88,6 +88,17 @@ def test_nothing_is_clipped_and_no_name_lies_on_another(layout, lines):
         assert (f"layer_{lines - 1}" in names) == (lines > NAMED)
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert ("by chance" in legend, "layer_0" in legend) == (True, lines <= NAMED)
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+@pytest.mark.parametrize("name", ["encoder." + "a_long_name_" * 20, "a long name " * 20])
+def test_a_title_of_any_length_leaves_room_for_its_panel(layout, name):
+    figure, axes = panels(3, 2.0, layout)
+    set_title(axes[0], f"{name}7")
+    figure.draw_without_rendering()  # Where no panel has room, matplotlib warns: an error here.
+    shown = axes[0].get_title()
+    assert shown.endswith("7")
+    assert shown.count("\n") < 2 * LINES
 
 
 @given(heights=st.lists(st.floats(0, 1), min_size=1, max_size=9).map(sorted))
