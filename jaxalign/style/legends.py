@@ -50,12 +50,16 @@ def name_lines(
 def legend_of(
     figure: Figure, lines: Mapping[str, Artist], side: Side = "outside upper left"
 ) -> None:
-    """A legend for all panels, in as many columns as fit on the page; none if nothing is drawn."""
+    """A legend for all panels, in as many columns as fit on the page; none if nothing is drawn. Of
+    a label that is longer than the page is wide the end is shown.
+    """
     if not lines:
         return
-    width = HANDLE + CHARACTER * max(map(len, lines))
+    fitting = int((figure.get_figwidth() - HANDLE) / CHARACTER)
+    labels = [shortened(label, fitting) for label in lines]
+    width = HANDLE + CHARACTER * max(map(len, labels))
     columns = max(1, int(figure.get_figwidth() / width))
-    figure.legend(lines.values(), lines, loc=side, ncols=columns)
+    figure.legend(lines.values(), labels, loc=side, ncols=columns)
 
 
 def labelled(*panels: Axes) -> dict[str, Artist]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxalign.style.figures import BRIGHT, INK, STYLE
 from jaxalign.style.layout import LINES, NARROW, WIDE, grid, label_rows, panels, set_title
-from jaxalign.style.legends import NAMED, apart, name_lines
+from jaxalign.style.legends import NAMED, apart, legend_of, name_lines
 from jaxalign.style.svg import on_dark, picture, svg
 
 
@@ -88,6 +88,17 @@ def test_nothing_is_clipped_and_no_name_lies_on_another(layout, lines):
         assert (f"layer_{lines - 1}" in names) == (lines > NAMED)
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert ("by chance" in legend, "layer_0" in legend) == (True, lines <= NAMED)
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+def test_a_legend_is_no_wider_than_its_page(layout):
+    figure, axes = panels(1, 2.0, layout)
+    lines = {f"{'encoder_layer_' * 20}{i}": axes[0].plot([0, i])[0] for i in range(3)}
+    legend_of(figure, lines)
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.width
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text[-1] for text in shown] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("layout", [WIDE, NARROW])

@@ -3,7 +3,7 @@
   const [svg, slider, label, play] = ["curves", "frame", "step", "play"].map(id => document.getElementById(id));
   const tauMax = Math.max(...layers.map(({ grid }) => grid[grid.length - 1]));
   const longest = Math.max(...layers.map(({ name }) => name.length));
-  const SIZE = 13, ROW = 22, left = 46, top = 12, bottom = 44;
+  const SIZE = 13, CHARACTER = 7.6, ROW = 22, left = 46, top = 12, bottom = 44;
   let showFrame;
 
   const add = (tag, attributes, text) => {
@@ -15,7 +15,7 @@
 
   // One unit is one pixel, so text has its size on every page. Names stand at the right where there is room, else below.
   const lay = () => {
-    const W = Math.min(svg.parentNode.clientWidth, 960), room = Math.min(52 + 7.6 * longest, 320);
+    const W = Math.min(svg.parentNode.clientWidth, 960), room = Math.min(52 + CHARACTER * longest, 320);
     const beside = W - room >= 400, right = beside ? room : 12;
     const plot = beside ? Math.max(340, ROW * layers.length + 34) : 300;
     svg.replaceChildren();
@@ -34,11 +34,14 @@
       add("text", { ...muted, x: x(tau), y: plot - bottom + 18, "text-anchor": "middle" }, tau);
     add("text", { ...muted, x: x(tauMax / 2), y: plot - 4, "text-anchor": "middle" }, "threshold τ on the singular values");
 
+    // The end of a name tells layers apart.
+    const fitting = Math.floor(((beside ? right - 14 : W - left) - 34) / CHARACTER);
+    const shown = name => name.length <= fitting ? name : "…" + name.slice(1 - fitting);
     const lines = layers.map(({ name, colour, dashed }, i) => {
       const style = { style: `fill: none; stroke: ${colour}`, "stroke-width": dashed ? 1.6 : 2.4, ...(dashed && { "stroke-dasharray": "6 4" }) };
       const [begin, height] = beside ? [W - right + 14, top + 10 + ROW * i] : [left, plot + 14 + ROW * i];
       add("line", { ...style, x1: begin, x2: begin + 20, y1: height, y2: height });
-      add("text", { x: begin + 26, y: height + 4, style: "fill: var(--ink)", "font-size": SIZE }, name);
+      add("text", { x: begin + 26, y: height + 4, style: "fill: var(--ink)", "font-size": SIZE }, shown(name));
       return add("polyline", style);
     });
 

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -213,7 +214,14 @@ onload = () => {{
 def test_play_moves_the_curves_to_the_last_step_on_a_phone(
     history, page_of, tmp_path, told_in_browser
 ):
-    (tmp_path / "page.html").write_text(page_of(history), encoding="utf-8")
+    long = "encoder." + "a_long_name_" * 15
+    names = {name: name if name == "input" else long + name for name in history.layers}
+    renamed = history._replace(
+        layers=OrderedDict((names[name], own) for name, own in history.layers.items()),
+        coordinates={names[name]: own for name, own in history.coordinates.items()},
+        totals={names[name]: total for name, total in history.totals.items()},
+    )
+    (tmp_path / "page.html").write_text(page_of(renamed), encoding="utf-8")
     assert told_in_browser(WRAPPER.format(page="page.html")) == {
         "overhang": 0,
         "before": ["Play", "step 40", "40"],
