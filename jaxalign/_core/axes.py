@@ -11,6 +11,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.mesh import computed_on, require_one_place
+from jaxalign._core.varying import varying_alike
 
 Result = TypeVar("Result")
 
@@ -19,6 +20,8 @@ def on_automatic_axes(
     function: Callable[..., Result], *arguments: Any, by_rows: bool = False
 ) -> Result:
     """``function(*arguments)``, in which the compiler splits the work over the axes of the mesh.
+
+    Inside ``shard_map``, all arrays differ over the same axes from there on.
 
     Over explicit axes, how an array is split is part of its type, and most operations refuse rows
     that are split. Every public function of arrays passes through here, on whatever mesh its
@@ -35,6 +38,7 @@ def on_automatic_axes(
     Raises:
       ValueError: arrays on different devices, or split over different meshes (eager calls).
     """
+    arguments = varying_alike(arguments)
     arrays = [x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)]
     mesh = _explicit_mesh(arrays)
     require_one_place(arrays, mesh)

@@ -18,6 +18,7 @@ from jax import Array
 
 from jaxalign._core.arrays import needs_float64
 from jaxalign._core.axes import on_automatic_axes
+from jaxalign._core.derivatives import ONLY_ONCE, without_derivative
 from jaxalign._core.platform import on_platform
 
 Result = TypeVar("Result")
@@ -109,7 +110,7 @@ def float64_with_derivative(function: Callable) -> Callable:
 
     def forward(*arrays):
         # Only the arguments are residuals, so that float64 never leaves its scope.
-        return value(*arrays), arrays
+        return without_derivative(value, ONLY_ONCE)(*arrays), arrays
 
     def backward(arrays, cotangents):
         leaves, tree = jax.tree.flatten(cotangents)
@@ -119,7 +120,8 @@ def float64_with_derivative(function: Callable) -> Callable:
             bars = jax.tree.unflatten(tree, arrays[count:])
             return jax.vjp(function, *arrays[:count])[1](bars)
 
-        return _in_float64_but_on_tpu(pulled_back, *arrays, *leaves)
+        run = partial(_in_float64_but_on_tpu, pulled_back)
+        return without_derivative(run, ONLY_ONCE)(*arrays, *leaves)
 
     value.defvjp(forward, backward)
     return value

@@ -13,6 +13,7 @@ from jax.lax.linalg import EighImplementation
 from jaxtyping import Float
 
 from jaxalign._core.loops import in_turn_if_few, looped
+from jaxalign._core.platform import on_platform
 
 # By default an accelerator may round the factors to TF32 or bfloat16.
 matmul = partial(jnp.matmul, precision=Precision.HIGHEST)
@@ -84,7 +85,9 @@ eigh_on_tpu = partial(
 """For float32. The default of wide matrices there is another algorithm, whose parts are traced
 again where the program is lowered, out of reach of the x64 setting around the call.
 """
-svd = _side_by_side(partial(jnp.linalg.svd, full_matrices=False))
+_svd = partial(jnp.linalg.svd, full_matrices=False)
+# Jax traces it again where it is lowered for a TPU: with the settings of the program.
+svd = partial(on_platform, _side_by_side(_svd), _svd)
 cholesky = _side_by_side(partial(lax.linalg.cholesky, symmetrize_input=False))
 orthonormal = _side_by_side(partial(jnp.linalg.qr, mode="reduced"))
 triangle_of = _side_by_side(partial(jnp.linalg.qr, mode="r"))

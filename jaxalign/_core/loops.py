@@ -13,6 +13,20 @@ from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxalign._core.varying import varying_as_after
+
+
+def scan(step: Callable[[Any, Any], tuple[Any, Any]], start: Any, rows: Any) -> tuple[Any, Any]:
+    """``lax.scan``, which may start from a constant under ``shard_map`` too."""
+    first = jax.tree.map(lambda x: x[0], rows)
+    return lax.scan(step, varying_as_after(lambda state: step(state, first)[0], start), rows)
+
+
+def repeated(count: int, step: Callable[[Any, Any], Any], start: Any) -> Any:
+    """``lax.fori_loop`` from 0, which may start from a constant under ``shard_map`` too."""
+    begin, end = np.int32(0), np.int32(count)
+    return lax.fori_loop(begin, end, step, varying_as_after(partial(step, begin), start))
+
 
 def looped(function: Callable, at_once: int = 1) -> Callable:
     """``function`` of arrays, of which every ``vmap`` is one loop over the whole batch, ``at_once``

@@ -9,8 +9,11 @@ import jax
 from jax import Array
 from jax.extend import core
 from jax.interpreters import batching, mlir
+from jax.sharding import AbstractMesh
 
 Result = TypeVar("Result")
+
+_NO_MESH = AbstractMesh((), ())
 
 _deferred_p = core.Primitive("deferred")
 _deferred_p.multiple_results = True
@@ -49,8 +52,19 @@ def _lowered(context: Any, *operands: Any, run: Callable, types: tuple) -> Any:
             return jax.tree.leaves(run(*arrays))
 
     # What is traced still later, in the lowering of the SVD, must not make float64 of its own.
-    with jax.enable_x64(False):
-        return mlir.lower_fun(flat, multiple_results=True)(context, *operands)
+    with jax.enable_x64(False), jax.sharding.use_abstract_mesh(_NO_MESH):
+        program = mlir.lower_fun(flat, multiple_results=True)
+        return program(context.replace(avals_in=_without_mesh(context.avals_in)), *operands)
+
+
+def _without_mesh(types: Sequence[Any]) -> list[Any]:
+    """The types of arrays of one device. Those on a mesh also say over which axes it is split, and
+    loops, as in jax's own SVD, take only what agrees in that: here the compiler splits the work, or
+    ``shard_map`` has.
+    """
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in types]
+    with jax.enable_x64(True):
+        return jax.make_jaxpr(lambda *arrays: arrays)(*shapes).in_avals
 
 
 def _batched(

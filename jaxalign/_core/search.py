@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
+
+from jaxalign._core.loops import repeated
 
 # Halvings of a range of log δ, at most 130 wide: to less than the rounding of float64.
 _HALVINGS = 60
@@ -27,7 +28,7 @@ def root(
         is_above = function(middle) > 0
         return jnp.where(is_above, below, middle), jnp.where(is_above, middle, above)
 
-    return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[1]
+    return repeated(_HALVINGS, halve, (low, high))[1]
 
 
 def grid(least: float, dtype: jnp.dtype) -> Float[Array, " g"]:
@@ -60,6 +61,6 @@ def minimizer(
         is_left = function(jnp.exp(left)) < function(jnp.exp(right))
         return jnp.where(is_left, low, left), jnp.where(is_left, right, high)
 
-    low, high = jax.lax.fori_loop(0, _SECTIONS, section, (low, high))
+    low, high = repeated(_SECTIONS, section, (low, high))
     found = jnp.exp((low + high) / 2)
     return jnp.where(function(found) <= values[best], found, strengths[best])

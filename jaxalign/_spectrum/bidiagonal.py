@@ -11,6 +11,8 @@ from jax import Array
 from jax.lax import Precision
 from jaxtyping import Float, Int
 
+from jaxalign._core.loops import scan
+
 Product = Callable[[Array], Array]
 
 
@@ -76,7 +78,7 @@ def _loop(
     """α and β of all steps."""
     steps = jnp.arange(order)
     if isinstance(steps, jax.core.Tracer):
-        return jax.lax.scan(step, state, steps)[1]
+        return scan(step, state, steps)[1]
     # Outside a program a scan would compile the products again at every call, and keep what they
     # knew at the first: here they run as they are.
     rows = []

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jaxtyping import Bool, Float, Int
 
 from jaxalign._core.expansions import Expansion, power_of_two, renormalized, rounded
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
+from jaxalign._core.loops import repeated
 from jaxalign._spectrum.integer_products import digits_of, product, table_of
 
 # How often the eigensolver is applied; each time resolves about 14 bits more of λ.
@@ -39,7 +39,7 @@ def eigensystem(matrix: Expansion, columns: Expansion) -> Eigensystem:
     """
     columns = renormalized((*columns, *[jnp.zeros_like(columns[0])] * 2), 3)
     first = _State(renormalized(matrix, 3), columns)
-    state = lax.fori_loop(np.int32(0), np.int32(2 * _STAGES + 1), _step, first)
+    state = repeated(2 * _STAGES + 1, _step, first)
     values = jnp.diagonal(state.matrix[0])
     order = jnp.argsort(-values)
     rotated = tuple(part[order] for part in state.columns)
@@ -94,7 +94,7 @@ def _turned(state: _State, vectors: Float[Array, "d d"]) -> _State:
     nothing = jnp.zeros_like(vectors)
     start = (vectors, nothing), _State((vectors, nothing, nothing), state.columns)
     step = partial(_turned_once, state, vectors)
-    _, turned = lax.fori_loop(np.int32(0), np.int32(3), step, start)
+    _, turned = repeated(3, step, start)
     # The rows of small eigenvalues are computed without cancellation: below the diagonal.
     matrix = tuple(jnp.tril(part) + jnp.tril(part, -1).T for part in turned.matrix)
     return _State(matrix, turned.columns)

@@ -13,7 +13,7 @@ from jaxalign._core.expansions import (
     times,
     without_last_bit,
 )
-from jaxalign._spectrum.integer_products import Table, digits_of, product, table_of
+from jaxalign._spectrum.integer_products import Table, digits_of, over_devices, product, table_of
 
 
 class Rows(NamedTuple):
@@ -65,7 +65,7 @@ def _mean(x: Expansion, present: Float[Array, " n"], axes: tuple[str, ...]) -> E
     sums = product(ones, digits_of(table_of(x), words=2, axes=axes), axes=axes, parts=3)
     total = tuple(part[0] for part in sums)
     number = jnp.sum(present.astype(jnp.int32), dtype=jnp.int32)
-    number = lax.psum(number, axes)
+    number = over_devices(lax.psum, number, axes)
     whole = number.astype(jnp.float32)
     count = (whole, (number - whole.astype(jnp.int32)).astype(jnp.float32))
     # Compilers turn a division by a constant into this product, which rounds otherwise.

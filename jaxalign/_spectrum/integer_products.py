@@ -21,6 +21,7 @@ from jax import Array, lax
 from jaxtyping import Bool, Float, Int
 
 from jaxalign._core.expansions import Expansion, power_of_two, renormalized, two_sum
+from jaxalign._core.loops import scan
 from jaxalign._spectrum.row_blocks import fold, mapped
 
 # Orders of products of digits that are kept.
@@ -57,7 +58,12 @@ def scales(top: Float[Array, " d"]) -> Float[Array, " d"]:
 def largest(x: Float[Array, "n d"], axes: tuple[str, ...] = ()) -> Float[Array, " d"]:
     """The largest |x| of each column, over all devices along mesh axes."""
     top = jnp.max(jnp.abs(x), axis=0)
-    return lax.pmax(top, axes)
+    return over_devices(lax.pmax, top, axes)
+
+
+def over_devices(collective: Callable[..., Any], x: Any, axes: tuple[str, ...]) -> Any:
+    """``collective(x, axes)``. Over no axes, which ``shard_map`` refuses, it is x."""
+    return collective(x, axes) if axes else x
 
 
 def table_of(x: Expansion) -> Table:
@@ -175,7 +181,7 @@ def _sum_of_blocks(
     like = jax.eval_shape(of_block, rows, jax.ShapeDtypeStruct((count // devices,), bool))
     zero = jnp.zeros(like.shape, jnp.int32)
     limbs = fold(add, (zero, zero), rows)
-    return _sum_of_orders(*lax.psum(limbs, axes))
+    return _sum_of_orders(*over_devices(lax.psum, limbs, axes))
 
 
 @jax.jit
@@ -199,7 +205,7 @@ def _by_order(left: Int[Array, "v n p"], right: Int[Array, "w n q"]) -> Int[Arra
 
     orders = min(sum(counts) - 1, _ORDERS)
     zero = jnp.zeros((orders, left.shape[2], right.shape[2]), jnp.int32)
-    return lax.scan(add, zero, (pairs[0], pairs[1]))[0]
+    return scan(add, zero, (pairs[0], pairs[1]))[0]
 
 
 @jax.jit
@@ -220,7 +226,7 @@ def _sum_of_orders(high: Array, low: Array) -> Expansion:
     zero = jnp.zeros(high.shape[1:], jnp.float32)
     nothing: Expansion = (zero, zero, zero)
     places = jnp.asarray(256.0 ** -np.arange(len(high)), jnp.float32)
-    return lax.scan(add, nothing, (high, low, places))[0]
+    return scan(add, nothing, (high, low, places))[0]
 
 
 def _halves(value: Int[Array, "*shape"]) -> tuple[Array, Array]:

@@ -22,6 +22,7 @@ from jaxalign._core.checks import (
     as_target_numbers,
     require_finite,
 )
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import as_count, require_choice
 from jaxalign._core.linalg import matmul, svd
@@ -112,7 +113,10 @@ def _of_arrays(
     return _of_matrix(phi, y, order, dtype)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+NO_DERIVATIVE = "quadrature has no derivative; differentiate spectrum(features, targets) instead"
+
+
+@partial(without_derivative, reason=NO_DERIVATIVE, static=(2, 3))
 @partial(jax.jit, static_argnums=(2, 3))
 def _of_matrix(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], order: int, dtype: str | None
@@ -164,13 +168,6 @@ def _rounded(spectrum: Spectrum, dtype: jnp.dtype) -> Spectrum:
     )
 
 
-@_of_matrix.defjvp
-def no_derivative(*_):
-    raise TypeError(
-        "quadrature has no derivative; differentiate spectrum(features, targets) instead"
-    )
-
-
 def _matrix_free(
     product: Product, transposed: Product, targets: ArrayLike, order: int
 ) -> Quadrature:
@@ -187,9 +184,7 @@ def _matrix_free(
         )
         return of_bidiagonal(bidiagonal)
 
-    guarded = jax.custom_jvp(run)
-    guarded.defjvp(no_derivative)
-    return on_automatic_axes(guarded, y)
+    return on_automatic_axes(without_derivative(run, NO_DERIVATIVE), y)
 
 
 def _as_called_outside(

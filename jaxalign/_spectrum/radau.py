@@ -8,6 +8,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.linalg import eigh
+from jaxalign._core.loops import scan
 
 
 def curve_bounds(
@@ -97,5 +98,5 @@ def _last_pivot(
         return jnp.where(jnp.abs(pivot) < tiny, bounded, pivot), None
 
     squares = jnp.pad(coupling[:-1] ** 2, (1, 0))
-    last, _ = jax.lax.scan(step, jnp.ones((), diagonal.dtype), (diagonal, squares))
+    last, _ = scan(step, jnp.ones((), diagonal.dtype), (diagonal, squares))
     return last

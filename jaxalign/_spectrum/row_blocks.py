@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jaxtyping import Bool, Int
+
+from jaxalign._core.loops import repeated
 
 BLOCK = 1 << 11
 
@@ -29,7 +30,7 @@ def fold(
         is_new = start + jnp.arange(block, dtype=jnp.int32) >= index * block
         return add(total, _rows_from(start, rows, block), is_new)
 
-    return lax.fori_loop(np.int32(0), np.int32(-(-n // block)), step, total)
+    return repeated(-(-n // block), step, total)
 
 
 def mapped(function: Callable[[Any], Any], rows: Any, block: int = BLOCK) -> Any:
@@ -47,7 +48,7 @@ def mapped(function: Callable[[Any], Any], rows: Any, block: int = BLOCK) -> Any
 
     like = jax.eval_shape(function, jax.tree.map(lambda x: x[:block], rows))
     empty = jax.tree.map(lambda x: jnp.zeros((n, *x.shape[1:]), x.dtype), like)
-    return lax.fori_loop(np.int32(0), np.int32(-(-n // block)), step, empty)
+    return repeated(-(-n // block), step, empty)
 
 
 def _count(rows: Any) -> int:

@@ -9,6 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.checks import is_on_host
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.linalg import matmul
 from jaxalign._core.platform import on_platform
@@ -48,7 +49,10 @@ def _on_host(
     return result
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(4,))
+_REASON = "moments have no derivative; differentiate spectrum(features, targets) instead"
+
+
+@partial(without_derivative, reason=_REASON, static=(4,))
 @partial(jax.jit, static_argnums=(4,))
 def _traced(
     features: Array, targets: Array, weights: Array | None, basis: Basis | None, method: str
@@ -80,8 +84,3 @@ def _traced(
     if features.dtype == jnp.float64:
         split = refuse_float64
     return on_platform(float64_inside(run), split, *leaves)
-
-
-@_traced.defjvp
-def _no_derivative(method, primals, tangents):
-    raise TypeError("moments have no derivative; differentiate spectrum(features, targets) instead")

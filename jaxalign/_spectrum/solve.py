@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.checks import is_on_host
+from jaxalign._core.derivatives import ONLY_ONCE, without_derivative
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.decomposition import Cotangents, pullback
@@ -148,7 +149,9 @@ def _forward(
 ) -> tuple[Spectrum, tuple]:
     # Only the arguments are residuals: the derivative decomposes them again, so that float64 never
     # leaves its scope.
-    return spectrum_of(features, targets, size, route, centered), (features, targets, size)
+    arguments = features, targets, size
+    once = without_derivative(spectrum_of, ONLY_ONCE, static=(3, 4))
+    return once(*arguments, route, centered), arguments
 
 
 def _backward(
@@ -163,7 +166,8 @@ def _backward(
 def _pulled_back(
     route: str, centered: bool, arguments: tuple, bars: tuple[Array, Array, Array]
 ) -> tuple[Array, Array]:
-    return _by_platform(_cotangents_by, route, centered, *arguments, *bars)
+    run = partial(_by_platform, _cotangents_by, route, centered)
+    return without_derivative(run, ONLY_ONCE)(*arguments, *bars)
 
 
 def _cotangents_by(

@@ -4,7 +4,6 @@ batches and devices as they do.
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.checks import as_dtype
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly
 from jaxalign._core.platform import on_platform
 from jaxalign._core.weighted_rows import as_row_numbers, as_weighted_rows
@@ -154,7 +154,13 @@ def _stacked(*factors: Float[Array, "rows columns"]) -> Float[Array, "b rows col
     return jnp.stack(factors)
 
 
-@jax.custom_jvp
+_REASON = (
+    "a triangle has no derivative; differentiate spectrum(features, targets, method='triangular') "
+    "instead"
+)
+
+
+@partial(without_derivative, reason=_REASON)
 @jax.jit
 def _of_rows(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], weights: Float[Array, " n"] | None
@@ -167,14 +173,6 @@ def _of_rows(
     if rows.dtype == jnp.float64:
         return on_platform(triangular.reduce, refuse_float64, rows, targets)
     return triangular.reduce(rows, targets)
-
-
-@_of_rows.defjvp
-def _no_derivative(primals: tuple, tangents: tuple) -> Any:
-    raise TypeError(
-        "a triangle has no derivative; differentiate spectrum(features, targets, "
-        "method='triangular') instead"
-    )
 
 
 @partial(jax.jit, static_argnums=(1,))

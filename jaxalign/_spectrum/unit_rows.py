@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.bidiagonal import bidiagonalize
-from jaxalign._spectrum.quadrature import Quadrature, no_derivative, of_bidiagonal
+from jaxalign._spectrum.quadrature import NO_DERIVATIVE, Quadrature, of_bidiagonal
 
 _LARGEST = 2.0**100
 """Beyond it 1/‖(x, 1)‖ times a unit vector is not an ordinary float32: the result is NaN, as it is
@@ -17,7 +18,7 @@ for networks that have left float32.
 """
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
+@partial(without_derivative, reason=NO_DERIVATIVE, static=(2,))
 @partial(jax.jit, static_argnums=(2,))
 def quadrature_of_unit_rows(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], order: int
@@ -42,9 +43,6 @@ def quadrature_of_unit_rows(
 
     width = features.shape[1] + 1
     return of_bidiagonal(bidiagonalize(product, transposed, targets.T, width, order))
-
-
-quadrature_of_unit_rows.defjvp(no_derivative)
 
 
 def _inverse_norms(features: Float[Array, "n d"]) -> Float[Array, " n"]:

@@ -21,6 +21,7 @@ from jaxalign._core.checks import (
     require_finite,
     require_matrix,
 )
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
@@ -108,8 +109,8 @@ def _loss_of(
 ) -> Float[Array, ""]:
     residual = matmul(phi, w) - y
     # Σ_{i>k} σ_i²(v_iᵀw)² = wᵀMw with M = Σ_{i>k} σ_i² v_i v_iᵀ.
-    removed = jax.lax.stop_gradient(_tail(phi, rank))
-    added = jax.lax.stop_gradient(_tail(other, unlabelled_rank))
+    removed = _tail(phi, rank)
+    added = _tail(other, unlabelled_rank)
     return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * added - removed, w))
 
 
@@ -183,7 +184,7 @@ def _weights_of(
         along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
         return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0)).astype(y.dtype)
 
-    return _by_platform(run, strength, phi, y, other)
+    return _by_platform(run, _OF_WEIGHTS, strength, phi, y, other)
 
 
 def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
@@ -193,16 +194,26 @@ def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
         products, eigh = algebra
         return _without_largest(eigh, products([rows]), rank).astype(rows.dtype)
 
-    return _by_platform(run, rows)
+    return _by_platform(run, _OF_ROWS, rows)
 
 
-def _by_platform(run: Callable[..., Array], *arrays: Array) -> Array:
-    """``run`` in float64; on a TPU, which has none, in float32."""
+_OF_WEIGHTS = "label_alignment_weights has no derivative; differentiate label_alignment_loss"
+_OF_ROWS = (
+    "label_alignment_loss has a derivative with respect to weights only; "
+    "pass jax.lax.stop_gradient(features), and likewise unlabelled"
+)
+
+
+def _by_platform(run: Callable[..., Array], reason: str, *arrays: Array) -> Array:
+    """``run`` in float64; on a TPU, which has none, in float32. ``reason`` is why it has no
+    derivative.
+    """
     usual = float64_inside(partial(run, _Algebra(products, eigh)))
     if arrays[-1].dtype == jnp.float64:
-        return on_platform(usual, refuse_float64, *arrays)
-    on_tpu = partial(run, _Algebra(_products_in_own_dtype, eigh_on_tpu))
-    return on_platform(usual, on_tpu, *arrays)
+        on_tpu = refuse_float64
+    else:
+        on_tpu = partial(run, _Algebra(_products_in_own_dtype, eigh_on_tpu))
+    return without_derivative(partial(on_platform, usual, on_tpu), reason)(*arrays)
 
 
 def _products_in_own_dtype(left: Sequence[Array], right: Sequence[Array] = ()) -> Array:

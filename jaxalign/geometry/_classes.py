@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_with_derivative, of_jax_or_numpy
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
@@ -52,8 +53,7 @@ def of_classes(
     x = as_numbers(features, "features")
     indicators = class_indicators(labels, classes)
     _require_rows(indicators)
-    guarded = jax.custom_jvp(function)
-    guarded.defjvp(_no_derivative)
+    guarded = without_derivative(function, _REASON)
 
     def checked(
         x: Array | np.ndarray, indicators: Array | np.ndarray, *others: Array | np.ndarray
@@ -81,9 +81,8 @@ def of_classes(
     return results
 
 
-def _no_derivative(primals: tuple, tangents: tuple) -> Any:
-    # Eigenvalues coincide where classes collapse, and eigenvectors then have no derivative.
-    raise TypeError("neural_collapse and lidar have no derivative; differentiate a loss instead")
+# Eigenvalues coincide where classes collapse, and eigenvectors then have no derivative.
+_REASON = "neural_collapse and lidar have no derivative; differentiate a loss instead"
 
 
 def _require_rows(indicators: Float[Array, "n c"]) -> None:

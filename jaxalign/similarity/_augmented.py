@@ -4,6 +4,8 @@ move to another pivot (p, q).
 The last three columns are named by their places from the end.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from jaxtyping import Float
 
 from jaxalign._core import lapack
 from jaxalign._core.checks import is_on_host, power_of_ten
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.expansions import as_float64, of_float64
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.platform import on_platform
@@ -84,7 +87,10 @@ def _on_host(x: np.ndarray, y: np.ndarray, pivot: np.ndarray) -> np.ndarray:
     return total + np.triu(total, 1).T
 
 
-@jax.custom_jvp
+_REASON = "pair moments have no derivative; differentiate linear_cka(x, y) of arrays instead"
+
+
+@partial(without_derivative, reason=_REASON)
 @jax.jit
 def _traced(x: Array, y: Array, pivot: Array) -> Array:
     def run(x: Array, y: Array, pivot: Array) -> Array:
@@ -95,13 +101,6 @@ def _traced(x: Array, y: Array, pivot: Array) -> Array:
         return as_float64(product(digits, digits, parts=3))
 
     return on_platform(float64_inside(run), in_integers, x, y, pivot)
-
-
-@_traced.defjvp
-def _no_derivative(primals, tangents):
-    raise TypeError(
-        "pair moments have no derivative; differentiate linear_cka(x, y) of arrays instead"
-    )
 
 
 def _augmented(x: Array, y: Array, pivot: Array) -> Float[Array, "n w"]:

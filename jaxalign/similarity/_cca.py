@@ -2,13 +2,13 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_known_number
 from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._canonical import (
@@ -221,18 +221,16 @@ def _mean(found: Float[Array, " m"], of_both: Float[Array, " 2"], power: int) ->
 
 
 def _pwcca_of_rows(x: Array, y: Array, settings: Settings) -> Array:
-    return _without_derivative(centred(x), centred(y), settings)
+    return _weighted(centred(x), centred(y), settings)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _without_derivative(x: Array, y: Array, settings: Settings) -> Array:
+_REASON = "pwcca has no derivative; differentiate mean_cca or mean_squared_cca"
+
+
+@partial(without_derivative, reason=_REASON, static=(2,))
+def _weighted(x: Array, y: Array, settings: Settings) -> Array:
     canonical, x_space, y_space = of_rows(x, y, settings)
     return _projection_weighted(canonical, x_space, y_space)
-
-
-@_without_derivative.defjvp
-def _no_derivative(settings, primals, tangents):
-    raise TypeError("pwcca has no derivative; differentiate mean_cca or mean_squared_cca")
 
 
 def _pwcca_of_sums(central: Central, settings: Settings) -> Array:

@@ -16,6 +16,7 @@ from jaxalign._core.checks import as_dtype, as_real_floats, require_finite, requ
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import found, require_function
 from jaxalign._core.linalg import centred, matmul
+from jaxalign._core.loops import scan
 from jaxalign.similarity._cka import linear_cka
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._gram import gram
@@ -257,4 +258,4 @@ def _inner_products(features: list[Array]) -> Float[Array, "m m"]:
     padding = ((0, blocks * height - n), (0, 0))
     rows = [jnp.pad(x, padding).reshape(blocks, height, -1) for x in features]
     start = jnp.zeros((len(features), len(features)), features[0].dtype)
-    return jax.lax.scan(jax.checkpoint(add), start, rows)[0]
+    return scan(jax.checkpoint(add), start, rows)[0]

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_count
 from jaxalign._core.linalg import matmul
 from jaxalign.similarity._blocks import by_rows, first_largest
@@ -109,7 +110,14 @@ def _nearest(x: Float[Array, "n d"], k: int) -> Int[Array, "n k"]:
     return by_rows(of_row, others, x)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
+_refused = partial(
+    without_derivative,
+    reason="neighbours have no derivative; differentiate linear_cka or rbf_cka",
+    static=(2,),
+)
+
+
+@_refused
 def _mutual_knn(x: Array, y: Array, k: int) -> Array:
     shared = _shared(_nearest(x, k), _nearest(y, k))
     # NaN has an order too, so it is carried on.
@@ -117,7 +125,7 @@ def _mutual_knn(x: Array, y: Array, k: int) -> Array:
     return jnp.mean(shared.astype(x.dtype)) + unknown
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
+@_refused
 def _cknna(x: Array, y: Array, k: int) -> Array:
     neighbours = _nearest(x, k), _nearest(y, k)
     shared = _shared(*neighbours)
@@ -128,14 +136,6 @@ def _cknna(x: Array, y: Array, k: int) -> Array:
     is_defined = (own > 0) & (other > 0)
     scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
     return jnp.where(is_defined, both / scale, jnp.nan)
-
-
-def _no_derivative(k, primals, tangents):
-    raise TypeError("neighbours have no derivative; differentiate linear_cka or rbf_cka")
-
-
-_mutual_knn.defjvp(_no_derivative)
-_cknna.defjvp(_no_derivative)
 
 
 def _shared(x: Int[Array, "n k"], y: Int[Array, "n k"]) -> Bool[Array, "n k"]:

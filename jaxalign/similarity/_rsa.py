@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete
+from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_known_number, require_choice
 from jaxalign._core.linalg import centred
 from jaxalign.similarity._blocks import by_rows
@@ -143,17 +143,15 @@ def _ratio(both: Array, own: Array, other: Array, sizes: Float[Array, " 2"]) -> 
     return jnp.where(is_defined, both / scale, jnp.nan)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+_REASON = "ranks have no derivative; differentiate rsa with compare='pearson'"
+
+
+@partial(without_derivative, reason=_REASON, static=(2, 3))
 def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
     ranks = [_ranks(*_distances(_prepared(part, metric))) for part in (x, y)]
     k, l = (rank - rank.mean() for rank in ranks)  # noqa: E741
     sizes = jnp.full(2, len(k), k.dtype)
     return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)
-
-
-@_of_ranks.defjvp
-def _no_derivative(metric, compare, primals, tangents):
-    raise TypeError("ranks have no derivative; differentiate rsa with compare='pearson'")
 
 
 def _distances(x: Float[Array, "n d"]) -> tuple[Float[Array, " pairs"], Float[Array, " pairs"]]:

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from jaxalign._core.kinds import require_function
+from jaxalign._core.varying import varying_axes, varying_over
 
 Outputs = Callable[[Any, Any], Array]
 """(parameters, inputs) ↦ outputs (n,) or (n, c)."""
@@ -67,13 +68,18 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
 
     def product(v: Float[Array, "p k"]) -> Float[Array, "m k"]:
         def along(direction: Array) -> Array:
-            return jax.jvp(flat_function, (flat,), (direction.astype(flat.dtype),))[1]
+            tangent = varying_over(direction.astype(flat.dtype), varying_axes(flat))
+            return jax.jvp(flat_function, (flat,), (tangent,))[1]
 
         return jax.vmap(along, 1, 1)(v)
 
     def transposed(u: Float[Array, "m k"]) -> Float[Array, "p k"]:
         outputs, back = jax.vjp(flat_function, flat)
-        return jax.vmap(lambda cotangent: back(cotangent.astype(outputs.dtype))[0], 1, 1)(u)
+
+        def along(direction: Array) -> Array:
+            return back(varying_over(direction.astype(outputs.dtype), varying_axes(outputs)))[0]
+
+        return jax.vmap(along, 1, 1)(u)
 
     return TangentProducts(product, transposed)
 
@@ -113,6 +119,8 @@ def flattened(
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         raise TypeError(f"function must return outputs of floats, found {outputs.dtype}")
     flat, unflatten = ravel_pytree(parameters)
+    # Inside shard_map, what all devices share would have the sum over them as its derivative.
+    flat = varying_over(flat, varying_axes(outputs))
 
     def of_flat(flat: Float[Array, " p"]) -> Float[Array, " m"]:
         return jnp.ravel(function(unflatten(flat), inputs))

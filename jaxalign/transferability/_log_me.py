@@ -8,6 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.search import minimizer
 from jaxalign._features import class_indicators, encode_targets
 from jaxalign._features.labels import are_real, as_labels
@@ -65,7 +66,7 @@ def log_me(
     require_counted(found, "log_me")
     require_one_spectrum(found, "log_me")
     warn_of_rounding(found, "log_me", LearningWarning)
-    return _evidence(found)
+    return on_automatic_axes(_evidence, found)
 
 
 def _spectrum_of(

@@ -13,7 +13,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.linalg import eigh, matmul
-from jaxalign._core.loops import looped
+from jaxalign._core.loops import looped, scan
 from jaxalign._spectrum.decomposition import Decomposition, Route
 from jaxalign._spectrum.routes.precision import in_float64
 
@@ -93,7 +93,7 @@ def _products_in_blocks(width: int, *columns: Array) -> Array:
     total = [jnp.zeros((stop - start, all_columns - start), jnp.float64) for start, stop in edges]
     if whole > 0:
         blocks = [c[:whole].reshape(-1, _BLOCK, c.shape[1]) for c in columns]
-        total, _ = jax.lax.scan(add_block, total, blocks)
+        total, _ = scan(add_block, total, blocks)
     if whole < n:
         total, _ = add_block(total, [c[whole:] for c in columns])
     return jnp.concatenate([_full_rows(total[: i + 1], edges[: i + 1]) for i in range(strips)])
