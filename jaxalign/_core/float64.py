@@ -139,4 +139,7 @@ def _in_float64_but_on_tpu(function: Callable, *arrays: Array) -> Any:
 
 
 def _refuse_float64(*arrays: Array) -> Any:
-    raise ValueError("arrays must be 'float32' on a TPU, which has no float64")
+    raise ValueError(
+        "arrays must be float32 on a TPU, which has no float64, found float64; "
+        "pass x.astype('float32'), or compute on a CPU"
+    )

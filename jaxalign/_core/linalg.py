@@ -91,3 +91,11 @@ svd = partial(on_platform, _side_by_side(_svd), _svd)
 cholesky = _side_by_side(partial(lax.linalg.cholesky, symmetrize_input=False))
 orthonormal = _side_by_side(partial(jnp.linalg.qr, mode="reduced"))
 triangle_of = _side_by_side(partial(jnp.linalg.qr, mode="r"))
+
+
+def in_row_space(x: Float[Array, "n d"]) -> tuple[Float[Array, "n n"], Float[Array, "n d"]]:
+    """(L, R) with X = L R of n ≤ d and orthonormal rows of R: X in coordinates of the space of its
+    rows.
+    """
+    directions = orthonormal(x.T)[0]
+    return matmul(x, directions), directions.T

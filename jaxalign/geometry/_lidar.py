@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_number
-from jaxalign._core.linalg import eigh, matmul
+from jaxalign._core.linalg import centred, eigh, in_row_space, matmul
 from jaxalign._features.labels import as_labels
 from jaxalign.geometry._classes import class_sums, of_classes
 
@@ -66,6 +66,9 @@ def lidar(
 def _lidar(
     ridge: float, rows: Float[Array, "n d"], indicators: Float[Array, "n c"]
 ) -> Float[Array, ""]:
+    if rows.shape[1] > len(rows):
+        # Where no row leads, S_W is 0 and S_B too: n × n instead of d × d.
+        rows, _ = in_row_space(centred(rows))
     sums = class_sums(rows, indicators)
     d = rows.shape[1]
     # Every object counts as much, however many views it has.

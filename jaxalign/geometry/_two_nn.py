@@ -21,6 +21,8 @@ from jaxalign._core.linalg import centred
 _BLOCK = 256
 # Nearest ones by products, of which the two nearest are chosen by differences: products round.
 _CANDIDATES = 8
+# Numbers of their rows that are copied at once: 32 MB of float64.
+_COPIED = 1 << 22
 
 
 def two_nn(features: ArrayLike, *, discard: float = 0.1) -> Float[Array | np.ndarray, ""]:
@@ -112,8 +114,9 @@ def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[A
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(about_mean)))
     cloud = cloud_of(about_mean / jnp.where(size > 0, size, 1))
     count = min(_CANDIDATES, n - 1)
-    missing = -n % _BLOCK
-    numbers = jnp.pad(jnp.arange(n), (0, missing)).reshape(-1, min(_BLOCK, n + missing))
+    block = max(1, min(_BLOCK, n, _COPIED // (count * rows.shape[1])))
+    missing = -n % block
+    numbers = jnp.pad(jnp.arange(n), (0, missing)).reshape(-1, block)
 
     def of_block(block: Array) -> tuple[Array, Array]:
         own = cloud.rows[block]
@@ -125,5 +128,6 @@ def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[A
         least = jnp.sort(exact, axis=1)
         return least[:, 0], least[:, 1]
 
-    first, second = jax.lax.map(of_block, numbers)
+    # The derivative computes each block again, so that it takes no more memory.
+    first, second = jax.lax.map(jax.checkpoint(of_block), numbers)
     return first.reshape(-1)[:n], second.reshape(-1)[:n]

@@ -12,14 +12,19 @@ from jaxtyping import Float, Int
 AT_ONCE = 1 << 22
 
 
-def by_rows(function: Callable[..., Any], *rows: Array) -> Any:
+def by_rows(function: Callable[..., Any], *rows: Array, numbers: int = 0) -> Any:
     """``function`` of one row of each array, as a loop over blocks of rows; results are stacked.
 
     The derivative computes each block again, so that it takes no more memory.
+
+    Args:
+      function: of rows.
+      rows: arrays of n rows.
+      numbers: how many the function has in memory for a row, if more than n.
     """
     n = len(rows[0])
     step = jax.checkpoint(lambda each: function(*each))
-    return jax.lax.map(step, rows, batch_size=min(n, max(1, AT_ONCE // n)))
+    return jax.lax.map(step, rows, batch_size=min(n, max(1, AT_ONCE // max(n, numbers))))
 
 
 def first_largest(values: Float[Array, " n"]) -> tuple[Float[Array, ""], Int[Array, ""]]:

@@ -163,7 +163,9 @@ def _masked_hsic(
         returns = jnp.any((neighbours[near] == i) & counts[near], axis=1)
         return own, other, jnp.sum(jnp.where(returns, own * other, 0))
 
-    own, other, crossed = by_rows(of_row, jnp.arange(n, dtype=neighbours.dtype), neighbours, counts)
+    numbers = jnp.arange(n, dtype=neighbours.dtype)
+    copied = neighbours.shape[1] * max(x.shape[1], y.shape[1])
+    own, other, crossed = by_rows(of_row, numbers, neighbours, counts, numbers=copied)
     # Σ_ij k_ij l_ji, Σk Σl and Σ_ijm k_ij l_jm = Σ_j (column sum of K)·(row sum of L).
     columns = jnp.zeros(n, x.dtype).at[neighbours].add(own)
     of_sums = jnp.sum(own) * jnp.sum(other) / ((n - 1) * (n - 2))

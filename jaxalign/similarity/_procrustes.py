@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.linalg import centred, matmul, orthonormal, svd
+from jaxalign._core.linalg import centred, in_row_space, matmul, svd
 from jaxalign.similarity._estimators import explained, held
 from jaxalign.similarity._pair_moments import PairMoments
 from jaxalign.similarity._reading import Central, compared_or_read
@@ -206,5 +206,4 @@ def _tall(x: Float[Array, "n p"]) -> tuple[Float[Array, "n r"], Float[Array, "r 
     n, p = x.shape
     if p <= n:
         return x, jnp.eye(p, dtype=x.dtype)
-    directions = orthonormal(x.T)[0]
-    return matmul(x, directions), directions.T
+    return in_row_space(x)
