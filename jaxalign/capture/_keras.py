@@ -13,9 +13,11 @@ from typing import Any
 
 import keras
 from jax import Array
+from keras.src.backend import get_keras_mask, set_keras_mask
 
 from jaxalign._core.kinds import found
 from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._keras_structure import structure
 from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import mark
 from jaxalign.capture._passes import Pass
@@ -58,6 +60,15 @@ class KerasNetwork:
     model: Any
     call: Call | None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same."""
+        if not isinstance(other, KerasNetwork) or self.call != other.call:
+            return False
+        if self.model is other.model:
+            return True
+        own = structure(self.model)
+        return own is not None and own == structure(other.model)
+
     def split(self, state: Any) -> tuple[Any, Any]:
         """(parameters, the rest)."""
         return state
@@ -75,7 +86,7 @@ class KerasNetwork:
         layers: tuple[Filters, str] | None,
     ) -> Pass:
         """A forward pass, with the activations of layers."""
-        call = self.call or partial(called, training=True)
+        call = partial(_without_losses, self.call or partial(called, training=True))
         state = parameters, rest
         activations: OrderedDict[str, Array] = OrderedDict()
         if layers is None:
@@ -90,24 +101,42 @@ def split(model: Any, call: Call | None) -> tuple[KerasNetwork, Any]:
     """What a model computes, and its state.
 
     Raises:
-      ValueError: a model that is not built, or whose layers add losses: these are not part of an
-        objective of outputs and labels.
+      ValueError: a model that is not built, or does more to its weights than an optax optimizer of
+        an objective of outputs and labels does: by losses of its layers, or by constraints.
     """
     _require_ready(model)
+    _require_no_losses(model)
+    constrained = [one.path for one in model.trainable_variables if one.constraint is not None]
+    if constrained:
+        raise ValueError(
+            f"model must have no constraints, which Keras' own optimizers keep, found those of "
+            f"{listed(constrained)}; keep them by the optimizer, as optax.keep_params_nonnegative, "
+            "or build the model without"
+        )
+    state = model.trainable_variables, model.non_trainable_variables
+    return KerasNetwork(model, call), _checked_state(state, model)
+
+
+def _require_no_losses(model: Any) -> None:
     if model.losses:
         raise ValueError(
             f"model must add no losses of its own, found {len(model.losses)}, as of regularizers; "
             "decay the weights by the optimizer, as optax.adamw does"
         )
-    state = model.trainable_variables, model.non_trainable_variables
-    return KerasNetwork(model, call), _checked_state(state, model)
+
+
+def _without_losses(call: Call, model: Any, *args: Any, **kwargs: Any) -> Any:
+    """The model called; layers add their losses only then."""
+    outputs = call(model, *args, **kwargs)
+    _require_no_losses(model)
+    return outputs
 
 
 def _applied(model: Any, call: Call, state: Any, *args: Any, **kwargs: Any) -> tuple[Any, list]:
     """(output, values of the variables that are not trainable, after the call)."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     mapping = list(zip(variables, (*state[0], *state[1]), strict=True))
-    with keras.StatelessScope(state_mapping=mapping) as scope:
+    with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
         output = call(model, *args, **kwargs)
     after = [scope.get_current_value(one) for one in model.non_trainable_variables]
     return output, after
@@ -227,11 +256,10 @@ def _arrays(layer: Any) -> list:
 
 
 def _mark(value: Any, name: str, arrays: list) -> Any:
-    """A mark that keeps the mask which Keras attaches to an array."""
+    """A mark that keeps the mask which Keras attaches to an array, or remembers for a tracer."""
     marked = mark(value, name, arrays)
-    mask = getattr(value, "_keras_mask", None)
-    if mask is not None and marked is not value:
-        marked._keras_mask = mask
+    if marked is not value:
+        set_keras_mask(marked, get_keras_mask(value))
     return marked
 
 

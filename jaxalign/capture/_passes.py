@@ -22,22 +22,33 @@ class Pass(NamedTuple):
     activations: OrderedDict[str, Array]
 
 
-def require_same_shapes(before: Any, after: Any) -> None:
-    """Raise unless what a model updates keeps its names and shapes, as a loop needs it.
+def require_kept(before: Any, after: Any) -> None:
+    """Raise unless a step keeps the names, shapes and dtypes of a state, as a loop needs it.
 
     Raises:
-      ValueError: another structure, or another shape.
+      ValueError: another structure, shape or dtype.
     """
     old, new = (
         {
-            jax.tree_util.keystr(path, simple=True, separator="."): jnp.shape(leaf)
+            jax.tree_util.keystr(path, simple=True, separator="."): jax.typeof(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         }
         for tree in (before, after)
     )
     for name in old | new:
-        if old.get(name) != new.get(name):
+        if name not in old or name not in new or not _holds(old[name], new[name]):
             raise ValueError(
-                f"variable {name!r} of the model must keep its shape, found "
-                f"{new.get(name, 'none')} after {old.get(name, 'none')}"
+                f"a step must keep the shape and dtype of {name!r}, found "
+                f"{_shown(new.get(name))} after {_shown(old.get(name))}"
             )
+
+
+def _holds(old: Any, new: Any) -> bool:
+    """Whether an array takes the values of a new one."""
+    if old.shape != new.shape or old.dtype == new.dtype:
+        return old.shape == new.shape
+    return bool(jnp.result_type(old, new) == old.dtype)
+
+
+def _shown(kind: Any) -> str:
+    return "none" if kind is None else f"{kind.dtype} {kind.shape}"

@@ -159,7 +159,8 @@ def checked_models(
         if other != network or _shapes(state) != _shapes(states[0]):
             raise ValueError(
                 f"models must differ in their arrays alone, "
-                f"but model {i} is built otherwise than model 0"
+                f"but model {i} is built otherwise than model 0; build all by one function (of a "
+                "subclassed Keras model get_config has to tell how)"
             )
     seeds = _checked_seeds(seed)
     if len(seeds) not in (1, len(modules)):

@@ -117,7 +117,7 @@ class Checkpoints:
             if step in self.steps():
                 return
             content = {
-                "state": ocp.args.StandardSave(dict(named_arrays(state))),
+                "state": ocp.args.StandardSave(dict(saved_arrays(state))),
                 "settings": ocp.args.JsonSave(
                     {**known._asdict(), "format": FORMAT, "position": position}
                 ),
@@ -204,7 +204,7 @@ class Checkpoints:
         # Each device reads its own part, also of what was saved on other devices.
         shapes = {
             name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
-            for name, x in named_arrays(like)
+            for name, x in saved_arrays(like)
         }
         args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
         return as_state(self._restored(step, args).state, like)
@@ -285,10 +285,17 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+def saved_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
+    """What a checkpoint holds: orbax takes no arrays without elements, as some optimizers have."""
+    return ((name, x) for name, x in named_arrays(tree) if x.size > 0)
+
+
 def as_state(arrays: Mapping[str, Any], like: Any) -> Any:
     """Arrays by name in the structure of ``like``, random keys as keys."""
 
     def restored(path: Any, leaf: Any) -> Any:
+        if leaf.size == 0:
+            return leaf
         array = arrays[name_of(path)]
         if is_key(leaf):
             return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))

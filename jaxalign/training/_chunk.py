@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from jaxalign.capture import Tap
+from jaxalign.capture._passes import require_kept
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
@@ -116,6 +117,7 @@ def _step_of(
         )
         model = recipe.network.merge(optax.apply_updates(parameters, updates), aux.rest)
         moved = TrainState(state.step + 1, model, optimizer_state)
+        require_kept(state, moved)
         # Chunks have one length, so that one program serves all: past the last update the state
         # stands still.
         moved = jax.tree.map(partial(jnp.where, state.step < data.steps), moved, state)

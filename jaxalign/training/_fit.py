@@ -76,8 +76,8 @@ def fit(
         list of these that differ in their arrays alone: every array of state and history then has
         an axis of models, in the state the first one, in the history the one after the steps.
       optimizer: anything with ``init`` and ``update``, as optax has it; it is given ``value``,
-        ``grad`` and ``value_fn`` if it takes them. With ``hyperparameters``, a function that makes
-        one of them.
+        ``grad``, ``value_fn``, ``obj_fn`` and ``grad_fn`` if it takes them. With
+        ``hyperparameters``, a function that makes one of them.
       data: (n, ...) training inputs, or the pair (inputs, labels), or a dict of both, kept on the
         device, or split over those of the mesh. Or a stream, for what is larger than a device or a
         host: an iterable of batches, each a pair or a dict, as grain's loaders give them. Every

@@ -1,7 +1,7 @@
 """Anything with init and update as one kind of optimizer, which may ask for the loss again."""
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import jax
@@ -10,16 +10,13 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import found
 
 Optimizer: TypeAlias = Any
 """What has ``init`` and ``update``, as optax has it; or a function that makes one of
 hyperparameters.
 """
-
-
-USUAL = {"value", "grad", "value_fn"}
-"""The extra arguments that an optimizer gets which takes any."""
 
 
 def is_optimizer(candidate: Any) -> bool:
@@ -34,7 +31,7 @@ def with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArg
 
     Raises:
       TypeError: no optimizer.
-      ValueError: on update, parameters of another structure than the optimizer is made for.
+      ValueError: on init or update, what it cannot do for a model's parameters.
     """
     if isinstance(optimizer, optax.MultiSteps):
         optimizer = optimizer.gradient_transformation()
@@ -43,24 +40,53 @@ def with_extra_arguments(optimizer: Any) -> optax.GradientTransformationExtraArg
             f"optimizer must have init and update, found {found(optimizer)}; "
             "pass an optax transformation, or a function of hyperparameters that makes one"
         )
-    parameters = inspect.signature(optimizer.update).parameters.values()
-    taken = {p.name for p in parameters}
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        # Line searches refuse what no other optimizer of a chain has asked for by name.
-        taken |= USUAL
+
+    def init(params: Any) -> Any:
+        with _named("init"):
+            state = optimizer.init(params)
+            for leaf in jax.tree.leaves(state):
+                if not isinstance(leaf, Array):
+                    as_program_numbers(leaf, "its state")
+        return state
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        known = {name: x for name, x in extra.items() if name in taken}
-        try:
-            return optimizer.update(updates, state, params, **known)
-        except (AttributeError, LookupError) as error:
-            raise ValueError(
-                "optimizer must update parameters in the structure that the model has them, found "
-                f"one that looks for another: {error}; optax.lookahead, say, keeps two copies of "
-                "them, for a loop of its own"
-            ) from error
+        with _named("update"):
+            moves, state = _offered(optimizer.update, (updates, state, params), extra)
+            given, returned = (str(jax.tree.structure(x)) for x in (updates, moves))
+            if returned != given:
+                raise ValueError(f"it returns {found(moves)} of another structure as updates")
+        return moves, state
 
-    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _offered(update: Callable[..., Any], arguments: tuple, extra: dict[str, Any]) -> Any:
+    """The result of an update with those extra arguments that it takes: what it refuses by name is
+    withdrawn. A signature does not tell them, since chains and wrappers hand everything on.
+    """
+    try:
+        return update(*arguments, **extra)
+    except TypeError as error:
+        kept = {name: x for name, x in extra.items() if repr(name) not in str(error)}
+        if len(kept) == len(extra):
+            raise
+    return _offered(update, arguments, kept)
+
+
+@contextmanager
+def _named(method: str) -> Iterator[None]:
+    """Whatever an optimizer raises while it is traced says that it is the optimizer."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).partition("\n\n")[0].split())
+        raise ValueError(
+            f"optimizer cannot train this model, its {method} raises {type(error).__name__}: "
+            f"{reason:.300}; it must update parameters in the structure that the model has them, "
+            "by the gradient of a batch and the extra arguments value, grad, value_fn, obj_fn and "
+            "grad_fn (optax.lookahead, say, keeps two copies of parameters, and "
+            "optax.contrib.dpsgd takes the gradient of each sample, for a loop of your own)"
+        ) from error
 
 
 def extra_arguments(
@@ -69,7 +95,8 @@ def extra_arguments(
     """What optimizers of optax may ask for beside the gradient.
 
     Step-size rules (``optax.polyak_sgd``, ``optax.contrib.reduce_on_plateau``) read ``value``, line
-    searches (``optax.lbfgs``) call ``value_fn``, and ``optax.contrib.sam`` calls ``grad_fn``.
+    searches (``optax.lbfgs``) call ``value_fn``, ``optax.contrib.sophia`` calls it ``obj_fn``, and
+    ``optax.contrib.sam`` calls ``grad_fn``.
 
     Args:
       loss: of the parameters.
@@ -80,7 +107,13 @@ def extra_arguments(
     def gradient_at(parameters: Any, step: Any) -> Any:
         return jax.grad(loss_of)(parameters)
 
-    return {"value": loss, "grad": gradient, "value_fn": loss_of, "grad_fn": gradient_at}
+    return {
+        "value": loss,
+        "grad": gradient,
+        "value_fn": loss_of,
+        "obj_fn": loss_of,
+        "grad_fn": gradient_at,
+    }
 
 
 def one_of(

@@ -4,8 +4,7 @@ from typing import Any
 
 import jax
 
-from jaxalign.training._checkpoints import Checkpoints, as_state
-from jaxalign.training._fingerprint import named_arrays
+from jaxalign.training._checkpoints import Checkpoints, as_state, saved_arrays
 
 
 def read_model(
@@ -32,7 +31,7 @@ def read_model(
     axes = () if models is None else (models,)
     shapes = {
         each: jax.ShapeDtypeStruct((*axes, *x.shape), x.dtype, sharding=_here())
-        for each, x in named_arrays({"model": like})
+        for each, x in saved_arrays({"model": like})
     }
     file = checkpoints.folder / str(step) / "state"
     try:

@@ -48,6 +48,14 @@ def masked():
     return keras.Sequential([layers.Input((4,), dtype="int32"), *inside])
 
 
+def attending():
+    """Attention reads the mask off its inputs: no argument of the graph holds it."""
+    tokens = layers.Input((4,), dtype="int32")
+    x = layers.Embedding(7, 3, mask_zero=True, name="embed")(tokens)
+    x = layers.Attention(name="attend")([x, x])
+    return keras.Model(tokens, layers.GlobalAveragePooling1D(name="mean")(x))
+
+
 def subclassed():
     model = Subclassed()
     model(np.zeros((1, 4)))
@@ -71,11 +79,12 @@ def x():
         (functional, ["shared", "shared#2", "add"]),
         (subclassed, ["enc.dense", "enc.norm", "enc", "block", "block#2", "head"]),
         pytest.param(masked, ["embed", "gru"], marks=pytest.mark.slow),
+        (attending, ["embed", "attend", "mean"]),
     ],
 )
 def test_the_output_is_that_of_the_model(make, names, x):
     model = make()
-    inputs = jnp.asarray(10 * x, jnp.int32) % 7 if make is masked else x
+    inputs = jnp.asarray(10 * x, jnp.int32) % 7 if make in (masked, attending) else x
     classes = {type(layer) for layer in model._flatten_layers()}
     output, activations = ja.tap(model)(state_of(model), inputs)
     np.testing.assert_array_equal(output, model(inputs))

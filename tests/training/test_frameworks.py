@@ -211,9 +211,28 @@ def test_what_cannot_be_trained_is_explained(data):
         fit([(module, variables), (Linen(0.5), variables)], OPTIMIZER, *data, steps=1)
 
 
-def test_losses_of_layers_are_refused(data):
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"kernel_regularizer": "l2"}, r"no losses of its own, found 1.*optax\.adamw"),
+        # It is there only when the model runs.
+        ({"activity_regularizer": "l2"}, "no losses of its own, found 1"),
+        ({"kernel_constraint": "non_neg"}, r"no constraints.*/kernel; keep them by the optimizer"),
+    ],
+)
+def test_what_keras_does_beside_the_objective_is_refused(data, settings, reason):
     keras = pytest.importorskip("keras", reason="keras is not installed")
-    decayed = keras.layers.Dense(1, kernel_regularizer="l2")
-    model = keras.Sequential([keras.layers.Input((4,)), decayed])
-    with pytest.raises(ValueError, match=r"no losses of its own, found 1.*optax\.adamw"):
-        ja.fit(model, OPTIMIZER, *data, steps=1)
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, **settings)])
+    with pytest.raises(ValueError, match=reason):
+        ja.fit(model, OPTIMIZER, *data, steps=1, batch_size=4)
+
+
+@pytest.mark.slow
+def test_several_keras_models_train_as_each_alone(data):
+    models = [keras()[0] for _ in range(2)]
+    settings = {"steps": STEPS, "batch_size": ROWS}
+    together = ja.fit(models, OPTIMIZER, *data, **settings)[1].loss
+    for i, model in enumerate(models):
+        alone = ja.fit(model, OPTIMIZER, *data, **settings)[1].loss
+        np.testing.assert_allclose(together[:, i], alone, rtol=1e-4)
+    assert (together[:, 0] != together[:, 1]).all()

@@ -12,6 +12,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.training import classification, one_of
+from jaxalign.training._optimizer import extra_arguments, with_extra_arguments
 
 PLATEAU = optax.contrib.reduce_on_plateau(factor=0.5, patience=2, accumulation_size=2)
 OPTIMIZERS = {
@@ -231,21 +232,120 @@ def test_an_optimizer_of_ones_own_is_given_what_it_takes(task):
         np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-5)
 
 
-@pytest.mark.slow
-def test_an_optimizer_may_take_some_arguments_by_name(task):
-    """That of sharpness-aware minimization takes the gradient elsewhere, and no value."""
-    settings = {"sync_period": 2, "opaque_mode": True, "reset_state": False}
-    rule = optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.0), **settings)
-    _, history = task.fit(task.model(), rule, monitor=None)
-    # A step of length 0 to elsewhere leaves plain gradient descent.
-    _, expected = task.fit(task.model(), optax.sgd(0.1), monitor=None)
-    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-4)
+def sharpness_aware(length=0.1):
+    settings = {"sync_period": 2, "opaque_mode": True}
+    return optax.contrib.sam(optax.sgd(0.1), optax.sgd(length), **settings)
 
 
-def test_an_optimizer_of_other_parameters_is_refused(task):
-    rule = optax.lookahead(optax.sgd(0.1), 5, 0.5)
-    with pytest.raises(ValueError, match=r"structure that the model has them.*optax.lookahead"):
+CHAINED = optax.chain(optax.clip(1.0), optax.sgd(0.1))
+ASKING = {
+    "sophia": (optax.contrib.sophia(0.1), ["obj_fn"]),
+    "sophia in a chain": (optax.chain(optax.clip(1.0), optax.contrib.sophia(0.1)), ["obj_fn"]),
+    "sam": (sharpness_aware(), ["grad_fn"]),
+    "sam in a chain": (optax.chain(optax.clip(1.0), sharpness_aware()), ["grad_fn"]),
+    "masked sam": (optax.masked(sharpness_aware(), mask=True), ["grad_fn"]),
+    "sam if finite": (optax.apply_if_finite(sharpness_aware(), 2), ["grad_fn"]),
+    "line search": (BACKTRACKING, ["value", "grad", "value_fn"]),
+    "jitted": (optax.GradientTransformation(CHAINED.init, jax.jit(CHAINED.update)), []),
+}
+
+
+def offered(optimizer):
+    """An update of a quartic, jitted, with all that ``fit`` offers; and what it offers."""
+
+    def loss_of(params):
+        return jnp.sum(params["w"] ** 4)
+
+    params = {"w": jnp.array([0.5, -1.0])}
+    value, gradient = jax.value_and_grad(loss_of)(params)
+    extra = extra_arguments(value, gradient, loss_of)
+    state = optimizer.init(params)
+
+    def update(names):
+        taken = {name: extra[name] for name in names}
+        return jax.jit(lambda: optimizer.update(gradient, state, params, **taken))()
+
+    return update, list(extra)
+
+
+def given_everything(optimizer):
+    update, everything = offered(with_extra_arguments(optimizer))
+    return update(everything)
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_an_optimizer_is_given_what_it_takes_however_it_is_wrapped(name):
+    optimizer, names = ASKING[name]
+    expected = offered(optimizer)[0](names)
+    found = given_everything(optimizer)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def descent(**changes):
+    """Gradient descent with other functions."""
+
+    def update(updates, state, params=None):
+        return jax.tree.map(lambda g: -0.1 * g, updates), state
+
+    return optax.GradientTransformation(**{"init": lambda params: (), "update": update, **changes})
+
+
+def needs_batch(updates, state, params=None, *, batch):
+    return updates, state
+
+
+FAILING = {
+    "looks for another structure": (optax.lookahead(optax.sgd(0.1), 5, 0.5), "update raises Attr"),
+    "unknown labels": (optax.multi_transform({"a": optax.sgd(0.1)}, "b"), "init raises ValueError"),
+    "no rate": (optax.sgd("fast"), "update raises TypeError"),
+    "raises": (descent(init=lambda params: 1 / 0), "init raises ZeroDivisionError"),
+    "asks for more": (descent(update=needs_batch), r"argument: 'batch'.*value, grad, value_fn"),
+    "one update for all": (
+        descent(update=lambda updates, state, params: (jnp.ones(()), state)),
+        "returns an array of shape .. of another structure",
+    ),
+    "too large": (descent(init=lambda params: np.int64(2**40)), "must fit in int32"),
+    "text": (descent(init=lambda params: {"name": "mine"}), "must be an array of numbers"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_an_optimizer_that_cannot_train_is_named_with_its_reason(name):
+    optimizer, reason = FAILING[name]
+    with pytest.raises(ValueError, match=f"(?s)optimizer cannot train this model, its .*{reason}"):
+        given_everything(optimizer)
+
+
+def growing(updates, state, params=None):
+    return updates, jnp.append(state, 1.0)
+
+
+def fractional(updates, state, params=None):
+    return updates, state + 0.5
+
+
+@pytest.mark.parametrize(
+    ("start", "update", "reason"),
+    [
+        (jnp.zeros(1), growing, r"'optimizer', found float32 \(2,\) after float32 \(1,\)"),
+        (jnp.int32(0), fractional, r"'optimizer', found float32 \(\) after int32 \(\)"),
+    ],
+)
+def test_a_state_that_changes_its_kind_is_named(task, start, update, reason):
+    rule = descent(init=lambda params: start, update=update)
+    with pytest.raises(ValueError, match=f"must keep the shape and dtype of {reason}"):
         task.fit(task.model(), rule, monitor=None)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_holds_a_state_with_arrays_of_no_elements(task, tmp_path):
+    rule = descent(init=lambda params: {"none": jnp.zeros((0, 3)), "count": jnp.int32(7)})
+    settings = {"monitor": None, "checkpoints": ja.Checkpoints(tmp_path, every=7)}
+    task.fit(task.model(), rule, callback=lambda part: True, **settings)
+    state, _ = task.fit(task.model(), rule, **settings)
+    assert state.optimizer["none"].shape == (0, 3)
+    assert state.optimizer["count"] == 7
 
 
 def test_an_optimizer_may_keep_the_parameters_themselves(task):
