@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _run(parsed(arguments))
         finally:
             # Here a reader that has gone is an error like others; at the exit it would be Python's.
-            sys.stdout.flush()
+            # A process whose output was closed before it began has none.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         print("jaxalign: interrupted", file=sys.stderr)
         return 130

@@ -97,3 +97,9 @@ def test_names_are_printed_as_they_are(capsys, name):
         bar.add_task(name)
     shown = capsys.readouterr().out
     assert shown.count(name) == 2
+
+
+def test_a_command_without_an_output_ends_without_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().err == ""

@@ -45,7 +45,7 @@ def compare_models(config: Compare, console: Console) -> int:
     save(folder, compared)
     picture = _write_report(folder, compared)
     console.print()
-    console.print(comparison_table(compared))
+    console.print(comparison_table(compared), crop=False)
     for note in compared.config["notes"]:
         console.print(f"\n{note}", style="dim", highlight=False)
     console.print(

@@ -102,7 +102,7 @@ def _write_report(folder: Path, inspected: Inspected) -> Path:
 
 def _print(inspected: Inspected, console: Console) -> None:
     console.print()
-    console.print(inspected_table(inspected))
+    console.print(inspected_table(inspected), crop=False)
     for note in inspected.config["notes"]:
         console.print(f"\n{note}", style="dim", highlight=False)
     for warning in inspected.config["warnings"]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxalign._core.memory import readable
+from jaxalign._core.tables import WholeTable
 from jaxalign.cli.inspect.options import Layers
 from jaxalign.cli.subject.architectures import PUBLISHED_PIXELS
 from jaxalign.cli.subject.examples import Examples
@@ -47,7 +48,7 @@ def layers(config: Layers, console: Console) -> int:
         "d: columns of Φ, the bias among them; memory: of d × d sums; rows: positions per sample\n",
         style="dim",
     )
-    console.print(_table(plans, targets, with_dtypes=len(dtypes) > 1))
+    console.print(_table(plans, targets, with_dtypes=len(dtypes) > 1), crop=False)
     for name, reason in by_mean.left_out.items():
         console.print(f"{printable(name)} is left out: {reason}", style="dim")
     if any(layer.memory(targets) > LARGE for layer in plans["flatten"].layers.values()):
@@ -63,7 +64,7 @@ def layers(config: Layers, console: Console) -> int:
 
 def _table(plans: dict[str, Plan], targets: int, *, with_dtypes: bool) -> Table:
     """A row per layer: its shape, and d and memory by reduction."""
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("layer", "shape", *(["dtype"] if with_dtypes else [])):
         table.add_column(heading, no_wrap=True)
     for heading in ("d mean", "memory", "d flat", "memory", "rows"):

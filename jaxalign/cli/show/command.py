@@ -70,9 +70,9 @@ def _show_other(config: Show, console: Console) -> None:
     elif config.csv:
         print_other_csv(folder)
     elif (folder / COMPARISON).is_file():
-        console.print(comparison_table(read_comparison(folder)))
+        console.print(comparison_table(read_comparison(folder)), crop=False)
     else:
-        console.print(inspected_table(read_inspection(folder)))
+        console.print(inspected_table(read_inspection(folder)), crop=False)
 
 
 def _side_by_side(config: Show, runs: Sequence[NamedRun], console: Console) -> None:
@@ -81,7 +81,7 @@ def _side_by_side(config: Show, runs: Sequence[NamedRun], console: Console) -> N
     folder = config.out or next_free_folder("show")
     if (folder / PAGE).exists():
         raise FileExistsError(f"out folder {folder} already holds {PAGE}; name another one")
-    console.print(differences_table(found))
+    console.print(differences_table(found), crop=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE).write_text(runs_page(found), encoding="utf-8")
     console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)

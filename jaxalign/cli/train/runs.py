@@ -103,7 +103,7 @@ def finish(runs: Sequence[Run], result: Mapping[str, Any], console: Console) -> 
         picture = _write_report(run.folder, summarized, run.result(result))
         config = read_config(run.folder)
         console.print()
-        console.print(summary(summarized, config, run.result(result)))
+        console.print(summary(summarized, config, run.result(result)), crop=False)
         for note in config["monitor"]["notes"]:
             console.print(f"\n{note}", style="dim", highlight=False)
         summaries[run.variant] = summarized
@@ -125,7 +125,7 @@ def show_run(folder: Path, console: Console) -> None:
     history = read_history(folder)
     if len(history.step) == 0:
         raise ValueError(f"{folder} has no row yet; ask again when its first chunk is done")
-    console.print(summary(summarize(history), read_config(folder), read_result(folder)))
+    console.print(summary(summarize(history), read_config(folder), read_result(folder)), crop=False)
     if (folder / PAGE).is_file():
         console.print(f"\nPage: {folder / PAGE}\n", highlight=False, soft_wrap=True)
 

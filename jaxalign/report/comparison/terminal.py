@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from jaxalign._core.tables import WholeTable
 from jaxalign.comparison import Compared, Comparison, not_above_chance
 from jaxalign.report.comparison.headline import matches, shown, shown_p
 from jaxalign.style.names import in_terminal
@@ -14,7 +14,7 @@ from jaxalign.style.names import in_terminal
 def comparison_table(compared: Compared) -> Group:
     """What `jaxalign compare` ends with."""
     comparison = compared.comparison
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("layer of A", "most alike of B"):
         table.add_column(heading, no_wrap=True)
     for heading in ("value", "chance", "p"):

@@ -1,9 +1,9 @@
 """An inspection in the terminal: one row per layer."""
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from jaxalign._core.tables import WholeTable
 from jaxalign.inspection import Inspected, numbers
 from jaxalign.report.inspection.headline import Rows, dead_layers, last_layer, most_aligned
 from jaxalign.style.names import in_terminal
@@ -17,7 +17,7 @@ def inspected_table(inspected: Inspected) -> Group:
     thresholds = inspected.thresholds
     middle = len(thresholds) // 2
     rows = numbers(inspection, thresholds)
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("layer", no_wrap=True)
     table.add_column("shape", no_wrap=True)
     for heading in ("d", "area", *(f"A({tau:g})" for tau in thresholds), "chance", "rank"):

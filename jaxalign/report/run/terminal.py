@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jaxalign._core.tables import WholeTable
 from jaxalign.report.run import sentences
 from jaxalign.report.run.health import dead_layers
 from jaxalign.report.run.quantities import (
@@ -48,7 +49,7 @@ def _alignment_table(run: RunSummary, quantities: list[Quantity], names: list[st
     several = run.loss.n > 1
     # Intervals take the room that would else be between the columns.
     padding = (0, 1 if several else 2, 0, 0)
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=padding)
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=padding)
     table.add_column("layer", no_wrap=True)
     for quantity in quantities:
         table.add_column(f"{quantity.name} untrained", justify="right")
@@ -108,7 +109,7 @@ def _headline(run: RunSummary) -> str:
 
 def _table_of_others(quantities: list[Quantity]) -> Table:
     """One row per measure and layer, for there may be many measures and few columns."""
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("measure", no_wrap=True)
     table.add_column("layer", no_wrap=True)
     table.add_column("untrained", justify="right")

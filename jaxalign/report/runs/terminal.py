@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from jaxalign._core.tables import WholeTable
 from jaxalign.report.runs.differences import Differences, Row
 from jaxalign.statistics import Estimate
 from jaxalign.style.names import in_terminal
@@ -18,7 +18,7 @@ def differences_table(found: Differences) -> Group:
         in_terminal(f"{letter}: {run.name}") + in_terminal(f"  {run.title}", "dim")
         for letter, run in zip(letters(found), found.runs, strict=True)
     ]
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = WholeTable(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     first, *others = letters(found)
     for heading in ("measure", "layer"):
         table.add_column(heading, no_wrap=True)
