@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxalign._core.kinds import found, require_kind
+
 CONFIG = "config.json"
 ROWS = "history.jsonl"
 RESULT = "result.json"
@@ -111,6 +113,26 @@ def delete_run(folder: Path) -> None:
     """
     for name in sorted(files_of_a_run(folder), key=CONFIG.__eq__):
         (folder / name).unlink(missing_ok=True)
+
+
+def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON makes of a config.
+
+    Raises:
+      TypeError: it is not a dict, or holds what JSON cannot.
+      ValueError: NaN or infinity, which JSON does not know.
+    """
+    require_kind(config, Mapping, "config", "pass a dict of settings")
+    content = {}
+    for name, value in config.items():
+        try:
+            content.update(json.loads(json.dumps({name: value}, allow_nan=False)))
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"config must hold what JSON can, found under {name!r} {found(value)} ({error}); "
+                "pass numbers, text, lists and dicts, None for a number that is not known"
+            ) from None
+    return content
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

@@ -67,6 +67,9 @@ class History(NamedTuple):
     def of(self, model: int | Sequence[int]) -> "History":
         """The history of one of several models, or of some of them.
 
+        Raises:
+          ValueError: a history of one model; a model that is not among them.
+
         Example:
           >>> from collections import OrderedDict
           >>> import numpy as np
@@ -77,6 +80,15 @@ class History(NamedTuple):
           >>> both.models, both.of(1).loss.shape, both.of([0]).loss.shape
           (2, (3,), (3, 1))
         """
+        if self.models is None:
+            raise ValueError("this is the history of one model, which has no models to choose from")
+        try:
+            np.arange(self.models)[model]
+        except IndexError:
+            raise ValueError(
+                f"model must be from 0 to {self.models - 1}, or several of these, "
+                f"found {model!r:.60}"
+            ) from None
         return self.map(lambda x: x[:, model])
 
     def __rich__(self) -> Any:

@@ -12,6 +12,7 @@ from jaxalign.runs._folder import (
     CONFIG,
     RESULT,
     ROWS,
+    as_json,
     delete_run,
     files_of_a_run,
     holds_a_run,
@@ -48,7 +49,7 @@ class RunWriter:
 
     Args:
       folder: where to; made when needed, with its parents. On a file system of this machine.
-      config: anything JSON can hold.
+      config: a dict of anything JSON can hold.
       overwrite: delete the files of the run that is there.
       resume: go on with the run that is there: the first chunk's first step says which of its rows
         stay. Where there is none yet, begin one.
@@ -60,6 +61,7 @@ class RunWriter:
       FileExistsError: the folder holds a run and neither is set, or files of a run's names and no
         run.
       BlockingIOError: another process writes into the folder.
+      TypeError: a config that is not a dict, or holds what JSON cannot.
       NotADirectoryError, PermissionError: the folder cannot be made, or written to.
       ValueError: both are set; a folder that is an address; a run to resume that is damaged, of
         another config (what it ran on, "environment" and "command", may differ), array_dtype or
@@ -87,7 +89,7 @@ class RunWriter:
         self.folder = local_folder(folder)
         self.begun = False
         self.rows = 0
-        self._config = dict(config)
+        self._config = as_json(config)
         self._overwrite = overwrite
         self._resume = resume and holds_a_run(self.folder)
         self._storage = checked_storage(array_dtype, array_every)
@@ -236,7 +238,6 @@ class RunWriter:
 
 
 def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    config = json.loads(json.dumps(config))
     may_differ = {"environment", "command", "measured"}
     names = {*saved, *config} - may_differ
     differing = sorted(name for name in names if saved.get(name) != config.get(name))

@@ -2,6 +2,8 @@ import json
 import re
 import resource
 import shutil
+from collections import OrderedDict
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -250,3 +252,32 @@ def test_a_page_or_a_picture_leads_to_its_run(tmp_path):
             ja.read_history(run / name)
     with pytest.raises(FileNotFoundError, match="holds no run: there is no such folder"):
         ja.read_history(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (Path("x"), TypeError),
+        (np.float32(3), TypeError),
+        ({"deep": [1, {2}]}, TypeError),
+        ({(1, 2): 3}, TypeError),
+        (float("nan"), ValueError),
+        ([1.0, float("inf")], ValueError),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_before_anything_is_trained(tmp_path, value, error):
+    with pytest.raises(error, match=r"config must hold what JSON can, found under 'mine'"):
+        ja.RunWriter(tmp_path / "run", {"fine": 1, "mine": value})
+    with pytest.raises(TypeError, match="config must be"):
+        ja.RunWriter(tmp_path / "run", [("mine", value)])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model", [3, -4, [0, 3]])
+def test_a_model_that_is_not_there_is_named(model):
+    step = np.arange(2)
+    history = ja.History(step, step, np.ones((2, 3)), {}, OrderedDict(), {}, {})
+    with pytest.raises(ValueError, match="model must be from 0 to 2, or several"):
+        history.of(model)
+    with pytest.raises(ValueError, match="the history of one model"):
+        history.of(0).of(0)
