@@ -44,7 +44,7 @@ def in_turn_if_few(
     for each entry of the whole batch where ``are_few(entries, stack)``, else one call of the stack.
 
     A batch that may be split over devices stays one stack, since a single entry of it would have to
-    be gathered: under a mesh in use, and where the type of the array says that it is split.
+    be gathered: on a mesh, be it in use or that of the array.
     """
 
     def over(axes: int) -> Callable:
@@ -62,11 +62,15 @@ def in_turn_if_few(
 
 
 def _may_be_split(stack: Array, axes: int) -> bool:
-    in_use = jax.sharding.get_abstract_mesh()
+    own = jax.typeof(stack).sharding
+    meshes = own.mesh, jax.sharding.get_abstract_mesh()
+    return any(own.spec[:axes]) or any(map(_is_over_devices, meshes))
+
+
+def _is_over_devices(mesh: Any) -> bool:
     # Under shard_map a device has its own part of the batch.
-    others = set(in_use.axis_names) - set(in_use.manual_axes)
-    is_over_devices = any(in_use.shape[name] > 1 for name in others)
-    return is_over_devices or any(jax.typeof(stack).sharding.spec[:axes])
+    others = set(mesh.axis_names) - set(mesh.manual_axes)
+    return any(mesh.shape[name] > 1 for name in others)
 
 
 def _over_batch(over: Callable[[int], Callable], axes: int) -> Callable:

@@ -111,6 +111,8 @@ def test_few_entries_that_may_be_split_over_devices_stay_a_stack(kind):
 
     with jax.set_mesh(mesh):
         assert calls(solve, whole.update(sharding=by_rows)) == 1
+    # Without a mesh in use, over automatic axes the type of an array does not say how it is split.
+    assert calls(solve, whole.update(sharding=by_rows)) == 1
     # Each device has all of them.
     own = jax.shard_map(solve, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
     assert calls(own, whole) == 4
