@@ -94,7 +94,12 @@ def checked_arrays(
       TypeError: inputs that are not numbers; labels of another kind, or of several.
     """
     if labels is None:
-        if not (isinstance(data, Mapping) or (isinstance(data, tuple) and len(data) == 2)):
+        if isinstance(data, tuple) and (len(data) != 2 or isinstance(data[0], Mapping)):
+            raise ValueError(
+                f"data must be the pair (inputs, labels), found {found(data)}; pass batches as a "
+                "list, [(inputs, labels), ...]"
+            )
+        if not isinstance(data, Mapping | tuple):
             raise ValueError("labels are missing; pass fit(model, optimizer, inputs, labels)")
         data, labels = pair_of(data, keys)
     require_readable(data, labels)

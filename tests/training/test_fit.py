@@ -245,6 +245,10 @@ def test_inputs_and_labels_must_match(task):
         ja.fit(model, optax.sgd(0.1), np.full_like(task.inputs, np.inf), task.labels, steps=1)
     with pytest.raises(ValueError, match="labels are missing"):
         ja.fit(model, optax.sgd(0.1), task.inputs, steps=1)
+    pair, named = (task.inputs, task.labels), {"image": task.inputs, "label": task.labels}
+    for batches in ((pair,) * 3, (named,) * 2):
+        with pytest.raises(ValueError, match=r"found a tuple of .; pass batches as a list"):
+            ja.fit(model, optax.sgd(0.1), batches, steps=1)
 
 
 def test_inputs_and_labels_may_be_a_pair(task):
