@@ -129,3 +129,16 @@ def test_each_device_of_a_shard_map_has_the_values_of_its_own_rows(data, name):
         expected = IN_SHARD_MAP[name](x[i], shared)
         for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(np.asarray(ours)[i], theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("function", [ja.spectrum, ja.moments, partial(ja.quadrature, order=2)])
+def test_symbolic_sizes_are_refused_by_name(function):
+    (size,) = jax.export.symbolic_shape("size")
+    rows = [jax.ShapeDtypeStruct((size, d), np.float32) for d in (5, 2)]
+    with pytest.raises(
+        ValueError, match=r"features must have sizes that are known, .* \(size, 5\)"
+    ):
+        jax.eval_shape(function, *rows)
+    stacks = [jax.ShapeDtypeStruct((size, 9, d), np.float32) for d in (5, 2)]
+    with pytest.raises(ValueError, match="a batch must have sizes that are known"):
+        jax.eval_shape(jax.vmap(function), *stacks)

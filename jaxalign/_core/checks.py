@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers, narrowed, needs_float64
+from jaxalign._core.kinds import require_known_sizes
 
 
 def as_real_floats(x: ArrayLike, name: str) -> Array:
@@ -277,6 +278,7 @@ def as_matrices_of_numbers(
     """``as_matrices``, where what does not lie on a device stays on the host."""
     phi = as_real_numbers(features, "features")
     require_matrix(phi, "features", "d")
+    require_known_sizes(phi.shape, "features")
     y = _as_matrix_of_targets(targets)
     n, d = phi.shape
     if n != len(y):

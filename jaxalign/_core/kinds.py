@@ -1,7 +1,7 @@
 """Checks of arguments that are not arrays, by what they are: the message names what to pass."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from types import UnionType
 from typing import Any, get_args
@@ -115,4 +115,13 @@ def require_choice(value: Any, choices: Sequence[str], name: str, remedy: str = 
         listed = ", ".join(map(repr, choices[:-1]))
         raise ValueError(
             f"{name} must be {listed} or {choices[-1]!r}, found {found(value)}{remedy}"
+        )
+
+
+def require_known_sizes(shape: Iterable[Any], name: str) -> None:
+    """Raise for sizes that are symbols of ``jax.export``: loops depend on their values."""
+    if not all(isinstance(size, int | np.integer) for size in shape):
+        raise ValueError(
+            f"{name} must have sizes that are known, found shape ({', '.join(map(str, shape))}); "
+            "export the function for each shape"
         )

@@ -13,6 +13,7 @@ from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxalign._core.kinds import require_known_sizes
 from jaxalign._core.varying import varying_as_after
 
 
@@ -81,6 +82,7 @@ def _over_batch(over: Callable[[int], Callable], axes: int) -> Callable:
 
     @of_batch.def_vmap
     def of_larger_batch(axis_size: int, in_batched: list[bool], *arrays: Array) -> tuple[Any, Any]:
+        require_known_sizes((axis_size,), "a batch")
         stacks = [
             x if is_batched else x[None] for x, is_batched in zip(arrays, in_batched, strict=True)
         ]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import is_concrete
-from jaxalign._core.kinds import require_flag
+from jaxalign._core.kinds import require_flag, require_known_sizes
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
@@ -207,6 +207,7 @@ def _spectrum_of(features: ArrayLike | Moments, centered: bool) -> Spectrum:
     if isinstance(features, Moments):
         return spectrum(features, centered=centered)
     x = as_numbers(features, "features")
+    require_known_sizes(x.shape, "features")
     targets = np.ones((len(x) if x.ndim > 0 else 1, 1), np.float32)  # any, of as many rows
     return spectrum(x, targets, centered=centered)
 

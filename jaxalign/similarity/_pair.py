@@ -14,6 +14,7 @@ from jaxtyping import Float
 from jaxalign._core.arrays import as_numbers, needs_float64
 from jaxalign._core.checks import as_dtype, as_real_floats, require_finite, require_matrix
 from jaxalign._core.float64 import exactly, float64_with_derivative, jax_has_float64
+from jaxalign._core.kinds import require_known_sizes
 
 Numbers = Array | np.ndarray
 
@@ -70,6 +71,7 @@ def as_pair(
     for name, values in (("x", x), ("y", y)):
         matrix = as_real_floats(values, name)
         require_matrix(matrix, name, "d")
+        require_known_sizes(matrix.shape, name)
         pair.append(matrix)
     require_same_rows(pair[0], pair[1], least)
     for name, matrix in zip(("x", "y"), pair, strict=True):
