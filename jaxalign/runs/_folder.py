@@ -120,17 +120,17 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
       TypeError: it is not a dict, or holds what JSON cannot.
-      ValueError: NaN or infinity, which JSON does not know.
+      ValueError: it holds itself.
     """
     require_kind(config, Mapping, "config", "pass a dict of settings")
     content = {}
     for name, value in config.items():
         try:
-            content.update(json.loads(json.dumps({name: value}, allow_nan=False)))
+            content.update(json.loads(json.dumps({name: value})))
         except (TypeError, ValueError) as error:
             raise type(error)(
                 f"config must hold what JSON can, found under {name!r} {found(value)} ({error}); "
-                "pass numbers, text, lists and dicts, None for a number that is not known"
+                "pass numbers, text, lists and dicts"
             ) from None
     return content
 

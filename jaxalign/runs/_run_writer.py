@@ -240,7 +240,12 @@ class RunWriter:
 def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     may_differ = {"environment", "command", "measured"}
     names = {*saved, *config} - may_differ
-    differing = sorted(name for name in names if saved.get(name) != config.get(name))
+    # As text, in which NaN is equal to itself.
+    before, now = (
+        {name: json.dumps(content.get(name), sort_keys=True) for name in names}
+        for content in (saved, config)
+    )
+    differing = sorted(name for name in names if before[name] != now[name])
     if differing:
         first = differing[0]
         raise ValueError(

@@ -22,6 +22,7 @@ from jaxalign.cli.subject.options import ModelOptions
 from jaxalign.models.weights import assign, is_orbax, pretrained, read, restore
 from jaxalign.models.weights._hugging_face import prepares_images
 from jaxalign.models.weights._pretrained import PUBLISHED
+from jaxalign.runs._folder import holds_a_run
 
 
 def load_model(
@@ -79,9 +80,20 @@ def is_pretrained(text: str) -> bool:
 
 
 def is_folder(text: str) -> bool:
-    """Whether a model is given as a folder."""
+    """Whether a model is given as a folder.
+
+    Raises:
+      ValueError: the folder is a run's.
+    """
     named = is_factory(text) or text in SHIPPED or text in PUBLISHED
-    return not named and Path(text).is_dir()
+    if named or not Path(text).is_dir():
+        return False
+    if holds_a_run(Path(text)):
+        raise ValueError(
+            f"{text} is a run, and a model is needed; `jaxalign compare` takes runs, and `jaxalign "
+            "show` prints them"
+        )
+    return True
 
 
 def brings_preparation(text: str) -> bool:

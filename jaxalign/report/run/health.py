@@ -19,11 +19,16 @@ def warnings(run: RunSummary, result: Mapping[str, Any]) -> Iterator[str]:
     """What would mislead whoever overlooks it."""
     if result.get("status") != "finished":
         yield f"This run did not finish: it came to step {run.history.step[-1]:,}."
+    yield from faults(run)
+
+
+def faults(run: RunSummary) -> Iterator[str]:
+    """What went wrong in training: models that diverged, layers that died."""
     yield from _divergence(run)
-    yield from dead_layers(run)
+    yield from _dead_layers(run)
 
 
-def dead_layers(run: RunSummary) -> Iterator[str]:
+def _dead_layers(run: RunSummary) -> Iterator[str]:
     """Layers that give all samples the same features in the end."""
     beginnings: dict[int, list[str]] = {}
     for name in run.history.layers:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jaxalign._core.tables import WholeTable
 from jaxalign.report.run import sentences
-from jaxalign.report.run.health import dead_layers
+from jaxalign.report.run.health import faults
 from jaxalign.report.run.quantities import (
     Quantity,
     alignment_quantities,
@@ -33,7 +33,7 @@ def summary(run: RunSummary, config: Mapping[str, Any], result: Mapping[str, Any
         in_terminal(str(config.get("title", "A run")), "bold"),
         in_terminal(str(config.get("subtitle", "")), "dim"),
         Text(_state(run, config, result)),
-        *(in_terminal(sentence, "yellow") for sentence in dead_layers(run)),
+        *(in_terminal(sentence, "yellow") for sentence in faults(run)),
     ]
     for names in run.monitors.values():
         if alignments := alignment_quantities(run, names):

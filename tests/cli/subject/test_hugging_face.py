@@ -69,6 +69,13 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path, capsys, content, mess
     assert message in capsys.readouterr().err
 
 
+def test_a_run_is_not_taken_for_a_folder_of_a_model(tmp_path, capsys):
+    (tmp_path / "history.jsonl").touch()
+    (tmp_path / "config.json").write_text('{"measured": {}}')
+    assert main(["layers", str(tmp_path)]) == 1
+    assert "is a run, and a model is needed" in capsys.readouterr().err
+
+
 def padded_texts():
     """Tokens of six texts, three of 8 tokens and three of 4 and padding 0, with a label each."""
     tokens = np.random.default_rng(1).integers(1, 20, (6, 8)).astype(np.int32)

@@ -179,6 +179,7 @@ def test_a_run_that_diverged_speaks_of_the_layer_that_was_the_most_aligned(diver
     assert run.headline == "hidden_3"
     printed = terminal_summary(run, config, FINISHED)
     assert "until the run diverged: hidden_3." in str([*printed.renderables])
+    assert "the run diverged. Try a smaller step size." in str([*printed.renderables])
 
 
 def test_every_picture_says_what_is_seen(own):
