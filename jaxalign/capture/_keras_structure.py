@@ -7,8 +7,12 @@ import keras
 
 NAMED = ("name", "keras_history", "input_layers", "output_layers")
 """Settings that hold names of layers."""
-OTHERS = ("seed", "initializer", "compile_config")
-"""Endings of settings that do not matter: how arrays begin, and how Keras itself would train."""
+STARTS = ("seed", "initializer")
+BATCHES = ("batch_shape", "build_input_shape", "build_config")
+OTHERS = (*STARTS, *BATCHES, "compile_config")
+"""Endings of settings that do not matter: how arrays begin, which batch a model was built with, and
+how Keras itself would train.
+"""
 
 
 def structure(model: Any) -> Any:
@@ -18,7 +22,7 @@ def structure(model: Any) -> Any:
     if not all(map(_is_told, model._flatten_layers())):
         return None
     try:
-        config = keras.saving.serialize_keras_object(model)
+        config = [type(model).__module__, type(model).__qualname__, model.get_config()]
     except (NotImplementedError, TypeError, ValueError):
         return None
     layers = set(_names_of_layers(model))

@@ -85,6 +85,14 @@ def test_models_are_told_apart_by_how_they_are_built(make, settings, others):
     assert all(one != network(make(**other)) for other in others)
 
 
+def test_neither_the_batch_it_was_built_with_nor_how_it_is_compiled_matters():
+    one, other = (keras.Sequential([layers.Dense(3), layers.Dense(2)]) for _ in range(2))
+    one.build((5, 4))
+    other.build((6, 4))
+    other.compile("sgd", loss=lambda y, outputs: keras.ops.mean(outputs))
+    assert network(one) == network(other)
+
+
 def test_a_model_without_a_configuration_is_like_itself_alone():
     model = Silent()
     assert network(model) == network(model)
