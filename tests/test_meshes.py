@@ -204,7 +204,15 @@ def test_results_lie_where_their_arrays_lie(data):
     x, y = (jax.device_put(rows, device) for rows in data)
     labels = jax.device_put(np.arange(16) % 3, device)
     sums = ja.moments(x, y)
-    for result in (sums, sums + sums, ja.spectrum(x, y), ja.encode_targets(labels), ja.prepare(x)):
+    null = ja.permutation_null(x, np.asarray(y))
+    for result in (
+        sums,
+        sums + sums,
+        ja.spectrum(x, y),
+        ja.encode_targets(labels),
+        ja.prepare(x),
+        null,
+    ):
         assert all(leaf.devices() == {device} for leaf in jax.tree.leaves(result))
     split = NamedSharding(mesh_of(EXPLICIT), P("data"))
     codes = ja.encode_targets(jax.device_put(labels, split))

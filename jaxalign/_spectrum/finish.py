@@ -62,7 +62,8 @@ def finished(
     Args:
       result: of one representation or of a batch. float64 becomes float32 where x64 is off.
       sizes: of the arrays it was computed from; called where the result is out of range.
-      device: for arrays of numpy; the default one if None.
+      device: that the features were put on, for arrays of numpy and those on the default device;
+        None if they were put on none.
 
     Raises:
       ValueError: σ_1 or ‖y‖² is out of the range of the dtype.
@@ -83,7 +84,9 @@ def finished(
         ordinary = bool(_is_ordinary_on_device(result))
     if not ordinary:
         _require_range(jax.tree.map(np.asarray, result), sizes())
-    if len(are_of_jax) == len(leaves):
+    is_placed = len(are_of_jax) == len(leaves)
+    # Where only the features were put on a device, what jax computed may be on the default one.
+    if is_placed and (device is None or all(x.committed for x in are_of_jax)):
         return result
     if device is None:
         return _placed(result)

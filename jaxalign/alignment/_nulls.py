@@ -21,7 +21,7 @@ from jaxalign._core.kinds import require_flag
 from jaxalign._core.linalg import centred
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
-from jaxalign._spectrum.routes.table import Method, route_for
+from jaxalign._spectrum.routes.table import Method, chosen_device, route_for
 from jaxalign._spectrum.solve import solve
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.triangle import Triangle
@@ -173,8 +173,8 @@ def spectrum_and_null(
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])
     observed, null = exactly(run, phi, y)
-    sizes = partial(sizes_of, phi, y)
-    return finished(observed, sizes), finished(null, sizes)
+    sizes, device = partial(sizes_of, phi, y), chosen_device(phi)
+    return finished(observed, sizes, device), finished(null, sizes, device)
 
 
 def with_null(
