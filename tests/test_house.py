@@ -19,7 +19,11 @@ MODULES = [
     if not info.name.endswith("__main__")
 ]
 # Adapters of frameworks that need not be installed.
-OPTIONAL = {"jaxalign.capture._equinox": "equinox", "jaxalign.capture._keras": "keras"}
+OPTIONAL = {
+    "jaxalign.capture._equinox": "equinox",
+    "jaxalign.capture._keras": "keras",
+    "jaxalign.capture._keras_structure": "keras",
+}
 # What users import from. Their modules are private, so that a name is the package's or nothing.
 NAMESPACES = [
     "alignment",
