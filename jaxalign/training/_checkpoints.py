@@ -11,10 +11,10 @@ from typing import Any
 import jax
 
 from jaxalign._core.kinds import as_count
-from jaxalign._core.mesh import is_key
 from jaxalign.runs._folder import write_json
 from jaxalign.runs._place import local_folder
-from jaxalign.training._fingerprint import COMPUTED, Fingerprint, name_of, named_arrays
+from jaxalign.training._fingerprint import COMPUTED, Fingerprint
+from jaxalign.training._named_arrays import as_state, saved_arrays
 from jaxalign.training._reader import Position
 
 logger = logging.getLogger(__name__)
@@ -283,22 +283,3 @@ def _files(folder: Path) -> dict[str, str]:
 def _digest(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def saved_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
-    """What a checkpoint holds: orbax takes no arrays without elements, as some optimizers have."""
-    return ((name, x) for name, x in named_arrays(tree) if x.size > 0)
-
-
-def as_state(arrays: Mapping[str, Any], like: Any) -> Any:
-    """Arrays by name in the structure of ``like``, random keys as keys."""
-
-    def restored(path: Any, leaf: Any) -> Any:
-        if leaf.size == 0:
-            return leaf
-        array = arrays[name_of(path)]
-        if is_key(leaf):
-            return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
-        return array
-
-    return jax.tree_util.tree_map_with_path(restored, like)

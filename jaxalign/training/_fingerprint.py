@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import count
@@ -14,9 +14,9 @@ import optax
 from jax.extend import core
 
 from jaxalign._core.jaxprs import equations
-from jaxalign._core.mesh import is_key
 from jaxalign.monitoring import Monitor
 from jaxalign.training._chunk import forward
+from jaxalign.training._named_arrays import named_arrays
 from jaxalign.training._optimizer import extra_arguments
 from jaxalign.training._state import Data, Recipe, TrainState
 
@@ -95,19 +95,6 @@ def fingerprint(
     libraries = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax"))
     environment = f"{jax.devices()[0].device_kind} with {libraries}"
     return Fingerprint(settings, environment, digests)
-
-
-def named_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves by name, as "model.hidden_1.kernel.value", random keys as the numbers they are
-    made of.
-    """
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        yield name_of(path), jax.random.key_data(leaf) if is_key(leaf) else leaf
-
-
-def name_of(path: Any) -> str:
-    """The name of a leaf."""
-    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def digest(tree: Any) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 
-from jaxalign.training._checkpoints import Checkpoints, as_state, saved_arrays
+from jaxalign.training._checkpoints import Checkpoints
+from jaxalign.training._named_arrays import as_state, saved_arrays
 
 
 def read_model(
