@@ -29,24 +29,41 @@ def require_room(features: Any, targets: Any, itemsize: int, copies: int) -> Non
       copies: how many arrays of their size there will be at once.
     """
     shape: tuple[int, ...] = getattr(features, "shape", ())
-    if len(shape) != 2 or not is_concrete(features):
+    if len(shape) != 2:
         return
     d = shape[1]
     k = prod(getattr(targets, "shape", ())[1:])
-    size = itemsize * (d + 2) * (d + 1 + k)
-    if size < _WORTH_A_LOOK:
+    require_room_for(
+        itemsize * (d + 2) * (d + 1 + k),
+        copies,
+        features,
+        f"features of d = {d:,} columns",
+        "pass fewer columns, as of a pooled or projected layer, or of fewer rows than columns "
+        "spectrum(features, targets), which needs n × n",
+    )
+
+
+def require_room_for(size: int, copies: int, rows: Any, found: str, remedy: str) -> None:
+    """Raise where so many arrays of a size in bytes do not fit on the device of their rows.
+
+    Args:
+      size: of the sums.
+      copies: how many arrays of that size there will be at once.
+      rows: what is summed; traced ones pass.
+      found: what the message calls them.
+      remedy: what to do instead.
+    """
+    if size < _WORTH_A_LOOK or not is_concrete(rows):
         return
     device = jax.local_devices()[0]
-    if isinstance(features, jax.Array):
-        device = next(iter(features.devices()))
+    if isinstance(rows, jax.Array):
+        device = next(iter(rows.devices()))
     left = available(device)
     if left is None or copies * size <= left:
         return
     raise ValueError(
-        f"features of d = {d:,} columns need {readable(copies * size)} of memory, {copies} arrays "
-        f"of their sums of {readable(size)}, and {readable(left)} are available on the "
-        f"{device.platform}; pass fewer columns, as of a pooled or projected layer, or of fewer "
-        "rows than columns spectrum(features, targets), which needs n × n"
+        f"{found} need {readable(copies * size)} of memory, {copies} arrays of their sums of "
+        f"{readable(size)}, and {readable(left)} are available on the {device.platform}; {remedy}"
     )
 
 

@@ -26,8 +26,12 @@ from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
 from jaxalign._core.platform import on_platform
+from jaxalign._spectrum.room import require_room_for
 from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.routes.table import refuse_float64
+
+_COPIES = 5
+"""Of the d × d sums that there are at once."""
 
 
 class _Algebra(NamedTuple):
@@ -70,7 +74,7 @@ def label_alignment_loss(
 
     Raises:
       ValueError: shapes that do not fit; ranks not from 0 to d; a negative strength; values not
-        finite (eager calls).
+        finite, or d × d sums that memory has no room for (eager calls).
 
     Example:
       >>> import jax.numpy as jnp
@@ -259,4 +263,12 @@ def _checked(
             "features and unlabelled must have as many columns, "
             f"found {phi.shape[1]} and {other.shape[1]}"
         )
+    d = phi.shape[1]
+    require_room_for(
+        8 * d**2,
+        _COPIES,
+        phi,
+        f"features of d = {d:,} columns",
+        "pass fewer columns, as of a pooled or projected layer",
+    )
     return phi, as_dtype(y, phi.dtype), other

@@ -19,6 +19,7 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_kind
+from jaxalign._spectrum.room import ONE_SUM, require_room_for
 from jaxalign.similarity._augmented import ONE, moved, rounded_pivot, row_products
 from jaxalign.similarity._pair import Numbers, as_pair
 
@@ -145,7 +146,8 @@ def pair_moments(x: ArrayLike, y: ArrayLike, *, pivot: ArrayLike | None = None) 
 
     Raises:
       ValueError: x or y no matrix, empty, not finite (eager calls), of different n, or with fourth
-        powers beyond float64 (eager calls); a pivot not of shape (p + q,).
+        powers beyond float64, or sums that memory has no room for (eager calls); a pivot not of
+        shape (p + q,).
       TypeError: x, y or the pivot no numbers; when differentiated.
 
     Example:
@@ -174,6 +176,13 @@ def _of_arrays(
 ) -> PairMoments:
     x, y = as_pair(x_rows, y_rows)
     widths = (x.shape[1], y.shape[1])
+    require_room_for(
+        8 * (sum(widths) + 3) ** 2,
+        ONE_SUM,
+        x,
+        f"x and y of p + q = {sum(widths):,} columns",
+        "pass fewer columns, as of pooled or projected layers",
+    )
     if pivot is None:
         powers = _powers_of_mean(x, y, is_rounded)
     else:
