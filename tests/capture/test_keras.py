@@ -48,11 +48,14 @@ def masked():
     return keras.Sequential([layers.Input((4,), dtype="int32"), *inside])
 
 
+PARTS = ("query", "key", "value", "attention_output")
+
+
 def attending():
     """Attention reads the mask off its inputs: no argument of the graph holds it."""
     tokens = layers.Input((4,), dtype="int32")
     x = layers.Embedding(7, 3, mask_zero=True, name="embed")(tokens)
-    x = layers.Attention(name="attend")([x, x])
+    x = layers.MultiHeadAttention(1, 3, name="attend")(x, x)
     return keras.Model(tokens, layers.GlobalAveragePooling1D(name="mean")(x))
 
 
@@ -79,7 +82,7 @@ def x():
         (functional, ["shared", "shared#2", "add"]),
         (subclassed, ["enc.dense", "enc.norm", "enc", "block", "block#2", "head"]),
         pytest.param(masked, ["embed", "gru"], marks=pytest.mark.slow),
-        (attending, ["embed", "attend", "mean"]),
+        (attending, ["embed", *(f"attend.{name}" for name in PARTS), "attend", "mean"]),
     ],
 )
 def test_the_output_is_that_of_the_model(make, names, x):
