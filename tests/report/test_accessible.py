@@ -16,7 +16,8 @@ onload = async () => {{
   const told = {{}};
   for (const frame of document.querySelectorAll("iframe")) {{
     // What is drawn in a picture has no meaning of its own, and is most of a page.
-    const {{ violations }} = await frame.contentWindow.axe.run({{ exclude: [["svg[role=img] > *"]] }});
+    const context = {{ exclude: [["svg[role=img] > *"]] }};
+    const {{ violations }} = await frame.contentWindow.axe.run(context);
     told[frame.name] = violations
       .filter(({{ impact }}) => impact === "serious" || impact === "critical")
       .map(({{ id, nodes }}) => `${{id}}: ${{nodes[0].html.slice(0, 200)}}`);
