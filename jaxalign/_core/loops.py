@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.custom_partitioning import custom_partitioning
-from jax.sharding import AbstractMesh, Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.kinds import require_known_sizes
+from jaxalign._core.platform import NO_MESH
 from jaxalign._core.varying import varying_as_after
 
 
@@ -129,9 +130,6 @@ def _loop_over(function: Callable, at_once: int, axes: int) -> Callable:
     return over_batch
 
 
-_NO_MESH = AbstractMesh((), ())
-
-
 def _is_one(x: Array, axes: int) -> bool:
     return math.prod(x.shape[:axes]) == 1
 
@@ -162,7 +160,7 @@ def _on_each_device(loop: Callable, axes: int, mesh: Mesh, arguments: Any, resul
 
     def local(*stacks: Array) -> Any:
         # Traced by the compiler, outside the scope that the call was in.
-        with jax.enable_x64(True), jax.sharding.use_abstract_mesh(_NO_MESH):
+        with jax.enable_x64(True), jax.sharding.use_abstract_mesh(NO_MESH):
             return loop(*stacks)
 
     if mesh.empty:

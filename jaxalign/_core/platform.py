@@ -13,7 +13,8 @@ from jax.sharding import AbstractMesh
 
 Result = TypeVar("Result")
 
-_NO_MESH = AbstractMesh((), ())
+NO_MESH = AbstractMesh((), ())
+"""In use where what is traced must not know of the mesh around it."""
 
 _deferred_p = core.Primitive("deferred")
 _deferred_p.multiple_results = True
@@ -52,7 +53,7 @@ def _lowered(context: Any, *operands: Any, run: Callable, types: tuple) -> Any:
             return jax.tree.leaves(run(*arrays))
 
     # What is traced still later, in the lowering of the SVD, must not make float64 of its own.
-    with jax.enable_x64(False), jax.sharding.use_abstract_mesh(_NO_MESH):
+    with jax.enable_x64(False), jax.sharding.use_abstract_mesh(NO_MESH):
         program = mlir.lower_fun(flat, multiple_results=True)
         return program(context.replace(avals_in=_without_mesh(context.avals_in)), *operands)
 

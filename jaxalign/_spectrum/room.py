@@ -38,12 +38,11 @@ def require_room(features: Any, targets: Any, itemsize: int, copies: int) -> Non
         copies,
         features,
         f"features of d = {d:,} columns",
-        "pass fewer columns, as of a pooled or projected layer, or of fewer rows than columns "
-        "spectrum(features, targets), which needs n × n",
+        ", or of fewer rows than columns spectrum(features, targets), which needs n × n",
     )
 
 
-def require_room_for(size: int, copies: int, rows: Any, found: str, remedy: str) -> None:
+def require_room_for(size: int, copies: int, rows: Any, found: str, remedy: str = "") -> None:
     """Raise where so many arrays of a size in bytes do not fit on the device of their rows.
 
     Args:
@@ -51,7 +50,7 @@ def require_room_for(size: int, copies: int, rows: Any, found: str, remedy: str)
       copies: how many arrays of that size there will be at once.
       rows: what is summed; traced ones pass.
       found: what the message calls them.
-      remedy: what to do instead.
+      remedy: what to do besides passing fewer columns.
     """
     if size < _WORTH_A_LOOK or not is_concrete(rows):
         return
@@ -63,7 +62,8 @@ def require_room_for(size: int, copies: int, rows: Any, found: str, remedy: str)
         return
     raise ValueError(
         f"{found} need {readable(copies * size)} of memory, {copies} arrays of their sums of "
-        f"{readable(size)}, and {readable(left)} are available on the {device.platform}; {remedy}"
+        f"{readable(size)}, and {readable(left)} are available on the {device.platform}; pass "
+        f"fewer columns, as of a pooled or projected layer{remedy}"
     )
 
 

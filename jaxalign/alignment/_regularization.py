@@ -269,6 +269,5 @@ def _checked(
         _COPIES,
         phi,
         f"features of d = {d:,} columns",
-        "pass fewer columns, as of a pooled or projected layer",
     )
     return phi, as_dtype(y, phi.dtype), other

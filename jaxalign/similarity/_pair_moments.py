@@ -2,7 +2,6 @@
 batches, devices and hosts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,17 @@ from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
 from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_kind
 from jaxalign._spectrum.room import ONE_SUM, require_room_for
-from jaxalign.similarity._augmented import ONE, moved, rounded_pivot, row_products
+from jaxalign.similarity._augmented import ONE, row_products
 from jaxalign.similarity._pair import Numbers, as_pair
+from jaxalign.similarity._pivots import (
+    added,
+    has_one_pivot,
+    over,
+    pivot_of,
+    powers_of_mean,
+    powers_of_pivot,
+    summed,
+)
 
 
 @partial(
@@ -60,7 +68,7 @@ class PairMoments:
         if not isinstance(other, PairMoments):
             return NotImplemented
         self._require_like(other)
-        return self._with(*_added(self.widths[0], self.leaves, other.leaves))
+        return self._with(*added(self.widths[0], self.leaves, other.leaves))
 
     def __radd__(self, other: object) -> "PairMoments":
         """0 + m, with which ``sum([a, b])`` begins."""
@@ -70,11 +78,11 @@ class PairMoments:
 
     def sum(self) -> "PairMoments":
         """A batch of pair moments (a leading axis, as vmap makes it) merged into one."""
-        return self._with(*_summed(self.widths[0], *self.leaves))
+        return self._with(*summed(self.widths[0], *self.leaves))
 
     def over(self, axis: str) -> "PairMoments":
         """Inside shard_map or pmap: merged over the devices of a mesh axis."""
-        return self._with(*_over(axis, self.widths[0], *self.leaves))
+        return self._with(*over(axis, self.widths[0], *self.leaves))
 
     @property
     def num_samples(self) -> Int[Array, "*batch"]:
@@ -88,7 +96,7 @@ class PairMoments:
     @property
     def pivot(self) -> Float[Array, "*batch p+q"]:
         """(p + q,) float64 (p, q)."""
-        return float64_inside(_pivot)(self.powers)
+        return float64_inside(pivot_of)(self.powers)
 
     def save(self, file: str | Path) -> None:
         """Write everything to an .npz file; ``PairMoments.load`` gives it back bit for bit."""
@@ -181,10 +189,9 @@ def _of_arrays(
         ONE_SUM,
         x,
         f"x and y of p + q = {sum(widths):,} columns",
-        "pass fewer columns, as of pooled or projected layers",
     )
     if pivot is None:
-        powers = _powers_of_mean(x, y, is_rounded)
+        powers = powers_of_mean(x, y, is_rounded)
     else:
         pivot = as_real_floats(pivot, "pivot")
         if pivot.shape != (sum(widths),):
@@ -192,94 +199,10 @@ def _of_arrays(
                 f"pivot must have shape (p + q,) = ({sum(widths)},), found {pivot.shape}"
             )
         require_finite(pivot, "pivot")
-        powers = _powers(pivot)
-    center = float64_inside(_pivot)(powers)
+        powers = powers_of_pivot(pivot)
+    center = float64_inside(pivot_of)(powers)
     products = float64_array(row_products(x, y, center))
     return PairMoments(products, powers, widths, x.dtype.name)
-
-
-@partial(jax.jit, static_argnums=2)
-def _powers_of_mean(x: Array, y: Array, is_rounded: bool) -> Float[Array, "3 p+q"]:
-    def run(x: Array, y: Array) -> Array:
-        means = [jnp.mean(part.astype(jnp.float64), axis=0) for part in (x, y)]
-        return _powers_of(jnp.concatenate(means), is_rounded)
-
-    return float64_inside(run)(jax.lax.stop_gradient(x), jax.lax.stop_gradient(y))
-
-
-@jax.jit
-def _powers(pivot: Array) -> Float[Array, "3 p+q"]:
-    return float64_inside(lambda wide: _powers_of(wide.astype(jnp.float64)))(pivot)
-
-
-def _powers_of(pivot: Float[Array, " w"], is_rounded: bool = True) -> Float[Array, "3 w"]:
-    near = rounded_pivot(pivot) if is_rounded else pivot
-    return jnp.stack([jnp.ones_like(near), near, near**2])
-
-
-def _pivot(powers: Float[Array, "*batch 3 w"]) -> Float[Array, "*batch w"]:
-    return powers[..., 1, :] / powers[..., 0, :]
-
-
-@partial(jax.jit, static_argnums=0)
-def _added(p: int, *parts: tuple[Array, Array]) -> tuple[Array, Array]:
-    def run(*parts: tuple[Array, Array]) -> tuple[Array, Array]:
-        counts = jnp.stack([products[ONE, ONE] for products, _ in parts])
-        pivots = jnp.stack([_pivot(powers) for _, powers in parts])
-        common = _common(jnp.sum, counts, pivots)
-        each = [_about(common, p, *part) for part in parts]
-        return sum(each[1:], each[0]), _powers_of(common)
-
-    return float64_inside(run)(*parts)
-
-
-@partial(jax.jit, static_argnums=0)
-def _summed(p: int, products: Array, powers: Array) -> tuple[Array, Array]:
-    def run(products: Array, powers: Array) -> tuple[Array, Array]:
-        common = _common(jnp.sum, products[:, ONE, ONE], _pivot(powers))
-        each = jax.vmap(partial(_about, common, p))(products, powers)
-        return jnp.sum(each, axis=0), _powers_of(common)
-
-    return float64_inside(run)(products, powers)
-
-
-def _over(axis: str, p: int, products: Array, powers: Array) -> tuple[Array, Array]:
-    def total(x: Array, axis: int = 0) -> Array:
-        return over_devices(jnp.sum(x, axis=axis))
-
-    over_devices = partial(jax.lax.psum, axis_name=axis)
-
-    def run(products: Array, powers: Array) -> tuple[Array, Array]:
-        common = _common(total, products[None, ONE, ONE], _pivot(powers)[None])
-        return over_devices(_about(common, p, products, powers)), _powers_of(common)
-
-    return float64_inside(run)(products, powers)
-
-
-def _common(
-    total: Callable[..., Array], counts: Float[Array, " b"], pivots: Float[Array, "b w"]
-) -> Float[Array, " w"]:
-    """The mean of several pivots, each weighted by its rows. Pivots that are equal stay as they
-    are: with so few digits, sums of them are exact.
-    """
-    return rounded_pivot(total(counts[:, None] * pivots, axis=0) / total(counts, axis=0))
-
-
-def _about(common: Array, p: int, products: Array, powers: Array) -> Array:
-    """Sums about another pivot; NaN where they are of several pivots."""
-    return moved(products, common - _pivot(powers), p) + _unknown(powers)
-
-
-def _unknown(powers: Float[Array, "3 w"]) -> Array:
-    return jnp.where(has_one_pivot(powers), 0, jnp.nan)
-
-
-def has_one_pivot(powers: Float[Array, "3 w"]) -> Array:
-    """() whether sums of parts are of parts with the same pivot: then (Σp)² = Σ1·Σp²."""
-    count, pivots, squares = powers
-    spread = count * squares - pivots**2
-    # Pivots of 16 digits that differ leave 2⁻³² of the larger one's square, over the count.
-    return jnp.all(spread <= 2.0**-46 * count * squares)
 
 
 def require_one_pivot(moments: PairMoments) -> None:
@@ -297,8 +220,3 @@ def require_one_pivot(moments: PairMoments) -> None:
             "pair moments were summed over different pivots, which lost them; "
             "inside shard_map merge them by m.over(axis) instead of psum"
         )
-
-
-def about_mean(products: Array, powers: Array, p: int) -> Float[Array, "w w"]:
-    """Inside ``float64_inside``: the sums about the mean."""
-    return moved(products, products[ONE, :ONE] / products[ONE, ONE], p) + _unknown(powers)

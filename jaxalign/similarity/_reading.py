@@ -18,7 +18,8 @@ from jaxalign._core.platform import on_platform
 from jaxalign.similarity._augmented import ONE, X_SQUARES, Y_SQUARES
 from jaxalign.similarity._kernel_sums import KernelSums, squared_norms
 from jaxalign.similarity._pair import compared, require_rows
-from jaxalign.similarity._pair_moments import PairMoments, about_mean, require_one_pivot
+from jaxalign.similarity._pair_moments import PairMoments, require_one_pivot
+from jaxalign.similarity._pivots import about_mean
 
 # A spread about the mean below this share of the squares about the pivot is rounding.
 _ROUNDING = 2.0**-46
