@@ -9,10 +9,11 @@ from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before jax loads its BLAS
 os.environ["KERAS_BACKEND"] = "jax"
-# What one test has compiled no other compiles again, in this process or in another one.
+# What took long to compile is not compiled again, in this process or in another one. To write what
+# takes less costs more than is gained.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     os.environ.setdefault("XLA_FLAGS", " ".join(fast_to_compile()))
+    keep_to_one_core()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,6 +72,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, DoctestItem) and item.path.suffix == ".py":
             item.add_marker(pytest.mark.slow)
+
+
+def keep_to_one_core() -> None:
+    """Where pytest-xdist has a process for every core, each keeps to its own. XLA then starts no
+    threads that would only take turns with the other processes.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None or not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if int(os.environ["PYTEST_XDIST_WORKER_COUNT"]) >= len(cores):
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 def fast_to_compile() -> list[str]:

@@ -219,6 +219,7 @@ def test_results_lie_where_their_arrays_lie(data):
     assert codes.sharding.spec == P("data")
 
 
+@pytest.mark.slow
 def test_a_key_made_where_a_mesh_is_in_use_is_no_error():
     """Such a key has the mesh in its type."""
     mesh = mesh_of(EXPLICIT)

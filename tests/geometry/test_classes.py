@@ -69,6 +69,7 @@ def test_collapse_is_its_definition(x):
     assert without.nc4 == pytest.approx(own)
 
 
+@pytest.mark.slow
 def test_a_collapsed_network_and_its_bias():
     simplex = np.eye(C) - 1 / C
     x = simplex[LABELS]

@@ -80,6 +80,7 @@ def test_no_scale_of_features_is_out_of_range(example, scale):
             )
 
 
+@pytest.mark.slow
 def test_units_of_features_and_targets(example, s):
     phi, y = example
     n = [5, 40, 500]

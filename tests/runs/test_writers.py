@@ -83,6 +83,7 @@ def test_names_that_mlflow_does_not_allow_are_escaped_and_stay_different():
         require_mlflow_name(name)
 
 
+@pytest.mark.slow
 def test_each_of_several_models_has_its_own_scalars(task):
     models = [task.model(seed) for seed in (3, 5, 8)]
     _, history = task.fit(models, seed=(3, 5, 8), every=4)

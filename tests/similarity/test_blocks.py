@@ -153,6 +153,7 @@ def test_rsa_is_that_of_scipys_distances(pair, metric, compare):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_rsa_of_sums_is_that_of_rows(pair):
     moments = similarity.pair_moments(*pair)
     np.testing.assert_allclose(similarity.rsa(moments), similarity.rsa(*pair), rtol=1e-6)

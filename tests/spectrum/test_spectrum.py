@@ -131,9 +131,8 @@ def test_invariant_to_rotations_of_features_and_permutations_of_rows(rng):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "method", ["moments", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_transformations_agree(rng, x64, method):
     batch = np.stack([data(rng, 30, 5)[0] for _ in range(4)])
     targets = data(rng, 30, 5)[1]

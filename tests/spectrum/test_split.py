@@ -80,7 +80,7 @@ def test_agrees_with_a_float64_svd(kind):
     known = sigma > 1e-7 * sigma[0]
     found = np.asarray(result.singular_values, np.float64)
     np.testing.assert_allclose(found[known], sigma[known], rtol=1e-4)
-    np.testing.assert_allclose(found[:rank], sigma[:rank], rtol=2e-6)
+    np.testing.assert_allclose(found[:rank], sigma[:rank], rtol=4e-6)
     # The curve between singular values that are apart: within 1e-6 of ‖y‖².
     energy = (left.T @ targets.astype(np.float64)) ** 2
     apart = np.flatnonzero(sigma[: rank - 1] > 1.001 * sigma[1:rank])

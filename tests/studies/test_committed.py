@@ -12,7 +12,7 @@ from jaxalign.studies.framework.table import read_table, write_table
 
 COMMITTED = Path(__file__).parents[2] / "studies"
 # Its verdict draws tens of thousands of bootstrap samples.
-LONG = ("speed",)
+LONG = ("speed", "pretrained")
 
 
 def committed_table(name: str) -> pd.DataFrame:

@@ -48,6 +48,7 @@ def test_products_are_those_of_the_jacobian(outputs):
     np.testing.assert_allclose(transposed(u), jacobian.T @ u, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_block_of_the_head_is_the_kernel_of_its_features(one):
     _, state, inputs, _ = one
     model = MLP(5, (8, 6), 1, bias=True, rngs=nnx.Rngs(0))

@@ -207,6 +207,7 @@ def test_a_cell_in_words():
     )
 
 
+@pytest.mark.slow
 def test_the_list_of_studies_loads_none_of_them_and_no_jax():
     code = "import sys; from jaxalign.cli.main import main; main(['study']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -112,7 +112,10 @@ def test_names_of_layers_are_no_formulas_and_no_markup():
     assert all(name in console.file.getvalue() for name in names)
 
 
-@pytest.mark.parametrize("names", [("one",), FEW, MANY])
+@pytest.mark.parametrize(
+    "names",
+    [FEW, *(pytest.param(names, marks=pytest.mark.slow) for names in (("one",), MANY))],
+)
 def test_the_page_is_self_contained_escaped_and_tells_the_numbers(names, faults):
     inspected = made(names)
     text = page_of(inspected)

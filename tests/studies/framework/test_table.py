@@ -68,6 +68,7 @@ def test_another_missing_module_keeps_its_own_message(monkeypatch):
         study("depth")
 
 
+@pytest.mark.slow
 def test_the_catalogue_needs_no_package_of_the_extra():
     names = "('pandas', 'sklearn', 'skimage')"
     command = f"""
