@@ -4,6 +4,8 @@ A float32 eigensolver leaves errors of 2⁻²²·λ_1 or so, in which eigenvalue
 But a rotation Q that is only orthogonal loses nothing if QᵀGQ is computed without rounding
 (Ostrowski 1959: λ changes relatively by ‖QᵀQ − I‖): the small eigenvalues then stand in a block
 of their own, far from the large ones, and the eigensolver is applied to it again at its own scale.
+So it is, at last, to eigenvalues that are too close to each other: less their largest one, they are
+small, too.
 """
 
 from functools import partial
@@ -19,7 +21,7 @@ from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
 from jaxalign._core.loops import repeated
 from jaxalign._spectrum.integer_products import digits_of, product, table_of
 
-# How often the eigensolver is applied; each time resolves about 14 bits more of λ.
+# How often the eigensolver is applied to bands; each time resolves about 14 bits more of λ.
 _STAGES = 4
 _BAND = 7
 # Couplings above this share of the gap are left to the eigensolver.
@@ -39,7 +41,7 @@ def eigensystem(matrix: Expansion, columns: Expansion) -> Eigensystem:
     """
     columns = renormalized((*columns, *[jnp.zeros_like(columns[0])] * 2), 3)
     first = _State(renormalized(matrix, 3), columns)
-    state = repeated(2 * _STAGES + 1, _step, first)
+    state = repeated(2 * (_STAGES + 1), _step, first)
     values = jnp.diagonal(state.matrix[0])
     order = jnp.argsort(-values)
     rotated = tuple(part[order] for part in state.columns)
@@ -54,37 +56,66 @@ class _State(NamedTuple):
 
 def _step(count: Int[Array, ""], state: _State) -> _State:
     """By turns the eigensolver and perturbation theory."""
-    solves = (count % 2 == 0) & (count < 2 * _STAGES)
-    rotation = lax.cond(solves, _solved, _decoupled, state.matrix, count // 2)
+    rotation = lax.cond(count % 2 == 0, _solved, _decoupled, state.matrix, count // 2)
     return _turned(state, rotation)
 
 
 def _solved(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
-    vectors, _ = _eigh(_in_bands(rounded(matrix), stage))
-    return vectors[:, ::-1]
+    choose = partial(jnp.where, stage < _STAGES)
+    blocks = _Blocks(*map(choose, _bands(matrix, stage), _clusters(matrix)))
+    vectors = _eigh(_apart(*blocks))[0][:, ::-1]
+    # Eigenvectors are in the order of their blocks. The eigensolver's rounding mixes clusters, and
+    # so large eigenvalues into small ones.
+    is_within = blocks.number[:, None] == blocks.number[None, :]
+    return jnp.where((stage < _STAGES) | is_within, vectors, 0)
 
 
 _eigh = partial(lax.platform_dependent, tpu=eigh_on_tpu, default=eigh)
 
 
-def _in_bands(matrix: Float[Array, "d d"], stage: Int[Array, ""]) -> Float[Array, "d d"]:
-    """The diagonal blocks of eigenvalues of similar size, each scaled to 1, and apart from each
-    other by multiples of the identity, so that eigenvectors do not mix.
+class _Blocks(NamedTuple):
+    matrix: Float[Array, "d d"]
+    number: Int[Array, " d"]  # of the block that a row belongs to
+
+
+def _bands(matrix: Expansion, stage: Int[Array, ""]) -> _Blocks:
+    """Blocks of eigenvalues of similar size.
 
     In the first stage (``stage`` = 0) there is one block: nothing is known yet.
     """
-    values = jnp.diagonal(matrix)
+    whole = rounded(matrix)
+    values = jnp.diagonal(whole)
     bits = -jnp.log2(jnp.clip(values / jnp.max(values), 2.0**-126, 1))
     # Borders that move by half a band: what one stage splits, the next one holds together.
     offset = 0.5 * (stage % 2).astype(jnp.float32)
     band = jnp.floor(bits / _BAND + offset).astype(jnp.int32)
-    band = jnp.minimum(band, (3 * stage + 1) // 2)
-    is_within = band[:, None] == band[None, :]
+    return _Blocks(whole, jnp.minimum(band, (3 * stage + 1) // 2))
+
+
+def _clusters(matrix: Expansion) -> _Blocks:
+    """Blocks of eigenvalues whose couplings are large against their gaps, less the largest of
+    each, as a multiple of the identity.
+    """
+    _, is_small = _gaps(matrix)
+    # Eigenvalues i and j > i that are coupled hold together all between them: j opens, i closes.
+    is_coupled = jnp.triu(~is_small & (matrix[0] != 0), 1).astype(jnp.int32)
+    held = jnp.cumsum(is_coupled.sum(axis=1) - is_coupled.sum(axis=0))
+    number = jnp.cumsum(jnp.pad(held[:-1] == 0, (1, 0)).astype(jnp.int32))
+    is_within = number[:, None] == number[None, :]
+    largest = jnp.max(jnp.where(is_within, jnp.diagonal(matrix[0])[None, :], -jnp.inf), axis=1)
+    return _Blocks(rounded((matrix[0] - jnp.diag(largest), *matrix[1:])), number)
+
+
+def _apart(matrix: Float[Array, "d d"], number: Int[Array, " d"]) -> Float[Array, "d d"]:
+    """The blocks, each scaled to 1, and apart from each other by multiples of the identity, so that
+    eigenvectors do not mix.
+    """
+    is_within = number[:, None] == number[None, :]
     block = jnp.where(is_within, matrix, 0)
     norm = jnp.max(jnp.where(is_within, jnp.sum(jnp.abs(block), axis=1)[None, :], 0), axis=1)
     _, exponent = jnp.frexp(norm)
     scale = power_of_two(jnp.clip(-exponent, -126, 126))
-    shift = 1.5 * (jnp.max(band) - band).astype(jnp.float32)
+    shift = 2.5 * (jnp.max(number) - number).astype(jnp.float32)
     return block * scale[:, None] + jnp.diag(shift)
 
 
@@ -127,11 +158,16 @@ def _decoupled(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
     """A rotation e^X with X_ij = G_ij/(λ_j − λ_i), which squares couplings that are small against
     the gap.
     """
+    gap, is_small = _gaps(matrix)
+    angle = jnp.where(is_small, matrix[0] / jnp.where(is_small, gap, 1), 0)
+    angle = jnp.triu(angle, 1) - jnp.triu(angle, 1).T
+    return jnp.eye(len(angle), dtype=jnp.float32) + angle + matmul(angle, angle) / 2
+
+
+def _gaps(matrix: Expansion) -> tuple[Float[Array, "d d"], Bool[Array, "d d"]]:
+    """λ_j − λ_i, and where the coupling G_ij is small against it."""
     values = [jnp.diagonal(part) for part in matrix]
     gap = rounded(tuple(value[None, :] - value[:, None] for value in values))
     # Together they stay a small rotation.
     largest_angle = _LARGEST_ANGLE / len(gap) ** 0.5
-    is_small = jnp.abs(matrix[0]) < largest_angle * jnp.abs(gap)
-    angle = jnp.where(is_small, matrix[0] / jnp.where(is_small, gap, 1), 0)
-    angle = jnp.triu(angle, 1) - jnp.triu(angle, 1).T
-    return jnp.eye(len(angle), dtype=jnp.float32) + angle + matmul(angle, angle) / 2
+    return gap, jnp.abs(matrix[0]) < largest_angle * jnp.abs(gap)
