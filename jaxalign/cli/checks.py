@@ -18,7 +18,8 @@ def flag(name: str) -> str:
 
 def in_options(message: str, options: type[Any]) -> str:
     """A message of the library with a command's options in place of arguments: for
-    ``ignore=('a b',)`` it says ``--ignore 'a b'``.
+    ``ignore=('a b',)`` it says ``--ignore 'a b'``, for ``batch_size must be``
+    ``--batch-size must be``.
     """
     switches = [field.name for field in fields(options) if isinstance(field.default, bool)]
 
@@ -33,9 +34,17 @@ def in_options(message: str, options: type[Any]) -> str:
             value = "yes" if value else "no"
         return shlex.join([name, *(value if isinstance(value, tuple) else [value])])
 
-    names = "|".join(field.name for field in fields(options))
+    names = [field.name for field in fields(options)]
     # Not in a path, as of /data/label=3.csv.
-    return re.sub(rf"(?<![\w./=-])({names})=({_VALUE}|(?=[\s;,.]|$))", option, message)
+    begin = r"(?<![\w./=-])"
+    given = rf"{begin}({'|'.join(names)})=({_VALUE}|(?=[\s;,.]|$))"
+    message = re.sub(given, option, message)
+    # A name of one word may be just that word.
+    of_many_words = [name for name in names if "_" in name]
+    if not of_many_words:
+        return message
+    refused = rf"{begin}({'|'.join(of_many_words)})(?= must )"
+    return re.sub(refused, lambda found: flag(found[1]), message)
 
 
 def require_at_least_one(options: Any, names: Iterable[str]) -> None:

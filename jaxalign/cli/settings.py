@@ -109,12 +109,24 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         # Some editors begin a file with a mark of its encoding.
         text = file.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        content = _of_json(text) if file.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); it must be TOML or, .json, JSON") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold a JSON object, found a {type(content).__name__}")
     return content
+
+
+def _of_json(text: str) -> Any:
+    def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"{twice} stands there twice; leave one out")
+        return table
+
+    return json.loads(text, object_pairs_hook=each_key_once)
 
 
 def _require_known(file: Path, command: str, keys: Sequence[str], known: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ def test_arguments_in_an_advice_are_options(name):
     assert shlex.split(end.removesuffix("; name it by --label")) == [name]
     switches = in_options("replace it with overwrite=True, or pass defer=False", Train)
     assert switches == "replace it with --overwrite, or pass --no-defer"
+    refused = in_options("batch_size must be 1, and steps must be 2", Train)
+    assert refused == "--batch-size must be 1, and steps must be 2"
 
 
 def test_an_advice_can_be_followed(tmp_path, capsys):

@@ -114,6 +114,7 @@ def test_what_a_command_needs_may_come_from_either_side(read, capsys):
         ("width = [1, 2]", "a.toml", r"width must be one value, found \[1, 2\]"),
         ("width =", "a.toml", "is damaged"),
         ("{", "a.json", "is damaged"),
+        ('{"seed": 1, "seed": 2}', "a.json", "seed stands there twice; leave one out"),
         ("[1]", "a.json", "must hold a JSON object, found a list"),
         ("[inspect]\nlayers = ['a']", "a.toml", "a table for inspect and none for train"),
         ("defer = 'yes'", "a.toml", "defer must be true or false, found 'yes'"),
