@@ -61,13 +61,13 @@ def _step(count: Int[Array, ""], state: _State) -> _State:
 
 
 def _solved(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
-    choose = partial(jnp.where, stage < _STAGES)
-    blocks = _Blocks(*map(choose, _bands(matrix, stage), _clusters(matrix)))
+    is_band = stage < _STAGES
+    blocks = _choice(is_band, _bands(matrix, stage), _clusters(matrix))
     vectors = _eigh(_apart(*blocks))[0][:, ::-1]
     # Eigenvectors are in the order of their blocks. The eigensolver's rounding mixes clusters, and
     # so large eigenvalues into small ones.
     is_within = blocks.number[:, None] == blocks.number[None, :]
-    return jnp.where((stage < _STAGES) | is_within, vectors, 0)
+    return jnp.where(is_band | is_within, vectors, 0)
 
 
 _eigh = partial(lax.platform_dependent, tpu=eigh_on_tpu, default=eigh)
