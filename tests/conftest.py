@@ -53,7 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     os.environ.setdefault("XLA_FLAGS", " ".join(fast_to_compile()))
-    keep_to_one_core()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -72,18 +71,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, DoctestItem) and item.path.suffix == ".py":
             item.add_marker(pytest.mark.slow)
-
-
-def keep_to_one_core() -> None:
-    """Where pytest-xdist has a process for every core, each keeps to its own. XLA then starts no
-    threads that would only take turns with the other processes.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None or not hasattr(os, "sched_setaffinity"):
-        return
-    cores = sorted(os.sched_getaffinity(0))
-    if int(os.environ["PYTEST_XDIST_WORKER_COUNT"]) >= len(cores):
-        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 def fast_to_compile() -> list[str]:
