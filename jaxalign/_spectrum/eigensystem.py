@@ -4,8 +4,8 @@ A float32 eigensolver leaves errors of 2⁻²²·λ_1 or so, in which eigenvalue
 But a rotation Q that is only orthogonal loses nothing if QᵀGQ is computed without rounding
 (Ostrowski 1959: λ changes relatively by ‖QᵀQ − I‖): the small eigenvalues then stand in a block
 of their own, far from the large ones, and the eigensolver is applied to it again at its own scale.
-So it is, at last, to eigenvalues that are too close to each other: less their largest one, they are
-small, too.
+In the last stage it is applied to eigenvalues that are too close to each other: less the largest of
+them, they are small, too.
 """
 
 from functools import partial
@@ -63,11 +63,10 @@ def _step(count: Int[Array, ""], state: _State) -> _State:
 def _solved(matrix: Expansion, stage: Int[Array, ""]) -> Float[Array, "d d"]:
     is_band = stage < _STAGES
     blocks = _choice(is_band, _bands(matrix, stage), _clusters(matrix))
-    vectors = _eigh(_apart(*blocks))[0][:, ::-1]
+    vectors = _eigh(_apart(blocks))[0][:, ::-1]
     # Eigenvectors are in the order of their blocks. The eigensolver's rounding mixes clusters, and
     # so large eigenvalues into small ones.
-    is_within = blocks.number[:, None] == blocks.number[None, :]
-    return jnp.where(is_band | is_within, vectors, 0)
+    return jnp.where(is_band | _are_together(blocks.number), vectors, 0)
 
 
 _eigh = partial(lax.platform_dependent, tpu=eigh_on_tpu, default=eigh)
@@ -76,6 +75,15 @@ _eigh = partial(lax.platform_dependent, tpu=eigh_on_tpu, default=eigh)
 class _Blocks(NamedTuple):
     matrix: Float[Array, "d d"]
     number: Int[Array, " d"]  # of the block that a row belongs to
+
+
+def _are_together(number: Int[Array, " d"]) -> Bool[Array, "d d"]:
+    return number[:, None] == number[None, :]
+
+
+def _largest(values: Float[Array, " d"], number: Int[Array, " d"]) -> Float[Array, " d"]:
+    """The largest value of the block that each row belongs to."""
+    return jnp.max(jnp.where(_are_together(number), values[None, :], -jnp.inf), axis=1)
 
 
 def _bands(matrix: Expansion, stage: Int[Array, ""]) -> _Blocks:
@@ -101,20 +109,19 @@ def _clusters(matrix: Expansion) -> _Blocks:
     is_coupled = jnp.triu(~is_small & (matrix[0] != 0), 1).astype(jnp.int32)
     held = jnp.cumsum(is_coupled.sum(axis=1) - is_coupled.sum(axis=0))
     number = jnp.cumsum(jnp.pad(held[:-1] == 0, (1, 0)).astype(jnp.int32))
-    is_within = number[:, None] == number[None, :]
-    largest = jnp.max(jnp.where(is_within, jnp.diagonal(matrix[0])[None, :], -jnp.inf), axis=1)
-    return _Blocks(rounded((matrix[0] - jnp.diag(largest), *matrix[1:])), number)
+    shift = jnp.diag(_largest(jnp.diagonal(matrix[0]), number))
+    return _Blocks(rounded((matrix[0] - shift, *matrix[1:])), number)
 
 
-def _apart(matrix: Float[Array, "d d"], number: Int[Array, " d"]) -> Float[Array, "d d"]:
+def _apart(blocks: _Blocks) -> Float[Array, "d d"]:
     """The blocks, each scaled to 1, and apart from each other by multiples of the identity, so that
     eigenvectors do not mix.
     """
-    is_within = number[:, None] == number[None, :]
-    block = jnp.where(is_within, matrix, 0)
-    norm = jnp.max(jnp.where(is_within, jnp.sum(jnp.abs(block), axis=1)[None, :], 0), axis=1)
-    _, exponent = jnp.frexp(norm)
+    matrix, number = blocks
+    block = jnp.where(_are_together(number), matrix, 0)
+    _, exponent = jnp.frexp(_largest(jnp.sum(jnp.abs(block), axis=1), number))
     scale = power_of_two(jnp.clip(-exponent, -126, 126))
+    # The eigenvalues of a block are within ±1.
     shift = 2.5 * (jnp.max(number) - number).astype(jnp.float32)
     return block * scale[:, None] + jnp.diag(shift)
 

@@ -39,12 +39,12 @@ def in_options(message: str, options: type[Any]) -> str:
     begin = r"(?<![\w./=-])"
     given = rf"{begin}({'|'.join(names)})=({_VALUE}|(?=[\s;,.]|$))"
     message = re.sub(given, option, message)
+
+    def refused(name: re.Match[str]) -> str:
+        return flag(name[0]) if name[0] in names else name[0]
+
     # A name of one word may be just that word.
-    of_many_words = [name for name in names if "_" in name]
-    if not of_many_words:
-        return message
-    refused = rf"{begin}({'|'.join(of_many_words)})(?= must )"
-    return re.sub(refused, lambda found: flag(found[1]), message)
+    return re.sub(rf"{begin}\w+_\w+(?= must )", refused, message)
 
 
 def require_at_least_one(options: Any, names: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from jaxalign.studies.framework.results import read_result
 from jaxalign.studies.framework.table import read_table, write_table
 
 COMMITTED = Path(__file__).parents[2] / "studies"
-# Its verdict draws tens of thousands of bootstrap samples.
+# Their verdicts take seconds.
 LONG = ("speed", "pretrained")
 
 
