@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
+from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.capture._networks import Network, is_pair, split_model
@@ -143,8 +145,9 @@ def checked_models(
 
     Raises:
       ValueError: none; of different structures; seeds or hyperparameters of another number;
-        hyperparameters without an optimizer that is a function of them.
-      TypeError: no modules; seeds that are not whole numbers.
+        hyperparameters without an optimizer that is a function of them, or outside their dtype in
+        a program.
+      TypeError: no modules; seeds that are not whole numbers; hyperparameters that are no numbers.
     """
     if call is not None:
         require_function(call, "call", "pass a function of (model, batch)")
@@ -169,7 +172,7 @@ def checked_models(
             f"found {len(seeds)}"
         )
     _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
-    return Models(network, states, several, seeds, hyperparameters)
+    return Models(network, states, several, seeds, jax.tree.map(_hyperparameter, hyperparameters))
 
 
 def _shapes(state: Any) -> list:
@@ -203,6 +206,11 @@ def _require_hyperparameters(
             "hyperparameters must be arrays of a leading axis of as many as the list of models, "
             f"found {', '.join(map(str, shapes))}"
         )
+
+
+def _hyperparameter(x: Any) -> Array | np.ndarray:
+    """One in the dtype that it has in a program. Arrays of jax, which may be keys, have it."""
+    return x if isinstance(x, Array) else as_program_numbers(x, "hyperparameters")
 
 
 def require_parts(objective: Any, callback: Any, checkpoints: Any, *, keep_history: bool) -> None:

@@ -145,10 +145,11 @@ def fit(
         steps, every, batch_size or chunk below 1; an objective whose loss is not a scalar; a model
         that returns no array; a measure that fails, returns no array or has the name of a metric; a
         checkpoint of another run; models of different structure; another number of seeds or
-        hyperparameters than models; a mesh without the data axis, or whose devices along it do not
-        divide the batch, the rows of a monitor or the models; arrays of the model on other devices
-        than the mesh, or without one on other devices than the data; other arguments or an error in
-        another process; ``keep_history=False`` without a callback.
+        hyperparameters than models, or hyperparameters beyond their dtype in a program; a mesh
+        without the data axis, or whose devices along it do not divide the batch, the rows of a
+        monitor or the models; arrays of the model on other devices than the mesh, or without one on
+        other devices than the data; other arguments or an error in another process;
+        ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
         ``steps`` that is not a whole number, a monitor that is none.
 
@@ -188,6 +189,7 @@ def fit(
     asked["checkpoints"] = checkpoints and checkpoints.every
     monitors = _agreed_monitors(monitor, models, source, place, asked)
 
+    hyperparameters = models.hyperparameters
     with place.active():
         models = models.placed(place)
         source, most_steps = _with_answers(source, objective, models, monitors, place)

@@ -92,13 +92,18 @@ def test_several_go_on_from_a_checkpoint(task, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_of_them_may_diverge(task):
+def test_one_of_them_may_diverge(task, tmp_path):
     monitor = task.monitor(task.model(), measures=CURVE, method="svd")
     rates = np.array([0.1, 1e30])
-    _, history = task.fit([task.model()] * 2, optax.sgd, hyperparameters=rates, monitor=monitor)
+    settings = {"monitor": monitor, "checkpoints": ja.Checkpoints(tmp_path)}
+    models = [task.model()] * 2
+    _, history = task.fit(models, optax.sgd, hyperparameters=rates, **settings)
     assert np.isfinite(history.loss[:, 0]).all()
     assert np.isnan(history.loss[-1, 1])
     assert np.isfinite(history.layers["hidden_2"]["curve"][:, 0]).all()
+    same = rates.astype(np.float32)  # what a program makes of them
+    _, rest = task.fit(models, optax.sgd, hyperparameters=same, **settings)
+    assert len(rest.step) == 0
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,10 @@ def test_one_of_them_may_diverge(task):
         (
             {"optimizer": optax.sgd, "hyperparameters": 0.1},
             r"as many as the list of models, found \(\)",
+        ),
+        (
+            {"optimizer": optax.sgd, "hyperparameters": np.array([1, 2, 2**40])},
+            "hyperparameters must fit in int32, found 1099511627776",
         ),
     ],
 )
