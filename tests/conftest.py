@@ -15,6 +15,8 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Every operation of a program would carry where it was written: under pytest some sixty frames.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ import optax
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule
 from flax import nnx
+from jax._src import pjit
+from jax._src.interpreters import pxla
 from jax.sharding import AxisType
 
 import jaxalign as ja
@@ -53,6 +57,15 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     os.environ.setdefault("XLA_FLAGS", " ".join(fast_to_compile()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Jax keeps the text of each program beside what it compiled, 2 MB each, and the more it keeps
+    the longer another one takes to lower. What it compiled stays.
+    """
+    pjit._pjit_lower.cache_clear()
+    pxla._cached_lowering_to_hlo.cache_clear()
 
 
 @pytest.hookimpl(wrapper=True)

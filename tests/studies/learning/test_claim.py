@@ -99,6 +99,7 @@ def test_heads_are_the_minimisers(rng, width):
 
 @pytest.mark.slow
 def test_rows_are_strengths_and_numbers_of_rows():
+    pytest.importorskip("sklearn")
     rows = STUDY.measure(TINY, {"task": DIGITS, "representation": INPUTS})
     assert [(row["ridge"], row["n"]) for row in rows] == [
         (ridge, n) for ridge in ("0.001", "1", BEST) for n in TINY.sizes
@@ -113,6 +114,7 @@ def test_rows_are_strengths_and_numbers_of_rows():
 
 @pytest.mark.slow
 def test_a_network_is_trained_with_the_loss_of_a_regression():
+    pytest.importorskip("sklearn")
     config = replace(TINY, steps=3, widths=(8,), sizes=(10,), ridges=())
     (row,) = STUDY.measure(config, {"task": DIABETES, "representation": TRAINED})
     assert row["width"] == 9

@@ -84,6 +84,7 @@ def test_measuring_is_deterministic_and_whole():
 
 @pytest.mark.slow
 def test_every_split_is_learned_on_every_representation():
+    pytest.importorskip("sklearn")
     table = pd.DataFrame(STUDY.measure(TINY, {"problem": TEN_DIGITS, "architecture": LABELINGS}))
     assert len(table) == len(KINDS) * len(SPLITS)
     assert set(table["state"]) == set(KINDS)
