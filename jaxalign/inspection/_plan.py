@@ -142,11 +142,14 @@ def reduction_of(name: str, reduce: Reductions) -> Reduce:
     if isinstance(reduce, str):
         return default if name == INPUT else reduce
     for pattern, way in reduce.items():
-        # "*" is meant for layers: it leaves the inputs flat.
-        matches = pattern == INPUT if name == INPUT else fnmatchcase(name, pattern)
-        if matches:
+        if _fits(pattern, name):
             return way
     return default
+
+
+def _fits(pattern: str, name: str) -> bool:
+    # "*" is meant for layers: it leaves the inputs flat.
+    return pattern == INPUT if name == INPUT else fnmatchcase(name, pattern)
 
 
 def with_inputs(
@@ -237,7 +240,7 @@ def _require_reductions(reduce: Reductions) -> None:
 
 def _require_patterns_used(reduce: Reductions, names: Sequence[str]) -> None:
     patterns = () if isinstance(reduce, str) else tuple(reduce)
-    unused = [p for p in patterns if not any(fnmatchcase(name, p) for name in names)]
+    unused = [p for p in patterns if not any(_fits(p, name) for name in names)]
     if unused:
         raise ValueError(
             f"reduce has patterns {unused} that fit no layer; "

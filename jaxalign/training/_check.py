@@ -17,7 +17,7 @@ from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import Objective
-from jaxalign.training._optimizer import Optimizer, is_optimizer
+from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
 from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
 
 ONE = ""
@@ -147,7 +147,8 @@ def checked_models(
       ValueError: none; of different structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them, or outside their dtype in
         a program.
-      TypeError: no modules; seeds that are not whole numbers; hyperparameters that are no numbers.
+      TypeError: no modules; seeds that are not whole numbers; hyperparameters that are no numbers,
+        or of which the function makes no optimizer; as the function.
     """
     if call is not None:
         require_function(call, "call", "pass a function of (model, batch)")
@@ -172,7 +173,12 @@ def checked_models(
             f"found {len(seeds)}"
         )
     _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
-    return Models(network, states, several, seeds, jax.tree.map(_hyperparameter, hyperparameters))
+    own = jax.tree.map(_hyperparameter, hyperparameters)
+    if own is not None:
+        # Of values, not traced: what a function can refuse of them, it refuses here.
+        for i in range(len(modules)):
+            with_extra_arguments(optimizer(_entry(own, i)))
+    return Models(network, states, several, seeds, own)
 
 
 def _shapes(state: Any) -> list:
@@ -200,6 +206,7 @@ def _require_hyperparameters(
         )
     if hyperparameters is None:
         return
+    require_function(optimizer, "optimizer", "pass a function of hyperparameters that makes one")
     shapes = [np.shape(x) for x in jax.tree.leaves(hyperparameters)]
     if models is None or {shape[:1] for shape in shapes} != {(models,)}:
         raise ValueError(

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_program_numbers
+from jaxalign._core.checks import as_program_numbers, is_concrete
 from jaxalign._core.kinds import found
 
 Optimizer: TypeAlias = Any
@@ -125,7 +125,12 @@ def one_of(
       transformations: the optimizers to choose from.
 
     Returns:
-      A function of the index that makes an optimizer, for ``fit(..., hyperparameters=indices)``.
+      A function of the index, from 0, that makes an optimizer, for ``fit(...,
+      hyperparameters=indices)``. A traced index outside the range gives updates of NaN.
+
+    Raises:
+      ValueError: no transformations; by the function, an index outside the range.
+      TypeError: by the function, an index that is no whole number.
 
     Example:
       >>> import jax.numpy as jnp
@@ -138,10 +143,17 @@ def one_of(
     Source: ours.
     """
     members = [with_extra_arguments(one) for one in transformations]
+    if not members:
+        raise ValueError("transformations must hold at least one optimizer, found none")
 
     def with_index(index: Any) -> optax.GradientTransformationExtraArgs:
+        _require_index(index, len(members))
+
         def init(parameters: Any) -> tuple:
             return tuple(member.init(parameters) for member in members)
+
+        def chosen(*moves: Array) -> Array:
+            return jnp.stack(moves).at[index].get(mode="fill")
 
         def update(gradient: Any, states: tuple, parameters: Any = None, **extra: Any) -> Any:
             pairs = [
@@ -149,8 +161,18 @@ def one_of(
                 for member, state in zip(members, states, strict=True)
             ]
             updates, new_states = zip(*pairs, strict=True)
-            return jax.tree.map(lambda *each: jnp.stack(each)[index], *updates), new_states
+            return jax.tree.map(chosen, *updates), new_states
 
         return optax.GradientTransformationExtraArgs(init, update)
 
     return with_index
+
+
+def _require_index(index: Any, count: int) -> None:
+    dtype = jnp.result_type(index)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"index must be a whole number, found one of {dtype}; pass an integer")
+    if is_concrete(index) and not 0 <= int(index) < count:
+        raise ValueError(
+            f"index must be from 0 to {count - 1}, of {count} optimizers, found {index}"
+        )

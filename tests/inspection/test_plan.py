@@ -96,6 +96,8 @@ def test_wide_inputs_are_no_layer(model):
             {"conv9": "mean"},
             r"patterns \['conv9'\] that fit no layer; the layers there are: input, conv",
         ),
+        # The inputs are no layer that a pattern finds.
+        ({"in*": "mean"}, r"patterns \['in\*'\] that fit no layer"),
     ],
 )
 def test_bad_reductions(model, reduce, message):

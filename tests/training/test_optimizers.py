@@ -214,6 +214,31 @@ def test_one_of_several_optimizers_may_need_the_value(task):
         np.testing.assert_allclose(history.of(i).loss, alone.loss, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        (2, ValueError, "index must be from 0 to 1, of 2 optimizers, found 2"),
+        (-1, ValueError, "index must be from 0 to 1, of 2 optimizers, found -1"),
+        (1.0, TypeError, "index must be a whole number, found one of float32"),
+    ],
+)
+def test_an_index_without_an_optimizer_is_refused(task, index, error, message):
+    rules = one_of([optax.sgd(1.0), optax.sgd(0.5)])
+    with pytest.raises(error, match=message):
+        task.fit([task.model()] * 2, rules, hyperparameters=np.array([0, index]))
+    with pytest.raises(ValueError, match="at least one optimizer"):
+        one_of([])
+
+
+def test_a_traced_index_without_an_optimizer_updates_by_nan():
+    def moved(index):
+        rule = one_of([optax.sgd(1.0), optax.sgd(0.5)])(index)
+        return rule.update(jnp.ones(1), rule.init(jnp.ones(1)))[0]
+
+    moves = jax.jit(jax.vmap(moved))(jnp.arange(3))
+    np.testing.assert_array_equal(moves[:, 0], [-1.0, -0.5, np.nan])
+
+
 def test_an_optimizer_of_ones_own_is_given_what_it_takes(task):
     class Plain:
         def init(self, params):

@@ -122,12 +122,12 @@ def _read(options: Compare, side: SideOptions) -> Activations:
 def _fitting(patterns: tuple[str, ...], names: list[str]) -> list[str]:
     if not patterns:
         return names
-    chosen = [name for name in names if any(fnmatchcase(name, each) for each in patterns)]
-    if not chosen:
+    missing = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
+    if missing:
         raise ValueError(
-            f"layers {', '.join(patterns)} fit none of {', '.join(names) or 'its arrays'}"
+            f"layers {', '.join(missing)} fit none of {', '.join(names) or 'its arrays'}"
         )
-    return chosen
+    return [name for name in names if any(fnmatchcase(name, each) for each in patterns)]
 
 
 def _labelled(labels: np.ndarray, rows: int, options: Compare, name: str) -> Examples:

@@ -153,7 +153,10 @@ def test_a_run_is_its_checkpoint_and_its_start(undrawn, trained, tmp_path, capsy
         (["a.npz", "b.npz", "--measure", "mutual-knn", "--k", "30"], "needs at least 31 rows"),
         (["a.npz", "b.npz", "--num-samples", "9"], "--num-samples would change nothing of files"),
         (["a.npz", "b.npz", "--a.width", "9"], "--width would change nothing of the file a.npz"),
-        (["a.npz", "b.npz", "--a.layers", "conv*"], "layers conv* fit none of known, noise"),
+        (
+            ["a.npz", "b.npz", "--a.layers", "known", "conv*"],
+            "layers conv* fit none of known, noise",
+        ),
         (["a.npz", "b.npz", "--label", "noise"], "there is no array 'noise' for labels; it has k"),
         (["a.npz", "one_class.npz"], "found other labels from row"),
         (["one_class.npz", "one_class.npz"], "must hold at least two classes"),
