@@ -19,7 +19,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import jax
@@ -29,8 +29,6 @@ import optax
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule
 from flax import nnx
-from jax._src import pjit
-from jax._src.interpreters import pxla
 from jax.sharding import AxisType
 
 import jaxalign as ja
@@ -64,8 +62,9 @@ def pytest_runtest_teardown() -> None:
     """Jax keeps the text of each program beside what it compiled, 2 MB each, and the more it keeps
     the longer another one takes to lower. What it compiled stays.
     """
-    pjit._pjit_lower.cache_clear()
-    pxla._cached_lowering_to_hlo.cache_clear()
+    with suppress(AttributeError):  # another version of jax may call them otherwise
+        jax._src.pjit._pjit_lower.cache_clear()
+        jax._src.interpreters.pxla._cached_lowering_to_hlo.cache_clear()
 
 
 @pytest.hookimpl(wrapper=True)
