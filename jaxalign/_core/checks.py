@@ -42,31 +42,41 @@ def as_program_array(x: ArrayLike, name: str) -> Array:
 
 
 def as_program_numbers(x: ArrayLike, name: str) -> Array | np.ndarray:
-    """``x`` in the dtype that it has inside a program: with x64 off, int32 for int64 and float32
-    for float64. What does not lie on a device stays on the host.
+    """``in_program`` of data, whose columns keep their spread.
 
     Raises:
-      ValueError: numbers outside that dtype; a column of float64 that varies by less than its
-        rounding in float32.
+      ValueError: as ``in_program``; a column of float64 that varies by less than its rounding in
+        float32.
     """
     x = as_numbers(x, name)
+    result = in_program(x, name)
+    if x.dtype != result.dtype and x.size and jnp.issubdtype(result.dtype, jnp.floating):
+        _require_spread(np.asarray(x), np.asarray(result), name)
+    return result
+
+
+def in_program(x: Array | np.ndarray, name: str) -> Array | np.ndarray:
+    """Numbers in the dtype that they have inside a program: with x64 off, int32 for int64 and
+    float32 for float64. What does not lie on a device stays on the host.
+
+    Raises:
+      ValueError: numbers outside that dtype.
+    """
     if isinstance(x, jax.Array):
         return x
     dtype = jax.dtypes.canonicalize_dtype(x.dtype)
     if dtype == x.dtype or x.size == 0:
         return x.astype(dtype, copy=False)
-    if jnp.issubdtype(dtype, jnp.integer):
-        held = jnp.iinfo(dtype)
-        worst = max(int(x.max()), -int(x.min()))
-        if worst > held.max:
-            raise ValueError(
-                f"{name} must fit in {dtype}, found {worst}; "
-                "set jax_enable_x64, or divide or renumber them"
-            )
-        return x.astype(dtype)
-    result = narrowed(x, dtype, name)
-    _require_spread(x, result, name)
-    return result
+    if not jnp.issubdtype(dtype, jnp.integer):
+        return narrowed(x, dtype, name)
+    held = jnp.iinfo(dtype)
+    worst = max(int(x.max()), -int(x.min()))
+    if worst > held.max:
+        raise ValueError(
+            f"{name} must fit in {dtype}, found {worst}; "
+            "set jax_enable_x64, or divide or renumber them"
+        )
+    return x.astype(dtype)
 
 
 def _require_spread(x: np.ndarray, rounded: np.ndarray, name: str) -> None:

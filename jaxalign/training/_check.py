@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign._core.checks import as_program_numbers
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import in_program
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.capture._networks import Network, is_pair, split_model
@@ -172,12 +173,7 @@ def checked_models(
             f"seed must be one number, or one for each of the {len(modules)} models, "
             f"found {len(seeds)}"
         )
-    _require_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
-    own = jax.tree.map(_hyperparameter, hyperparameters)
-    if own is not None:
-        # Of values, not traced: what a function can refuse of them, it refuses here.
-        for i in range(len(modules)):
-            with_extra_arguments(optimizer(_entry(own, i)))
+    own = _checked_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
     return Models(network, states, several, seeds, own)
 
 
@@ -191,9 +187,8 @@ def _checked_seeds(seed: int | Sequence[int]) -> list[int]:
     return [as_count(one, "seed", least=0) for one in each]
 
 
-def _require_hyperparameters(
-    optimizer: Optimizer, hyperparameters: Any, models: int | None
-) -> None:
+def _checked_hyperparameters(optimizer: Optimizer, hyperparameters: Any, models: int | None) -> Any:
+    """The hyperparameters in the dtypes that they have in a program."""
     if is_optimizer(optimizer) and hyperparameters is not None:
         raise ValueError(
             "hyperparameters need an optimizer that is a function of them, "
@@ -205,7 +200,7 @@ def _require_hyperparameters(
             "as optax.adam(1e-3), or pass hyperparameters for it"
         )
     if hyperparameters is None:
-        return
+        return None
     require_function(optimizer, "optimizer", "pass a function of hyperparameters that makes one")
     shapes = [np.shape(x) for x in jax.tree.leaves(hyperparameters)]
     if models is None or {shape[:1] for shape in shapes} != {(models,)}:
@@ -213,11 +208,19 @@ def _require_hyperparameters(
             "hyperparameters must be arrays of a leading axis of as many as the list of models, "
             f"found {', '.join(map(str, shapes))}"
         )
+    own = jax.tree.map(_hyperparameter, hyperparameters)
+    for i in range(models):
+        # Of values, not traced: what a function can refuse of them, it refuses here.
+        with_extra_arguments(optimizer(_entry(own, i)))
+    return own
 
 
 def _hyperparameter(x: Any) -> Array | np.ndarray:
-    """One in the dtype that it has in a program. Arrays of jax, which may be keys, have it."""
-    return x if isinstance(x, Array) else as_program_numbers(x, "hyperparameters")
+    # Arrays of jax have the dtype of a program, and may be random keys.
+    if isinstance(x, Array):
+        return x
+    name = "hyperparameters"
+    return in_program(as_numbers(x, name), name)
 
 
 def require_parts(objective: Any, callback: Any, checkpoints: Any, *, keep_history: bool) -> None:

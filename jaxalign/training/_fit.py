@@ -189,6 +189,7 @@ def fit(
     asked["checkpoints"] = checkpoints and checkpoints.every
     monitors = _agreed_monitors(monitor, models, source, place, asked)
 
+    # Before they are placed: a checkpoint is known by the values of all models.
     hyperparameters = models.hyperparameters
     with place.active():
         models = models.placed(place)

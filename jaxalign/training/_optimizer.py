@@ -153,7 +153,8 @@ def one_of(
             return tuple(member.init(parameters) for member in members)
 
         def chosen(*moves: Array) -> Array:
-            return jnp.stack(moves).at[index].get(mode="fill")
+            entry = jnp.stack(moves).at[index]
+            return entry.get(mode="fill", wrap_negative_indices=False)
 
         def update(gradient: Any, states: tuple, parameters: Any = None, **extra: Any) -> Any:
             pairs = [

@@ -235,8 +235,8 @@ def test_a_traced_index_without_an_optimizer_updates_by_nan():
         rule = one_of([optax.sgd(1.0), optax.sgd(0.5)])(index)
         return rule.update(jnp.ones(1), rule.init(jnp.ones(1)))[0]
 
-    moves = jax.jit(jax.vmap(moved))(jnp.arange(3))
-    np.testing.assert_array_equal(moves[:, 0], [-1.0, -0.5, np.nan])
+    moves = jax.jit(jax.vmap(moved))(jnp.arange(-1, 3))
+    np.testing.assert_array_equal(moves[:, 0], [np.nan, -1.0, -0.5, np.nan])
 
 
 def test_an_optimizer_of_ones_own_is_given_what_it_takes(task):

@@ -134,6 +134,13 @@ def test_what_does_not_fit_together_is_refused(task, settings, message):
         ja.fit(models, optimizer, task.inputs, task.labels, steps=2, batch_size=16, **settings)
 
 
+def test_hyperparameters_may_differ_by_less_than_their_rounding(task):
+    rates = np.array([0.1, 0.3 - 0.2])
+    models = [task.model()] * 2
+    _, history = task.fit(models, optax.sgd, hyperparameters=rates, monitor=None)
+    np.testing.assert_array_equal(history.loss[:, 0], history.loss[:, 1])
+
+
 def test_models_of_other_widths_are_refused(task):
     with pytest.raises(ValueError, match="model 1 is built otherwise than model 0"):
         task.fit([task.model(), task.model(outputs=3)])
