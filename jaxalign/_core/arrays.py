@@ -177,6 +177,30 @@ def needs_float64(x: Array | np.ndarray) -> bool:
     return int(values.max()) > _FLOAT32_INTEGERS or int(values.min()) < -_FLOAT32_INTEGERS
 
 
+def in_program(x: Array | np.ndarray, name: str) -> Array | np.ndarray:
+    """Numbers in the dtype that they have inside a program: with x64 off, int32 for int64 and
+    float32 for float64. What does not lie on a device stays on the host.
+
+    Raises:
+      ValueError: numbers outside that dtype.
+    """
+    if isinstance(x, jax.Array):
+        return x
+    dtype = jax.dtypes.canonicalize_dtype(x.dtype)
+    if dtype == x.dtype or x.size == 0:
+        return x.astype(dtype, copy=False)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        return narrowed(x, dtype, name)
+    held = jnp.iinfo(dtype)
+    worst = max(int(x.max()), -int(x.min()))
+    if worst > held.max:
+        raise ValueError(
+            f"{name} must fit in {dtype}, found {worst}; "
+            "set jax_enable_x64, or divide or renumber them"
+        )
+    return x.astype(dtype)
+
+
 def narrowed(values: np.ndarray, dtype: Any, name: str) -> np.ndarray:
     """A copy of ``values`` in another dtype; finite values that become infinite are refused."""
     if np.can_cast(values.dtype, dtype):

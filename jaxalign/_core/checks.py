@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.arrays import as_numbers, narrowed, needs_float64
+from jaxalign._core.arrays import as_numbers, in_program, narrowed, needs_float64
 from jaxalign._core.kinds import require_known_sizes
 
 
@@ -53,30 +53,6 @@ def as_program_numbers(x: ArrayLike, name: str) -> Array | np.ndarray:
     if x.dtype != result.dtype and x.size and jnp.issubdtype(result.dtype, jnp.floating):
         _require_spread(np.asarray(x), np.asarray(result), name)
     return result
-
-
-def in_program(x: Array | np.ndarray, name: str) -> Array | np.ndarray:
-    """Numbers in the dtype that they have inside a program: with x64 off, int32 for int64 and
-    float32 for float64. What does not lie on a device stays on the host.
-
-    Raises:
-      ValueError: numbers outside that dtype.
-    """
-    if isinstance(x, jax.Array):
-        return x
-    dtype = jax.dtypes.canonicalize_dtype(x.dtype)
-    if dtype == x.dtype or x.size == 0:
-        return x.astype(dtype, copy=False)
-    if not jnp.issubdtype(dtype, jnp.integer):
-        return narrowed(x, dtype, name)
-    held = jnp.iinfo(dtype)
-    worst = max(int(x.max()), -int(x.min()))
-    if worst > held.max:
-        raise ValueError(
-            f"{name} must fit in {dtype}, found {worst}; "
-            "set jax_enable_x64, or divide or renumber them"
-        )
-    return x.astype(dtype)
 
 
 def _require_spread(x: np.ndarray, rounded: np.ndarray, name: str) -> None:

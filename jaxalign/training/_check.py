@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import in_program
+from jaxalign._core.arrays import as_numbers, in_program
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
 from jaxalign._core.mesh import with_automatic_axes
 from jaxalign.capture._networks import Network, is_pair, split_model
