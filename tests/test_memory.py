@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+import jaxalign as ja
 from jaxalign import geometry, similarity
 
 CLASSES = (False, True)
@@ -29,3 +30,20 @@ def test_memory_grows_with_the_rows_and_columns_alone(name):
     program = jax.jit(function).lower(*shapes).compile()
     blocks = 2**28  # of a fixed size, whatever the shape
     assert program.memory_analysis().temp_size_in_bytes < copies * 2 * n * d * 4 + blocks
+
+
+SUMS_OF_ROWS = {
+    "spectrum": ja.spectrum,
+    "refined": partial(ja.spectrum, method="refined"),
+    "moments": lambda x, y: ja.spectrum(ja.moments(x, y), centered=True),
+    "pair moments": similarity.pair_moments,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SUMS_OF_ROWS)
+def test_a_cpu_that_sums_over_rows_keeps_no_copy_of_them(name):
+    shapes = [jax.ShapeDtypeStruct((2**17, d), np.float32) for d in (64, 1)]
+    with jax.default_device(jax.devices("cpu")[0]):
+        program = jax.jit(SUMS_OF_ROWS[name]).lower(*shapes).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2**17 * 64 * 4 / 4

@@ -15,8 +15,8 @@ from jaxalign._core.linalg import matmul
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum import split_moments
 from jaxalign._spectrum.basis import Basis
+from jaxalign._spectrum.products import products_of
 from jaxalign._spectrum.routes import host
-from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.routes.table import refuse_float64
 
 
@@ -57,7 +57,6 @@ _REASON = "moments have no derivative; differentiate spectrum(features, targets)
 def _traced(
     features: Array, targets: Array, weights: Array | None, basis: Basis | None, method: str
 ) -> Array:
-    n, d = features.shape
     leaves, tree = jax.tree.flatten((features, targets, weights, basis))
 
     def split(*leaves: Array) -> Array:
@@ -69,18 +68,33 @@ def _traced(
     def in_float64(
         features: Array, targets: Array, weights: Array | None, basis: Basis | None
     ) -> Array:
-        columns = [features, jnp.ones((n, 1), features.dtype), targets]
-        if basis is not None:
-            shifted = features.astype(jnp.float64) - basis.center[None, :]
-            columns[0] = matmul(shifted, basis.directions / basis.scale[None, :])
-        if weights is not None:
-            root = jnp.sqrt(weights.astype(jnp.float64))[:, None]
-            columns = [c.astype(jnp.float64) * root for c in columns]
-        squares = jnp.sum(columns[2].astype(jnp.float64) ** 2, axis=0)
-        return jnp.vstack([products(columns[:2], columns[2:]), jnp.pad(squares, (d + 1, 0))])
+        sums = products_of(_columns, (features, targets, weights), basis)
+        squares = jnp.sum(_weighted(targets, weights) ** 2, axis=0)
+        return jnp.vstack([sums, jnp.pad(squares, (features.shape[1] + 1, 0))])
 
     if method == "split":
         return float64_inside(split)(*leaves)
     if features.dtype == jnp.float64:
         split = refuse_float64
     return on_platform(float64_inside(run), split, *leaves)
+
+
+def _columns(
+    rows: tuple[Array, Array, Array | None], basis: Basis | None
+) -> tuple[list[Array], list[Array]]:
+    """√w (φ, 1), φ by its coordinates in the basis if there is one, and √w y."""
+    features, targets, weights = rows
+    if basis is not None:
+        shifted = features.astype(jnp.float64) - basis.center[None, :]
+        features = matmul(shifted, basis.directions / basis.scale[None, :])
+    columns = features, jnp.ones((len(features), 1), features.dtype), targets
+    weighted = [_weighted(c, weights) for c in columns]
+    return weighted[:2], weighted[2:]
+
+
+def _weighted(rows: Float[Array, "n w"], weights: Float[Array, " n"] | None) -> Array:
+    """√w x in float64."""
+    wide = rows.astype(jnp.float64)
+    if weights is None:
+        return wide
+    return wide * jnp.sqrt(weights.astype(jnp.float64))[:, None]

@@ -26,8 +26,8 @@ from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
 from jaxalign._core.platform import on_platform
+from jaxalign._spectrum.products import products
 from jaxalign._spectrum.room import require_room_for
-from jaxalign._spectrum.routes.moments import products
 from jaxalign._spectrum.routes.table import refuse_float64
 
 _COPIES = 5

@@ -19,7 +19,7 @@ from jaxalign._core.expansions import as_float64, of_float64
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.integer_products import digits_of, product, table_of
-from jaxalign._spectrum.routes.moments import products
+from jaxalign._spectrum.products import products_of
 
 ONE = -3
 X_SQUARES = -2
@@ -94,13 +94,17 @@ _REASON = "pair moments have no derivative; differentiate linear_cka(x, y) of ar
 @jax.jit
 def _traced(x: Array, y: Array, pivot: Array) -> Array:
     def run(x: Array, y: Array, pivot: Array) -> Array:
-        return products([_augmented(x, y, pivot)])
+        return products_of(_columns, (x, y), pivot)
 
     def in_integers(x: Array, y: Array, pivot: Array) -> Array:
         digits = digits_of(table_of(of_float64(_augmented(x, y, pivot))), words=2)
         return as_float64(product(digits, digits, parts=3))
 
     return on_platform(float64_inside(run), in_integers, x, y, pivot)
+
+
+def _columns(rows: tuple[Array, Array], pivot: Array) -> tuple[list[Array], list[Array]]:
+    return [_augmented(*rows, pivot)], []
 
 
 def _augmented(x: Array, y: Array, pivot: Array) -> Float[Array, "n w"]:

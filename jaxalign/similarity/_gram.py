@@ -6,7 +6,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.linalg import matmul
-from jaxalign._spectrum.routes.moments import products
+from jaxalign._spectrum.products import products
 
 
 @jax.custom_vjp

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
-from jaxalign._spectrum.routes.moments import products
+from jaxalign._spectrum.products import products
 
 
 @pytest.fixture
@@ -33,11 +33,13 @@ def assert_close(a: ja.Spectrum, b: ja.Spectrum, rtol=1e-6):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("width", [3, 399, 400, 1001])
-def test_products_are_those_of_float64_whatever_the_width(rng, width):
-    """Wide ones are put together from strips, above the diagonal and below it."""
-    features, targets = rng.standard_normal((1100, width)), rng.standard_normal((1100, 2))
-    rows = np.concatenate([features, np.ones((1100, 1)), targets], axis=1)
+@pytest.mark.parametrize(("n", "width"), [(1100, 3), (513, 64), (1100, 255), (2, 1001)])
+def test_products_are_those_of_float64_whatever_the_shape(rng, n, width):
+    """Wide ones are put together from strips, above the diagonal and below it, and tall ones from
+    blocks of rows.
+    """
+    features, targets = rng.standard_normal((n, width)), rng.standard_normal((n, 2))
+    rows = np.concatenate([features, np.ones((n, 1)), targets], axis=1)
     with jax.enable_x64(True):
         found = np.asarray(jax.jit(products)([jnp.asarray(rows[:, :-2])], [jnp.asarray(targets)]))
     np.testing.assert_allclose(found, rows[:, :-2].T @ rows, rtol=1e-12, atol=1e-10)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from jaxalign._core.expansions import rounded
@@ -20,11 +21,13 @@ Solve = Callable[[Array, Array, bool, bool], Solved]
 
 
 def in_float64(decompose: Decompose) -> Solve:
-    """``Route.solve`` of a decomposition of float64 arrays."""
+    """``Route.solve`` of a decomposition in float64. Features that are not centred come to it in
+    their own dtype: converted here, they would be in memory as a whole.
+    """
 
     def solve(features: Array, targets: Array, centered: bool, vectors: bool) -> Solved:
-        phi, y = (x.astype(jnp.float64) for x in (features, targets))
-        return _solved(decompose, phi, y, centered)
+        phi = features.astype(jnp.float64) if centered else features
+        return _solved(decompose, phi, targets.astype(jnp.float64), jnp.float64, centered)
 
     return solve
 
@@ -33,16 +36,18 @@ def in_own_dtype(decompose: Decompose) -> Solve:
     """``Route.solve`` of a decomposition of arrays in the features' dtype."""
 
     def solve(features: Array, targets: Array, centered: bool, vectors: bool) -> Solved:
-        return _solved(decompose, features, targets, centered)
+        return _solved(decompose, features, targets, features.dtype, centered)
 
     return solve
 
 
-def _solved(decompose: Decompose, features: Array, targets: Array, centered: bool) -> Solved:
+def _solved(
+    decompose: Decompose, features: Array, targets: Array, dtype: DTypeLike, centered: bool
+) -> Solved:
     phi, y = features, targets
     if centered:
         phi, y = (_minus_mean(x) for x in (phi, y))
-    y = y.astype(phi.dtype)
+    y = y.astype(dtype)
     return Solved(decompose(phi, y), y, jnp.sum(y**2, axis=0))
 
 

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from jaxalign._core.linalg import cholesky, matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
+from jaxalign._spectrum.products import products, products_of
 from jaxalign._spectrum.routes import moments
-from jaxalign._spectrum.routes.moments import products, singular_vectors
+from jaxalign._spectrum.routes.moments import singular_vectors
 from jaxalign._spectrum.routes.precision import in_float64
 
 RESOLUTION = 2.0**-48
@@ -92,12 +93,23 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     # First pass: ΦᵀΦ = V diag(s²) Vᵀ to half the digits.
     directions, scale = preconditioner(products([features]))
     # Second pass: W = ΦV diag(1/s).
-    rows = matmul(features.astype(jnp.float64), directions / scale[None, :])
-    both = products([rows], [targets])
+    along = directions / scale[None, :]
+    both = products_of(_columns, (features, targets), along)
     small = finish(both[:, :d], both[:, d:], scale)
-    left = matmul(rows, small.to_left)
+    left = matmul(_rows_along(features, along), small.to_left)
     right = matmul(directions, small.to_right)
     return Decomposition(small.singular_values, small.coordinates, left, right)
+
+
+def _columns(
+    rows: tuple[Array, Array], directions: Float[Array, "d d"]
+) -> tuple[list[Array], list[Array]]:
+    features, targets = rows
+    return [_rows_along(features, directions)], [targets]
+
+
+def _rows_along(features: Float[Array, "n d"], directions: Float[Array, "d d"]) -> Array:
+    return matmul(features.astype(jnp.float64), directions)
 
 
 ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)

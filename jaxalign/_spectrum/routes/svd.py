@@ -1,5 +1,6 @@
 """The reference route: a plain thin SVD, against which the others are tested."""
 
+import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
@@ -22,7 +23,13 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     return Decomposition(sigma, matmul(left.T, targets), left, right.T)
 
 
-ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)
+def _decompose_in_float64(
+    features: Float[Array, "n d"], targets: Float[Array, "n k"]
+) -> Decomposition:
+    return decompose(features.astype(jnp.float64), targets)
+
+
+ROUTE = Route(in_float64(_decompose_in_float64), float64=True, resolution=RESOLUTION)
 
 FLOAT32_ROUTE = Route(in_own_dtype(decompose), float64=False, resolution=0.0)
 """What it is on a TPU, which has no SVD in float64."""
