@@ -7,12 +7,23 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 from jax.export import export
 from jax.sharding import PartitionSpec as P
 
 import jaxalign as ja
-from jaxalign import geometry, learning, similarity, tangent, transferability
+from jaxalign import (
+    geometry,
+    inspection,
+    learning,
+    similarity,
+    tangent,
+    training,
+    transferability,
+)
+from jaxalign.models import MLP
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from _stablehlo import CPU_CALLS
@@ -142,3 +153,122 @@ def test_symbolic_sizes_are_refused_by_name(function):
     stacks = [jax.ShapeDtypeStruct((size, 9, d), np.float32) for d in (5, 2)]
     with pytest.raises(ValueError, match="a batch must have sizes that are known"):
         jax.eval_shape(jax.vmap(function), *stacks)
+
+
+def of_constants():
+    """Operations with arguments whose values are looked at, where they can be."""
+    rng = np.random.default_rng(0)
+    x, z, y = (jnp.asarray(rng.standard_normal((12, d)), jnp.float32) for d in (3, 4, 2))
+    weights = jnp.arange(1.0, 13.0)
+    labels = (x[:, 0] > 0).astype(int)
+    spectrum = ja.spectrum(x, y)
+    folds = ja.Moments.stack([ja.moments(x[:6], y[:6]), ja.moments(x[6:], y[6:])])
+    pair = similarity.pair_moments(x, z)
+    number, numbers, key = jnp.float32(0.1), jnp.array([5.0, 6.0]), jax.random.key(0)
+    ranks = {"rank": 1, "unlabelled_rank": 1}
+    power_law = partial(geometry.alpha_req, ranks=(1, 3))
+    return {
+        "moments": (ja.moments, x, y, weights),
+        "second pass": (
+            lambda x, y, b: ja.moments(x, y, basis=b),
+            x,
+            y,
+            ja.basis(ja.moments(x, y)),
+        ),
+        "triangle": (ja.triangle, x, y, weights),
+        "aligned_rank": (ja.aligned_rank, spectrum, number),
+        "isotropic_null": (ja.isotropic_null, spectrum),
+        "permutation_null": (ja.permutation_null, ja.moments(x, y)),
+        "smooth_alignment": (
+            lambda s, threshold, width: ja.smooth_alignment(s, threshold, width=width),
+            *(spectrum, number, number),
+        ),
+        "bootstrap_curves": (
+            lambda m, t, key: ja.bootstrap_curves(m, t, key=key, draws=2),
+            *(folds, numbers, key),
+        ),
+        "label_alignment_weights": (
+            lambda x, y, s: ja.label_alignment_weights(x, y, x, strength=s, **ranks),
+            *(x, y, number),
+        ),
+        "measure": (lambda x, y: ja.measure(x, y, centered=True), x, y),
+        "gcv": (learning.gcv, spectrum, number),
+        "learning_curve": (
+            lambda s, n, ridge: learning.learning_curve(s, n, ridge=ridge),
+            *(spectrum, numbers, number),
+        ),
+        "predicted_convergence": (
+            lambda s, t, eta: ja.predicted_convergence(s, t, step_size=eta),
+            *(spectrum, numbers, number / 10),
+        ),
+        "rankme": (geometry.rankme, spectrum),
+        "alpha_req": (power_law, x),
+        "lidar": (
+            lambda x, y, ridge: geometry.lidar(x, y, classes=(0, 1), ridge=ridge),
+            *(x, labels, number),
+        ),
+        "neural_collapse": (
+            lambda x, y, head: geometry.neural_collapse(x, y, head, classes=(0, 1)),
+            *(x, labels, y[:2] @ y[:3].T),
+        ),
+        "linear_cka": (similarity.linear_cka, x, z),
+        "pair moments": (
+            lambda x, z, m: similarity.linear_cka(similarity.pair_moments(x, z) + m),
+            x,
+            z,
+            pair,
+        ),
+        "of pair moments": (similarity.cca, pair),
+    }
+
+
+@pytest.mark.parametrize("name", of_constants())
+def test_arguments_may_be_constants_of_a_program(name):
+    """Inside jit, jax traces every operation, also that of an array which is not traced."""
+    function, *arguments = of_constants()[name]
+    for traced in [*range(len(arguments)), None]:
+
+        def of_one(argument, traced=traced):
+            own = [argument if i == traced else x for i, x in enumerate(arguments)]
+            return jax.tree.map(jnp.asarray, function(*own))
+
+        jax.make_jaxpr(of_one)(0.0 if traced is None else arguments[traced])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MLP(5, (4,), 2, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
+def test_loops_that_read_values_are_refused_inside_programs(data, model, transform):
+    x, y = data[0][0], data[1][0]
+    regression = partial(ja.fit, objective=training.squared_error, steps=1, batch_size=4)
+
+    def trained(number):
+        return regression(model, optax.sgd(number), x, y)[1].loss
+
+    def inspected(number):
+        return inspection.inspect(ja.tap(model, "*"), nnx.state(model), [(x + number, y)]).spectra
+
+    refusal = "cannot be part of jit, vmap or grad; call it outside"
+    for function in (trained, inspected):
+        with pytest.raises(TypeError, match=refusal):
+            transform(function)(jnp.ones(1) if transform == jax.vmap else 1.0)
+
+
+def test_a_stream_of_traced_batches_is_told_how_many_passes_it_takes(data):
+    x, y = data[0][0], data[1][0]
+    with pytest.raises(ValueError, match=r"traced, .* pass method='moments' or 'refined'"):
+        jax.make_jaxpr(lambda x: ja.stream_spectrum([(x, y)]))(x)
+
+
+def test_monitors_may_be_made_inside_a_program(data, model):
+    x, y = data[0][0], data[1][0]
+    tap, state = ja.tap(model, "*"), nnx.state(model)
+    expected = ja.monitor(tap, x, y)(state)
+    found = jax.jit(lambda x, y: ja.monitor(tap, x, y, centered=True)(state))(x, y)
+    for ours, theirs in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"targets are traced, .* pass centered=True"):
+        jax.make_jaxpr(lambda y: ja.monitor(tap, x, y)(state))(y)

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.known import is_concrete
 
 
 def of_alike(function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:

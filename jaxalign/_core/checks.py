@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers, in_program, narrowed, needs_float64
 from jaxalign._core.kinds import require_known_sizes
+from jaxalign._core.known import is_concrete, is_on_host
 
 
 def as_real_floats(x: ArrayLike, name: str) -> Array:
@@ -78,32 +79,6 @@ def as_dtype(x: Any, dtype: Any) -> Any:
     if x.dtype == dtype:
         return x
     return x.astype(dtype)
-
-
-def is_concrete(x: ArrayLike) -> bool:
-    """Whether the values of ``x`` can be read now, outside every trace."""
-    return not isinstance(x, jax.core.Tracer)
-
-
-def is_on_host(*arrays: Array | np.ndarray) -> bool:
-    """Whether all values can be read now, each array on one CPU device, or of numpy where a CPU is
-    the device that it would be placed on.
-    """
-    return all(map(_is_on_host, arrays))
-
-
-def _is_on_host(x: Array | np.ndarray) -> bool:
-    if isinstance(x, np.ndarray):
-        return default_platform() == "cpu"
-    return is_concrete(x) and [device.platform for device in x.devices()] == ["cpu"]
-
-
-def default_platform() -> str:
-    """The platform of the device that arrays of numpy are placed on."""
-    device = jax.config.jax_default_device  # type: ignore[attr-defined]
-    if device is None:
-        return jax.default_backend()
-    return device if isinstance(device, str) else device.platform
 
 
 def require_finite(x: Array | np.ndarray, name: str) -> None:

@@ -186,6 +186,12 @@ def _mesh_in_use() -> Mesh | None:
         return None
 
 
+def require_no_trace(name: str) -> None:
+    """Raise inside jit, vmap or grad, where a loop that reads values and calls back cannot run."""
+    if _mesh_in_use() is None:
+        raise TypeError(f"{name} cannot be part of jit, vmap or grad; call it outside")
+
+
 def put_by_rows(x: np.ndarray, like: Any) -> Array:
     """Rows of numpy on the devices where a user placed the rows of an array of jax."""
     if not isinstance(like, jax.Array) or not like.committed:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 
 
 def are_readable(*leaves: Any) -> bool:

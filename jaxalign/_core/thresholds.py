@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_dtype, as_real_floats, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, as_real_numbers, require_finite
 
 
 def as_levels(values: ArrayLike, name: str, dtype: Any) -> Array:
@@ -27,7 +27,7 @@ def as_levels(values: ArrayLike, name: str, dtype: Any) -> Array:
 
 def as_thresholds(values: ArrayLike, name: str = "thresholds") -> np.ndarray:
     """τ as a non-empty float32 vector (t,), read now."""
-    tau = np.asarray(as_real_floats(values, name), np.float32)
+    tau = np.asarray(as_real_numbers(values, name), np.float32)
     if tau.ndim != 1 or tau.size == 0:
         raise ValueError(f"{name} must be a non-empty list of numbers, found shape {tau.shape}")
     if not np.isfinite(tau).all():

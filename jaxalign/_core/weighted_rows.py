@@ -1,5 +1,6 @@
 """Checks of rows with weights: Φ, Y and w (n,)."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -12,9 +13,9 @@ from jaxalign._core.checks import (
     as_real_floats,
     as_target_matrix,
     as_target_numbers,
-    is_concrete,
     require_finite,
 )
+from jaxalign._core.known import is_concrete
 
 # Roots of smaller ones make rows of zeros in float32.
 _LEAST_WEIGHT = 1e-60
@@ -46,14 +47,23 @@ def as_weighted_rows(
             f"one per row of features, found {w.shape}"
         )
     require_finite(w, "weights")
-    if is_concrete(w) and bool((w < 0).any()):
-        raise ValueError(f"weights must not be negative, found {float(w.min())}")
-    if is_concrete(w) and 0 < float(jnp.max(w, initial=0)) < _LEAST_WEIGHT:
+    if is_concrete(w):
+        _require_weights(w)
+    return *as_matrices(_without(w == 0, features), _without(w == 0, targets)), w
+
+
+def _require_weights(w: Float[Array, " n"]) -> None:
+    # At once, also of constants inside jit. Not by numpy: they may lie on several hosts.
+    with jax.ensure_compile_time_eval():
+        least = float(jnp.min(w, initial=0))
+        most = float(jnp.max(w, initial=0))
+    if least < 0:
+        raise ValueError(f"weights must not be negative, found {least}")
+    if 0 < most < _LEAST_WEIGHT:
         raise ValueError(
             f"weights must not all be below {_LEAST_WEIGHT:.0e}, found weights up to "
-            f"{float(w.max()):.1e}; divide them by their sum"
+            f"{most:.1e}; divide them by their sum"
         )
-    return *as_matrices(_without(w == 0, features), _without(w == 0, targets)), w
 
 
 def _without(masked: Array, rows: Array) -> Array:

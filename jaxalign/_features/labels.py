@@ -12,6 +12,7 @@ from jax import Array
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.kinds import found
+from jaxalign._core.known import known_values
 
 # A bool of Python is an integer too, and an integer a real number: the first kind counts.
 _KINDS: dict[str, Any] = {
@@ -54,6 +55,17 @@ def as_labels(labels: Any, name: str = "labels") -> Array | np.ndarray:
 def are_real(labels: Array | np.ndarray) -> bool:
     """Whether what ``as_labels`` returned are floats: numbers to regress on."""
     return jnp.issubdtype(labels.dtype, jnp.floating)
+
+
+def are_codes(values: Array | np.ndarray, name: str) -> bool:
+    """Whether real targets are the ±1 of classes."""
+    known = known_values(values)
+    if known is None:
+        raise ValueError(
+            f"{name} are traced, so real targets cannot be told from ±1 codes of classes; "
+            "pass centered=True or centered=False"
+        )
+    return bool((np.abs(known) == 1).all())
 
 
 def as_class_values(labels: Array | np.ndarray) -> Array | np.ndarray:

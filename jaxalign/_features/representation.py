@@ -11,9 +11,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
 from jaxalign._core.float64 import exactly, of_jax_or_numpy
 from jaxalign._core.kinds import require_choice, require_flag
+from jaxalign._core.known import is_concrete
 from jaxalign._core.warn import warn
 
 Reduce = Literal["flatten", "mean", "samples", "cls"]

@@ -12,8 +12,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.float64 import exactly, of_jax_or_numpy
+from jaxalign._core.known import is_concrete
 from jaxalign._core.mesh import put_by_rows
 from jaxalign._features.labels import are_real, as_class_values, as_labels
 

@@ -19,12 +19,12 @@ from jaxalign._core.checks import (
     as_real_floats,
     as_target_matrix,
     as_target_numbers,
-    is_on_host,
     require_finite,
     require_no_labels,
 )
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.known import is_on_host
 from jaxalign._core.linalg import CORES, gains_by_stack
 from jaxalign._spectrum.classes import Class, shared
 from jaxalign._spectrum.finish import finished, sizes_of, solved

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 from jaxalign._core.warn import warn
 from jaxalign._spectrum.types import Spectrum
 

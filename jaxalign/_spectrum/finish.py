@@ -14,8 +14,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_target_numbers, is_concrete, power_of_ten
+from jaxalign._core.checks import as_target_numbers, power_of_ten
 from jaxalign._core.float64 import exactly, jax_has_float64
+from jaxalign._core.known import is_concrete
 from jaxalign._spectrum.routes.table import chosen_device
 from jaxalign._spectrum.types import Spectrum
 

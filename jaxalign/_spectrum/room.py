@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 from jaxalign._core.memory import available, readable
 
 ONE_SUM = 3

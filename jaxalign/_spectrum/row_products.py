@@ -8,9 +8,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_on_host
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.known import is_on_host
 from jaxalign._core.linalg import matmul
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum import split_moments
@@ -28,7 +28,8 @@ def row_products(
     method: str = "auto",
 ) -> Array | np.ndarray:
     """(d + 2, d + 1 + k) float64, of the coordinates of φ in ``basis`` if there is one."""
-    if method == "auto" and is_on_host(features, targets):
+    arrays = jax.tree.leaves((features, targets, weights, basis))
+    if method == "auto" and is_on_host(*arrays):
         return _on_host(features, targets, weights, basis)
     return _traced(features, targets, weights, basis, method)
 

@@ -17,11 +17,11 @@ from jax.typing import ArrayLike
 from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
-    is_concrete,
     require_finite,
     require_no_labels,
 )
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.known import is_concrete
 from jaxalign._core.mesh import Axes, Split, split_over, with_automatic_axes
 from jaxalign._spectrum.exact_means import Rows
 from jaxalign._spectrum.finish import solved

@@ -14,9 +14,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_on_host
 from jaxalign._core.derivatives import ONLY_ONCE, without_derivative
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.known import is_on_host
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.decomposition import Cotangents, pullback
 from jaxalign._spectrum.routes import host

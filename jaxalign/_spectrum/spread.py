@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.triangle import Triangle
 

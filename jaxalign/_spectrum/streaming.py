@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.batches import each_batch, first_of, require_stream
 from jaxalign._core.kinds import require_flag, require_function
+from jaxalign._core.known import known_values
 from jaxalign._spectrum.moments import basis, moments
 from jaxalign._spectrum.room import with_room
 from jaxalign._spectrum.routes.table import require_method
@@ -88,7 +89,7 @@ def stream_spectrum(
     Raises:
       ValueError: as ``accumulate``; an unknown method; "refined" for an iterator, which is used up
         after one pass; a second pass of another number of rows; sums and eigenvectors that memory
-        has no room for, before any row is summed.
+        has no room for, before any row is summed; "auto" for a list of batches inside jit.
       TypeError: as ``accumulate``.
 
     Example:
@@ -125,14 +126,21 @@ def stream_spectrum(
         return result
     coordinates = basis(first, centered=centered)
     second = accumulate(batches, partial(moments, basis=coordinates), keys=keys)
-    if second.weight != first.weight:
+    weights = [known_values(sums.weight) for sums in (first, second)]
+    if all(weight is not None for weight in weights) and weights[0] != weights[1]:
         raise ValueError(
             "batches must be the same on both passes, "
-            f"found rows of weight {first.weight} and then {second.weight}"
+            f"found rows of weight {weights[0]} and then {weights[1]}"
         )
     return spectrum(second, basis=coordinates)
 
 
 def _needs_second_pass(spectrum: Spectrum) -> bool:
     """Whether more than half the digits of the features' dtype are lost."""
-    return bool(spectrum.error > float(jnp.finfo(spectrum.dtype).eps) ** 0.5)
+    error = known_values(spectrum.error)
+    if error is None:
+        raise ValueError(
+            "batches are traced, so whether they need a second pass cannot be read; "
+            "pass method='moments' or 'refined'"
+        )
+    return bool(error > float(jnp.finfo(spectrum.dtype).eps) ** 0.5)

@@ -11,9 +11,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite
 from jaxalign._core.float64 import float64_inside
 from jaxalign._core.kinds import as_count, require_flag, require_key, require_kind
+from jaxalign._core.known import known_values
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.carried import carried, restored
 from jaxalign._spectrum.moments import Moments
@@ -174,8 +175,9 @@ def as_folds(folds: Moments | Sequence[Moments], name: str) -> Moments:
         )
     if stacked.passes != 1:
         raise ValueError(f"{name} must be moments of a first pass, found those of a second")
-    if is_concrete(products) and not bool((stacked.weight > 0).all()):
-        raise ValueError(
-            f"{name} must hold rows, found one of weight {float(stacked.weight.min())}"
-        )
+    known = known_values(products)
+    if known is not None:
+        weights = known[:, stacked.width, stacked.width]
+        if not (weights > 0).all():
+            raise ValueError(f"{name} must hold rows, found one of weight {weights.min():g}")
     return stacked

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_real_floats, is_concrete
+from jaxalign._core.checks import as_real_floats
 from jaxalign._core.confidences import require_within_one
 from jaxalign._core.kinds import (
     as_count,
@@ -20,6 +20,7 @@ from jaxalign._core.kinds import (
     require_function,
     require_key,
 )
+from jaxalign._core.known import is_concrete
 from jaxalign._spectrum.carried import carried, restored
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum

@@ -8,8 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import as_known_number, require_kind, require_number
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import matmul
 from jaxalign._core.thresholds import as_levels
 from jaxalign._spectrum.types import Spectrum
@@ -83,7 +83,8 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     """
     require_one_spectrum(spectrum, "alignment_area")
     area = on_automatic_axes(matmul, spectrum.singular_values, spectrum.energy)
-    if is_concrete(area) and bool(np.isinf(np.asarray(area)).any()):
+    known = known_values(area)
+    if known is not None and np.isinf(known).any():
         raise ValueError(
             f"the area is outside the range of {area.dtype}, found singular values up to "
             f"{float(jnp.max(spectrum.singular_values)):.1e} and ‖y‖² up to "
@@ -119,7 +120,8 @@ def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:
     require_counted(spectrum, "aligned_rank")
     require_one_spectrum(spectrum, "aligned_rank")
     require_number(energy, "energy")
-    if is_concrete(energy) and not 0 < energy <= 1:
+    known = known_values(energy)
+    if known is not None and not 0 < known <= 1:
         raise ValueError(f"energy must be a share in (0, 1], found {energy}")
     return on_automatic_axes(_rank, spectrum, energy)
 
@@ -158,7 +160,8 @@ def require_counted(spectrum: Spectrum, what: str) -> None:
     calls).
     """
     require_spectrum(spectrum)
-    if is_concrete(spectrum.rank) and bool((np.asarray(spectrum.rank) < 0).any()):
+    rank = known_values(spectrum.rank)
+    if rank is not None and (rank < 0).any():
         raise ValueError(
             f"{what} counts directions, which a quadrature does not know; "
             "pass the spectrum of spectrum(features, targets)"

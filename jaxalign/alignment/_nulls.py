@@ -15,9 +15,10 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_matrices, as_target_numbers, is_concrete
+from jaxalign._core.checks import as_matrices, as_target_numbers
 from jaxalign._core.float64 import exactly, float64_inside
 from jaxalign._core.kinds import require_flag
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import centred
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.moments import Basis, Moments
@@ -54,10 +55,9 @@ def isotropic_null(spectrum: Spectrum) -> Spectrum:
     Source: ours; an identity of Eq. 1 of Imani, Hu, White (TMLR 2022).
     """
     require_counted(spectrum, "isotropic_null")
-    if is_concrete(spectrum.num_samples) and bool((spectrum.num_samples < 1).any()):
-        raise ValueError(
-            f"num_samples of a spectrum must be at least 1, found {spectrum.num_samples}"
-        )
+    num_samples = known_values(spectrum.num_samples)
+    if num_samples is not None and (num_samples < 1).any():
+        raise ValueError(f"num_samples of a spectrum must be at least 1, found {num_samples}")
     return on_automatic_axes(_isotropic, spectrum)
 
 
@@ -284,8 +284,9 @@ def permutable(
 
 def _require_rows(weight: Array) -> None:
     """Raise for weights that do not add up to two rows (eager calls)."""
-    if is_concrete(weight) and bool((weight <= 1).any()):
+    known = known_values(weight)
+    if known is not None and (known <= 1).any():
         raise ValueError(
             "weights count as numbers of equal rows, and at least 2 rows can be permuted; found "
-            f"weights that add up to {float(jnp.min(weight)):g}: multiply them"
+            f"weights that add up to {known.min():g}: multiply them"
         )

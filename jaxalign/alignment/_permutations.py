@@ -9,8 +9,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete
+from jaxalign._core.checks import as_dtype, as_real_floats
 from jaxalign._core.kinds import as_count, require_key
+from jaxalign._core.known import known_values
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.routes.table import route_for
 from jaxalign._spectrum.solve import solve
@@ -53,8 +54,9 @@ class Permuted(NamedTuple):
           TypeError: q that are not numbers.
         """
         shares = as_real_floats(q, "q")
-        if is_concrete(shares) and not bool(((shares >= 0) & (shares <= 1)).all()):
-            raise ValueError(f"q must be shares in [0, 1], found {np.asarray(shares)}")
+        known = known_values(shares)
+        if known is not None and not ((known >= 0) & (known <= 1)).all():
+            raise ValueError(f"q must be shares in [0, 1], found {known}")
         return jnp.quantile(self.null, as_dtype(shares, self.null.dtype), axis=0)
 
 

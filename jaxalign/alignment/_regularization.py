@@ -17,13 +17,13 @@ from jaxalign._core.checks import (
     as_matrices,
     as_real_floats,
     as_target_numbers,
-    is_concrete,
     require_finite,
     require_matrix,
 )
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.products import products
@@ -247,7 +247,8 @@ def _require_settings(
         if as_count(value, name, least=0) > d:
             raise ValueError(f"{name} must be from 0 to d = {d}, found {value}")
     require_number(strength, "strength")
-    if is_concrete(strength) and not 0 <= strength < float("inf"):
+    known = known_values(strength)
+    if known is not None and not 0 <= known < np.inf:
         raise ValueError(f"strength must be finite and not negative, found {strength}")
 
 

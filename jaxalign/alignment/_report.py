@@ -10,10 +10,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete
+from jaxalign._core.checks import as_dtype, as_real_floats
 from jaxalign._core.reprs import are_readable, in_words
 from jaxalign._features import Reduce, encode_targets, prepare
-from jaxalign._features.labels import are_real, as_labels
+from jaxalign._features.labels import are_codes, are_real, as_labels
 from jaxalign._spectrum.routes.table import Method
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import (
@@ -138,7 +138,7 @@ def measure(
     values = as_labels(labels)
     targets = encode_targets(labels)
     if centered is None:
-        centered = are_real(values) and not _are_codes(values)
+        centered = are_real(values) and not are_codes(values, "labels")
     spectrum, null = spectrum_and_null(features, targets, method=method, centered=centered)
     grid = thresholds if thresholds is not None else np.array(usual_thresholds(len(targets)))
     tau = jnp.atleast_1d(as_dtype(as_real_floats(grid, "thresholds"), spectrum.total.dtype))
@@ -151,13 +151,3 @@ def measure(
         thresholds=tau,
         centered=centered,
     )
-
-
-def _are_codes(values: Array | np.ndarray) -> bool:
-    """Whether real targets are the ±1 of classes."""
-    if not is_concrete(values):
-        raise ValueError(
-            "labels are traced, so real targets cannot be told from ±1 codes of classes; "
-            "pass centered=True or centered=False"
-        )
-    return bool((np.abs(np.asarray(values)) == 1).all())

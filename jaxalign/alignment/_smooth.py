@@ -6,7 +6,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_one_spectrum
@@ -53,9 +54,10 @@ def smooth_alignment(
             f"threshold and width must be scalars, found shapes {tau.shape} and {w.shape}"
         )
     require_finite(tau, "threshold")
-    if is_concrete(w) and not w > 0:
+    known = known_values(w)
+    if known is not None and not known > 0:
         raise ValueError(
-            f"width must be positive, found {float(w)}; for a hard threshold call alignment_curve"
+            f"width must be positive, found {known:g}; for a hard threshold call alignment_curve"
         )
     return on_automatic_axes(_softly_above, spectrum, tau, w)
 

@@ -11,9 +11,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_with_derivative, of_jax_or_numpy
+from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
 

@@ -8,8 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_flag, require_known_sizes
+from jaxalign._core.known import known_values
 from jaxalign._spectrum.moments import Moments
 from jaxalign._spectrum.spectrum import spectrum
 from jaxalign._spectrum.types import Spectrum
@@ -192,7 +192,8 @@ def singular_values(
     require_counted(found, what)
     require_one_spectrum(found, what)
     sigma = found.singular_values
-    if is_concrete(sigma) and not float(sigma[0]) > 0:
+    known = known_values(sigma)
+    if known is not None and not known[0] > 0:
         raise ValueError(
             f"features have no direction: {what} is not defined where all are 0, "
             "or all rows equal and centred"

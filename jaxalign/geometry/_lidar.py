@@ -9,8 +9,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_number
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import centred, eigh, in_row_space, matmul
 from jaxalign._features.labels import as_labels
 from jaxalign.geometry._classes import class_sums, of_classes
@@ -57,7 +57,8 @@ def lidar(
     Source: Thilak et al. (ICLR 2024).
     """
     require_number(ridge, "ridge")
-    if is_concrete(ridge) and not 0 < ridge < float("inf"):
+    known = known_values(ridge)
+    if known is not None and not 0 < known < np.inf:
         raise ValueError(f"ridge must be positive, found {ridge}")
     names = as_labels(objects, "objects")
     return of_classes(partial(_lidar, ridge), features, names, classes)

@@ -8,7 +8,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import as_real_numbers, is_concrete, require_finite
+from jaxalign._core.checks import as_real_numbers, require_finite
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign.geometry._classes import ClassSums, class_sums, of_classes
 
@@ -84,7 +85,8 @@ def neural_collapse(
         return NeuralCollapse(*of_classes(_without_head, features, labels, classes))
     head = [as_real_numbers(weights, "weights")]
     require_finite(head[0], "weights")
-    if is_concrete(head[0]) and not head[0].any():
+    known = known_values(head[0])
+    if known is not None and not known.any():
         raise ValueError("weights must not all be 0, a head that has no direction; leave them out")
     if bias is not None:
         head.append(as_real_numbers(bias, "bias"))

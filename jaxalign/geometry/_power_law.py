@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import as_count, found
+from jaxalign._core.known import known_values
 from jaxalign.geometry._effective_rank import Representation, singular_values
 
 
@@ -73,8 +73,9 @@ def alpha_req(
     i = jnp.arange(first, last + 1).astype(sigma.dtype)
     of_range = sigma[first - 1 : last]
     is_some = of_range > 0
-    if is_concrete(sigma) and int(jnp.sum(is_some)) < 3:
-        rank = int(jnp.sum(sigma > 0))
+    known = known_values(sigma)
+    if known is not None and (known[first - 1 : last] > 0).sum() < 3:
+        rank = (known > 0).sum()
         raise ValueError(
             f"ranks must hold three directions at least, found {ranks} of features of rank {rank}"
         )

@@ -11,10 +11,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
 from jaxalign._core.clouds import cloud_of
 from jaxalign._core.float64 import exactly, float64_with_derivative, of_jax_or_numpy
 from jaxalign._core.kinds import as_known_number
+from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import centred
 
 # Distances of a block of rows to all others are in memory at once.

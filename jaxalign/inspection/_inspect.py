@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from jaxalign._core.batches import first_of, require_stream
 from jaxalign._core.kinds import require_flag, require_function, require_number
-from jaxalign._core.mesh import for_a_model
+from jaxalign._core.mesh import for_a_model, require_no_trace
 from jaxalign._spectrum.moments import basis
 from jaxalign._spectrum.routes.table import require_method
 from jaxalign._spectrum.types import Spectrum
@@ -147,16 +147,12 @@ def inspect(
 
     Source: the measure is that of Imani, Hu, White (TMLR 2022); ours for a stream.
     """
+    require_no_trace("inspect")
     require_tap(tap)
     require_stream(batches, PAIR)
     require_method(method, ("moments", "refined"))
     require_number(memory_limit, "memory_limit")
-    if centered is not None:
-        require_flag(centered, "centered")
-    if mask is not None:
-        require_function(mask, "mask", "pass a function of the model's arguments")
-    if callback is not None:
-        require_function(callback, "callback", "pass a function of (stage, number)")
+    _require_parts(centered, mask, callback)
     reading = Reading(keys, classes)
     stream = checked(batches, reading)
     first = first_of(stream, PAIR)
@@ -182,6 +178,16 @@ def inspect(
     return Inspection(
         spectra, nulls, planned.layers, planned.left_out, num_samples, centered=about_mean
     )
+
+
+def _require_parts(centered: Any, mask: Any, callback: Any) -> None:
+    """Raise for a part that is given and of another kind."""
+    if centered is not None:
+        require_flag(centered, "centered")
+    if mask is not None:
+        require_function(mask, "mask", "pass a function of the model's arguments")
+    if callback is not None:
+        require_function(callback, "callback", "pass a function of (stage, number)")
 
 
 def _identity(

@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite
+from jaxalign._core.known import known_values
 from jaxalign._core.linalg import matmul
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import require_one_spectrum
@@ -53,9 +55,10 @@ def predicted_convergence(
             "pass [10] for one number, range(10) for a run"
         )
     require_finite(t, "steps")
-    if is_concrete(t) and bool((t < 0).any()):
-        raise ValueError(f"steps must not be negative, found {float(t.min())}")
-    eta = None if step_size is None else _checked(step_size, sigma[0])
+    known = known_values(t)
+    if known is not None and (known < 0).any():
+        raise ValueError(f"steps must not be negative, found {float(known.min())}")
+    eta = None if step_size is None else _checked(step_size, sigma)
     return on_automatic_axes(_excess, spectrum, t, eta)
 
 
@@ -88,14 +91,16 @@ def _speed(sigma: Float[Array, " r"], eta: Float[Array, ""] | None) -> Float[Arr
     return (sigma / jnp.where(top > 0, top, 1)) ** 2
 
 
-def _checked(step_size: ArrayLike, top: Float[Array, ""]) -> Float[Array, ""]:
+def _checked(step_size: ArrayLike, sigma: Float[Array, " r"]) -> Float[Array, ""]:
     """The step size η, in the range where descent converges."""
-    eta = as_dtype(as_real_floats(step_size, "step_size"), top.dtype)
+    eta = as_dtype(as_real_floats(step_size, "step_size"), sigma.dtype)
     if eta.ndim != 0:
         raise ValueError(f"step_size must be a scalar, found shape {eta.shape}")
-    if is_concrete(eta) and is_concrete(top) and not (eta > 0 and (eta**0.5 * top) ** 2 < 2):
-        raise ValueError(
-            f"step_size must lie between 0 and 2/σ_1² = {float(2 / top**2):.6g}, "
-            f"found {float(eta):.6g}"
-        )
+    step, known = known_values(eta), known_values(sigma)
+    if step is not None and known is not None:
+        top = known[0]
+        if not (step > 0 and np.sqrt(step) * top < 2**0.5):
+            raise ValueError(
+                f"step_size must lie between 0 and 2/σ_1² = {2 / top**2:.6g}, found {step:.6g}"
+            )
     return eta

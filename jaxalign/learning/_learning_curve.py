@@ -7,12 +7,14 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_dtype, as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_dtype, as_real_floats, require_finite
+from jaxalign._core.known import known_values
 from jaxalign._core.search import grid, minimizer
 from jaxalign._core.warn import warn
 from jaxalign._spectrum.directions import directions_of, warn_of_rounding
@@ -125,7 +127,8 @@ def learning_curve(
     if rho.ndim != 0:
         raise ValueError(f"ridge must be one number or 'best', found shape {rho.shape}")
     curve = on_automatic_axes(_curve, spectrum, n, rho)
-    if is_concrete(curve) and bool(jnp.isnan(curve).any()):
+    known = known_values(curve)
+    if known is not None and np.isnan(known).any():
         warn(
             "learning_curve is NaN: features of rank N fit all N rows, which then tell nothing of "
             "more rows at so small a ridge; pass a larger one, or 'best'",
@@ -178,9 +181,10 @@ def _checked(
     if numbers.ndim > 1:
         raise ValueError(f"{name} must be a number or have shape (t,), found shape {numbers.shape}")
     require_finite(numbers, name)
-    if is_concrete(numbers) and bool(((numbers < 0) | (not zero and (numbers == 0))).any()):
+    known = known_values(numbers)
+    if known is not None and ((known < 0) | (not zero and (known == 0))).any():
         allowed = "not be negative" if zero else "be positive"
-        raise ValueError(f"{name} must {allowed}, found {float(numbers.min()):.6g}")
+        raise ValueError(f"{name} must {allowed}, found {known.min():.6g}")
     warn_of_rounding(spectrum, what, LearningWarning)
     return numbers
 

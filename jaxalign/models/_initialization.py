@@ -8,8 +8,8 @@ import jax
 from jax import Array
 from jax.nn.initializers import variance_scaling, zeros
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_function, require_kind, require_number
+from jaxalign._core.known import known_values
 
 Initializer = Callable[..., Array]
 """Of (key, shape, dtype), as flax takes it."""
@@ -119,7 +119,8 @@ def require_initialization(value: Any) -> None:
 
 def _require_scale(scale: float | Array) -> None:
     require_number(scale, "scale")
-    if is_concrete(scale) and not 0 < scale < math.inf:
+    known = known_values(scale)
+    if known is not None and not 0 < known < math.inf:
         raise ValueError(f"scale must be above 0 and finite, found {scale}")
 
 

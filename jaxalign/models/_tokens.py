@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 
 
 def check_tokens(tokens: Array, vocabulary: int, positions: int, mask: Array | None = None) -> None:

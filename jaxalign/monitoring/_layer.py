@@ -12,8 +12,8 @@ from jax import Array
 from jax.sharding import PartitionSpec as P
 
 from jaxalign._core.alike import of_alike
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.float64 import exactly
+from jaxalign._core.known import is_concrete
 from jaxalign._features import pool, unit_rows
 from jaxalign._spectrum.carried import carried
 from jaxalign._spectrum.moments import Moments, moments

@@ -16,6 +16,7 @@ from jaxalign._core.checks import as_program_array, as_target_matrix, require_fi
 from jaxalign._core.kinds import as_count, require_flag
 from jaxalign._core.mesh import Axes, for_a_model, put, require_values, split_over
 from jaxalign._features import INPUT
+from jaxalign._features.labels import are_codes
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
 from jaxalign.monitoring._alignment_measures import alignment_measures
@@ -234,7 +235,7 @@ def monitor(
     if measures is None:
         measures = alignment_measures(len(y), null=method != "quadrature")
     if centered is None:
-        centered = not bool((jnp.abs(y) == 1).all())
+        centered = not are_codes(y, "targets")
     require_flag(centered, "centered")
     checked = checked_measures(measures, method)
     measurement = Measurement(checked, method, defer, targets_as, centered, order, reduce)

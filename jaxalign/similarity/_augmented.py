@@ -13,10 +13,11 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core import lapack
-from jaxalign._core.checks import is_on_host, power_of_ten
+from jaxalign._core.checks import power_of_ten
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.expansions import as_float64, of_float64
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.known import is_on_host
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.integer_products import digits_of, product, table_of
 from jaxalign._spectrum.products import products_of
@@ -55,7 +56,7 @@ def row_products(
     Raises:
       ValueError: fourth powers exceed float64 (eager calls).
     """
-    if is_on_host(x, y):
+    if is_on_host(x, y, pivot):
         return _on_host(np.asarray(x), np.asarray(y), np.asarray(pivot))
     return _traced(x, y, pivot)
 

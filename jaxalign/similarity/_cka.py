@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_on_host
+from jaxalign._core.known import is_on_host
 from jaxalign._core.linalg import centred
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, rows_for
 from jaxalign.similarity._kernel_sums import is_tall, of_centred_features

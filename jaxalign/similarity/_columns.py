@@ -10,9 +10,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete, require_matrix
+from jaxalign._core.checks import require_matrix
 from jaxalign._core.float64 import exactly
 from jaxalign._core.kinds import as_count, require_key
+from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import centred, matmul
 from jaxalign.similarity._estimators import Estimator, explained, hsic_from, rows_for
 from jaxalign.similarity._pair import Numbers, as_pair, in_dtype_of_jax, in_float64

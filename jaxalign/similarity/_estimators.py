@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.kinds import require_choice
+from jaxalign._core.known import is_concrete
 from jaxalign._core.warn import warn
 from jaxalign.similarity._kernel_sums import KernelSums
 

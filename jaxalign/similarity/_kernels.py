@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete
+from jaxalign._core.known import is_concrete
 from jaxalign.similarity._estimators import Estimator, cka_of, explained, held, hsic_of, rows_for
 from jaxalign.similarity._kernel_sums import KernelSums, of_centred_kernels
 from jaxalign.similarity._pair import Numbers, compared, precision_of

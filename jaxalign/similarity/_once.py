@@ -15,8 +15,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_on_host
 from jaxalign._core.clouds import UNEVEN
+from jaxalign._core.known import is_on_host
 from jaxalign._spectrum.routes.table import significant
 from jaxalign.similarity._cca import mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._chance import mean_squared_cca_chance

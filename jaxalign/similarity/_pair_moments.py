@@ -8,16 +8,16 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core import npz
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite
+from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.float64 import exactly, float64_array, float64_inside
 from jaxalign._core.kinds import require_kind
+from jaxalign._core.known import known_values
 from jaxalign._spectrum.room import ONE_SUM, require_room_for
 from jaxalign.similarity._augmented import ONE, row_products
 from jaxalign.similarity._pair import Numbers, as_pair
@@ -213,9 +213,8 @@ def require_one_pivot(moments: PairMoments) -> None:
             "pair moments must be one set of sums, found a batch of shape "
             f"{moments.products.shape[:-2]}; merge it by .sum(), or use vmap"
         )
-    if not is_concrete(moments.powers):
-        return
-    if not np.all(np.asarray(float64_inside(has_one_pivot)(moments.powers))):
+    powers = known_values(moments.powers)
+    if powers is not None and not has_one_pivot(powers):
         raise ValueError(
             "pair moments were summed over different pivots, which lost them; "
             "inside shard_map merge them by m.over(axis) instead of psum"

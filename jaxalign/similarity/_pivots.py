@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float
 
@@ -92,12 +93,12 @@ def _unknown(powers: Float[Array, "3 w"]) -> Array:
     return jnp.where(has_one_pivot(powers), 0, jnp.nan)
 
 
-def has_one_pivot(powers: Float[Array, "3 w"]) -> Array:
+def has_one_pivot(powers: Float[Array | np.ndarray, "3 w"]) -> Array | np.bool:
     """() whether sums of parts are of parts with the same pivot: then (Σp)² = Σ1·Σp²."""
     count, pivots, squares = powers
     spread = count * squares - pivots**2
     # Pivots of 16 digits that differ leave 2⁻³² of the larger one's square, over the count.
-    return jnp.all(spread <= 2.0**-46 * count * squares)
+    return (spread <= 2.0**-46 * count * squares).all()
 
 
 def about_mean(products: Array, powers: Array, p: int) -> Float[Array, "w w"]:

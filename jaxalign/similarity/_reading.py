@@ -12,8 +12,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.float64 import float64_inside
+from jaxalign._core.known import known_values
 from jaxalign._core.platform import on_platform
 from jaxalign.similarity._augmented import ONE, X_SQUARES, Y_SQUARES
 from jaxalign.similarity._kernel_sums import KernelSums, squared_norms
@@ -59,16 +59,15 @@ def read(measure: Callable[..., Any], moments: PairMoments, *settings: Any, leas
         from the mean (eager calls).
     """
     require_one_pivot(moments)
-    if is_concrete(moments.products):
-        require_rows(int(np.min(np.asarray(moments.num_samples))), least)
-        _require_near_pivot(moments)
+    products = known_values(moments.products)
+    if products is not None:
+        require_rows(round(products[ONE, ONE]), least)
+        _require_near_pivot(products, moments.widths[0])
     dtype = np.dtype(jax.dtypes.canonicalize_dtype(np.dtype(moments.precision)))
     return _read(measure, settings, dtype, moments)
 
 
-def _require_near_pivot(moments: PairMoments) -> None:
-    products = np.asarray(moments.products)
-    p = moments.widths[0]
+def _require_near_pivot(products: Float[np.ndarray, "w w"], p: int) -> None:
     sums = products[:ONE, ONE]
     for name, row, own in (("x", X_SQUARES, sums[:p]), ("y", Y_SQUARES, sums[p:])):
         squares = products[row, ONE]

@@ -10,9 +10,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.checks import is_concrete
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_known_number, require_choice
+from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import centred
 from jaxalign.similarity._blocks import by_rows
 from jaxalign.similarity._estimators import explained

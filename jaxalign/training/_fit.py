@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxalign._core.kinds import as_count
-from jaxalign._core.mesh import Axes, require_one_place
+from jaxalign._core.mesh import Axes, require_no_trace, require_one_place
 from jaxalign.capture._networks import Split
 from jaxalign.monitoring import BatchMonitor, Monitor
 from jaxalign.runs import History
@@ -151,7 +151,8 @@ def fit(
         other devices than the data; other arguments or an error in another process;
         ``keep_history=False`` without a callback.
       TypeError: another kind of argument: a function or a linen module alone for the model,
-        ``steps`` that is not a whole number, a monitor that is none.
+        ``steps`` that is not a whole number, a monitor that is none; a call inside jit, vmap or
+        grad.
 
     Example:
       >>> import numpy as np
@@ -175,6 +176,7 @@ def fit(
     Source: ours.
     """
     # 1. Check what is asked for, before anything is computed.
+    require_no_trace("fit")
     steps = as_count(steps, "steps")
     every = as_count(every, "every")
     chunk = as_count(chunk, "chunk")

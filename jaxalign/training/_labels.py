@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from jaxalign._core.checks import as_real_numbers, is_concrete, require_finite
+from jaxalign._core.checks import as_real_numbers, require_finite
+from jaxalign._core.known import is_concrete
 from jaxalign._features.labels import are_real, as_labels
 
 Shape = tuple[int, ...]

@@ -10,8 +10,9 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxalign._core.checks import as_program_numbers, is_concrete
+from jaxalign._core.checks import as_program_numbers
 from jaxalign._core.kinds import found
+from jaxalign._core.known import is_concrete
 
 Optimizer: TypeAlias = Any
 """What has ``init`` and ``update``, as optax has it; or a function that makes one of

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.axes import on_automatic_axes
-from jaxalign._core.checks import as_real_floats, is_concrete, require_finite, require_matrix
+from jaxalign._core.checks import as_real_floats, require_finite, require_matrix
+from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import matmul
 from jaxalign._features import class_indicators
 from jaxalign._features.labels import as_labels
