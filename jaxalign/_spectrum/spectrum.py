@@ -166,11 +166,13 @@ def _of_sums(
     ones = products[d]  # Σ w (φ, 1, y)
     total = products[-1, d + 1 :]
     weight = products[d, d]
+    squares = jnp.diagonal(products)[:d]
     if centered:
         # Σ w (φ − φ̄)(x − x̄)ᵀ = Σ w φxᵀ − (Σ w φ)(Σ w x)ᵀ/Σ w, for x = φ and x = y.
         products = products[:d] - ones[:d, None] * ones[None, :] / weight
         total = total - ones[d + 1 :] ** 2 / weight
-    sigma, coordinates = _OF_SUMS[route](products[:d, :d], products[:d, d + 1 :], *scale)
+    solve_sums = _OF_SUMS[route]
+    sigma, coordinates = solve_sums(products[:d, :d], products[:d, d + 1 :], squares, *scale)
     in_span = significant(sigma, dtype, jnp.maximum(weight, d), route)
     return label_spectrum(
         sigma,
@@ -183,17 +185,17 @@ def _of_sums(
     )
 
 
-def _in_float64(gram: Array, cross: Array) -> tuple[Array, Array]:
+def _in_float64(gram: Array, cross: Array, squares: Array) -> tuple[Array, Array]:
     # ΦᵀΦ = V diag(σ²) Vᵀ, and UᵀY = diag(1/σ) Vᵀ(ΦᵀY).
     sigma, right = singular_vectors(gram)
     return sigma, over(matmul(cross.T, right), sigma).T
 
 
-def _of_second_pass(gram: Array, cross: Array, scale: Array) -> tuple[Array, Array]:
-    return refined.finish(gram, cross, scale)[:2]
+def _of_second_pass(gram: Array, cross: Array, squares: Array, scale: Array) -> tuple[Array, Array]:
+    return refined.finish(gram, cross, scale, squares)[:2]
 
 
-def _split(gram: Array, cross: Array, *scale: Array) -> tuple[Array, Array]:
+def _split(gram: Array, cross: Array, squares: Array, *scale: Array) -> tuple[Array, Array]:
     for s in scale:
         # Of W = ΦV diag(1/s) back to ΦV, which has the singular values of Φ.
         gram = gram * s[:, None] * s[None, :]

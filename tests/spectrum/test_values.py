@@ -2,6 +2,8 @@
 the argument and what to divide it by.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,6 +141,35 @@ def test_a_mean_that_is_rounded_costs_no_digits(method, wide):
     plain = ja.spectrum(rows, targets, method=method, centered=True)
     for ours, exact in zip(jax.tree.leaves(found), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (3, 6)])
+def test_features_that_do_not_vary_have_no_direction(shape):
+    targets = TARGETS[: shape[0]]
+    zeros = np.zeros(shape)
+    compiled = jax.jit(partial(ja.spectrum, method="refined"))
+    results = [compiled(zeros, targets)]
+    for method in ("moments", "refined"):
+        results.append(ja.spectrum(zeros, targets, method=method))
+        results.append(ja.spectrum(zeros + 0.1, targets, method=method, centered=True))
+    for found in results:
+        assert found.rank == 0
+        assert not np.any(found.singular_values)
+        assert not np.any(found.energy)
+
+
+def test_a_basis_of_features_that_do_not_vary_has_no_direction():
+    batches = [(np.zeros((3, 2)), TARGETS[:3])] * 2
+    assert ja.stream_spectrum(batches, method="refined").rank == 0
+
+
+@pytest.mark.parametrize("mean", [1e2, 1e4, 1e6])
+def test_as_many_columns_as_rows_have_one_direction_less_about_their_mean(rng, mean):
+    for _ in range(10):
+        rows = rng.standard_normal((9, 9)) + mean * rng.standard_normal(9)
+        found = ja.spectrum(rows, rng.standard_normal(9), method="refined", centered=True)
+        sigma = np.linalg.svd(rows - rows[:1] - (rows - rows[:1]).mean(axis=0), compute_uv=False)
+        np.testing.assert_allclose(found.singular_values, sigma, rtol=1e-6, atol=1e-7 * sigma[0])
 
 
 def test_a_triangle_that_lost_the_spread_is_refused():

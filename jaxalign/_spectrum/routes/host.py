@@ -137,25 +137,26 @@ def _products_about_mean(
     features: Float[np.ndarray, "n d"],
     targets: Float[np.ndarray, "n k"],
     coordinates: Coordinates,
-) -> Float[np.ndarray, "d+2 d+1+k"]:
+) -> tuple[Float[np.ndarray, "d+2 d+1+k"], Float[np.ndarray, " d"]]:
     """``products`` about the mean, where ``coordinates`` have a center: that is off by its
-    rounding, and what is left of the mean is in the sums.
+    rounding, and what is left of the mean is in the sums. Beside them Σ φ² before it was taken out.
     """
     sums = products(features, targets, None, coordinates)
+    d = features.shape[1]
+    squares = np.diagonal(sums)[:d].copy()
     if coordinates.center is not None:
-        d = features.shape[1]
         # Σ (φ, 1, y); of the symmetric part there is the upper triangle.
         ones = np.concatenate([sums[:d, d], sums[d, d:]])
         sums[:d] -= np.outer(ones[:d], ones) / len(features)
         sums[-1, d + 1 :] -= ones[d + 1 :] ** 2 / len(features)
-    return sums
+    return sums, squares
 
 
 def _of_tall(
     features: np.ndarray, targets: np.ndarray, route: str, coordinates: Coordinates
 ) -> Solution:
     d = features.shape[1]
-    first = _products_about_mean(features, targets, coordinates)
+    first, _ = _products_about_mean(features, targets, coordinates)
     gram = first[:d, :d]
     cross = first[:d, d + 1 :]
     total = first[-1, d + 1 :]
@@ -165,11 +166,13 @@ def _of_tall(
         sigma = np.sqrt(np.maximum(values[::-1], 0))
         return Solution(sigma, moments.over(along[::-1].T, sigma).T, total)
     right, scale = _preconditioner(gram)
-    second = _products_about_mean(features, targets, coordinates._replace(directions=right / scale))
+    in_directions = coordinates._replace(directions=right / scale)
+    second, squares = _products_about_mean(features, targets, in_directions)
     # WᵀW = RᵀR of W = ΦV diag(1/s), so Φ has the singular values of R diag(s), and QᵀY = R⁻ᵀWᵀY.
-    upper = np.linalg.cholesky(refined.definite(second[:d, :d]), upper=True)
+    gram = second[:d, :d]
+    upper = np.linalg.cholesky(refined.definite(gram, squares), upper=True)
     along = solve_triangular(upper, second[:d, d + 1 :], trans=1)
-    return Solution(*lapack.singular(upper * scale, along), total)
+    return Solution(*lapack.singular(upper * refined.nonzero(scale, gram), along), total)
 
 
 def _of_wide(features: np.ndarray, targets: np.ndarray, route: str) -> Solution:
@@ -186,7 +189,9 @@ def _of_wide(features: np.ndarray, targets: np.ndarray, route: str) -> Solution:
     right, scale = _preconditioner(gram)
     second = products(transposed, nothing, None, Coordinates(directions=right / scale))
     # Φᵀ = QR diag(s) Vᵀ as above, so Φ = V (R diag(s))ᵀQᵀ: with U' of (R diag(s))ᵀ, UᵀY = U'ᵀVᵀY.
-    upper = np.linalg.cholesky(refined.definite(second[:n, :n]), upper=True)
+    gram = second[:n, :n]
+    upper = np.linalg.cholesky(refined.definite(gram, np.diagonal(gram)), upper=True)
+    scale = refined.nonzero(scale, gram)
     return Solution(*lapack.singular((upper * scale).T, right.T @ targets), total)
 
 

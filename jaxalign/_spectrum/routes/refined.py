@@ -45,28 +45,43 @@ def lifted(sigma: Any) -> Any:
     return xp.maximum(sigma, least)
 
 
-def definite(gram: Any) -> Any:
-    """A Gram matrix, of jax or numpy, plus 4d·eps of its diagonal.
+def definite(gram: Any, squares: Any) -> Any:
+    """A Gram matrix WᵀW, of jax or numpy, plus 4d·eps of the squares that it was summed from.
 
-    Rounding in a Cholesky decomposition is below that, so it succeeds; σ changes by half as much,
-    relatively.
+    Rounding in the sums and in a Cholesky decomposition is below that, so it succeeds; σ changes by
+    half as much, relatively.
+
+    Args:
+      gram: (d, d) WᵀW.
+      squares: (d,) its diagonal, or where a mean was subtracted from the sums, the one before: of
+        a column that hardly varies about its mean, rounding is all that is left.
     """
     xp = gram.__array_namespace__()
     info = jnp.finfo(gram.dtype)
-    return gram + xp.diag(xp.diagonal(gram) * float(4 * len(gram) * info.eps) + float(info.tiny))
+    return gram + xp.diag(squares * float(4 * len(gram) * info.eps) + float(info.tiny))
+
+
+def nonzero(scale: Any, gram: Any) -> Any:
+    """(d,) s, of jax or numpy, and 0 for a column of zeros in W, to which ``definite`` adds."""
+    xp = gram.__array_namespace__()
+    return xp.where(xp.diagonal(gram) <= 0, 0, scale)
 
 
 def finish(
-    gram: Float[Array, "d d"], cross: Float[Array, "d k"], scale: Float[Array, " d"]
+    gram: Float[Array, "d d"],
+    cross: Float[Array, "d k"],
+    scale: Float[Array, " d"],
+    squares: Float[Array, " d"],
 ) -> Finished:
-    """From WᵀW and WᵀY of W = ΦV diag(1/s).
+    """From WᵀW and WᵀY of W = ΦV diag(1/s); ``squares`` as in ``definite``.
 
     The columns of W are nearly orthonormal however large the condition number is, so squaring them
     loses nothing. Columns with σ below the first pass's resolution have norm below one, but keep
     the second pass's relative accuracy.
     """
     # WᵀW = RᵀR by Cholesky, so W = QR.
-    lower = cholesky(definite(gram))
+    lower = cholesky(definite(gram, squares))
+    scale = nonzero(scale, gram)
     # Φ = QR diag(s) Vᵀ has the singular values of R diag(s) = L diag(σ) Nᵀ.
     left, sigma, right = svd(lower.T * scale[None, :])
     # QᵀY = R⁻ᵀWᵀY, then LᵀQᵀY.
@@ -95,7 +110,8 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     # Second pass: W = ΦV diag(1/s).
     along = directions / scale[None, :]
     both = products_of(_columns, (features, targets), along)
-    small = finish(both[:, :d], both[:, d:], scale)
+    gram = both[:, :d]
+    small = finish(gram, both[:, d:], scale, jnp.diagonal(gram))
     left = matmul(_rows_along(features, along), small.to_left)
     right = matmul(directions, small.to_right)
     return Decomposition(small.singular_values, small.coordinates, left, right)
