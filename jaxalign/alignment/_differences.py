@@ -148,16 +148,22 @@ def _require_same_rows(first: Moments, second: Moments) -> None:
     if not all(map(is_concrete, sums)):
         return
     of_first, of_second = map(np.asarray, sums)
-    if not np.allclose(of_first, of_second, rtol=1e-5, atol=1e-5 * np.abs(of_first).max()):
+    squares = of_first[:, 1].copy()
+    squares[:, 0] = of_first[:, 0, 0]
+    # |Σ w y| ≤ √(Σ w · Σ w y²) for each target, however small it is next to the others.
+    bounds = np.sqrt(squares[:, :1] * squares)
+    limits = 1e-5 * np.stack([bounds, squares], axis=1)
+    if (np.abs(of_second - of_first) > limits).any():
         raise ValueError(
             "first and second must be of the same rows with the same targets, found folds whose "
-            "weights or sums of targets differ; split the rows of both in the same way"
+            "weights, sums of targets or sums of their squares differ; split the rows of both in "
+            "the same way"
         )
 
 
-def _sums_of_targets(folds: Moments) -> Float[Array, "F columns"]:
-    """Σ w and Σ w y of each fold."""
-    return folds.products[:, folds.width, folds.width :]
+def _sums_of_targets(folds: Moments) -> Float[Array, "F 2 columns"]:
+    """Σ w (1, y), and in a second row 0 and Σ w y², of each fold."""
+    return folds.products[:, folds.width :, folds.width :]
 
 
 def _described(folds: Moments) -> str:

@@ -21,6 +21,11 @@ def folds(x, y):
     return jax.vmap(ja.moments)(x.reshape(F, ROWS, -1), y.reshape(F, ROWS, -1))
 
 
+def signs_of(y):
+    """As many targets of 1 as of −1 in each fold, whose sums are 0."""
+    return np.resize(np.float32([1, -1]), y.shape)
+
+
 def share(spectrum):
     return ja.alignment_area(spectrum) / spectrum.total
 
@@ -66,6 +71,11 @@ def test_a_representation_and_its_rotation_do_not_differ():
 
 BAD = {
     "other targets": (lambda x, y: (folds(x, y), folds(x, -y)), "same rows"),
+    "other small targets": (lambda x, y: (folds(x, 1e-7 * y), folds(x, -1e-7 * y)), "same rows"),
+    "other balanced targets": (
+        lambda x, y: (folds(x, signs_of(y)), folds(x, 2 * signs_of(y))),
+        "same rows",
+    ),
     "other parts": (lambda x, y: (folds(x, y), folds(x[::-1], y[::-1])), "same rows"),
     "fewer": (lambda x, y: (folds(x, y), ja.moments(x, y)), "second must be at least 2"),
     "more targets": (
