@@ -84,13 +84,28 @@ def alignment_area(spectrum: Spectrum) -> Float[Array, " k"]:
     require_one_spectrum(spectrum, "alignment_area")
     area = on_automatic_axes(matmul, spectrum.singular_values, spectrum.energy)
     known = known_values(area)
-    if known is not None and np.isinf(known).any():
+    if known is not None:
+        _require_area(known, spectrum)
+    return area
+
+
+def _require_area(area: Float[np.ndarray, " k"], spectrum: Spectrum) -> None:
+    """Raise for an area that the dtype does not hold, or not with all its digits."""
+    least = float(jnp.finfo(area.dtype).tiny / jnp.finfo(area.dtype).eps)
+    if not (np.isinf(area) | (area < least)).any():
+        return
+    # In the range of float64 also where one of them is near the end of float32's.
+    largest = np.float64(jnp.max(spectrum.singular_values))
+    total = np.asarray(spectrum.total, np.float64)
+    aligned = np.asarray(spectrum.energy).any(axis=0) & (largest > 0)
+    # A small share of an area that the dtype holds is rounding.
+    lost = np.isinf(area) | (aligned & (largest * total < least))
+    if lost.any():
         raise ValueError(
             f"the area is outside the range of {area.dtype}, found singular values up to "
-            f"{float(jnp.max(spectrum.singular_values)):.1e} and ‖y‖² up to "
-            f"{float(jnp.max(spectrum.total)):.1e}; divide features or targets by a constant"
+            f"{largest:.1e} and ‖y‖² of {total[lost].flat[0]:.1e}; "
+            "divide features or targets by a constant"
         )
-    return area
 
 
 def aligned_rank(spectrum: Spectrum, energy: float = 0.9) -> Int[Array, " k"]:

@@ -274,9 +274,15 @@ def test_traced_values_keep_the_dtype_of_the_program():
 
 
 def test_an_area_that_float32_does_not_hold_is_refused():
-    spectrum = ja.spectrum(FEATURES * 1e30, TARGETS * 1e10)
-    with pytest.raises(ValueError, match=r"area .* divide features or targets by a constant"):
-        ja.alignment_area(spectrum)
+    for size, target_size in ((1e30, 1e10), (1e-15, 1e-15)):
+        spectrum = ja.spectrum(FEATURES * size, TARGETS * target_size)
+        with pytest.raises(ValueError, match=r"area .* divide features or targets by a constant"):
+            ja.alignment_area(spectrum)
+    small = ja.spectrum(FEATURES * 1e-15, TARGETS)
+    area = ja.alignment_area(ja.spectrum(FEATURES, TARGETS))
+    np.testing.assert_allclose(ja.alignment_area(small) * 1e15, area, rtol=1e-5)
+    beside = ja.spectrum(np.eye(3)[:, :2] * 1e-15, np.eye(3)[:, 2] * 1e-15)
+    assert ja.alignment_area(beside) == 0
 
 
 def test_columns_of_integers_are_labels_in_batches_too():
