@@ -18,7 +18,7 @@ from jaxalign._core.checks import as_target_numbers, power_of_ten
 from jaxalign._core.float64 import exactly, jax_has_float64
 from jaxalign._core.known import is_concrete
 from jaxalign._spectrum.routes.table import chosen_device
-from jaxalign._spectrum.types import Spectrum
+from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
 
 _FAILED = "the eigensolver failed on finite input; pass method='svd', or scale the features"
 
@@ -111,7 +111,8 @@ def _is_ordinary(xp: Any, result: Spectrum) -> Any:
     """Whether all is finite, and every σ_1 and ‖y‖² so large that shares of it keep digits."""
     least = _least(result.singular_values.dtype)
     is_finite = xp.isfinite(result.singular_values).all() & xp.isfinite(result.energy).all()
-    is_held = (result.singular_values[..., 0] >= least).all() & (result.total >= least).all()
+    is_held = (result.singular_values[..., 0] >= _least_of_largest(xp, result)).all()
+    is_held &= (result.total >= least).all()
     return is_finite & is_held & xp.isfinite(result.total).all()
 
 
@@ -124,19 +125,34 @@ def _least(dtype: Any) -> float:
     return float(jnp.finfo(dtype).tiny) / float(jnp.finfo(dtype).eps)
 
 
+def _least_of_largest(xp: Any, result: Spectrum) -> Any:
+    """The smallest σ_1 whose shares keep their digits on the way of each spectrum."""
+    dtype = result.singular_values.dtype
+    if dtype != np.float64:  # squares of float32 are ordinary numbers of float64
+        return _least(dtype)
+    squares = xp.isin(result.route, xp.asarray(_BY_SQUARES))
+    return xp.where(squares, _least(dtype) ** 0.5, _least(dtype))
+
+
+_BY_SQUARES = tuple(map(ROUTE_NAMES.index, ("moments", "refined", "quadrature")))
+
+
 def _require_range(result: Spectrum, sizes: Sizes) -> None:
     dtype = result.singular_values.dtype
     least = _least(dtype)
     largest = result.singular_values[..., 0]
+    least_of_largest = _least_of_largest(np, result)
     # Rounding leaves less than this of constant columns about their mean.
-    is_small = 0 < sizes.features < least
-    if not np.isfinite(largest).all() or (is_small and (largest < least).any()):
+    is_small = (sizes.features > 0) & (sizes.features < least_of_largest)
+    if np.any(is_small & (largest < least_of_largest)):
+        _raise_for_range("singular values", "features", sizes.features, dtype)
+    if not np.isfinite(largest).all():
         _raise_for("singular values", "features", sizes.features, dtype)
     if not np.isfinite(result.total).all():
         _raise_for("‖y‖²", "targets", float(sizes.targets.max()), dtype)
     are_small = (sizes.targets > 0) & (sizes.targets**2 < least)
     if are_small.any() and (result.total < least).any():
-        _raise_for("‖y‖²", "targets", float(sizes.targets[are_small].min()), dtype)
+        _raise_for_range("‖y‖²", "targets", float(sizes.targets[are_small].min()), dtype)
     if not np.isfinite(result.energy).all():
         raise FloatingPointError(_FAILED)
 
@@ -146,6 +162,10 @@ def _raise_for(what: str, name: str, size: float, dtype: np.dtype) -> None:
     enough = float(jnp.finfo(dtype).max) ** 0.5 / 1e6
     if 1 / enough < size < enough:
         raise FloatingPointError(_FAILED)
+    _raise_for_range(what, name, size, dtype)
+
+
+def _raise_for_range(what: str, name: str, size: float, dtype: np.dtype) -> None:
     raise ValueError(
         f"{what} are outside the range of {dtype}, found {name} up to {size:.1e}; "
         f"divide {name} by {power_of_ten(size):.0e}"

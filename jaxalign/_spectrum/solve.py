@@ -78,9 +78,9 @@ def label_spectrum(
       dtype: of the features.
     """
     xp = sigma.__array_namespace__()
-    energy = xp.where(in_span[:, None], coordinates**2, 0)
     # What the dtype does not hold, ``finished`` refuses.
     with np.errstate(over="ignore", under="ignore"):
+        energy = xp.where(in_span[:, None], coordinates**2, 0)
         sigma = sigma.astype(dtype)
         energy = energy.astype(dtype)
         total = total.astype(dtype)

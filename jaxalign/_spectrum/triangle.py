@@ -134,10 +134,12 @@ def _of_arrays(
 
 
 def sizes_of_triangle(triangle: Triangle) -> Sizes:
-    """The largest norm of a column of Φ, and the norm of each target."""
-    norms = np.linalg.norm(np.asarray(triangle.factor, np.float64), axis=-2)
+    """The largest number in the factor of Φ, and the largest one of each target."""
+    # Norms would square them, as the last row did.
+    sizes = np.abs(np.asarray(triangle.factor, np.float64))
+    sizes = np.where(np.isfinite(sizes), sizes, 0).max(axis=-2)
     own = triangle.width + 1
-    return Sizes(float(norms[..., 1:own].max()), norms[..., own:])
+    return Sizes(float(sizes[..., 1:own].max()), sizes[..., own:])
 
 
 def num_samples_of(factor: Float[Array, "*batch rows columns"]) -> Int[Array, "*batch"]:

@@ -250,6 +250,31 @@ def test_numbers_that_programs_would_take_for_zero_are_refused():
         ja.spectrum(tiny, TARGETS)
 
 
+SQUARES = {
+    "moments": lambda x, y: ja.spectrum(x, y, method="moments"),
+    "refined": lambda x, y: ja.spectrum(x, y, method="refined", centered=True),
+    "wide": lambda x, y: ja.spectrum(x.T, y[: x.shape[1]], method="moments"),
+    "quadrature": lambda x, y: ja.quadrature(x, y, order=2),
+    "sums": lambda x, y: ja.spectrum(ja.moments(x, y)),
+    "triangle": lambda x, y: ja.spectrum(ja.triangle(x, y)),
+}
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e-155, 1e-147, 1e160])
+@pytest.mark.parametrize("call", SQUARES.values(), ids=SQUARES)
+def test_numbers_whose_squares_float64_does_not_hold_are_refused(call, size):
+    with jax.enable_x64(True):
+        with pytest.raises(ValueError, match=r"targets up to .* divide targets by 1e"):
+            call(FEATURES, TARGETS * size)
+        if call is SQUARES["triangle"]:  # nothing is squared
+            sigma = call(FEATURES * size, TARGETS).singular_values
+            exact = np.linalg.svd(FEATURES, compute_uv=False)
+            np.testing.assert_allclose(sigma / size, exact, rtol=1e-9)
+        else:
+            with pytest.raises(ValueError, match=r"features up to .* divide features by 1e"):
+                call(FEATURES * size, TARGETS)
+
+
 def test_targets_of_another_size_than_the_features_keep_their_digits():
     features = FEATURES.astype(np.float32)
     found = ja.spectrum(features, WIDE_TARGETS, centered=True)

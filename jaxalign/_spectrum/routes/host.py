@@ -51,7 +51,7 @@ def products(
     Of ΦᵀΦ only the upper triangle is computed, the rest is 0.
 
     Raises:
-      ValueError: squares exceed float64.
+      ValueError: squares exceed float64, or are so small that it takes them for 0.
     """
     n, d = features.shape
     k = targets.shape[1]
@@ -78,14 +78,31 @@ def products(
     result = np.zeros((d + 2, d + 1 + k))
     result[:-1] = total[: d + 1]
     result[-1, d + 1 :] = squares
-    if not np.isfinite(result).all():
+    _require_squares(features, targets, result)
+    return result
+
+
+def _require_squares(features: np.ndarray, targets: np.ndarray, sums: np.ndarray) -> None:
+    """Raise where float64 does not hold the squares in ``products``."""
+    if not np.isfinite(sums).all():
         sizes = {"features": _largest(features), "targets": _largest(targets)}
         name = max(sizes, key=sizes.__getitem__)
-        raise ValueError(
-            f"{name} must have squares within float64, found {name} up to {sizes[name]:.1e}; "
-            f"divide {name} by {power_of_ten(sizes[name]):.0e}"
-        )
-    return result
+        _raise_for_squares(name, sizes[name])
+    d = features.shape[1]
+    least = np.finfo(np.float64).tiny
+    # Sums about a mean may be 0 of numbers of any size.
+    if np.diagonal(sums)[:d].max() < least and 0 < _largest(features) < least**0.5:
+        _raise_for_squares("features", _largest(features))
+    for column in np.flatnonzero(sums[-1, d + 1 :] < least):
+        if 0 < _largest(targets[:, column]) < least**0.5:
+            _raise_for_squares("targets", _largest(targets[:, column]))
+
+
+def _raise_for_squares(name: str, size: float) -> None:
+    raise ValueError(
+        f"{name} must have squares within float64, found {name} up to {size:.1e}; "
+        f"divide {name} by {power_of_ten(size):.0e}"
+    )
 
 
 def _largest(x: np.ndarray) -> float:
@@ -180,7 +197,8 @@ def _of_wide(features: np.ndarray, targets: np.ndarray, route: str) -> Solution:
     transposed = features.T
     nothing = np.empty((len(transposed), 0))
     n = transposed.shape[1]
-    total = np.sum(targets**2, axis=0)
+    with np.errstate(over="ignore"):  # ``finished`` looks for infinities
+        total = np.sum(targets**2, axis=0)
     gram = products(transposed, nothing)[:n, :n]
     if route == "moments":
         # ΦΦᵀ = U diag(σ²) Uᵀ.
