@@ -4,7 +4,7 @@ values, and sharp bounds.
 
 from dataclasses import replace
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from jaxalign._core.checks import (
 )
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside
-from jaxalign._core.kinds import as_count, require_choice
+from jaxalign._core.kinds import as_count, found, require_choice
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
@@ -76,15 +76,15 @@ def quadrature(
       order: m, from 1 to min(n, d).
       dtype: in which steps on an array are computed; by default float64, and float32 on a TPU,
         which has no float64. "float32" takes half the time; its nodes and weights have errors of
-        1e-6, and the certified bounds widen by 1e-3 of ‖y‖² and of σ_1.
+        1e-6, and the certified bounds widen by 1e-3 of ‖y‖² and of σ_1. Not with products.
 
     Returns:
       Quadrature; ``quadrature_bounds`` gives certified bounds of the curve.
 
     Raises:
       ValueError: as ``spectrum``; order out of range; another dtype; on a TPU "float64", or
-        features of it; products whose shapes do not fit each other.
-      TypeError: when differentiated.
+        features of it; products whose shapes do not fit each other, or with a dtype.
+      TypeError: when differentiated; products that give no array of real floats.
 
     Example:
       >>> import jaxalign as ja
@@ -98,6 +98,11 @@ def quadrature(
         require_choice(dtype, ("float64", "float32"), "dtype")
     order = as_count(order, "order")
     if isinstance(features, tuple) and len(features) == 2 and all(map(callable, features)):
+        if dtype is not None:
+            raise ValueError(
+                f"dtype goes with features that are an array, found {dtype!r} with products, "
+                "which are computed in the targets' dtype; pass targets of that dtype"
+            )
         return _matrix_free(*features, targets, order)
     phi = as_numbers(cast(ArrayLike, features), "features")
     y = as_target_numbers(targets, [phi])
@@ -206,18 +211,31 @@ def _as_called_outside(
 
 def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> int:
     """The number of columns of a Φ given by its products, whose shapes must fit each other."""
-    right = jax.eval_shape(transposed, y)
+    right = _result_of(transposed, y, "second")
     if right.ndim != 2 or right.shape[1] != y.shape[1]:
         raise ValueError(
             f"the second product must map (n, k) = {y.shape} to (d, k), found {right.shape}"
         )
-    back = jax.eval_shape(product, jax.ShapeDtypeStruct(right.shape, y.dtype))
+    back = _result_of(product, jax.ShapeDtypeStruct(right.shape, y.dtype), "first")
     if back.shape != y.shape:
         raise ValueError(
             f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, "
             f"found {back.shape}"
         )
     return right.shape[0]
+
+
+def _result_of(product: Product, argument: Any, which: str) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of what a product gives, an array of real floats."""
+    result = jax.eval_shape(product, argument)
+    if not isinstance(result, jax.ShapeDtypeStruct):
+        raise TypeError(f"the {which} product must give one array, found {found(result)}")
+    if not jnp.issubdtype(result.dtype, jnp.floating):
+        raise TypeError(
+            f"the {which} product must give real floats, found dtype {result.dtype}; "
+            "Φ is a real matrix, and rounding to integers is no product with it"
+        )
+    return result
 
 
 @jax.jit

@@ -225,6 +225,12 @@ def test_bad_input_is_explained(rng):
         match=r"first product must map \(d, k\) = \(4, 1\) to \(n, k\) = \(6, 1\), found \(4, 1\)",
     ):
         ja.quadrature((lambda v: v, lambda u: u[:4]), targets, order=2)
+    with pytest.raises(ValueError, match="dtype goes with features that are an array, found"):
+        ja.quadrature((lambda v: v, lambda u: u), targets, order=2, dtype="float64")
+    with pytest.raises(TypeError, match="second product must give real floats, found dtype c"):
+        ja.quadrature((lambda v: v, lambda u: 1j * u), targets, order=2)
+    with pytest.raises(TypeError, match="first product must give one array, found a tuple of 2"):
+        ja.quadrature((lambda v: (v, 1), lambda u: u), targets, order=2)
     with pytest.raises(ValueError, match="dtype must be 'float64' or 'float32', found 'bfloat16'"):
         ja.quadrature(features, targets, order=2, dtype="bfloat16")
     with pytest.raises(ValueError, match="features must be finite"):
