@@ -113,7 +113,8 @@ def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[A
     about_mean = centred(rows)
     # Ratios of distances have no unit, but squares may leave the range of their dtype.
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(about_mean)))
-    cloud = cloud_of(about_mean / jnp.where(size > 0, size, 1))
+    unit = jnp.where(size > 0, size, 1)
+    cloud = cloud_of(about_mean / unit)
     count = min(_CANDIDATES, n - 1)
     block = max(1, min(_BLOCK, n, _COPIED // (count * rows.shape[1])))
     missing = -n % block
@@ -125,7 +126,10 @@ def _two_nearest(rows: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[A
         distances = jnp.where(block[:, None] == jnp.arange(n)[None, :], jnp.inf, distances)
         # float32 orders them well enough, and several times as fast on a CPU.
         _, near = jax.lax.top_k(-distances.astype(jnp.float32), count)
-        exact = jnp.sum((cloud.rows[near] - own[:, None, :]) ** 2, axis=-1)
+        # Of the rows as they are: a compiler that scales them as part of a difference may round
+        # one of the two alone, and then equal rows differ.
+        differences = (rows[near] - rows[block][:, None, :]) / unit
+        exact = jnp.sum(differences**2, axis=-1)
         least = jnp.sort(exact, axis=1)
         return least[:, 0], least[:, 1]
 

@@ -157,6 +157,13 @@ def test_the_dimension_is_that_of_all_distances():
     )
 
 
+def test_few_points_that_are_there_twice_are_counted_at_any_size():
+    x = np.repeat(np.random.default_rng(0).standard_normal((5, 4)), 2, axis=0)
+    for size in (1e-30, 0.3, 1e30):
+        with pytest.raises(ValueError, match="found 10 of 10 that equal another"):
+            geometry.two_nn((x * size).astype(np.float32))
+
+
 def test_points_that_coincide_are_counted():
     x = np.random.default_rng(0).random((20, 3))
     x[3] = x[7] = x[9]
