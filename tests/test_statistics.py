@@ -196,6 +196,10 @@ def test_holm_rejects_what_stepping_down_rejects(p):
             "one for each of the 3 pairs, found 2",
         ),
         (
+            lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 1, float("nan")]),
+            "found NaN for pair 2",
+        ),
+        (
             lambda: spearman([1, 2, 3], [1, 2, 3], clusters=[0, 0, 0]),
             "clusters must be two at least",
         ),

@@ -154,6 +154,12 @@ def _groups(clusters: Sequence[Hashable] | None, n: int) -> list[Int[np.ndarray,
         raise ValueError(f"clusters must name one for each of the {n} pairs, found {len(clusters)}")
     members: dict[Hashable, list[int]] = {}
     for row, name in enumerate(clusters):
+        # Each NaN would be a cluster of its own, or all of them one.
+        if isinstance(name, float | np.floating) and np.isnan(name):
+            raise ValueError(
+                f"clusters must name one for each pair, found NaN for pair {row}; "
+                "drop the pair, or name its cluster"
+            )
         members.setdefault(name, []).append(row)
     if len(members) < 2:
         raise ValueError("clusters must be two at least: of one, no interval can be drawn")
