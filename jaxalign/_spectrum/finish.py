@@ -2,8 +2,9 @@
 that jax has, in that dtype's range, on the device.
 """
 
+import operator
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -130,7 +131,7 @@ def _least_of_largest(xp: Any, result: Spectrum) -> Any:
     dtype = result.singular_values.dtype
     if dtype != np.float64:  # squares of float32 are ordinary numbers of float64
         return _least(dtype)
-    squares = xp.isin(result.route, xp.asarray(_BY_SQUARES))
+    squares = reduce(operator.or_, [result.route == route for route in _BY_SQUARES])
     return xp.where(squares, _least(dtype) ** 0.5, _least(dtype))
 
 

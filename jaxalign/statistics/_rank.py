@@ -59,7 +59,7 @@ def spearman(
 
     Raises:
       ValueError: different lengths, fewer than three pairs or two clusters, a value that is not
-        finite, all x or all y equal.
+        finite, all x or all y equal, a cluster that is NaN.
 
     Example:
       >>> from jaxalign.statistics import spearman
