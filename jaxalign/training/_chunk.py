@@ -20,7 +20,7 @@ from jaxalign.capture._passes import require_kept
 from jaxalign.training._convolutions import fast_convolutions
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
-from jaxalign.training._optimizer import extra_arguments
+from jaxalign.training._optimizer import ascent, extra_arguments
 from jaxalign.training._samples import Take, take
 from jaxalign.training._state import AnyMonitor, Data, Monitors, PerModel, Recipe, Rows, TrainState
 
@@ -107,7 +107,8 @@ def _step_of(
             return forward(recipe, tap, parameters, rest, batch, answers, key)
 
         differentiated = jax.value_and_grad(partial(loss_of, tap=tap), has_aux=True)
-        (loss, aux), gradient = fast_convolutions(differentiated)(parameters)
+        (loss, aux), derivative = fast_convolutions(differentiated)(parameters)
+        gradient = ascent(derivative)
         updates, optimizer_state = optimizer.update(
             gradient,
             state.optimizer,

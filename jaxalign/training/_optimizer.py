@@ -90,6 +90,13 @@ def _named(method: str) -> Iterator[None]:
         ) from error
 
 
+def ascent(derivative: Any) -> Any:
+    """The direction in which a loss grows, of what ``jax.grad`` gives: of complex parameters that is
+    the conjugate, and of real ones the same.
+    """
+    return jax.tree.map(jnp.conj, derivative)
+
+
 def extra_arguments(
     loss: ArrayLike, gradient: Any, loss_of: Callable[[Any], Array]
 ) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def extra_arguments(
     """
 
     def gradient_at(parameters: Any, step: Any) -> Any:
-        return jax.grad(loss_of)(parameters)
+        return ascent(jax.grad(loss_of)(parameters))
 
     return {
         "value": loss,

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 import jaxalign as ja
-from jaxalign.training import classification, one_of
+from jaxalign.training import classification, one_of, squared_error
 from jaxalign.training._optimizer import extra_arguments, with_extra_arguments
 
 PLATEAU = optax.contrib.reduce_on_plateau(factor=0.5, patience=2, accumulation_size=2)
@@ -132,6 +132,30 @@ def test_it_trains_as_in_a_plain_loop(task, name):
     _, history = task.fit(task.model(), OPTIMIZERS[name], monitor=None)
     np.testing.assert_allclose(history.loss, loop(task, OPTIMIZERS[name]), rtol=1e-4)
     assert not np.allclose(history.loss, task.fit(task.model(), monitor=None)[1].loss)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gradient", "gradient asked for again"])
+def test_complex_parameters_go_down_as_their_real_and_imaginary_parts_do(again):
+    """What jax gives as their gradient is the conjugate of the way up."""
+
+    class Point(nnx.Module):
+        def __init__(self):
+            self.z = nnx.Param(jnp.array(3 + 3j))
+
+        def __call__(self, x):
+            return jnp.stack([self.z[...].real, self.z[...].imag]) * x
+
+    def update(updates, state, params, *, grad_fn, **extra):
+        chosen = grad_fn(params, None) if again else updates
+        return jax.tree.map(lambda g: -0.1 * g, chosen), state
+
+    descent = optax.GradientTransformationExtraArgs(lambda params: (), update)
+    goal = np.tile(np.float32([1, 2]), (4, 1))
+    settings = {"steps": 10, "batch_size": 4, "objective": squared_error}
+    state, history = ja.fit(Point(), descent, np.ones_like(goal), goal, **settings)
+    expected = 1 + 2j + (2 + 1j) * 0.8**10
+    np.testing.assert_allclose(state.model["z"][...], expected, rtol=1e-5)
+    np.testing.assert_allclose(history.loss, 5 * 0.64 ** np.arange(11), rtol=1e-4)
 
 
 @pytest.mark.slow
