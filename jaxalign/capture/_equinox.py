@@ -16,7 +16,7 @@ from jax import Array
 from jax.tree_util import keystr, tree_flatten_with_path, tree_map_with_path
 
 from jaxalign._core.kinds import found
-from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._filters import Filters, fitting, require_all_found, require_own_name
 from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import mark
 from jaxalign.capture._passes import Pass
@@ -68,9 +68,15 @@ def equinox_forward(
     model: eqx.Module, filters: Filters, at: str, call: Call | None
 ) -> Callable[..., tuple[Any, OrderedDict[str, Any]]]:
     """``(model or its arrays, *args) -> (output, activations)`` for the layers that fit."""
-    layers: dict[str, Any] = {}
-    _with_layers(model, (), lambda name, layer: layers.setdefault(name, layer))
-    fits = {name: fitting(name, layer, filters) for name, layer in layers.items()}
+    fits: dict[str, tuple[bool, ...]] = {}
+    paths: dict[str, Path] = {}
+
+    def note(path: Path, layer: Any) -> None:
+        name = _name(path)
+        require_own_name(name, path, paths)
+        fits[name] = fitting(name, layer, filters)
+
+    _with_layers(model, (), note)
     require_all_found(filters, fits, "are not layers of the model")
     run = call or (called if _is_wrapper(model) else over_samples)
 
@@ -204,19 +210,20 @@ def _filled(state: Any, model: eqx.Module) -> Any:
         )
     given, own = _leaves(state), _leaves(model)
     missing = [
-        name
-        for name, leaf in own.items()
-        if name not in given or (given[name] is None and eqx.is_array(leaf))
+        path
+        for path, leaf in own.items()
+        if path not in given or (given[path] is None and eqx.is_array(leaf))
     ]
-    others = [name for name in given if name not in own]
+    others = [path for path in given if path not in own]
     if missing or others:
         raise ValueError(
             "state must hold the arrays of the model that was tapped; missing are "
-            f"{listed(missing)}, not of the model are {listed(others)}; pass the model, or "
+            f"{listed([*map(_name, missing)])}, not of the model are "
+            f"{listed([*map(_name, others)])}; pass the model, or "
             "eqx.filter(model, eqx.is_array)"
         )
     tree = jax.tree.structure(state, is_leaf=_is_none)
-    filled = (own[name] if leaf is None else leaf for name, leaf in given.items())
+    filled = (own[path] if leaf is None else leaf for path, leaf in given.items())
     return jax.tree.unflatten(tree, filled)
 
 
@@ -224,22 +231,25 @@ def _is_none(x: Any) -> bool:
     return x is None
 
 
-def _leaves(model: Any) -> dict[str, Any]:
-    leaves, _ = tree_flatten_with_path(model, is_leaf=_is_none)
-    return {keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+def _leaves(model: Any) -> dict[Path, Any]:
+    return dict(tree_flatten_with_path(model, is_leaf=_is_none)[0])
+
+
+def _name(path: Path) -> str:
+    return keystr(path, simple=True, separator=".")
 
 
 def _marked(model: Any, at: str) -> Any:
     """A copy whose layers mark their values."""
 
-    def as_marking(name: str, layer: Any) -> Any:
+    def as_marking(path: Path, layer: Any) -> None:
         kind: Any = type(layer)
-        object.__setattr__(layer, "__class__", marking(kind, name, at, _KIND))
+        object.__setattr__(layer, "__class__", marking(kind, _name(path), at, _KIND))
 
     return _with_layers(model, (), as_marking)
 
 
-def _with_layers(model: Any, path: Path, visit: Callable[[str, Any], Any]) -> Any:
+def _with_layers(model: Any, path: Path, visit: Callable[[Path, Any], None]) -> Any:
     """A copy of a model, whose submodules that can be called were visited, outermost first."""
 
     def is_inside(x: Any) -> bool:
@@ -255,7 +265,7 @@ def _with_layers(model: Any, path: Path, visit: Callable[[str, Any], Any]) -> An
 
     copy = tree_map_with_path(copied, model, is_leaf=is_inside)
     if path and callable(copy):
-        visit(keystr(path, simple=True, separator="."), copy)
+        visit(path, copy)
     return copy
 
 

@@ -60,6 +60,21 @@ def require_all_found(
         raise ValueError(f"layers {described} {reason}; the names there are: {listed}")
 
 
+def require_own_name(name: str, path: Any, taken: dict[str, Any]) -> None:
+    """Raise if another layer has the name, and else note whose it is.
+
+    Args:
+      name: of a layer.
+      path: of the layer: {"a.b": x, "a": {"b": y}} are two of one dotted name.
+      taken: name → path.
+    """
+    if taken.setdefault(name, path) != path:
+        raise ValueError(
+            f"layers of the model must have names of their own, found two named {name!r}; rename "
+            "the one whose key or name holds a dot"
+        )
+
+
 def names_of_calls(names: Iterable[str]) -> list[str]:
     """Names in the order of the calls, with those of a layer's later calls as name#2, name#3."""
     calls: Counter[str] = Counter()

@@ -12,7 +12,7 @@ from flax.core import freeze, unfreeze
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
-from jaxalign.capture._filters import Filters, fitting
+from jaxalign.capture._filters import Filters, fitting, require_own_name
 from jaxalign.capture._layers import run_marked
 from jaxalign.capture._marks import call_marked
 from jaxalign.capture._passes import Pass
@@ -111,6 +111,7 @@ def _recorded(
     number = next(_FORWARDS)
     # By name. It outlives a call, since nn.jit does not run a layer again that it has traced.
     fits: dict[str, tuple[bool, ...]] = {}
+    paths: dict[str, tuple[str, ...]] = {}
 
     def intercept(run, inputs, settings, context):
         layer = context.module
@@ -121,6 +122,7 @@ def _recorded(
         layer.scope.flags = freeze({**layer.scope.flags, _NAMES: number})
         if context.method_name != "__call__" or not name:
             return run(*inputs, **settings)
+        require_own_name(name, layer.path, paths)
         fits[name] = fitting(name, layer, filters)
         parameters = layer.variables.get("params", {})
         return call_marked(run, inputs, settings, at, name, parameters)

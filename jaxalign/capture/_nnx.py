@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from jaxalign.capture._filters import Filters, fitting, require_all_found
+from jaxalign.capture._filters import Filters, fitting, require_all_found, require_own_name
 from jaxalign.capture._layers import never_computed, run_layers
 from jaxalign.capture._passes import Pass
 from jaxalign.capture._program import Call, Program, called, program
@@ -189,11 +189,14 @@ def _require_same(plain: Program, marked: Program) -> None:
 
 
 def _layers(model: nnx.Module) -> dict[str, nnx.Module]:
-    return {
-        ".".join(map(str, path)): layer
-        for path, layer in nnx.iter_modules(model)
-        if path and callable(layer)
-    }
+    layers = {}
+    paths: dict[str, tuple] = {}
+    for path, layer in nnx.iter_modules(model):
+        if path and callable(layer):
+            name = ".".join(map(str, path))
+            require_own_name(name, path, paths)
+            layers[name] = layer
+    return layers
 
 
 def _parameters(layer: Any) -> list:

@@ -30,16 +30,17 @@ def require_kept(before: Any, after: Any) -> None:
     """
     old, new = (
         {
-            jax.tree_util.keystr(path, simple=True, separator="."): jax.typeof(leaf)
+            path: jax.typeof(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         }
         for tree in (before, after)
     )
-    for name in old | new:
-        if name not in old or name not in new or not _holds(old[name], new[name]):
+    for path in old | new:
+        if path not in old or path not in new or not _holds(old[path], new[path]):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
             raise ValueError(
                 f"a step must keep the shape and dtype of {name!r}, found "
-                f"{_shown(new.get(name))} after {_shown(old.get(name))}"
+                f"{_shown(new.get(path))} after {_shown(old.get(path))}"
             )
 
 

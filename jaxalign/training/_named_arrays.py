@@ -11,14 +11,24 @@ from jaxalign._core.mesh import is_key
 def named_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
     """The leaves by name, as "model.hidden_1.kernel.value", random keys as the numbers they are
     made of.
+
+    Each has a name of its own: where keys hold dots, {"a.b": x, "a": {"b": y}}, the second is
+    called "a.b~2".
     """
+    taken: set[str] = set()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        yield name_of(path), jax.random.key_data(leaf) if is_key(leaf) else leaf
+        name = _free(jax.tree_util.keystr(path, simple=True, separator="."), taken)
+        taken.add(name)
+        yield name, jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
-def name_of(path: Any) -> str:
-    """The name of a leaf."""
-    return jax.tree_util.keystr(path, simple=True, separator=".")
+def _free(name: str, taken: set[str]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free = f"{name}~{number}"
+        number += 1
+    return free
 
 
 def saved_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
@@ -29,12 +39,14 @@ def saved_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
 def as_state(arrays: Mapping[str, Any], like: Any) -> Any:
     """Arrays by name in the structure of ``like``, random keys as keys."""
 
-    def restored(path: Any, leaf: Any) -> Any:
+    def restored(name: str, leaf: Any) -> Any:
         if leaf.size == 0:
             return leaf
-        array = arrays[name_of(path)]
+        array = arrays[name]
         if is_key(leaf):
             return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         return array
 
-    return jax.tree_util.tree_map_with_path(restored, like)
+    leaves, structure = jax.tree.flatten(like)
+    names = (name for name, _ in named_arrays(like))
+    return jax.tree.unflatten(structure, map(restored, names, leaves))

@@ -1,6 +1,7 @@
 import threading
 from collections import OrderedDict
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +126,33 @@ def test_a_layer_that_is_not_there_raises_with_the_names_there_are(net):
         r"the names there are: .*head.*shared",
     ):
         ja.tap(net, ["head", "conv*"])
+
+
+def test_two_layers_of_one_name_are_refused(x):
+    """One of them would be missing, or taken for a second call of the other."""
+
+    class Dotted(nnx.Module):
+        def __init__(self):
+            inner = nnx.Dict({"b": nnx.Linear(4, 4, rngs=nnx.Rngs(0))})
+            self.layers = nnx.Dict({"a.b": nnx.Linear(4, 4, rngs=nnx.Rngs(1)), "a": inner})
+
+        def __call__(self, x):
+            return self.layers["a"]["b"](self.layers["a.b"](x))
+
+    class Inner(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(4, name="b")(x)
+
+    class Outer(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return Inner(name="a")(nn.Dense(4, name="a.b")(x))
+
+    with pytest.raises(ValueError, match=r"found two named 'layers\.a\.b'; rename the one whose key"):
+        ja.tap(Dotted())
+    with pytest.raises(ValueError, match=r"found two named 'a\.b'"):
+        ja.tap(Outer())(Outer().init(jax.random.key(0), x), x)
 
 
 def test_a_layer_that_is_never_called_raises_with_the_names_that_are(net, x):

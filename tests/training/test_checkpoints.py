@@ -17,6 +17,7 @@ from jax.sharding import AxisType
 import jaxalign as ja
 from jaxalign._core.npy import append_rows, keep_rows
 from jaxalign.training._fingerprint import digest_of_program
+from jaxalign.training._named_arrays import as_state, saved_arrays
 
 FILES = ("history.jsonl", "curve.npy", "null_curve.npy", "alignment.npy")
 
@@ -88,6 +89,14 @@ def test_a_run_in_pieces_is_bit_for_bit_the_whole_run(task, tmp_path, whole, sto
     for file in FILES:
         assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
     assert_same(state, whole[1])
+
+
+def test_every_array_has_a_name_of_its_own_also_where_keys_hold_dots():
+    first, second, third = (jnp.full(2, i) for i in range(3))
+    tree = {"a.b": first, "a": {"b": second, "b~2": third}, "": jax.random.key(0), "empty": first[:0]}
+    arrays = dict(saved_arrays(tree))
+    assert len(arrays) == 4
+    assert_same(as_state(arrays, tree), tree)
 
 
 @pytest.mark.slow
