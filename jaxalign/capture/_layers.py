@@ -2,7 +2,8 @@
 
 Transformations put axes before a value. One of them may run over the samples: it becomes the first
 axis. Axes of a scan, and those of a vmap that the parameters have too, number layers: ``name[0]``,
-``name[1]``, ... Other axes of a vmap run over positions of a sample and come after the samples.
+``name[1]``, ... Other axes of a vmap run over positions of a sample and come after the samples. A tag does not say where a
+vmap has put its axis: there every axis of the value is looked at.
 """
 
 import math
@@ -129,7 +130,7 @@ class _Batch:
 
     def layout(self, site: Site) -> _Layout:
         """What the axes of a value are."""
-        if not site.axes:
+        if not site.axes and self.naming is MARKS:
             return _Layout((), ())
         rows = self._rows(site)
         numbers = tuple(
@@ -143,8 +144,9 @@ class _Batch:
         """The axes that together run over the samples; none if the value has no samples."""
         depth = len(site.axes)
         free = [i for i, axis in enumerate(site.axes) if not axis.of_layers]
-        # The first axis of the value itself may be the samples, or a part of them.
-        free += range(depth, min(depth + 1, len(site.shape)))
+        # The first axis of the value itself may be the samples, or a part of them; under a tag each.
+        last = depth + 1 if self.naming is MARKS else len(site.shape)
+        free += range(depth, min(last, len(site.shape)))
         parts = [i for i in free if site.shape[i] > 1]
         several = (combinations(parts, number) for number in range(2, len(parts) + 1))
         groups: Iterator[tuple[int, ...]] = chain(((i,) for i in free), *several)
@@ -180,8 +182,14 @@ class _Batch:
 
     def _only(self, candidates: list[tuple[int, ...]], site: Site) -> tuple[int, ...]:
         """The samples of a model that takes no other number of them."""
-        if len(candidates) == 1 and not any(axis.is_loop for axis in site.axes):
-            return candidates[0]
+        # Later axes of a tagged value are meant only where the first ones cannot be.
+        first = len(site.axes)
+        likely = [axes for axes in candidates if max(axes) <= first]
+        likely = likely or [axes for axes in candidates if len(axes) == 1]
+        if not likely:
+            return ()
+        if len(likely) == 1 and not any(axis.is_loop for axis in site.axes):
+            return likely[0]
         transforms = " and ".join(dict.fromkeys(axis.transform for axis in site.axes))
         raise ValueError(
             f"{self.naming.word} {site.name!r} is inside {transforms}, with axes of "

@@ -63,7 +63,8 @@ def reap(
     Returns:
       A function, as pure as ``function``, whose mapping is in the order in which values are
       computed. The second value of a name is called ``name#2``. A value inside ``lax.scan`` gets a
-      leading axis, one entry per iteration.
+      leading axis, one entry per iteration. That of a ``vmap`` is where jax has put it: it need not
+      be the first one, as it is by ``tap``.
 
     Raises:
       ValueError: when called: a pattern that fits no tag; a tag inside ``cond`` or ``while_loop``,

@@ -135,6 +135,39 @@ def test_tap_of_a_function(arguments):
         ja.tap(network, at="input")
 
 
+def of_columns(w, x):
+    """jax puts the samples second, as the product of w and a batch of columns has them."""
+    return jax.vmap(lambda row: jnp.sin(ja.tag(w @ row, "hidden")))(x)
+
+
+def in_parts(w, x):
+    return jax.vmap(lambda rows: ja.tag(rows @ w.T, "hidden"))(x.reshape(2, -1, x.shape[1]))
+
+
+def over_heads(w, x):
+    heads = jnp.stack([w, w])
+    return jax.vmap(lambda head: ja.tag(x @ head.T, "hidden"))(heads).mean(0)
+
+
+def in_a_loop(w, x):
+    return jax.lax.scan(lambda c, _: (of_columns(w, c), None), x, None, length=2)[0]
+
+
+@pytest.mark.parametrize("rows", [6, 3, 1])
+@pytest.mark.parametrize("function", [of_columns, in_parts, over_heads, in_a_loop])
+def test_a_tap_of_a_function_has_the_samples_first(rng, function, rows):
+    """Also where features are as many as samples, which shapes alone cannot tell apart."""
+    w, x = rng.standard_normal((3, 3)), rng.standard_normal((rows, 3))
+    x = np.tile(x, (2, 1)) if function is in_parts else x
+    name = "hidden[0]" if function is in_a_loop else "hidden"
+    found = jax.jit(ja.tap(function))(w, x)[1][name]
+    expected = x @ w.T
+    if function is over_heads:
+        expected = np.stack([expected, expected], axis=1)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
+    assert len(found) == len(x)
+
+
 def test_unused_tags_and_captures_cost_nothing(arguments):
     def plain(w, x):
         return jnp.tanh(jnp.tanh(x @ w) @ w).sum()
