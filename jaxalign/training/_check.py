@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.tree_util import keystr, tree_leaves_with_path
 
 from jaxalign._core.arrays import as_numbers, in_program
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
@@ -160,11 +161,12 @@ def checked_models(
     network = split[0].network
     states = [state for _, state in split]
     for i, (other, state) in enumerate(split[1:], start=1):
-        if other != network or _shapes(state) != _shapes(states[0]):
+        differing = _difference(states[0], state)
+        if other != network or differing:
             raise ValueError(
-                f"models must differ in their arrays alone, "
-                f"but model {i} is built otherwise than model 0; build all by one function (of a "
-                "subclassed Keras model get_config has to tell how)"
+                f"models must differ in the values of their arrays alone, but model {i} is built "
+                f"otherwise than model 0{differing}; build all by one function (of a subclassed "
+                "Keras model get_config has to tell how)"
             )
     seeds = _checked_seeds(seed)
     if len(seeds) not in (1, len(modules)):
@@ -176,8 +178,17 @@ def checked_models(
     return Models(network, states, several, seeds, own)
 
 
-def _shapes(state: Any) -> list:
-    return [(path, np.shape(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
+def _difference(first: Any, other: Any) -> str:
+    """What differs in the arrays of two models beside their values; empty where nothing does."""
+    one, two = (
+        {path: f"{jnp.result_type(x)} {np.shape(x)}" for path, x in tree_leaves_with_path(state)}
+        for state in (first, other)
+    )
+    for path in one | two:
+        if one.get(path) != two.get(path):
+            name = keystr(path, simple=True, separator=".")
+            return f", in {name!r}: {two.get(path, 'none')}, not {one.get(path, 'none')}"
+    return ""
 
 
 def _checked_seeds(seed: int | Sequence[int]) -> list[int]:

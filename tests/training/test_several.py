@@ -1,9 +1,11 @@
 """Several models as one program: seeds and sweeps."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import jaxalign as ja
 from jaxalign.monitoring import curve, of_features
@@ -144,3 +146,12 @@ def test_hyperparameters_may_differ_by_less_than_their_rounding(task):
 def test_models_of_other_widths_are_refused(task):
     with pytest.raises(ValueError, match="model 1 is built otherwise than model 0"):
         task.fit([task.model(), task.model(outputs=3)])
+
+
+def test_models_of_other_precision_are_refused(task):
+    """Stacked, those of bfloat16 would be trained in float32."""
+    half = task.model()
+    nnx.update(half, jax.tree.map(lambda x: x.astype(jnp.bfloat16), nnx.state(half)))
+    message = r"otherwise than model 0, in 'hidden_1\.bias.*': bfloat16 .*, not float32"
+    with pytest.raises(ValueError, match=message):
+        task.fit([task.model(), half])
