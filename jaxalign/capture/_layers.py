@@ -2,8 +2,8 @@
 
 Transformations put axes before a value. One of them may run over the samples: it becomes the first
 axis. Axes of a scan, and those of a vmap that the parameters have too, number layers: ``name[0]``,
-``name[1]``, ... Other axes of a vmap run over positions of a sample and come after the samples. A tag does not say where a
-vmap has put its axis: there every axis of the value is looked at.
+``name[1]``, ... Other axes of a vmap run over positions of a sample and come after the samples. A
+tag does not say where a vmap has put its axis: there every axis of the value is looked at.
 """
 
 import math
@@ -144,7 +144,7 @@ class _Batch:
         """The axes that together run over the samples; none if the value has no samples."""
         depth = len(site.axes)
         free = [i for i, axis in enumerate(site.axes) if not axis.of_layers]
-        # The first axis of the value itself may be the samples, or a part of them; under a tag each.
+        # The first axis of the value itself may be the samples, or a part of them; of a tag any.
         last = depth + 1 if self.naming is MARKS else len(site.shape)
         free += range(depth, min(last, len(site.shape)))
         parts = [i for i in free if site.shape[i] > 1]

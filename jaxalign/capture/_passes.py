@@ -29,10 +29,7 @@ def require_kept(before: Any, after: Any) -> None:
       ValueError: another structure, shape or dtype.
     """
     old, new = (
-        {
-            path: jax.typeof(leaf)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
+        {path: jax.typeof(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (before, after)
     )
     for path in old | new:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.tree_util import keystr, tree_leaves_with_path
 
 from jaxalign._core.arrays import as_numbers, in_program
 from jaxalign._core.kinds import as_count, found, require_flag, require_function, require_kind
@@ -19,6 +18,7 @@ from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
+from jaxalign.training._parameters import difference, require_parameters
 from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
 
 ONE = ""
@@ -145,7 +145,8 @@ def checked_models(
     """The Models that ``fit`` is given.
 
     Raises:
-      ValueError: none; of different structures; seeds or hyperparameters of another number;
+      ValueError: none; without parameters, or with some that have no derivative; of different
+        structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them, or outside their dtype in
         a program.
       TypeError: no modules; seeds that are not whole numbers; hyperparameters that are no numbers,
@@ -160,8 +161,9 @@ def checked_models(
     split = [split_model(module, call) for module in modules]
     network = split[0].network
     states = [state for _, state in split]
+    require_parameters(network, states[0])
     for i, (other, state) in enumerate(split[1:], start=1):
-        differing = _difference(states[0], state)
+        differing = difference(states[0], state)
         if other != network or differing:
             raise ValueError(
                 f"models must differ in the values of their arrays alone, but model {i} is built "
@@ -176,19 +178,6 @@ def checked_models(
         )
     own = _checked_hyperparameters(optimizer, hyperparameters, len(modules) if several else None)
     return Models(network, states, several, seeds, own)
-
-
-def _difference(first: Any, other: Any) -> str:
-    """What differs in the arrays of two models beside their values; empty where nothing does."""
-    one, two = (
-        {path: f"{jnp.result_type(x)} {np.shape(x)}" for path, x in tree_leaves_with_path(state)}
-        for state in (first, other)
-    )
-    for path in one | two:
-        if one.get(path) != two.get(path):
-            name = keystr(path, simple=True, separator=".")
-            return f", in {name!r}: {two.get(path, 'none')}, not {one.get(path, 'none')}"
-    return ""
 
 
 def _checked_seeds(seed: int | Sequence[int]) -> list[int]:

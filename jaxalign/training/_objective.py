@@ -8,6 +8,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxalign._core.kinds import found
 from jaxalign.training._labels import any_numbers, class_numbers, real_numbers, signs
 
 Objective = Callable[[Any, Array], Any]
@@ -153,25 +154,45 @@ def loss_and_metrics(
     """What an objective returns, checked: the loss, and its metrics if there are any.
 
     Raises:
-      ValueError: a loss or a metric that is not a scalar.
+      ValueError: a loss or a metric that is not a scalar, or no real number; a loss of integers,
+        which has no derivative.
     """
     result = objective(outputs, labels)
     loss: Any = result
     metrics: Mapping[str, Any] = {}
     if isinstance(result, tuple | list):
         loss, metrics = _pair(result)
+    dtype = _real_dtype(loss, "the loss of the objective")
     if jnp.shape(loss) != ():
         raise ValueError(
             f"objective must return a scalar loss first, found shape {jnp.shape(loss)}; "
             "take its mean"
         )
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(
+            f"the loss of the objective must be of floating point, found {dtype}, which has no "
+            "derivative; return what parameters change smoothly, and counts as metrics"
+        )
     for name, value in metrics.items():
+        _real_dtype(value, f"metric {name!r} of the objective")
         if jnp.shape(value) != ():
             raise ValueError(
                 f"metric {name!r} of the objective must be a scalar, "
                 f"found shape {jnp.shape(value)}; take its mean"
             )
     return loss, {name: jnp.asarray(value) for name, value in metrics.items()}
+
+
+def _real_dtype(value: Any, what: str) -> Any:
+    try:
+        dtype = None if value is None else jnp.result_type(value)
+    except (TypeError, ValueError):
+        dtype = None
+    if dtype is None:
+        raise ValueError(f"{what} must be a number, found {found(value)}")
+    if any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)):
+        return dtype
+    raise ValueError(f"{what} must be a real number, found {dtype}; take its real part, or abs")
 
 
 def _pair(result: Any) -> tuple[Any, Mapping[str, Any]]:

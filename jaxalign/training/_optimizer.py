@@ -91,8 +91,8 @@ def _named(method: str) -> Iterator[None]:
 
 
 def ascent(derivative: Any) -> Any:
-    """The direction in which a loss grows, of what ``jax.grad`` gives: of complex parameters that is
-    the conjugate, and of real ones the same.
+    """The direction in which a loss grows, of what ``jax.grad`` gives: of complex parameters the
+    conjugate, of real ones the same.
     """
     return jax.tree.map(jnp.conj, derivative)
 

@@ -136,7 +136,7 @@ def test_tap_of_a_function(arguments):
 
 
 def of_columns(w, x):
-    """jax puts the samples second, as the product of w and a batch of columns has them."""
+    """Under vmap the samples are second, as the product of w and a batch of columns has them."""
     return jax.vmap(lambda row: jnp.sin(ja.tag(w @ row, "hidden")))(x)
 
 

@@ -93,7 +93,12 @@ def test_a_run_in_pieces_is_bit_for_bit_the_whole_run(task, tmp_path, whole, sto
 
 def test_every_array_has_a_name_of_its_own_also_where_keys_hold_dots():
     first, second, third = (jnp.full(2, i) for i in range(3))
-    tree = {"a.b": first, "a": {"b": second, "b~2": third}, "": jax.random.key(0), "empty": first[:0]}
+    tree = {
+        "a.b": first,
+        "a": {"b": second, "b~2": third},
+        "": jax.random.key(0),
+        "empty": first[:0],
+    }
     arrays = dict(saved_arrays(tree))
     assert len(arrays) == 4
     assert_same(as_state(arrays, tree), tree)

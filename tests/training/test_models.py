@@ -194,3 +194,17 @@ def test_what_an_objective_returns_is_checked(task, returned, message):
     monitor = task.monitor(model, measures=MEAN)
     with pytest.raises(ValueError, match=message):
         task.fit(model, monitor=monitor, objective=lambda o, y: returned(squared(o, y), o))
+
+
+def test_what_cannot_be_trained_is_named(task):
+    class Scaled(nnx.Module):
+        def __init__(self, kind, dtype):
+            self.factors = kind(jnp.ones(6, dtype))
+
+        def __call__(self, x):
+            return (x * self.factors[...]).sum(1, keepdims=True)
+
+    with pytest.raises(ValueError, match=r"parameter 'factors' .* found int32, which has no grad"):
+        task.fit(Scaled(nnx.Param, jnp.int32), monitor=None)
+    with pytest.raises(ValueError, match=r"must have parameters to train, found none; .*nnx.Param"):
+        task.fit(Scaled(nnx.Variable, jnp.float32), monitor=None)

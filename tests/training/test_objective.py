@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import jaxalign as ja
 from jaxalign.training import classification, logistic, squared_error
-from jaxalign.training._objective import checked_labels
+from jaxalign.training._objective import checked_labels, loss_and_metrics
 
 
 def test_binary_and_softmax_agree(rng, x64):
@@ -141,6 +141,22 @@ def test_class_numbers_pass_in_any_dtype_and_nothing_else_does(values, outputs, 
 def test_what_was_meant_is_said(objective, outputs, labels, message):
     with pytest.raises((ValueError, TypeError), match=message):
         checked_labels(objective, labels, (4, outputs))
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (jnp.int32(3), "the loss .* of floating point, found int32, which has no derivative"),
+        (jnp.array(True), "the loss .* of floating point, found bool"),
+        (jnp.complex64(1j), "the loss .* a real number, found complex64"),
+        (None, "the loss .* a number, found None"),
+        ((jnp.ones(()), {"phase": jnp.complex64(1j)}), "metric 'phase' .* found complex64"),
+        ((jnp.ones(()), {"unit": "nats"}), "metric 'unit' .* a number, found 'nats'"),
+    ],
+)
+def test_loss_and_metrics_are_real_numbers(returned, message):
+    with pytest.raises(ValueError, match=message):
+        loss_and_metrics(lambda outputs, labels: returned, None, None)
 
 
 def test_an_objective_need_not_be_hashable():
