@@ -83,13 +83,19 @@ class History(NamedTuple):
         if self.models is None:
             raise ValueError("this is the history of one model, which has no models to choose from")
         try:
-            np.arange(self.models)[model]
+            chosen = np.arange(self.models)[
+                model if isinstance(model, slice) else np.asarray(model)
+            ]
         except IndexError:
+            chosen = None
+        # numpy takes True, and lists in lists, for further axes.
+        if chosen is None or chosen.ndim > 1 or isinstance(model, bool | np.bool_):
             raise ValueError(
                 f"model must be from 0 to {self.models - 1}, or several of these, "
                 f"found {model!r:.60}"
-            ) from None
-        return self.map(lambda x: x[:, model])
+            )
+        places = model if isinstance(model, slice) else chosen
+        return self.map(lambda x: x[:, places])
 
     def __rich__(self) -> Any:
         """Every number of every layer, first and last, where ``rich`` prints the history."""
