@@ -10,6 +10,8 @@ from typing import Any
 from jaxalign._core.kinds import found, require_kind
 
 CONFIG = "config.json"
+MEASURED = "measured"
+"""Under this name the config says what is in which file."""
 ROWS = "history.jsonl"
 RESULT = "result.json"
 FIGURES = "figures"
@@ -84,7 +86,7 @@ def measured_in(config: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
     Raises:
       ValueError: the run has an older layout, or config.json is not a run's.
     """
-    measured = config.get("measured")
+    measured = config.get(MEASURED)
     if not isinstance(measured, Mapping):
         raise ValueError(f"{path} holds no run: its {CONFIG} does not say what was measured")
     if "arrays" not in measured or "scalars" in measured:
@@ -151,7 +153,7 @@ def _array_files(folder: Path) -> list[str]:
 
 def _measured(folder: Path) -> Mapping[str, Any] | None:
     try:
-        measured = read_config(folder).get("measured")
+        measured = read_config(folder).get(MEASURED)
     except (OSError, ValueError):
         return None
     return measured if isinstance(measured, Mapping) else None

@@ -82,10 +82,9 @@ class History(NamedTuple):
         """
         if self.models is None:
             raise ValueError("this is the history of one model, which has no models to choose from")
+        index = model if isinstance(model, slice) else np.asarray(model)
         try:
-            chosen = np.arange(self.models)[
-                model if isinstance(model, slice) else np.asarray(model)
-            ]
+            chosen = np.arange(self.models)[index]
         except IndexError:
             chosen = None
         # numpy takes True, and lists in lists, for further axes.
@@ -94,8 +93,7 @@ class History(NamedTuple):
                 f"model must be from 0 to {self.models - 1}, or several of these, "
                 f"found {model!r:.60}"
             )
-        places = model if isinstance(model, slice) else chosen
-        return self.map(lambda x: x[:, places])
+        return self.map(lambda x: x[:, index])
 
     def __rich__(self) -> Any:
         """Every number of every layer, first and last, where ``rich`` prints the history."""

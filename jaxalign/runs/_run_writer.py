@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from jaxalign._core.npy import append_rows, keep_rows
 from jaxalign.runs._folder import (
     CONFIG,
+    MEASURED,
     RESULT,
     ROWS,
     as_json,
@@ -63,10 +65,10 @@ class RunWriter:
       BlockingIOError: another process writes into the folder.
       TypeError: a config that is not a dict, or holds what JSON cannot.
       NotADirectoryError, PermissionError: the folder cannot be made, or written to.
-      ValueError: both are set; a folder that is an address; a run to resume that is damaged, of
-        another config (what it ran on, "environment" and "command", may differ), array_dtype or
-        array_every, or of an older layout; an array_dtype that is none of these, or array_every
-        below 1; on the first write, other measures than those of the run to resume, or rows that
+      ValueError: both are set; a config with "measured"; a folder that is an address; a run to
+        resume that is damaged, of another config (what it ran on, "environment" and "command", may
+        differ), array_dtype or array_every, or of an older layout; an array_dtype that is none of
+        these, or array_every below 1; on the first write, other measures than those of the run to resume, or rows that
         are missing before the first step.
 
     Source: ours.
@@ -92,6 +94,11 @@ class RunWriter:
         self._config = as_json(config)
         self._overwrite = overwrite
         self._resume = resume and holds_a_run(self.folder)
+        if MEASURED in self._config and not self._resume:
+            raise ValueError(
+                f"config must not hold {MEASURED!r}, under which the writer says what is in which "
+                "file; give it another name"
+            )
         self._storage = checked_storage(array_dtype, array_every)
         self._layout: Layout = {}
         self._measured = 0
@@ -115,7 +122,8 @@ class RunWriter:
 
         Raises:
           OSError: a file cannot be written, or another process wrote into the folder.
-          ValueError: a number beyond ``array_dtype``; a part without some of its arrays.
+          ValueError: a number beyond ``array_dtype``; a part without some of its arrays, or that is
+            not the next one, as of a second run.
         """
         try:
             self._write(part)
@@ -129,11 +137,14 @@ class RunWriter:
             ) from error
 
     def _write(self, part: History) -> None:
+        if not len(part.step):
+            return
         if part.array_steps is not None:
             raise ValueError(
                 "part must have the arrays of all its measured rows, found those of some; "
                 "copy the run's folder to have it twice"
             )
+        self._require_next(part)
         if not self.begun:
             if self._resume:
                 self._go_on(part)
@@ -159,17 +170,28 @@ class RunWriter:
         self.rows = int(part.step[-1]) + 1
         self.begun = True
 
+    def _require_next(self, part: History) -> None:
+        """Raise unless a part has the rows that come next, all of them."""
+        first = self.rows if self.begun else int(part.step[0])
+        if np.array_equal(part.step, np.arange(first, first + len(part.step))):
+            return
+        raise ValueError(
+            f"part must have all steps from {first} on, where the rows before it end, found "
+            f"{len(part.step)} from {part.step[0]} to {part.step[-1]}; give a second run a writer "
+            "and a folder of its own, or go on with checkpoints and resume=True"
+        )
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Read the run back, and write result.json: how it ended, and what was found on the way.
 
         Raises:
           ValueError: what is in the folder is not what was written.
         """
-        found = len(read_history(self.folder).step)
-        if found != self.rows:
+        rows = len(read_history(self.folder).step)
+        if rows != self.rows:
             raise ValueError(
                 f"{self.folder / ROWS} must hold the {self.rows} rows that were written, found "
-                f"{found}; the run is not called finished"
+                f"{rows}; the run is not called finished"
             )
         write_json(self.folder / RESULT, result)
         if self._lock is not None:
@@ -207,7 +229,7 @@ class RunWriter:
             **{f"array_{name}": value for name, value in self._storage._asdict().items()},
             "arrays": {file: array._asdict() for file, array in self._layout.items()},
         }
-        write_json(self.folder / CONFIG, {**self._config, "measured": measured})
+        write_json(self.folder / CONFIG, {**self._config, MEASURED: measured})
 
     def _go_on(self, part: History) -> None:
         """Keep what was logged before the first step of a part, and nothing else."""
@@ -238,7 +260,7 @@ class RunWriter:
 
 
 def _require_same_config(saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    may_differ = {"environment", "command", "measured"}
+    may_differ = {"environment", "command", MEASURED}
     names = {*saved, *config} - may_differ
     # As text, in which NaN is equal to itself.
     before, now = (

@@ -270,7 +270,7 @@ def test_a_config_with_a_number_that_is_not_known_can_be_gone_on_with(finished, 
     assert ja.RunWriter(tmp_path / "run", config, resume=True).rows == 5
 
 
-@pytest.mark.parametrize("model", [3, -4, [0, 3]])
+@pytest.mark.parametrize("model", [3, -4, [0, 3], (0, 3), None, True, ..., 1.0, [[0, 1]], "0"])
 def test_a_model_that_is_not_there_is_named(model):
     step = np.arange(2)
     history = ja.History(step, step, np.ones((2, 3)), {}, OrderedDict(), {}, {})
@@ -278,3 +278,30 @@ def test_a_model_that_is_not_there_is_named(model):
         history.of(model)
     with pytest.raises(ValueError, match="the history of one model"):
         history.of(0).of(0)
+
+
+@pytest.mark.parametrize("models", [(0, 2), [0, 2], np.array([0, 2]), [True, False, True]])
+def test_several_models_are_chosen_by_any_sequence(models):
+    step = np.arange(2)
+    loss = np.arange(6.0).reshape(2, 3)
+    history = ja.History(step, step, loss, {}, OrderedDict(), {}, {})
+    np.testing.assert_array_equal(history.of(models).loss, loss[:, [0, 2]])
+    np.testing.assert_array_equal(history.of(slice(1, None)).loss, loss[:, 1:])
+
+
+def test_a_part_that_is_not_the_next_one_is_refused(finished, tmp_path):
+    """As of a second run by the same writer: its rows would make the folder unreadable."""
+    folder, history = finished
+    writer = ja.RunWriter(tmp_path / "run", {})
+    writer.write(head(history, 5))
+    with pytest.raises(ValueError, match=r"all steps from 5 on, .* found 5 from 0 to 4"):
+        writer.write(head(history, 5))
+    assert_same(ja.read_history(tmp_path / "run"), head(history, 5))
+    with pytest.raises(ValueError, match=r"all steps from 0 on, .* found \d+ from 0 to"):
+        ja.RunWriter(tmp_path / "other", {}).write(ja.read_history(folder, steps=slice(0, None, 2)))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_config_of_which_a_part_would_be_replaced_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="config must not hold 'measured', under which the writer"):
+        ja.RunWriter(tmp_path / "run", {"measured": ["accuracy"]})
