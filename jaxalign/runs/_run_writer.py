@@ -68,8 +68,8 @@ class RunWriter:
       ValueError: both are set; a config with "measured"; a folder that is an address; a run to
         resume that is damaged, of another config (what it ran on, "environment" and "command", may
         differ), array_dtype or array_every, or of an older layout; an array_dtype that is none of
-        these, or array_every below 1; on the first write, other measures than those of the run to resume, or rows that
-        are missing before the first step.
+        these, or array_every below 1; on the first write, other measures than those of the run to
+        resume, or rows that are missing before the first step.
 
     Source: ours.
     """

@@ -74,6 +74,14 @@ def _next(blocks: Iterator[Block]) -> Block | Exception | None:
         return error
 
 
+def _is_true(answer: Any) -> bool:
+    """Whether a callback returned True: a comparison of what was logged gives that of numpy or of
+    jax, by itself or as an array of no axes.
+    """
+    is_flag = isinstance(answer, bool | np.bool_ | np.ndarray | jax.Array)
+    return is_flag and np.ndim(answer) == 0 and np.result_type(answer).kind == "b" and bool(answer)
+
+
 class Delivery:
     """Hands on what the chunks logged: to the callback, and to a History in memory.
 
@@ -106,8 +114,7 @@ class Delivery:
             if self._callback is not None and self._layout.is_first_process:
                 with self._layout.outside():
                     answer = self._callback(part)
-                # A comparison of what was logged gives numpy's True.
-                if isinstance(answer, bool | np.bool_) and answer:
+                if _is_true(answer):
                     notes.own = STOP
         return STOP in notes.everywhere
 

@@ -5,6 +5,7 @@ import io
 import weakref
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -67,12 +68,21 @@ def test_a_run_may_end_by_what_was_logged(task, whole, tmp_path):
     assert_same(ja.read_history(tmp_path), history)
 
 
+@pytest.mark.parametrize("answer", [np.array(True), jnp.array(True)], ids=["numpy", "jax"])
+def test_an_array_of_no_axes_that_is_true_ends_it_too(task, answer):
+    """What jax makes of a comparison is an array."""
+    _, history = task.fit(task.model(), callback=lambda part: answer, monitor=None)
+    assert len(history.step) < 21
+
+
 def test_true_at_the_end_changes_nothing(task, whole):
     state, history = task.fit(task.model(), callback=lambda part: part.step[-1] == 20)
     assert_same((state, history), whole)
 
 
-@pytest.mark.parametrize("answer", [None, False, np.False_, 1, "stop", np.ones(3)], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [None, False, np.False_, 1, "stop", np.ones(3, bool), np.ones(())], ids=repr
+)
 def test_nothing_else_ends_it(task, answer):
     _, history = task.fit(task.model(), callback=lambda part: answer, monitor=None)
     assert len(history.step) == 21
