@@ -81,7 +81,9 @@ class BatchMonitor:
         self, activations: OrderedDict[str, Array], outputs: Array, labels: Array
     ) -> OrderedDict[str, Sample]:
         """What has to be taken in the step."""
-        return self.measurement.take(activations, self.encode(labels), outputs)
+        samples = self.measurement.take(activations, self.encode(labels), outputs)
+        self.measurement.require_logged(samples)
+        return samples
 
     def finish(self, samples: OrderedDict[str, Sample]) -> OrderedDict[str, Logged]:
         """What samples come to."""

@@ -135,6 +135,18 @@ class Measurement:
                     f"{', '.join(map(str, missing))}; layers are {', '.join(layers)}"
                 )
 
+    def require_logged(self, samples: Mapping[str, Sample]) -> None:
+        """Raise for a measure of a pair with the layer before that no layer has."""
+        for name, measure in self.measures:
+            if not measure.is_with_previous or any(name in s.now for s in samples.values()):
+                continue
+            raise ValueError(
+                f"measure {name!r} compares a layer with the one before, which "
+                f"{', '.join(samples)} does not have: nothing of floating point is measured before "
+                "it; tap two layers or more, or log it by a monitor whose inputs are of floating "
+                "point"
+            )
+
     def finish(self, samples: Mapping[str, Sample]) -> OrderedDict[str, Logged]:
         """{layer: {measure: value}} of samples."""
         samples = {name: _restored(sample) for name, sample in samples.items()}

@@ -134,9 +134,11 @@ class Monitor:
                 "a measure of a pair with the start needs the state of step 0; "
                 "pass monitor.starting_from(state)"
             )
-        return self.measurement.take(
+        samples = self.measurement.take(
             activations, self.targets, outputs, self.references, self.inputs
         )
+        self.measurement.require_logged(samples)
+        return samples
 
     def sample_of_batch(
         self, activations: OrderedDict[str, Array], outputs: Array, labels: Array

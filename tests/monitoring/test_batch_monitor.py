@@ -105,3 +105,15 @@ def test_fixed_samples_are_none_of_a_batch(task, reference):
     measures = {"moved": of_pair(lambda x, y: x.sum(), reference=reference)}
     with pytest.raises(ValueError, match="measure 'moved' compares with fixed samples"):
         ja.batch_monitor(ja.tap(task.model(), "hidden_*"), encode, 16, measures=measures)
+
+
+def test_a_measure_that_would_be_logged_of_no_layer_is_refused(task):
+    model = task.model()
+    layers = ja.tap(model, "hidden_1")
+    pair = {"cka": of_pair(lambda x, y: x.sum(), reference="previous")}
+    message = "measure 'cka' compares a layer with the one before, which hidden_1 does not have"
+    with pytest.raises(ValueError, match=message):
+        task.fit(model, monitor=ja.batch_monitor(layers, encode, 16, measures=pair))
+    whole = np.rint(task.inputs).astype(int)
+    with pytest.raises(ValueError, match=message):
+        ja.monitor(layers, whole, encode(task.labels), measures=pair)(nnx.state(model))
