@@ -198,13 +198,26 @@ def scalars(part: History) -> Iterator[tuple[int, dict[str, float]]]:
 def _scalars_of_one(part: History) -> Iterator[tuple[int, dict[str, float]]]:
     for t, step in enumerate(part.step.tolist()):
         values = {"loss": float(part.loss[t])}
-        values |= {name: float(metric[t]) for name, metric in part.metrics.items()}
+        _add(values, {name: float(metric[t]) for name, metric in part.metrics.items()})
         for layer, logged in part.layers.items():
             for name, array in logged.items():
                 place = np.flatnonzero(part.steps_of(layer, name) == step)
                 if len(place):
-                    values |= _scalars_of_measure(part, layer, name, array[place[0]])
+                    _add(values, _scalars_of_measure(part, layer, name, array[place[0]]))
         yield step, values
+
+
+def _add(values: dict[str, float], further: Mapping[str, float]) -> None:
+    """Add values under their names; one whose name is taken, as of a measure "a/b" of the layer "c"
+    beside "a" of "b/c", is called "NAME~2". Rows have one order, so it is called so in each.
+    """
+    for name, value in further.items():
+        number = 2
+        free = name
+        while free in values:
+            free = f"{name}~{number}"
+            number += 1
+        values[free] = value
 
 
 def _scalars_of_measure(
@@ -219,16 +232,21 @@ def _scalars_of_measure(
         return {}
     ((_, positions),) = axes.items()
     return {
-        f"{name}_{_label(position)}/{layer}": float(entry / unit)
-        for position, entry in zip(positions, value, strict=True)
+        f"{name}_{label}/{layer}": float(entry / unit)
+        for label, entry in zip(_labels(positions), value, strict=True)
     }
 
 
-def _label(position: np.generic) -> str:
-    """A value of an axis in a name: 0.3, 2, or a word."""
-    if np.issubdtype(position.dtype, np.floating):
-        return f"{position:g}"
-    return str(position)
+def _labels(positions: np.ndarray) -> list[str]:
+    """The values of an axis in names: 0.3, 2, or a word. Floats have six digits, or all where six
+    do not tell them apart; values that are equal are numbered.
+    """
+    labels = [str(position) for position in positions]
+    if np.issubdtype(positions.dtype, np.floating):
+        short = [f"{position:g}" for position in positions]
+        labels = short if len(set(short)) == len(set(labels)) else labels
+    seen = [labels[:i].count(label) for i, label in enumerate(labels)]
+    return [f"{label}~{n + 1}" if n else label for label, n in zip(labels, seen, strict=True)]
 
 
 def _mlflow_name(name: str) -> str:

@@ -3,6 +3,7 @@
 import posixpath
 import re
 
+import numpy as np
 import pytest
 
 import jaxalign as ja
@@ -81,6 +82,26 @@ def test_names_that_mlflow_does_not_allow_are_escaped_and_stay_different():
     assert len(set(written)) == len(names)
     for name in written:
         require_mlflow_name(name)
+
+
+def test_no_two_scalars_have_one_name():
+    """Thresholds that agree in six digits, equal ones, and names that are put together alike."""
+    steps = np.arange(2)
+    numbers = np.arange(8.0).reshape(2, 4)
+    near = {"tau": np.array([1000.001, 1000.002, 2.0, 2.0])}
+    layers = {
+        "c": {"a/b": numbers[:, 0], "a_2": numbers[:, 2], "a": numbers},
+        "b/c": {"a": numbers[:, 1]},
+    }
+    coordinates = {"c": {"a": near}}
+    loss = {"a/b/c": numbers[:, 3]}
+    history = ja.History(steps, steps, numbers[:, 0], loss, layers, coordinates, {})
+    for row, (_, values) in zip(numbers, scalars(history), strict=True):
+        assert len(values) == 9
+        assert values["a/b/c"] == row[3]
+        assert [values["a/b/c~2"], values["a/b/c~3"]] == [row[0], row[1]]
+        of_tau = [f"a_{label}/c" for label in ("1000.001", "1000.002", "2.0", "2.0~2")]
+        assert [values[name] for name in of_tau] == row.tolist()
 
 
 @pytest.mark.slow
