@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jaxalign._core.labels import labels
 from jaxalign.runs._history import IN_SHARES, History
 
 FEW = 16
@@ -233,20 +234,8 @@ def _scalars_of_measure(
     ((_, positions),) = axes.items()
     return {
         f"{name}_{label}/{layer}": float(entry / unit)
-        for label, entry in zip(_labels(positions), value, strict=True)
+        for label, entry in zip(labels(positions), value, strict=True)
     }
-
-
-def _labels(positions: np.ndarray) -> list[str]:
-    """The values of an axis in names: 0.3, 2, or a word. Floats have six digits, or all where six
-    do not tell them apart; values that are equal are numbered.
-    """
-    labels = [str(position) for position in positions]
-    if np.issubdtype(positions.dtype, np.floating):
-        short = [f"{position:g}" for position in positions]
-        labels = short if len(set(short)) == len(set(labels)) else labels
-    seen = [labels[:i].count(label) for i, label in enumerate(labels)]
-    return [f"{label}~{n + 1}" if n else label for label, n in zip(labels, seen, strict=True)]
 
 
 def _mlflow_name(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxalign._core.labels import labels
 from jaxalign.comparison._folder import COMPARISON, TABLE
 from jaxalign.inspection._folder import LAYERS
 from jaxalign.report.run.summary import Measures, RunSummary
@@ -143,8 +144,8 @@ def _flat(row: Mapping[str, Any], thresholds: Sequence[float]) -> Iterable[tuple
         if name == "shape":
             yield name, "x".join(map(str, value))
         elif isinstance(value, list):
-            for tau, share in zip(thresholds, value, strict=True):
-                yield f"{name}_{tau:g}", share
+            for tau, share in zip(labels(thresholds), value, strict=True):
+                yield f"{name}_{tau}", share
         else:
             yield name, value
 

@@ -1,6 +1,7 @@
 """The options of `jaxalign train`. Pure Python, see ``cli.choices``."""
 
 from collections.abc import Mapping
+from ctypes import c_float
 from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args
@@ -126,15 +127,20 @@ class Train(SubjectOptions):
                 f"optimizer must be among {', '.join(known)}, found {unknown or 'none'}; "
                 "change --optimizer"
             )
-        wrong = [rate for rate in self.learning_rate if not 0 < rate < float("inf")]
-        if wrong or not self.learning_rate:
+        rates = [c_float(rate).value for rate in self.learning_rate]  # as a program has them
+        wrong = [
+            rate
+            for rate, in_program in zip(self.learning_rate, rates, strict=True)
+            if not 0 < in_program < float("inf")
+        ]
+        if wrong or not rates:
             raise ValueError(
-                f"learning_rate must be positive and finite, found {wrong or 'none'}; "
+                f"learning_rate must be positive and finite in float32, found {wrong or 'none'}; "
                 "change --learning-rate"
             )
-        for name in ("optimizer", "learning_rate"):
+        for name, different in (("optimizer", {*self.optimizer}), ("learning_rate", {*rates})):
             values = getattr(self, name)
-            if len(set(values)) < len(values):
+            if len(different) < len(values):
                 raise ValueError(
                     f"{name} must be different ones, found {values}; change {flag(name)}"
                 )

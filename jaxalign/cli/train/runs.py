@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from jaxalign._core.labels import labels
 from jaxalign.cli.environment import environment
 from jaxalign.cli.train.options import Train, Variant, as_settings
 from jaxalign.cli.train.recipe import Task
@@ -147,7 +148,8 @@ def place_of(config: Train, folder: Path, variant: Variant) -> Path:
     """The run folder of a variant, in the folder of all."""
     if len(config.variants) == 1:
         return folder
-    name = f"learning-rate-{variant.rate:g}"
+    rates = config.learning_rate
+    name = f"learning-rate-{labels(rates)[rates.index(variant.rate)]}"
     if len(config.optimizer) > 1:
         name = f"{variant.optimizer}-{name}"
     return folder / name

@@ -6,6 +6,8 @@ import pytest
 
 import jaxalign as ja
 from jaxalign.cli.main import main
+from jaxalign.cli.train.options import Train
+from jaxalign.cli.train.runs import place_of
 
 CHEAP = ["--every", "10", "--method", "quadrature", "--steps", "20"]
 
@@ -114,6 +116,8 @@ def test_bad_input_is_one_line_and_writes_nothing(small, tmp_path, capsys, argum
     [
         ["--seeds", "0"],
         ["--learning-rate", "0.1", "0.1"],
+        ["--learning-rate", "0.1", "0.1000000001"],
+        ["--learning-rate", "1e-50"],
         ["--optimizer", "adam", "adam"],
         ["--coordinator", "host:1"],
         ["--distributed"],
@@ -134,6 +138,12 @@ def test_bad_values_name_their_option(capsys, arguments):
         main(["train", *arguments])
     assert exit_.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_step_sizes_that_agree_in_six_digits_have_folders_of_their_own(tmp_path):
+    config = Train(learning_rate=(0.1, 0.1000001, 0.01))
+    places = [place_of(config, tmp_path, variant).name for variant in config.variants]
+    assert places == [f"learning-rate-{rate}" for rate in (0.1, 0.1000001, 0.01)]
 
 
 @pytest.mark.slow
