@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import jax
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
+from jaxalign._core.checks import as_program_numbers, require_finite
 from jaxalign._core.kinds import require_kind
 from jaxalign.monitoring._measures import Measure, is_of_each_target
 
@@ -215,7 +218,9 @@ def of_pair(
       Measure.
 
     Raises:
-      ValueError: a reference by another name. A monitor refuses one of a layer that it lacks.
+      ValueError: a reference by another name, of no layer, or of numbers that are not finite or
+        beyond their dtype in a program. A monitor refuses one of a layer that it lacks.
+      TypeError: a reference that is no array of numbers.
 
     Example:
       >>> from jaxalign import similarity
@@ -230,7 +235,24 @@ def of_pair(
             "reference must be 'start', 'previous', a matrix or {layer: matrix}, "
             f"found {reference!r}"
         )
-    return Measure(function, "pair", _axes(coordinates), reference=reference)
+    return Measure(function, "pair", _axes(coordinates), reference=_checked(reference))
+
+
+def _checked(reference: Any) -> Any:
+    """A fixed reference as numbers of a program; "start" and "previous" as they are."""
+    if isinstance(reference, str):
+        return reference
+    if not isinstance(reference, Mapping):
+        return _fixed(reference, "reference")
+    if not reference:
+        raise ValueError("reference must hold a matrix of at least one layer, found none")
+    return {layer: _fixed(x, f"reference of {layer!r}") for layer, x in reference.items()}
+
+
+def _fixed(matrix: Any, name: str) -> Array | np.ndarray:
+    numbers = as_program_numbers(matrix, name)
+    require_finite(numbers, name)
+    return numbers
 
 
 def _axes(coordinates: Coordinates) -> dict[str, np.ndarray]:
@@ -242,5 +264,13 @@ def _axes(coordinates: Coordinates) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"coordinates must be one list of values an axis, found {name!r} of shape "
                 f"{values.shape}"
+            )
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"names of coordinates must be non-empty strings, found {name!r}")
+        is_float = jax.dtypes.issubdtype(values.dtype, np.floating)  # bfloat16 is one
+        if not is_float and values.dtype.kind not in "biuU":
+            raise TypeError(
+                f"coordinates must be numbers or text, found {name!r} of dtype {values.dtype}; "
+                "pass text for anything else, as np.asarray(values).astype(str)"
             )
     return axes

@@ -245,7 +245,7 @@ def checked_monitors(
     Raises:
       ValueError: two monitors of the training batch, or one of another batch size; a name that is
         empty or holds "/".
-      TypeError: something that is not a monitor.
+      TypeError: something that is not a monitor, or a name that is not a string.
     """
     if monitor is None:
         return {}
@@ -256,7 +256,9 @@ def checked_monitors(
                 "monitor must be made by monitor(...) or batch_monitor(...), or be a dict of "
                 f"these, found a {type(one).__name__}"
             )
-        if isinstance(monitor, Mapping) and (not name or "/" in str(name)):
+        if not isinstance(name, str):
+            raise TypeError(f"names of monitors must be strings, found {name!r}")
+        if isinstance(monitor, Mapping) and (not name or "/" in name):
             raise ValueError(
                 f"names of monitors must not be empty or hold '/', found {name!r}; "
                 "layers are logged as NAME/LAYER"

@@ -3,6 +3,7 @@
 import re
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jaxalign as ja
@@ -86,7 +87,40 @@ def test_what_is_no_monitor_is_refused(task):
         task.fit(model, monitor={"a": batch, "b": batch})
     with pytest.raises(ValueError, match="batch_size must be the monitor's 16 samples, found 20"):
         task.fit(model, monitor=batch, batch_size=20)
+    with pytest.raises(TypeError, match="names of monitors must be strings, found 1"):
+        task.fit(model, monitor={1: task.monitor(model)})
     for name in ("", "a/b"):
         message = re.escape(f"must not be empty or hold '/', found {name!r}")
         with pytest.raises(ValueError, match=message):
             task.fit(model, monitor={name: task.monitor(model)})
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "message"),
+    [
+        (np.full((4, 2), 2**40), ValueError, "reference must fit in int32, found 1099511627776"),
+        (np.full((4, 2), 1e300), ValueError, "reference must .* float32"),
+        ({"a": [[1.0], [np.nan]]}, ValueError, "reference of 'a' must be finite, found 1 NaN"),
+        (np.ma.masked_array(np.ones((4, 2)), mask=True), ValueError, "a masked array with 8"),
+        ({}, ValueError, "reference must hold a matrix of at least one layer, found none"),
+        (None, TypeError, "reference must be an array of numbers, found a NoneType"),
+    ],
+)
+def test_a_fixed_reference_is_of_numbers_that_a_program_holds(reference, error, message):
+    """In silence, integers would wrap and floats be infinite."""
+    with pytest.raises(error, match=message):
+        of_pair(lambda x, y: y.max(), reference=reference)
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "message"),
+    [
+        ({"day": np.array(["2020-01-01"], "datetime64[D]")}, "found 'day' of dtype datetime64"),
+        ({"z": [1j]}, "must be numbers or text, found 'z' of dtype complex128"),
+        ({3: [1.0]}, "names of coordinates must be non-empty strings, found 3"),
+    ],
+)
+def test_coordinates_are_what_a_run_folder_can_hold(coordinates, message):
+    """A run that cannot be written would stop after its first chunk."""
+    with pytest.raises(TypeError, match=message):
+        of_features(lambda x: x[:1, 0], coordinates=coordinates)
