@@ -67,6 +67,9 @@ class ArrayFile(NamedTuple):
         return rows.view(self.stored)
 
 
+LONGEST = 245
+"""So many characters of a measure and its layer are in a file name; file systems take 255."""
+
 Layout = dict[str, ArrayFile]
 """Where the measures of a run are: {file: what it holds}."""
 
@@ -141,10 +144,11 @@ def _axes(part: History, layer: str, measure: str) -> dict[str, list]:
 
 
 def _file(measure: str, layer: str | None, taken: Mapping[str, Any]) -> str:
-    """A file name for every name: what file systems may not hold is escaped, and names that differ
-    in upper and lower case only are told apart.
+    """A file name for every name: what file systems may not hold is escaped, long ones are cut, and
+    names that differ in upper and lower case or at their ends only are told apart.
     """
     stem = escaped(measure) if layer is None else f"{escaped(measure)}.{escaped(layer)}"
+    stem = stem[:LONGEST]
     name = f"{stem}.npy"
     lowered = {file.lower() for file in taken}
     number = 2

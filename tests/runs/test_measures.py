@@ -134,6 +134,14 @@ def test_names_that_would_share_a_file_are_told_apart(tmp_path):
     assert_same(ja.read_history(tmp_path), whole)
 
 
+def test_names_too_long_for_a_file_system_are_cut_and_told_apart(tmp_path):
+    names = [f"{'block.' * 50}{i}" for i in range(3)] + ["é" * 100]
+    shapes = {name: {"singular values": (i + 2,)} for i, name in enumerate(names)}
+    given = history(shapes)
+    ja.RunWriter(tmp_path, {}).write(given)
+    assert_same(ja.read_history(tmp_path), given)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_nan_and_infinities_are_read_back_as_plain_json(tmp_path, dtype):
     numbers = np.array([np.nan, np.inf, -np.inf, 1 / 3, 1e-30, -0.0], np.float32).astype(dtype)
