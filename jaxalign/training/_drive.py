@@ -78,8 +78,10 @@ def _is_true(answer: Any) -> bool:
     """Whether a callback returned True: a comparison of what was logged gives that of numpy or of
     jax, by itself or as an array of no axes.
     """
-    is_flag = isinstance(answer, bool | np.bool_ | np.ndarray | jax.Array)
-    return is_flag and np.ndim(answer) == 0 and np.result_type(answer).kind == "b" and bool(answer)
+    if not isinstance(answer, bool | np.bool_ | np.ndarray | jax.Array):
+        return False
+    value = np.asarray(answer)
+    return value.ndim == 0 and value.dtype.kind == "b" and bool(value)
 
 
 class Delivery:
