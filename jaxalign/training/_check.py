@@ -18,7 +18,7 @@ from jaxalign.training._checkpoints import Checkpoints
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import Objective
 from jaxalign.training._optimizer import Optimizer, is_optimizer, with_extra_arguments
-from jaxalign.training._parameters import difference, require_parameters
+from jaxalign.training._parameters import difference
 from jaxalign.training._state import Monitors, PerModel, Recipe, TrainState
 
 ONE = ""
@@ -145,8 +145,7 @@ def checked_models(
     """The Models that ``fit`` is given.
 
     Raises:
-      ValueError: none; without parameters, or with some that have no derivative; of different
-        structures; seeds or hyperparameters of another number;
+      ValueError: none; of different structures; seeds or hyperparameters of another number;
         hyperparameters without an optimizer that is a function of them, or outside their dtype in
         a program.
       TypeError: no modules; seeds that are not whole numbers; hyperparameters that are no numbers,
@@ -161,7 +160,6 @@ def checked_models(
     split = [split_model(module, call) for module in modules]
     network = split[0].network
     states = [state for _, state in split]
-    require_parameters(network, states[0])
     for i, (other, state) in enumerate(split[1:], start=1):
         differing = difference(states[0], state)
         if other != network or differing:

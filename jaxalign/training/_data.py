@@ -26,6 +26,7 @@ from jaxalign.training._batches import (
     require_readable,
 )
 from jaxalign.training._objective import Objective, checked_labels
+from jaxalign.training._parameters import require_parameters
 from jaxalign.training._process_local import ProcessLocal, parts_of_a_batch
 from jaxalign.training._processes import Processes
 from jaxalign.training._source import Source
@@ -130,7 +131,7 @@ class Answers:
       monitors: by name.
 
     Raises:
-      ValueError: a model that returns no array.
+      ValueError: a model that returns no array, or that has no parameters of floating point.
     """
 
     def __init__(
@@ -180,6 +181,8 @@ def _outputs(model: Split, inputs: ShapeDtypeStruct) -> tuple[int, ...]:
         return model.network.run(parameters, rest, batch, key, None).outputs
 
     outputs = jax.eval_shape(outputs_of, model.state, inputs)
+    # After the call, which says what variables are missing.
+    require_parameters(*model)
     if not isinstance(outputs, ShapeDtypeStruct):
         raise ValueError(
             f"model must return one array of outputs, found a {type(outputs).__name__}; "

@@ -142,10 +142,11 @@ def fit(
       ValueError: inputs and labels of different n, or not finite; labels that a built-in objective
         does not take, or that a batch_monitor does not encode; a stream that ends early, whose
         batches differ, or, with checkpoints, that can be read only once; batch_size larger than n;
-        steps, every, batch_size or chunk below 1; an objective whose loss is not a scalar; a model
-        that returns no array; a measure that fails, returns no array or has the name of a metric; a
-        checkpoint of another run; models of different structure; another number of seeds or
-        hyperparameters than models, or hyperparameters beyond their dtype in a program; a mesh
+        steps, every, batch_size or chunk below 1; an objective whose loss is not a real scalar; a
+        model that returns no array, or without parameters of floating point; a measure that fails,
+        returns no array or has the name of a metric; a checkpoint of another run; models of
+        different structure or dtypes; another number of seeds or hyperparameters than models, or
+        hyperparameters beyond their dtype in a program; a mesh
         without the data axis, or whose devices along it do not divide the batch, the rows of a
         monitor or the models; arrays of the model on other devices than the mesh, or without one on
         other devices than the data; other arguments or an error in another process;
