@@ -15,7 +15,7 @@ from jaxalign._core.linalg import matmul
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum import split_moments
 from jaxalign._spectrum.basis import Basis
-from jaxalign._spectrum.products import products_of
+from jaxalign._spectrum.products import Columns, products_of
 from jaxalign._spectrum.routes import host
 from jaxalign._spectrum.routes.table import refuse_float64
 
@@ -80,9 +80,7 @@ def _traced(
     return on_platform(float64_inside(run), split, *leaves)
 
 
-def _columns(
-    rows: tuple[Array, Array, Array | None], basis: Basis | None
-) -> tuple[list[Array], list[Array]]:
+def _columns(rows: tuple[Array, Array, Array | None], basis: Basis | None) -> Columns:
     """√w (φ, 1), φ by its coordinates in the basis if there is one, and √w y."""
     features, targets, weights = rows
     if basis is not None:

@@ -20,7 +20,7 @@ from jaxalign._core.float64 import float64_inside
 from jaxalign._core.known import is_on_host
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.integer_products import digits_of, product, table_of
-from jaxalign._spectrum.products import products_of
+from jaxalign._spectrum.products import Columns, products_of
 
 ONE = -3
 X_SQUARES = -2
@@ -104,7 +104,7 @@ def _traced(x: Array, y: Array, pivot: Array) -> Array:
     return on_platform(float64_inside(run), in_integers, x, y, pivot)
 
 
-def _columns(rows: tuple[Array, Array], pivot: Array) -> tuple[list[Array], list[Array]]:
+def _columns(rows: tuple[Array, Array], pivot: Array) -> Columns:
     return [_augmented(*rows, pivot)], []
 
 

@@ -15,6 +15,7 @@ from jaxalign._spectrum.routes import moments, refined
 
 ROUTES = ("moments", "refined")
 
+_TINY = float(np.finfo(np.float64).tiny)
 # Rows that are turned into float64 at once, and stay in cache.
 _BLOCK = 1024
 # A product of rows is hardly slower for an eighth more columns, and faster than a second product.
@@ -89,12 +90,11 @@ def _require_squares(features: np.ndarray, targets: np.ndarray, sums: np.ndarray
         name = max(sizes, key=sizes.__getitem__)
         _raise_for_squares(name, sizes[name])
     d = features.shape[1]
-    least = np.finfo(np.float64).tiny
     # Sums about a mean may be 0 of numbers of any size.
-    if np.diagonal(sums)[:d].max() < least and 0 < _largest(features) < least**0.5:
+    if sums.diagonal()[:d].max() < _TINY and 0 < _largest(features) < _TINY**0.5:
         _raise_for_squares("features", _largest(features))
-    for column in np.flatnonzero(sums[-1, d + 1 :] < least):
-        if 0 < _largest(targets[:, column]) < least**0.5:
+    for column in (sums[-1, d + 1 :] < _TINY).nonzero()[0]:
+        if 0 < _largest(targets[:, column]) < _TINY**0.5:
             _raise_for_squares("targets", _largest(targets[:, column]))
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign._spectrum.decomposition import Decomposition, Route
-from jaxalign._spectrum.products import products
-from jaxalign._spectrum.routes.precision import in_float64
+from jaxalign._spectrum.products import Columns, products, products_of
+from jaxalign._spectrum.routes.precision import Center, about, in_float64
 
 RESOLUTION = 4 * 2.0**-26
 """Singular values below this share of σ_1 are noise (4√eps of float64): their squares are lost to
@@ -19,7 +19,11 @@ rounding in the Gram matrix.
 """
 
 
-def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Decomposition:
+def decompose(
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    center: Center | None = None,
+) -> Decomposition:
     """Φ = U diag(σ) Vᵀ from the eigenvectors of the smaller Gram matrix.
 
     The squared condition number costs half the digits: float64 resolves 6e-8·σ_1, far below what
@@ -28,19 +32,25 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
     Args:
       features: (n, d), any real dtype; float64 from here on.
       targets: (n, k), likewise.
+      center: what features are read about.
     """
     n, d = features.shape
-    wide = features.astype(jnp.float64)
+    wide = about(features, center)
     if n < d:
         # ΦΦᵀ = U diag(σ²) Uᵀ, and V = ΦᵀU diag(1/σ).
-        sigma, left = singular_vectors(products([features.T]))
+        sigma, left = singular_vectors(products([wide.T]))
         right = over(matmul(wide.T, left), sigma)
         return Decomposition(sigma, matmul(left.T, targets.astype(jnp.float64)), left, right)
     # ΦᵀΦ = V diag(σ²) Vᵀ, UᵀY = diag(1/σ) Vᵀ(ΦᵀY) and U = ΦV diag(1/σ).
-    both = products([features], [targets])
+    both = products_of(_columns, (features, targets), center)
     sigma, right = singular_vectors(both[:, :d])
     coordinates = over(matmul(both[:, d:].T, right), sigma).T
     return Decomposition(sigma, coordinates, over(matmul(wide, right), sigma), right)
+
+
+def _columns(rows: tuple[Array, Array], center: Center | None) -> Columns:
+    features, targets = rows
+    return [about(features, center)], [targets]
 
 
 def singular_vectors(gram: Float[Array, "d d"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:

@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from jaxalign._core.linalg import cholesky, matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
-from jaxalign._spectrum.products import products, products_of
+from jaxalign._spectrum.products import Columns, products_of
 from jaxalign._spectrum.routes import moments
 from jaxalign._spectrum.routes.moments import singular_vectors
-from jaxalign._spectrum.routes.precision import in_float64
+from jaxalign._spectrum.routes.precision import Center, about, in_float64
 
 RESOLUTION = 2.0**-48
 """Singular values below this share of σ_1 are noise (16 eps of float64)."""
@@ -90,42 +90,49 @@ def finish(
     return Finished(sigma, coordinates, to_left, right.T)
 
 
-def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Decomposition:
+def decompose(
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    center: Center | None = None,
+) -> Decomposition:
     """Φ = U diag(σ) Vᵀ to the accuracy of an SVD in float64, from products of rows only.
 
     Args:
       features: (n, d), any real dtype; float64 from here on. Wide Φ is replaced by its transpose.
       targets: (n, k), likewise.
+      center: what features are read about.
     """
     n, d = features.shape
     if n < d:
         # Φᵀ = V diag(σ) Uᵀ: its right singular vectors are U.
-        transposed = decompose(features.T, jnp.zeros((d, 1)))
+        transposed = decompose(about(features, center).T, jnp.zeros((d, 1)))
         coordinates = matmul(transposed.right.T, targets.astype(jnp.float64))
         return Decomposition(
             transposed.singular_values, coordinates, transposed.right, transposed.left
         )
     # First pass: ΦᵀΦ = V diag(s²) Vᵀ to half the digits.
-    directions, scale = preconditioner(products([features]))
+    first = products_of(_columns, (features, targets[:, :0]), (center, None))
+    directions, scale = preconditioner(first)
     # Second pass: W = ΦV diag(1/s).
     along = directions / scale[None, :]
-    both = products_of(_columns, (features, targets), along)
+    both = products_of(_columns, (features, targets), (center, along))
     gram = both[:, :d]
     small = finish(gram, both[:, d:], scale, jnp.diagonal(gram))
-    left = matmul(_rows_along(features, along), small.to_left)
+    left = matmul(_rows_along(features, center, along), small.to_left)
     right = matmul(directions, small.to_right)
     return Decomposition(small.singular_values, small.coordinates, left, right)
 
 
-def _columns(
-    rows: tuple[Array, Array], directions: Float[Array, "d d"]
-) -> tuple[list[Array], list[Array]]:
+def _columns(rows: tuple[Array, Array], coordinates: tuple[Center | None, Any]) -> Columns:
     features, targets = rows
-    return [_rows_along(features, directions)], [targets]
+    return [_rows_along(features, *coordinates)], [targets]
 
 
-def _rows_along(features: Float[Array, "n d"], directions: Float[Array, "d d"]) -> Array:
-    return matmul(features.astype(jnp.float64), directions)
+def _rows_along(
+    features: Float[Array, "n d"], center: Center | None, directions: Float[Array, "d d"] | None
+) -> Float[Array, "n d"]:
+    wide = about(features, center)
+    return wide if directions is None else matmul(wide, directions)
 
 
 ROUTE = Route(in_float64(decompose), float64=True, resolution=RESOLUTION)

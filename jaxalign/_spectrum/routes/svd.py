@@ -1,12 +1,11 @@
 """The reference route: a plain thin SVD, against which the others are tested."""
 
-import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._spectrum.decomposition import Decomposition, Route
-from jaxalign._spectrum.routes.precision import in_float64, in_own_dtype
+from jaxalign._spectrum.routes.precision import Center, about, in_float64, in_own_dtype
 
 RESOLUTION = 2.0**-52
 """Singular values below this share of σ_1 are noise (eps of float64)."""
@@ -24,9 +23,9 @@ def decompose(features: Float[Array, "n d"], targets: Float[Array, "n k"]) -> De
 
 
 def _decompose_in_float64(
-    features: Float[Array, "n d"], targets: Float[Array, "n k"]
+    features: Float[Array, "n d"], targets: Float[Array, "n k"], center: Center | None
 ) -> Decomposition:
-    return decompose(features.astype(jnp.float64), targets)
+    return decompose(about(features, center), targets)
 
 
 ROUTE = Route(in_float64(_decompose_in_float64), float64=True, resolution=RESOLUTION)
