@@ -21,9 +21,10 @@ Columns = tuple[Sequence[Array], Sequence[Array]]
 _Blocks = dict[tuple[int, int], Array]
 
 # Rows of a block that stay in cache.
-_ROWS = 512
-# Columns that are worth two strips and four: with fewer, the smaller products take as long.
-_WORTH_STRIPS = 64, 256
+_ROWS = 1024
+# Columns that are worth two strips and four. More strips take longer to compile, and with fewer
+# columns the smaller products take nearly as long.
+_WORTH_STRIPS = 200, 500
 
 
 def products(left: Sequence[Array], right: Sequence[Array] = ()) -> Float[Array, "a c"]:
