@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import jax
@@ -57,7 +58,9 @@ def _at_once(columns: Callable[[Any, Any], Columns], tree: Any, *arrays: Array) 
 
 
 def _in_blocks(columns: Callable[[Any, Any], Columns], tree: Any, *arrays: Array) -> Array:
-    """Sums over blocks of rows that stay in cache: 1.7 times as fast as at once on a CPU."""
+    """Sums over blocks of rows that stay in cache: on a CPU 1.2 times as fast as at once for 128
+    columns, twice for 512.
+    """
     rows, shared = jax.tree.unflatten(tree, arrays)
     left, right = jax.eval_shape(columns, rows, shared)
     # Of AᵀA only the blocks on and above the diagonal are computed: A is cut into strips of
@@ -86,7 +89,8 @@ def _in_blocks(columns: Callable[[Any, Any], Columns], tree: Any, *arrays: Array
     }
     # Blocks of nearly one height, so that few rows are read twice.
     n = len(left[0])
-    total = fold(add_block, total, rows, block=-(-n // -(-n // _ROWS)))
+    blocks = ceil(n / _ROWS)
+    total = fold(add_block, total, rows, block=ceil(n / blocks))
     return jnp.block([[_block(total, i, j) for j in range(len(edges))] for i in range(strips)])
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxalign._core.linalg import eigh, matmul
 from jaxalign._spectrum.decomposition import Decomposition, Route
-from jaxalign._spectrum.products import Columns, products, products_of
+from jaxalign._spectrum.products import Columns, products_of
 from jaxalign._spectrum.routes.precision import Center, about, in_float64
 
 RESOLUTION = 4 * 2.0**-26
@@ -38,7 +38,7 @@ def decompose(
     wide = about(features, center)
     if n < d:
         # ΦΦᵀ = U diag(σ²) Uᵀ, and V = ΦᵀU diag(1/σ).
-        sigma, left = singular_vectors(products([wide.T]))
+        sigma, left = singular_vectors(products_of(_rows_of_transpose, (features.T, center)))
         right = over(matmul(wide.T, left), sigma)
         return Decomposition(sigma, matmul(left.T, targets.astype(jnp.float64)), left, right)
     # ΦᵀΦ = V diag(σ²) Vᵀ, UᵀY = diag(1/σ) Vᵀ(ΦᵀY) and U = ΦV diag(1/σ).
@@ -51,6 +51,12 @@ def decompose(
 def _columns(rows: tuple[Array, Array], center: Center | None) -> Columns:
     features, targets = rows
     return [about(features, center)], [targets]
+
+
+def _rows_of_transpose(rows: tuple[Array, Center | None], shared: None) -> Columns:
+    """Rows of Φᵀ, which are columns of Φ with what each is read about."""
+    columns, center = rows
+    return [about(columns.T, center).T], []
 
 
 def singular_vectors(gram: Float[Array, "d d"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:

@@ -105,7 +105,8 @@ def decompose(
     n, d = features.shape
     if n < d:
         # Φᵀ = V diag(σ) Uᵀ: its right singular vectors are U.
-        transposed = decompose(about(features, center).T, jnp.zeros((d, 1)))
+        rows = features if center is None else about(features, center)
+        transposed = decompose(rows.T, jnp.zeros((d, 1)))
         coordinates = matmul(transposed.right.T, targets.astype(jnp.float64))
         return Decomposition(
             transposed.singular_values, coordinates, transposed.right, transposed.left
