@@ -296,3 +296,21 @@ def test_a_rank_correlation_over_few_clusters_covers_as_often_as_it_says():
         found = spearman(x, y, clusters=np.repeat(range(6), 4).tolist(), resamples=200)
         covered += found.low <= 0 <= found.high
     assert 0.93 <= covered / 300 <= 1
+
+
+@pytest.mark.parametrize("exponent", [-1000, -300, 300, 450])
+def test_intervals_and_p_values_have_no_unit(exponent, rng):
+    x, y = rng.standard_normal((2, 7, 3)) * [1, 2, 1e-5] + 1
+    unit = 2.0**exponent
+
+    def same(found, expected):
+        np.testing.assert_allclose(np.divide(found[:3], unit), expected[:3], rtol=1e-12)
+
+    same(mean_interval(x * unit), mean_interval(x))
+    same(mean_difference(x * unit, y * unit), mean_difference(x, y))
+    pairs = paired_effect(x[:, 0], y[:, 0])
+    assert paired_effect(x[:, 0] * unit, y[:, 0] * unit)[1:] == pairs[1:]
+    parts = jackknife(1.0, x[:, 0])
+    found = jackknife(unit, x[:, 0] * unit)
+    same(found.estimate, parts.estimate)
+    assert found.p == parts.p

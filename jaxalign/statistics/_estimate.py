@@ -62,3 +62,21 @@ def checked_sample(
             f"{np.abs(sample).max():g}; divide {name} by a constant"
         )
     return sample
+
+
+def binary_unit(*samples: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "..."]:
+    """A power of two near the largest distance from the mean, for each column of all samples; 1
+    where there is none.
+
+    In this unit squares, and squares of squares, stay in the range of float64, and no digit of a
+    sample changes.
+    """
+    distances = [np.abs(x - x.mean(axis=0)).max(axis=0) for x in samples]
+    largest = np.asarray(np.max(distances, axis=0))
+    return np.ldexp(1.0, np.where(largest > 0, np.frexp(largest)[1], 0))
+
+
+def spread(sample: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "..."]:
+    """The standard deviation over the first axis, of numbers of any size."""
+    unit = binary_unit(sample)
+    return ((sample - sample.mean(axis=0)) / unit).std(axis=0, ddof=1) * unit

@@ -7,7 +7,13 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from jaxalign.statistics._checks import require_confidence, require_range, require_real
-from jaxalign.statistics._estimate import Estimate, checked_sample, estimate
+from jaxalign.statistics._estimate import (
+    Estimate,
+    binary_unit,
+    checked_sample,
+    estimate,
+    spread,
+)
 
 
 class Jackknifed(NamedTuple):
@@ -52,7 +58,7 @@ def mean_interval(
         require_range(within)
     n = len(sample)
     mean = sample.mean(axis=0)
-    standard_error = sample.std(axis=0, ddof=1) / np.sqrt(n)
+    standard_error = spread(sample) / np.sqrt(n)
     half = special.stdtrit(n - 1, (1 + confidence) / 2) * standard_error
     low = mean - half
     high = mean + half
@@ -124,12 +130,14 @@ def mean_difference(after: ArrayLike, before: ArrayLike, *, confidence: float = 
     """
     x = checked_sample(after, "after", at_least=2, confidence=confidence)
     y = checked_sample(before, "before", at_least=2, confidence=confidence)
-    parts = [sample.var(axis=0, ddof=1) / len(sample) for sample in (x, y)]
+    unit = binary_unit(x, y)
+    in_units = [(sample - sample.mean(axis=0)) / unit for sample in (x, y)]
+    parts = [sample.var(axis=0, ddof=1) / len(sample) for sample in in_units]
     variance = parts[0] + parts[1]
     # Degrees of freedom by Welch and Satterthwaite; without any spread all are the same.
     weights = parts[0] ** 2 / (len(x) - 1) + parts[1] ** 2 / (len(y) - 1)
     freedom = np.divide(variance**2, weights, out=np.ones_like(variance), where=weights > 0)
-    half = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
+    half = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance) * unit
     gain = x.mean(axis=0) - y.mean(axis=0)
     return estimate(gain, gain - half, gain + half, min(len(x), len(y)))
 
@@ -200,7 +208,7 @@ def jackknife(whole: float, without: ArrayLike, *, confidence: float = 0.95) -> 
             f"found shapes {np.shape(whole)} and {parts.shape}"
         )
     g = len(parts)
-    error = np.sqrt((g - 1) / g * np.sum((parts - parts.mean(axis=0)) ** 2, axis=0))
+    error = (g - 1) / np.sqrt(g) * spread(parts)
     half = special.stdtrit(g - 1, (1 + confidence) / 2) * error
     # Without any spread, θ is exactly known.
     p = float(theta <= 0)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from jaxalign.statistics._estimate import Estimate, checked_sample
+from jaxalign.statistics._estimate import Estimate, checked_sample, spread
 from jaxalign.statistics._intervals import mean_interval
 
 
@@ -66,9 +66,9 @@ def paired_effect(after: ArrayLike, before: ArrayLike, *, confidence: float = 0.
             f"after and before must be of one length, (n,), found shapes {x.shape} and {y.shape}"
         )
     gain = x - y
-    spread = gain.std(ddof=1)
-    if spread > 0:
-        size = gain.mean() / spread
+    deviation = spread(gain)
+    if deviation > 0:
+        size = gain.mean() / deviation
         # t = d_z·√n, of n − 1 degrees of freedom.
         p = 2 * special.stdtr(len(gain) - 1, -abs(size) * np.sqrt(len(gain)))
     elif gain[0] == 0:
