@@ -63,7 +63,9 @@ def mean_interval(
     low = mean - half
     high = mean + half
     if within is not None:
-        rounding = 1e-5 * (within[1] - within[0])
+        # An open range, as (0, inf) is, has no length to take a share of.
+        length = within[1] - within[0]
+        rounding = 1e-5 * length if np.isfinite(length) else 0.0
         if sample.min() < within[0] - rounding or sample.max() > within[1] + rounding:
             raise ValueError(
                 f"values must lie within {within}, found {sample.min():g} to {sample.max():g}"
