@@ -11,14 +11,22 @@ from jaxtyping import Float
 
 from jaxalign._core.confidences import require_within_one
 
+_EXACT = 2.0**53
+"""Integers up to here are float64 numbers."""
+
 
 def as_float64(values: Any, name: str) -> Float[np.ndarray, "..."]:
     """Real numbers of any container as float64.
 
     Raises:
       TypeError: text, None, a dict, complex numbers.
-      ValueError: a ragged list.
+      ValueError: a ragged list; masked values; integers that differ and are one float64.
     """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.count_masked(values):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(values)} masked values; "
+            f"drop them by {name}.compressed(), or their rows"
+        )
     try:
         sample = np.asarray(values)
     except (TypeError, ValueError) as error:
@@ -30,7 +38,23 @@ def as_float64(values: Any, name: str) -> Float[np.ndarray, "..."]:
         raise TypeError(
             f"{name} must be real numbers, found a {type(values).__name__} of {sample.dtype}"
         )
-    return sample.astype(np.float64)
+    result = sample.astype(np.float64)
+    if sample.dtype != np.float64 and np.abs(result).max(initial=0) >= _EXACT:
+        _require_apart(sample, result, name)
+    return result
+
+
+def _require_apart(sample: np.ndarray, rounded: Float[np.ndarray, "..."], name: str) -> None:
+    """Raise where rounding makes different numbers equal: their spread and order would be lost."""
+    order = np.argsort(sample, axis=None)
+    exact = sample.ravel()[order]
+    equal = (np.diff(rounded.ravel()[order]) == 0) & (exact[1:] != exact[:-1])
+    if equal.any():
+        i = int(np.flatnonzero(equal)[0])
+        raise ValueError(
+            f"{name} must differ by more than their rounding in float64, found {exact[i]} and "
+            f"{exact[i + 1]}; subtract the smallest of {name}"
+        )
 
 
 def require_real(value: Any, name: str) -> None:

@@ -141,7 +141,7 @@ def _correlations(
     of_y -= of_y.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(of_x, axis=1) * np.linalg.norm(of_y, axis=1)
     with np.errstate(invalid="ignore"):
-        return np.sum(of_x * of_y, axis=1) / norms
+        return np.clip(np.sum(of_x * of_y, axis=1) / norms, -1, 1)
 
 
 def _groups(clusters: Sequence[Hashable] | None, n: int) -> list[Int[np.ndarray, " size"]]:
