@@ -84,15 +84,14 @@ def run_pass(
     if progress.num_samples == 0:
         raise ValueError("weights must not all be 0: no row counts")
     if unfinished is not None:
-        unfinished.write_if_due(stage, progress._replace(complete=True))
+        unfinished.write_if_due(stage, progress)
     assert progress.sums is not None
     return Pass(progress.sums, progress.num_samples, progress.targets)
 
 
 def _remaining(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
     """The batches after those that were added, which have to be the same as then."""
-    if progress.complete:
-        return
+    # Also of a pass that had come to its end: sums of other data are not told by the model.
     checksum = 0
     for _ in range(progress.batches):
         batch = next(batches, None)

@@ -33,7 +33,6 @@ class Progress(NamedTuple):
       num_samples: Σ w.
       targets: the range of the targets.
       checksum: of inputs, targets and weights.
-      complete: whether there are no more.
     """
 
     sums: Sums | None = None
@@ -43,7 +42,6 @@ class Progress(NamedTuple):
     num_samples: float = 0.0
     targets: TargetRange = NO_TARGETS
     checksum: int = 0
-    complete: bool = False
 
     def after(self, batch: Batch, sums: Sums, size: int, checksum: int) -> "Progress":
         """With one batch more."""

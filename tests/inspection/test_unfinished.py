@@ -7,6 +7,7 @@ from flax import nnx
 
 import jaxalign as ja
 from jaxalign.inspection import inspect
+from jaxalign.inspection._unfinished import Unfinished
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,19 @@ def test_sums_of_something_else_are_refused(layers, batches, tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"first_pass\.npz cannot be read"):
         inspect(*layers, batches, unfinished=tmp_path)
+
+
+def test_sums_of_a_whole_pass_are_not_those_of_other_batches(
+    layers, batches, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Unfinished, "write_if_due", Unfinished.write)
+    found = inspect(*layers, batches[:3], unfinished=tmp_path)
+    other = [(inputs, -targets) for inputs, targets in batches[:3]]
+    for data in (other, batches[:2]):
+        with pytest.raises(ValueError, match="must be those of the interrupted inspection"):
+            inspect(*layers, data, unfinished=tmp_path)
+    again = inspect(*layers, batches[:3], unfinished=tmp_path)
+    for name, spectrum in found.spectra.items():
+        np.testing.assert_array_equal(again.spectra[name].energy, spectrum.energy)
+    longer = inspect(*layers, batches, unfinished=tmp_path)
+    assert longer.num_samples == sum(len(inputs) for inputs, _ in batches)
