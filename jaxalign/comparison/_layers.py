@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxalign._core.batches import require_stream
 from jaxalign._core.kinds import require_function
@@ -22,7 +22,8 @@ from jaxalign._features import INPUT, Reduce, pool
 from jaxalign.capture import Tap
 from jaxalign.inspection import plan
 from jaxalign.inspection._batches import Batch, checked
-from jaxalign.inspection._passes import Mask, Plans, without_padding
+from jaxalign.inspection._masks import Mask, require_fit
+from jaxalign.inspection._passes import Plans, without_padding
 
 Matrices = dict[str, Float[np.ndarray, "n d"]]
 Callback = Callable[[str, int, int], None]
@@ -119,8 +120,9 @@ class ModelLayers(LayerSource):
         self._mask = mask
         self._state = for_a_model(state)
         self._batches = batches
-        first = next(checked(batches))
+        first = next(checked(batches, mask=mask))
         planned = plan(tap, self._state, first.arguments, reduce=reduce)
+        require_fit(first.counted, planned.layers)
         self._plans = planned.layers
         # The inputs are the same for both sides.
         self._plans.pop(INPUT, None)
@@ -138,14 +140,14 @@ class ModelLayers(LayerSource):
         """
         plans = tuple((name, each) for name, each in self._plans.items() if name in names)
         size = 0
-        for batch in checked(self._batches):
+        for batch in checked(self._batches, mask=self._mask):
             size = max(size, len(batch.weights))
             yield self._rows(plans, batch, size)
 
     def _rows(self, plans: Plans, batch: Batch, size: int) -> Matrices:
         count = len(batch.weights)
-        arguments = batch.padded(size).arguments
-        pooled = _pooled(self._tap, plans, self._mask, self._state, arguments)
+        padded = batch.padded(size)
+        pooled = _pooled(self._tap, plans, self._state, padded.arguments, padded.counted)
         rows = {name: np.asarray(pooled[name])[:count] for name, _ in plans}
         for name, values in rows.items():
             _require_finite(values, name)
@@ -249,12 +251,15 @@ def _require_finite(rows: np.ndarray, name: str) -> None:
         )
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@partial(jax.jit, static_argnums=(0, 1))
 def _pooled(
-    tap: Tap, plans: Plans, mask: Mask | None, state: Any, arguments: tuple[Any, ...]
+    tap: Tap,
+    plans: Plans,
+    state: Any,
+    arguments: tuple[Any, ...],
+    counted: Bool[Array, "n t"] | None,
 ) -> dict[str, Array]:
     _, activations = tap(state, *arguments)
-    counted = None if mask is None else jnp.asarray(mask(*arguments))
     rows = {}
     for name, way in plans:
         values, mean_mask = without_padding(activations[name], way.reduce, counted)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxalign._core.batches import each_batch
 from jaxalign._core.checks import (
@@ -17,23 +17,28 @@ from jaxalign._core.checks import (
     require_finite,
 )
 from jaxalign._features import encode_targets
+from jaxalign.inspection._masks import Mask, mask_of
 from jaxalign.inspection._plan import as_arguments, shape_of
 
 PAIR = "(inputs, targets)"
 
 
 class Batch(NamedTuple):
-    """One checked batch: arguments of the model, Y (n, k) and weights (n,)."""
+    """One checked batch: arguments of the model, Y (n, k), weights (n,), and perhaps which
+    positions count.
+    """
 
     arguments: tuple[Any, ...]
     targets: Float[Array, "n k"] | Float[np.ndarray, "n k"]
     weights: Float[np.ndarray, " n"]
+    counted: Bool[Array, "n t"] | None = None
 
     @property
     def form(self) -> list:
         """What all batches of a stream share: everything but the number of rows."""
         arguments = [(shape_of(x)[1:], str(jnp.result_type(x))) for x in self.arguments]
-        return [*arguments, np.shape(self.targets)[1:]]
+        positions = [] if self.counted is None else [self.counted.shape[1]]
+        return [*arguments, np.shape(self.targets)[1:], *positions]
 
     def padded(self, num_rows: int) -> "Batch":
         """The batch with copies of its first row, of weight 0, up to a number of rows."""
@@ -46,7 +51,8 @@ class Batch(NamedTuple):
             return np.concatenate([np.asarray(x), np.repeat(np.asarray(x[:1]), missing, axis=0)])
 
         weights = np.concatenate([self.weights, np.zeros(missing, self.weights.dtype)])
-        return Batch(tuple(map(pad, self.arguments)), pad(self.targets), weights)
+        counted = None if self.counted is None else pad(self.counted)
+        return Batch(tuple(map(pad, self.arguments)), pad(self.targets), weights, counted)
 
 
 class TargetRange(NamedTuple):
@@ -98,8 +104,10 @@ AS_GIVEN = Reading(("image", "label"), None)
 """Targets, by the usual names where batches are dicts."""
 
 
-def checked(batches: Iterable[Any], reading: Reading = AS_GIVEN) -> Iterator[Batch]:
-    """The batches of (inputs, targets) or (inputs, targets, weights), each checked.
+def checked(
+    batches: Iterable[Any], reading: Reading = AS_GIVEN, mask: Mask | None = None
+) -> Iterator[Batch]:
+    """The batches of (inputs, targets) or (inputs, targets, weights), each checked, with its mask.
 
     Raises:
       ValueError: a bad batch; the message names its position.
@@ -110,6 +118,9 @@ def checked(batches: Iterable[Any], reading: Reading = AS_GIVEN) -> Iterator[Bat
     for position, arrays in enumerate(each_batch(batches, PAIR, reading.keys)):
         try:
             batch = _as_batch(*_encoded(arrays, reading.classes))
+            if mask is not None:
+                counted = mask_of(mask, batch.arguments, batch.weights)
+                batch = batch._replace(counted=counted)
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {position}: {error}") from None
         form = form or batch.form

@@ -24,7 +24,8 @@ from jaxalign.alignment import spectrum_and_null
 from jaxalign.capture import Tap
 from jaxalign.capture._tap import require_tap
 from jaxalign.inspection._batches import PAIR, Batch, Reading, TargetRange, checked
-from jaxalign.inspection._passes import Bases, Callback, Mask, Sums, run_pass
+from jaxalign.inspection._masks import Mask, require_fit
+from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
 from jaxalign.inspection._unfinished import Unfinished
 from jaxalign.training._fingerprint import digest, digest_of_program
@@ -154,10 +155,11 @@ def inspect(
     require_number(memory_limit, "memory_limit")
     _require_parts(centered, mask, callback)
     reading = Reading(keys, classes)
-    stream = checked(batches, reading)
+    stream = checked(batches, reading, mask)
     first = first_of(stream, PAIR)
     state = for_a_model(state)
     planned = plan(tap, state, first.arguments, reduce=reduce)
+    require_fit(first.counted, planned.layers)
     refined = _is_refined(method, planned.layers, can_be_read_again=iter(batches) is not batches)
     require_memory(planned.layers, np.shape(first.targets)[1], 3 if refined else 1, memory_limit)
 
@@ -165,14 +167,14 @@ def inspect(
     if unfinished is not None:
         known = _identity(tap, state, mask, first, planned.layers, refined)
         kept = Unfinished(Path(unfinished), known)
-    run = partial(run_pass, tap, planned.layers, state, mask, callback=callback, unfinished=kept)
+    run = partial(run_pass, tap, planned.layers, state, callback=callback, unfinished=kept)
     total = run(chain([first], stream), stage="first pass")
     num_samples = total.num_samples
     about_mean = _is_centered(total.targets, centered)
     bases = None
     if refined:
         bases = _bases(total.sums, about_mean)
-        total = run(checked(batches, reading), bases, stage="second pass")
+        total = run(checked(batches, reading, mask), bases, stage="second pass")
         _require_same_rows(num_samples, total.num_samples)
     spectra, nulls = _solve(total.sums, bases, about_mean, callback)
     return Inspection(

@@ -21,8 +21,6 @@ from jaxalign.inspection._plan import LayerPlan, Layers, with_inputs
 from jaxalign.inspection._unfinished import Progress, Sums, Unfinished, checksum_of
 
 Callback = Callable[[str, int], None]
-Mask = Callable[..., Any]
-"""From the arguments of the model to (n, t) booleans, False for padding."""
 Bases = OrderedDict[str, Basis]
 Plans = tuple[tuple[str, LayerPlan], ...]
 """Layers as a static, hashable argument: a second inspection of the same network compiles nothing.
@@ -41,7 +39,6 @@ def run_pass(
     tap: Tap,
     layers: Layers,
     state: Any,
-    mask: Mask | None,
     batches: Iterator[Batch],
     bases: Bases | None = None,
     *,
@@ -54,7 +51,7 @@ def run_pass(
     first = next(batches, None)
     if first is None:
         return Pass(OrderedDict(), 0.0, NO_TARGETS)
-    of_batch = partial(_moments_of_batch, tap, plans, mask)
+    of_batch = partial(_moments_of_batch, tap, plans)
     zeros = _zeros(jax.eval_shape(of_batch, state, *first, bases))
     progress = Progress()
     if unfinished is not None:
@@ -65,7 +62,7 @@ def run_pass(
             size = max(progress.size, len(batch.weights))
             checksum = checksum_of(batch, progress.checksum) if unfinished is not None else 0
             before = zeros if progress.sums is None else progress.sums
-            sums, finite = _add_batch(tap, plans, mask, before, state, *batch.padded(size), bases)
+            sums, finite = _add_batch(tap, plans, before, state, *batch.padded(size), bases)
             progress = progress.after(batch, sums, size, checksum)
             if finite_before is not None:
                 # Waits for the batch before this one, which keeps the queue at two batches.
@@ -107,12 +104,12 @@ def _remaining(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
 
 
 # Donated: the sums so far are overwritten in place, so that there is one copy of them.
-@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def _add_batch(
-    tap: Tap, layers: Plans, mask: Mask | None, sums: Sums, *arguments: Any
+    tap: Tap, layers: Plans, sums: Sums, *arguments: Any
 ) -> tuple[Sums, Bool[Array, " layers"]]:
     """The sums with one batch more, and for every layer whether its sum of rows is finite."""
-    of_batch = _moments_of_batch(tap, layers, mask, *arguments)
+    of_batch = _moments_of_batch(tap, layers, *arguments)
     added = OrderedDict((name, sums[name] + part) for name, part in of_batch.items())
     finite = [
         float64_inside(partial(_has_finite_rows, m.width))(m.products) for m in added.values()
@@ -123,16 +120,15 @@ def _add_batch(
 def _moments_of_batch(
     tap: Tap,
     layers: Plans,
-    mask: Mask | None,
     state: Any,
     arguments: tuple[Any, ...],
     targets: Float[Array, "n k"],
     weights: Float[Array, " n"],
+    counted: Bool[Array, "n t"] | None,
     bases: Bases | None,
 ) -> Sums:
     _, activations = tap(state, *arguments)
     values = with_inputs(arguments, activations)
-    counted = None if mask is None else jnp.asarray(mask(*arguments))
     sums: Sums = OrderedDict()
     for name, layer in layers:
         # Each position of a sample is a row with the sample's target and weight.
