@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxalign._core.batches import first_of, require_stream
+from jaxalign._core.digests import digest, digest_of_program
 from jaxalign._core.kinds import require_flag, require_function, require_number
 from jaxalign._core.mesh import for_a_model, require_no_trace
 from jaxalign._spectrum.moments import basis
@@ -28,7 +29,6 @@ from jaxalign.inspection._masks import Mask, require_fit
 from jaxalign.inspection._passes import Bases, Callback, Sums, run_pass
 from jaxalign.inspection._plan import Layers, Reductions, plan, require_memory
 from jaxalign.inspection._unfinished import Unfinished
-from jaxalign.training._fingerprint import digest, digest_of_program
 
 Method = Literal["auto", "moments", "refined"]
 

@@ -13,7 +13,13 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_real_floats, require_finite
 from jaxalign._core.kinds import as_count, require_key
 from jaxalign._core.linalg import matmul, orthonormal
-from jaxalign.tangent._products import Outputs, require_outputs, tangent_products
+from jaxalign.tangent._products import (
+    Outputs,
+    require_outputs,
+    require_parameters,
+    tangent_products,
+)
+from jaxalign.tangent._program import Program, as_inputs
 from jaxalign.tangent._spectrum import checked_targets
 
 
@@ -45,7 +51,8 @@ def tangent_norm(
     alone miss by tens of percent.
 
     Args:
-      function: (parameters, inputs) ↦ outputs (n,) or (n, c).
+      function: (parameters, inputs) ↦ outputs (n,) or (n, c). Where what it closes over has
+        changed, it is compiled again; what changes often belongs in the inputs.
       parameters: a pytree of arrays of floats.
       inputs: of the function.
       key: of the random vectors.
@@ -75,8 +82,13 @@ def tangent_norm(
     require_key(key)
     directions = as_count(directions, "directions")
     probes = as_count(probes, "probes", least=2)
-    run = partial(_norm, function, directions, probes)
-    return on_automatic_axes(run, parameters, inputs, key)
+    require_parameters(parameters)
+
+    def run(parameters: Any, inputs: Any, key: Array) -> TangentNorm:
+        program = Program(function, parameters, inputs)
+        return _norm(program, directions, probes, parameters, inputs, key)
+
+    return on_automatic_axes(run, parameters, as_inputs(inputs), key)
 
 
 def tangent_alignment(
@@ -126,8 +138,13 @@ def tangent_alignment(
     probes = as_count(probes, "probes", least=2)
     y = as_real_floats(targets, "targets")
     require_finite(y, "targets")
-    run = partial(_alignment, function, directions, probes)
-    return on_automatic_axes(run, parameters, inputs, y, key)
+    require_parameters(parameters)
+
+    def run(parameters: Any, inputs: Any, y: Array, key: Array) -> Float[Array, " k"]:
+        program = Program(function, parameters, inputs)
+        return _alignment(program, directions, probes, parameters, inputs, y, key)
+
+    return on_automatic_axes(run, parameters, as_inputs(inputs), y, key)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -163,7 +180,8 @@ def _norm(
         each = jnp.sum((kernel(rest).astype(dtype) / size) ** 2, axis=0)
     norm = jnp.sqrt(inside + jnp.mean(each))
     deviation = jnp.std(each, ddof=1) / probes**0.5
-    error = jnp.where(norm > 0, deviation / (2 * jnp.where(norm > 0, norm, 1)), 0)
+    # Of NaN, the error is NaN too.
+    error = jnp.where(norm == 0, 0, deviation / (2 * jnp.where(norm == 0, 1, norm)))
     return TangentNorm(norm * size, error * size)
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
@@ -41,7 +42,7 @@ def tangent_products(function: Outputs, parameters: Any, inputs: Any) -> Tangent
         ``lambda state, x: nnx.merge(graph, state)(x)`` makes an nnx model.
       parameters: a pytree of real arrays of floats; what is not a parameter belongs in the
         function.
-      inputs: of the function.
+      inputs: of the function, a pytree of arrays.
 
     Returns:
       TangentProducts, for ``jit`` and ``quadrature``.
@@ -89,6 +90,22 @@ def require_outputs(function: Any) -> None:
     require_function(function, "function", "pass lambda parameters, inputs: outputs")
 
 
+def require_parameters(parameters: Any) -> None:
+    """Raise unless these are arrays of floats, one at least."""
+    if not jax.tree.leaves(parameters):
+        raise ValueError("parameters must be a pytree of arrays of floats, found none in it")
+    for path, leaf in jax.tree.leaves_with_path(parameters):
+        is_array = isinstance(leaf, jax.Array | np.ndarray | np.generic)
+        if is_array and jnp.issubdtype(leaf.dtype, jnp.floating):
+            continue
+        found = f"a {type(leaf).__name__}" if not is_array else leaf.dtype
+        where = jax.tree_util.keystr(path) or "the top"
+        raise TypeError(
+            f"parameters must be arrays of floats, found {found} at {where}; keep what is not a "
+            "parameter in the function, as nnx.split(model, nnx.Param, ...) parts them"
+        )
+
+
 def flattened(
     function: Outputs, parameters: Any, inputs: Any
 ) -> tuple[Callable[[Array], Array], Float[Array, " p"]]:
@@ -98,19 +115,7 @@ def flattened(
       ValueError, TypeError: as ``tangent_products``.
     """
     require_outputs(function)
-    leaves = jax.tree.leaves(parameters)
-    if not leaves:
-        raise ValueError("parameters must be a pytree of arrays of floats, found none in it")
-    for path, leaf in jax.tree.leaves_with_path(parameters):
-        dtype = getattr(leaf, "dtype", None)
-        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(
-                "parameters must be arrays of floats, found "
-                f"{type(leaf).__name__ if dtype is None else dtype} at "
-                f"{jax.tree_util.keystr(path) or 'the top'}; "
-                "keep what is not a parameter in the function, as nnx.split(model, nnx.Param, ...) "
-                "parts them"
-            )
+    require_parameters(parameters)
     outputs = jax.eval_shape(function, parameters, inputs)
     shape = getattr(outputs, "shape", None)
     if shape is None or len(shape) not in (1, 2) or 0 in shape:

@@ -12,7 +12,13 @@ from jaxalign._core.axes import on_automatic_axes
 from jaxalign._core.checks import as_dtype, as_real_floats
 from jaxalign._core.kinds import as_count
 from jaxalign._spectrum.quadrature import Quadrature, quadrature
-from jaxalign.tangent._products import Outputs, require_outputs, tangent_products
+from jaxalign.tangent._products import (
+    Outputs,
+    require_outputs,
+    require_parameters,
+    tangent_products,
+)
+from jaxalign.tangent._program import Program, as_inputs
 
 
 def tangent_spectrum(
@@ -28,7 +34,8 @@ def tangent_spectrum(
     number of rows of J.
 
     Args:
-      function: (parameters, inputs) ↦ outputs (n,) or (n, c).
+      function: (parameters, inputs) ↦ outputs (n,) or (n, c). Where what it closes over has
+        changed, it is compiled again; what changes often belongs in the inputs.
       parameters: a pytree of arrays of floats.
       inputs: of the function.
       targets: (n,) or (n, k) for one output a sample; with c outputs (n, c), one target.
@@ -55,7 +62,12 @@ def tangent_spectrum(
     require_outputs(function)
     order = as_count(order, "order")
     y = as_real_floats(targets, "targets")
-    return on_automatic_axes(partial(_compiled, function, order), parameters, inputs, y)
+    require_parameters(parameters)
+
+    def run(parameters: Any, inputs: Any, y: Array) -> Quadrature:
+        return _compiled(Program(function, parameters, inputs), order, parameters, inputs, y)
+
+    return on_automatic_axes(run, parameters, as_inputs(inputs), y)
 
 
 def checked_targets(outputs: Any, targets: Float[Array, "..."]) -> Float[Array, "m k"]:

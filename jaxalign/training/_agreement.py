@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxalign._core.digests import digest
 from jaxalign.training._check import Models
-from jaxalign.training._fingerprint import digest
 from jaxalign.training._processes import Processes, in_step, listed
 from jaxalign.training._source import Source
 from jaxalign.training._state import Monitors

@@ -9,11 +9,11 @@ import numpy as np
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.batches import entries
 from jaxalign._core.checks import as_program_numbers
+from jaxalign._core.digests import digest
 from jaxalign._core.kinds import as_count, found
 from jaxalign._core.mesh import require_values
 from jaxalign._core.warn import warn
 from jaxalign._features.labels import as_labels
-from jaxalign.training._fingerprint import digest
 from jaxalign.training._processes import ALONE, Processes
 from jaxalign.training._reader import END, Position, Reader
 

@@ -5,30 +5,8 @@ from typing import Any
 
 import jax
 
+from jaxalign._core.digests import named_arrays
 from jaxalign._core.mesh import is_key
-
-
-def named_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves by name, as "model.hidden_1.kernel.value", random keys as the numbers they are
-    made of.
-
-    Each has a name of its own: where keys hold dots, {"a.b": x, "a": {"b": y}}, the second is
-    called "a.b~2".
-    """
-    taken: set[str] = set()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        name = _free(jax.tree_util.keystr(path, simple=True, separator="."), taken)
-        taken.add(name)
-        yield name, jax.random.key_data(leaf) if is_key(leaf) else leaf
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number = 2
-    free = name
-    while free in taken:
-        free = f"{name}~{number}"
-        number += 1
-    return free
 
 
 def saved_arrays(tree: Any) -> Iterator[tuple[str, Any]]:

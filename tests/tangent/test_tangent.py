@@ -1,10 +1,14 @@
 """The tangent kernel as an operator is that of the Jacobian written out."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax import Array
 
 import jaxalign as ja
 from jaxalign.models import MLP
@@ -116,7 +120,7 @@ def test_alignment_is_that_of_the_kernel(one, y):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_parameters_may_change_without_another_trace(one, y):
+def test_parameters_may_change_without_another_program(one, y):
     function, state, inputs, _ = one
     traces = []
 
@@ -128,8 +132,35 @@ def test_parameters_may_change_without_another_trace(one, y):
     count = len(traces)
     doubled = jax.tree.map(lambda x: 2 * x, state)
     after = tangent_spectrum(counted, doubled, inputs, y, order=4)
-    assert len(traces) == count
+    # One trace shows that the function is the same.
+    assert len(traces) == count + 1
     assert not np.allclose(before.spectrum.singular_values, after.spectrum.singular_values)
+
+
+@pytest.mark.parametrize("with_hash", [True, False])
+def test_what_a_function_closes_over_may_change(with_hash):
+    """As the state of BatchNorm does between two steps."""
+
+    @dataclass(eq=not with_hash)
+    class Head:
+        scale: Array
+
+        def __call__(self, w, x):
+            return jnp.tanh(x @ w) * self.scale
+
+    x = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    head = Head(jnp.ones(()))
+    settings = {"key": jax.random.key(0), "directions": 3}
+
+    def size():
+        if with_hash:
+            q = tangent_spectrum(head, jnp.zeros(2), x, x[:, 0], order=2)
+            return q.spectrum.singular_values**2
+        return tangent_norm(head, jnp.zeros(2), x, **settings).value
+
+    before = size()
+    head.scale = 3 * head.scale
+    np.testing.assert_allclose(size(), 9 * before, rtol=1e-4)
 
 
 BAD = {
@@ -150,6 +181,16 @@ BAD = {
         lambda f, s, x: tangent_norm(f, s, x, key=jax.random.key(0), directions=N + 1),
         ValueError,
         "at most the 24 outputs",
+    ),
+    "parameters of others": (
+        lambda f, s, x: tangent_norm(f, SimpleNamespace(dtype="f"), x, key=jax.random.key(0)),
+        TypeError,
+        "found a SimpleNamespace at the top",
+    ),
+    "text": (
+        lambda f, s, x: tangent_norm(f, s, {"x": x, "part": "test"}, key=jax.random.key(0)),
+        TypeError,
+        "inputs must be an array of numbers",
     ),
     "a seed": (lambda f, s, x: tangent_norm(f, s, x, key=0), TypeError, "key"),
 }

@@ -15,8 +15,8 @@ from flax import nnx
 from jax.sharding import AxisType
 
 import jaxalign as ja
+from jaxalign._core.digests import digest_of_program
 from jaxalign._core.npy import append_rows, keep_rows
-from jaxalign.training._fingerprint import digest_of_program
 from jaxalign.training._named_arrays import as_state, saved_arrays
 
 FILES = ("history.jsonl", "curve.npy", "null_curve.npy", "alignment.npy")
