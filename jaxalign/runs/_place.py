@@ -28,12 +28,15 @@ def local_folder(folder: str | Path) -> Path:
 def require_replaceable(
     folder: str | Path, files: Sequence[str], mark: str, kind: str, *, overwrite: bool
 ) -> None:
-    """Raise if something of a kind would replace files of a folder; with ``overwrite`` it may
-    replace one of its kind, which the file ``mark`` tells, and nothing else.
+    """Raise if something of a kind would replace files of a folder, or could not be written there;
+    with ``overwrite`` it may replace one of its kind, which the file ``mark`` tells, and nothing
+    else.
 
     Raises:
       FileExistsError: it would.
+      NotADirectoryError, PermissionError: as ``require_writable``.
     """
+    require_writable(Path(folder))
     present = [name for name in files if (Path(folder) / name).exists()]
     is_one = mark in present
     if not present or (overwrite and is_one):
@@ -45,7 +48,7 @@ def require_replaceable(
 
 
 def require_writable(folder: Path) -> None:
-    """Before hours of training, rather than after its first chunk.
+    """Before anything is computed, rather than when it is to be saved.
 
     Raises:
       NotADirectoryError, PermissionError: it cannot be made, or written to.

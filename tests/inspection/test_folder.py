@@ -93,6 +93,8 @@ def test_nothing_is_replaced_unasked(folder, tmp_path):
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match=r"holds config\.json, no inspection"):
             require_free(tmp_path, overwrite=overwrite)
+    with pytest.raises(NotADirectoryError, match="config.json is a file; name another one"):
+        require_free(tmp_path / "config.json", overwrite=False)
 
 
 def test_a_folder_of_something_else(tmp_path):

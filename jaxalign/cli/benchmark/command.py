@@ -19,6 +19,7 @@ from jaxalign.benchmark.race import Device, Lane, device_here, race
 from jaxalign.benchmark.results import picture, summarize, table
 from jaxalign.cli.benchmark.options import Benchmark
 from jaxalign.cli.environment import environment
+from jaxalign.runs._place import require_writable
 
 COPIES = 6
 """Of Φ that a process holds at its worst."""
@@ -31,6 +32,7 @@ def benchmark(config: Benchmark, console: Console) -> int:
     if not texts:
         raise ValueError("--shapes must name at least one shape, such as 1000x129")
     shapes = [Shape.parse(text) for text in texts]
+    require_writable(config.out)
     here, device = _this_machine()
     lanes = [Lane(None, 1)]
     if device.platform == "cpu":

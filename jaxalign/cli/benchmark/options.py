@@ -26,3 +26,9 @@ class Benchmark:
     # Also write a profile of one call of every solver into this folder, for xprof or TensorBoard.
     # It has a folder for each shape and number of cores, and names solvers and routes.
     trace: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            raise ValueError(
+                f"seconds must be a positive number, found {self.seconds}; change --seconds"
+            )

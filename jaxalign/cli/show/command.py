@@ -22,6 +22,7 @@ from jaxalign.report.runs.page import runs_page
 from jaxalign.report.runs.read import NamedRun, read_run
 from jaxalign.report.runs.terminal import differences_table
 from jaxalign.runs._folder import PAGE
+from jaxalign.runs._place import require_writable
 
 
 def show(config: Show, console: Console) -> int:
@@ -77,8 +78,9 @@ def _show_other(config: Show, console: Console) -> None:
 
 def _side_by_side(config: Show, runs: Sequence[NamedRun], console: Console) -> None:
     """Print how runs differ, and write the page of their curves."""
-    found = differences(runs)
     folder = config.out or next_free_folder("show")
+    require_writable(folder)
+    found = differences(runs)
     if (folder / PAGE).exists():
         raise FileExistsError(f"out folder {folder} already holds {PAGE}; name another one")
     console.print(differences_table(found), crop=False)

@@ -13,6 +13,7 @@ from rich.table import Column
 
 from jaxalign.cli.environment import environment
 from jaxalign.cli.progress import Lines, progress_bar
+from jaxalign.runs._place import require_writable
 from jaxalign.studies.framework.catalogue import STUDIES, study
 from jaxalign.studies.framework.rejudge import rejudge
 from jaxalign.studies.framework.results import RESULT, Finished, read_picture, read_results
@@ -39,6 +40,7 @@ def put_to_the_test(names: Sequence[str], size: Size, out: Path, console: Consol
     """Run studies of these names into ``out``; one that cannot be run does not stop the others.
     Returns the exit status.
     """
+    require_writable(out)
     ended = _run_all(names, size, out, console)
     results = write_page(out)
     if ended.finished:

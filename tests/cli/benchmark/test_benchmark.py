@@ -55,3 +55,12 @@ def test_a_bad_benchmark_is_refused_before_it_starts(choice, told, tmp_path, cap
     assert main(["benchmark", *choice, "--out", str(tmp_path / "new")]) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_place_that_is_a_file_and_no_time_are_refused_before_it_starts(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["benchmark", "--out", str(tmp_path / "file")]) == 1
+    assert "file is a file; name another one" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--seconds", "nan"])
+    assert "seconds must be a positive number" in capsys.readouterr().err
