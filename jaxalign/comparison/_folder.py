@@ -17,7 +17,7 @@ from jaxalign.comparison._compare import Comparison
 from jaxalign.comparison._layers import LayerShape
 from jaxalign.comparison._pairs import Chance, Pairs
 from jaxalign.inspection import LayerNumbers
-from jaxalign.runs._folder import CONFIG, FIGURES, PAGE, write_json
+from jaxalign.runs._folder import CONFIG, FIGURES, PAGE, as_json, write_json
 from jaxalign.runs._place import require_replaceable
 
 COMPARISON = "comparison.json"
@@ -60,6 +60,9 @@ def save(folder: str | Path, compared: Compared) -> None:
       folder: where to; what is there is written over.
       compared: the comparison, and any config that JSON can hold.
 
+    Raises:
+      TypeError: a config that JSON cannot hold; nothing is written.
+
     Example:
       >>> import tempfile
       >>> import numpy as np
@@ -74,10 +77,11 @@ def save(folder: str | Path, compared: Compared) -> None:
     Source: ours.
     """
     folder = Path(folder)
+    config = as_json(compared.config)
     folder.mkdir(parents=True, exist_ok=True)
     # comparison.json makes a folder a comparison, so it is removed first and written last.
     (folder / COMPARISON).unlink(missing_ok=True)
-    write_json(folder / CONFIG, compared.config)
+    write_json(folder / CONFIG, config)
     _write_table(folder / TABLE, compared.comparison)
     write_json(folder / COMPARISON, _content(compared.comparison))
 
@@ -104,7 +108,8 @@ def read_comparison(folder: str | Path) -> Compared:
         content = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return Compared(_comparison(content), config)
-    except (KeyError, TypeError, ValueError) as error:
+    # Anything: JSON of another kind fails in many ways.
+    except Exception as error:
         raise ValueError(
             f"{folder} holds a comparison that is damaged or by another version of jaxalign "
             f"({error}); compare again, with --overwrite"

@@ -16,6 +16,7 @@ from jaxalign._spectrum.types import Spectrum
 from jaxalign.inspection._inspect import Inspection
 from jaxalign.inspection._numbers import LayerNumbers, curves, numbers
 from jaxalign.inspection._plan import LayerPlan
+from jaxalign.runs._folder import as_json, write_json
 from jaxalign.runs._place import require_replaceable
 
 CONFIG = "config.json"
@@ -72,6 +73,9 @@ def save(folder: str | Path, inspected: Inspected) -> None:
       folder: where to; what is there is written over.
       inspected: the inspection, its thresholds, and any config that JSON can hold.
 
+    Raises:
+      TypeError: a config that JSON cannot hold; thresholds that are no numbers. Nothing is written.
+
     Example:
       >>> import tempfile
       >>> from collections import OrderedDict
@@ -89,17 +93,19 @@ def save(folder: str | Path, inspected: Inspected) -> None:
     """
     folder = Path(folder)
     inspection = inspected.inspection
+    thresholds = [float(tau) for tau in inspected.thresholds]
+    config = {**as_json(inspected.config), _MEASURED: _measured(inspection)}
+    content = {
+        "thresholds": thresholds,
+        "layers": _rows(inspection, thresholds),
+        "left_out": inspection.left_out,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     # layers.json makes a folder an inspection, so it is removed first and written last.
     (folder / LAYERS).unlink(missing_ok=True)
-    _write(folder / CONFIG, {**inspected.config, _MEASURED: _measured(inspection)})
+    write_json(folder / CONFIG, config)
     np.savez_compressed(folder / SPECTRA, allow_pickle=False, **_arrays(inspection))
-    content = {
-        "thresholds": inspected.thresholds,
-        "layers": _rows(inspected),
-        "left_out": inspection.left_out,
-    }
-    _write(folder / LAYERS, content)
+    write_json(folder / LAYERS, content)
 
 
 def read_inspection(folder: str | Path) -> Inspected:
@@ -113,16 +119,27 @@ def read_inspection(folder: str | Path) -> Inspected:
 
     Raises:
       FileNotFoundError: the folder holds no inspection.
-      ValueError: the inspection was written by another version of jaxalign.
+      ValueError: the inspection is damaged, or was written by another version of jaxalign.
 
     Source: ours.
     """
     folder = Path(folder)
     if not (folder / LAYERS).is_file():
         raise FileNotFoundError(f"{folder} holds no inspection: there is no {LAYERS} in it")
+    try:
+        return _read(folder)
+    # Anything: damaged archives and JSON of another kind fail in many ways.
+    except Exception as error:
+        raise ValueError(
+            f"{folder} holds an inspection that is damaged or by another version of jaxalign "
+            f"({error}); inspect the model again, with --overwrite"
+        ) from None
+
+
+def _read(folder: Path) -> Inspected:
     content = json.loads((folder / LAYERS).read_text(encoding="utf-8"))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    _require_layout(folder, content, config)
+    _require_layout(content, config)
     measured = config.pop(_MEASURED)
     layers: OrderedDict[str, LayerPlan] = OrderedDict()
     for row in content["layers"]:
@@ -130,7 +147,8 @@ def read_inspection(folder: str | Path) -> Inspected:
         # JSON has lists only; a plan is compared with others and has to be hashable.
         plan["shape"] = tuple(plan["shape"])
         layers[row["name"]] = LayerPlan(**plan)
-    with np.load(folder / SPECTRA, allow_pickle=False) as arrays:
+    # numpy leaves a file open that it opened and cannot read.
+    with (folder / SPECTRA).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         spectra = OrderedDict((name, _spectrum(arrays, f"spectra/{name}")) for name in layers)
         nulls = OrderedDict((name, _spectrum(arrays, f"nulls/{name}")) for name in layers)
     inspection = Inspection(
@@ -144,35 +162,31 @@ def read_inspection(folder: str | Path) -> Inspected:
     return Inspected(inspection, tuple(content["thresholds"]), config)
 
 
-def _require_layout(folder: Path, content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def _require_layout(content: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raise for a folder of another layout, naming what is missing or unknown in it."""
     differences = {_MEASURED} - set(config)
     for row in content.get("layers", []):
         differences |= _ROW_FIELDS ^ set(row)
     if differences:
-        raise ValueError(
-            f"{folder} holds an inspection by another version of jaxalign, which differs in "
-            f"{', '.join(sorted(differences))}; inspect the model again, with --overwrite"
-        )
+        raise ValueError(f"it differs in {', '.join(sorted(differences))}")
 
 
 def _measured(inspection: Inspection) -> dict[str, Any]:
     return {
-        "num_samples": inspection.num_samples,
-        "centered": inspection.centered,
+        "num_samples": float(inspection.num_samples),
+        "centered": bool(inspection.centered),
         "reduce": {name: layer.reduce for name, layer in inspection.layers.items()},
     }
 
 
-def _rows(inspected: Inspected) -> list[dict[str, Any]]:
-    inspection = inspected.inspection
+def _rows(inspection: Inspection, thresholds: list[float]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             **inspection.layers[name]._asdict(),
             **{field: _plain(value) for field, value in row._asdict().items()},
         }
-        for name, row in numbers(inspection, inspected.thresholds).items()
+        for name, row in numbers(inspection, thresholds).items()
     ]
 
 
@@ -201,10 +215,6 @@ def _plain(value: Any) -> Any:
     """JSON's types, and floats with as many digits as tell float32 values apart."""
     if isinstance(value, np.ndarray):
         return [_plain(float(x)) for x in value]
-    if isinstance(value, float):
+    if isinstance(value, float | np.floating):
         return float(f"{value:.7g}")
     return value
-
-
-def _write(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A state as arrays by name, and back: what checkpoints hold and digests are made of."""
+"""A state as arrays by name, and back: what checkpoints hold."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

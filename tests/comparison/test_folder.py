@@ -45,3 +45,6 @@ def test_a_folder_is_replaced_only_on_request_and_only_a_comparison(sides, tmp_p
     (tmp_path / "a" / "comparison.json").write_text('{"measure": 1}')
     with pytest.raises(ValueError, match="damaged or by another version"):
         read_comparison(tmp_path / "a")
+    (tmp_path / "a" / "comparison.json").write_text("[]")
+    with pytest.raises(ValueError, match="damaged or by another version"):
+        read_comparison(tmp_path / "a")

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_a_folder_of_the_old_layout_is_refused_by_name(found, tmp_path):
         row["chance"] = row.pop("null_alignment")
     (tmp_path / "layers.json").write_text(json.dumps(layers))
     with pytest.raises(
-        ValueError, match=r"another version .* differs in chance, null_alignment; .*--overwrite"
+        ValueError, match=r"another version .* differs in chance, null_alignment\); .*--overwrite"
     ):
         read_inspection(tmp_path)
     (tmp_path / "config.json").write_text("{}")
@@ -93,8 +94,26 @@ def test_nothing_is_replaced_unasked(folder, tmp_path):
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match=r"holds config\.json, no inspection"):
             require_free(tmp_path, overwrite=overwrite)
-    with pytest.raises(NotADirectoryError, match="config.json is a file; name another one"):
+    with pytest.raises(NotADirectoryError, match=r"config\.json is a file; name another one"):
         require_free(tmp_path / "config.json", overwrite=False)
+
+
+def test_what_cannot_be_saved_leaves_what_was_there(found, tmp_path):
+    of_numpy = Inspected(found.inspection, tuple(np.float32([1, 3])), {})
+    save(tmp_path, of_numpy)
+    assert read_inspection(tmp_path).thresholds == (1.0, 3.0)
+    with pytest.raises(TypeError, match="config must hold what JSON can"):
+        save(tmp_path, Inspected(found.inspection, (1.0,), {"mine": np.float32(1)}))
+    assert read_inspection(tmp_path).thresholds == (1.0, 3.0)
+
+
+@pytest.mark.parametrize("name", ["layers.json", "config.json", "spectra.npz"])
+@pytest.mark.parametrize("damage", [lambda content: content[:60], lambda content: b"[]"])
+def test_a_damaged_file_is_told_as_such(folder, tmp_path, name, damage):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / name).write_bytes(damage((copy / name).read_bytes()))
+    with pytest.raises(ValueError, match=r"copy holds an inspection that is damaged .*--overwrite"):
+        read_inspection(copy)
 
 
 def test_a_folder_of_something_else(tmp_path):

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from jaxalign._core.labels import labels
+from jaxalign.comparison import read_comparison
 from jaxalign.comparison._folder import COMPARISON, TABLE
+from jaxalign.inspection import read_inspection
 from jaxalign.inspection._folder import LAYERS
 from jaxalign.report.run.summary import Measures, RunSummary
 from jaxalign.report.runs.differences import Differences, differences
@@ -49,21 +51,37 @@ def print_csv(runs: Sequence[NamedRun]) -> None:
 
 def print_other_json(folder: Path) -> None:
     """An inspection or a comparison: what its folder holds in JSON, and its config.json."""
-    name = COMPARISON if (folder / COMPARISON).is_file() else LAYERS
+    name = _require_whole(folder)
     content = json.loads((folder / name).read_text(encoding="utf-8"))
     _print({"folder": str(folder), **content, "config": read_config(folder)})
 
 
 def print_other_csv(folder: Path) -> None:
     """A comparison's table of pairs, or a row per layer of an inspection."""
-    if (folder / COMPARISON).is_file():
-        sys.stdout.write((folder / TABLE).read_text(encoding="utf-8"))
+    if _require_whole(folder) == COMPARISON:
+        table = folder / TABLE
+        if not table.is_file():
+            raise FileNotFoundError(f"{folder} has no {TABLE}; compare again, with --overwrite")
+        sys.stdout.write(table.read_text(encoding="utf-8"))
         return
     content = json.loads((folder / LAYERS).read_text(encoding="utf-8"))
     rows = [dict(_flat(row, content["thresholds"])) for row in content["layers"]]
     writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+
+
+def _require_whole(folder: Path) -> str:
+    """The name of the file with the numbers of an inspection or a comparison.
+
+    Raises:
+      ValueError: it is damaged, or of another version.
+    """
+    if (folder / COMPARISON).is_file():
+        read_comparison(folder)
+        return COMPARISON
+    read_inspection(folder)
+    return LAYERS
 
 
 def _run(run: NamedRun) -> dict[str, Any]:
