@@ -9,17 +9,25 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from jax.typing import ArrayLike
 
-from jaxalign._core.kinds import as_count, require_choice, require_kind, require_number
+from jaxalign._core.kinds import as_count, require_choice, require_function, require_kind
 from jaxalign.comparison._alignment import (
     Alignments,
     AlignmentSums,
     AreaDifference,
     Targets,
     alignments_of_rows,
-    are_codes,
     area_difference,
     best_layer,
+)
+from jaxalign.comparison._checks import (
+    checked_centering,
+    checked_seed,
+    checked_targets,
+    require_common_names,
+    require_limit,
+    require_same_rows,
 )
 from jaxalign.comparison._layers import (
     Callback,
@@ -86,7 +94,7 @@ def compare(
     second: LayerSource,
     measure: Measure = DEBIASED_CKA,
     *,
-    targets: Targets | None = None,
+    targets: ArrayLike | None = None,
     centered: bool | None = None,
     permutations: int = 0,
     intervals: Intervals = "best",
@@ -106,7 +114,7 @@ def compare(
       second: likewise, of the same rows in the same order; ``first`` itself compares the layers of
         one model.
       measure: of two layers; by default debiased linear CKA.
-      targets: (n, k) from ``encode_targets``, of the same rows.
+      targets: (n, k) from ``encode_targets``, of the same rows; or (n,) floats.
       centered: as in ``inspect``, for the alignment.
       permutations: take what chance gives from so many random orders of the rows of one side.
       intervals: of which layers' alignment the difference is taken, with a 95 % interval over
@@ -120,7 +128,8 @@ def compare(
       Comparison.
 
     Raises:
-      ValueError: sides of different n, of too few rows for the measure; targets of another n; rows
+      ValueError: sides of different n, of too few rows for the measure; targets of another n, or
+        that are 0, about their mean if they are centred; no layers of one name for "named"; rows
         or sums over the memory limit (before anything is computed); layers that hold NaN; as the
         measure.
       TypeError: another kind of argument.
@@ -139,14 +148,18 @@ def compare(
     """
     require_kind(measure, Measure, "measure", "pass comparison.DEBIASED_CKA")
     require_choice(intervals, get_args(Intervals), "intervals")
-    require_number(memory_limit, "memory_limit")
+    if callback is not None:
+        require_function(callback, "callback", "pass a function of (stage, done, total)")
+    require_limit(memory_limit)
     permutations = as_count(permutations, "permutations", least=0)
-    _require_same_rows(first, second, targets, measure)
-    if centered is None:
-        centered = targets is not None and not are_codes(targets)
-    task = _Task(measure, targets, centered, permutations, seed, callback or _silent)
+    require_same_rows(first, second, measure)
+    if intervals == "named":
+        require_common_names(first, second)
+    y = checked_targets(targets, first.num_samples)
+    about_mean = checked_centering(centered, y)
+    task = _Task(measure, y, about_mean, permutations, checked_seed(seed), callback or _silent)
     sums_would_do = measure.of_moments and not permutations
-    num_targets = 0 if targets is None else targets.shape[1]
+    num_targets = 0 if y is None else y.shape[1]
     in_memory = are_rows_kept(
         (first, second), num_targets, memory_limit, sums_would_do=sums_would_do
     )
@@ -171,23 +184,8 @@ def compare(
         alignments=alignments,
         differences=_differences(first, second, alignments, task, intervals),
         num_samples=first.num_samples,
-        centered=centered,
+        centered=about_mean,
     )
-
-
-def _require_same_rows(
-    first: LayerSource, second: LayerSource, targets: Targets | None, measure: Measure
-) -> None:
-    n = first.num_samples
-    if second.num_samples != n:
-        raise ValueError(
-            "both sides must be of the same rows, in the same order, "
-            f"found {n:,} rows in the first and {second.num_samples:,} in the second"
-        )
-    if targets is not None and len(targets) != n:
-        raise ValueError(f"targets must have a row for each sample, found {len(targets)} of {n:,}")
-    if n < measure.least:
-        raise ValueError(f"{measure.name} needs at least {measure.least} rows, found {n}")
 
 
 def _require_finite(pairs: Pairs, measure: Measure) -> None:

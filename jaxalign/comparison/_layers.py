@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+from jaxalign._core.arrays import as_numbers
 from jaxalign._core.batches import require_stream
-from jaxalign._core.kinds import require_function
+from jaxalign._core.kinds import require_choice, require_function
 from jaxalign._core.mesh import for_a_model
 from jaxalign._features import INPUT, Reduce, pool
 from jaxalign.capture import Tap
@@ -164,7 +165,8 @@ class SavedLayers(LayerSource):
       left_out: layer → why it is not compared.
 
     Raises:
-      ValueError: no layers; layers of different n; "samples".
+      ValueError: no layers; layers of different n; a layer without an array; another reduction,
+        "samples" among them.
     """
 
     def __init__(
@@ -183,7 +185,11 @@ class SavedLayers(LayerSource):
                 f"there is no layer to compare ({reasons or 'no array'}); save an array (n, ...) "
                 "of floats for each layer"
             )
+        for name, shape in shapes.items():
+            if len(shape) < 2:
+                raise ValueError(f"layer {name} must have a shape (n, ...), found {tuple(shape)}")
         self._arrays = arrays
+        self._array_shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self._reduce = reduce
         self._matrices: Matrices = {}
         first = next(iter(shapes))
@@ -213,11 +219,18 @@ class SavedLayers(LayerSource):
         """All rows of one layer, which are kept.
 
         Raises:
-          ValueError: they hold NaN or Inf.
+          ValueError: they hold NaN or Inf, or have another shape.
+          TypeError: they are no array of numbers.
         """
         if name not in self._matrices:
-            array = self._arrays[name]
-            if array.dtype.kind == "f":
+            if name not in self._arrays:
+                raise ValueError(
+                    f"arrays must hold the layer {name!r} of shapes, found "
+                    f"{', '.join(self._arrays)}"
+                )
+            array = np.asarray(as_numbers(self._arrays[name], f"layer {name}"))
+            _require_shape(array.shape, self._array_shapes[name], name)
+            if jnp.issubdtype(array.dtype, jnp.floating):
                 _require_finite(array, name)
             if array.ndim > 2:
                 # In parts, of which each may need as much memory again.
@@ -234,7 +247,13 @@ def _width(shape: tuple[int, ...], reduce: Reduce) -> int:
     return prod(shape[1:]) if reduce == "flatten" else shape[-1]
 
 
+def _require_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> None:
+    if shape != expected:
+        raise ValueError(f"layer {name} must have the shape {expected}, found {shape}")
+
+
 def _require_rows_are_samples(reduce: Reduce) -> None:
+    require_choice(reduce, get_args(Reduce), "reduce")
     if reduce == "samples":
         raise ValueError(
             "reduce='samples' makes rows of positions, which two models do not share; "

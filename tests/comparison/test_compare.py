@@ -209,6 +209,34 @@ def test_layers_that_hold_nan_or_other_rows_are_named(layers, as_side):
         as_side({})
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"targets": np.ones(30, np.float32), "centered": True}, "about their mean they are 0"),
+        ({"targets": np.zeros((30, 2), np.float32), "centered": False}, "targets are all 0"),
+        ({"targets": np.full(30, np.nan)}, "targets must be finite"),
+        ({"targets": np.ones((29, 2))}, "a row for each sample, found 29"),
+        ({"centered": "no"}, "centered must be True or False"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"memory_limit": float("nan")}, "memory_limit must be a positive number"),
+        ({"callback": 3}, "callback must be a function"),
+        ({"intervals": "named"}, "for layers of one name, found none in a and b"),
+        ({"second": np.ones((30, 2))}, "second must be a LayerSource"),
+        ({"second": {"b": np.ones((30, 3))}}, r"must have the shape \(30, 2\), found \(30, 3\)"),
+        ({"second": {"c": np.ones((30, 2))}}, "must hold the layer 'b' of shapes, found c"),
+        ({"second": {"b": [["?"] * 2] * 30}}, "layer b must be an array of numbers"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(settings, message):
+    rows = np.random.default_rng(0).standard_normal((30, 2))
+    first = SavedLayers({"a": rows}, {"a": rows.shape})
+    second = settings.pop("second", {"b": rows.tolist()})
+    if isinstance(second, dict):
+        second = SavedLayers(second, {"b": (30, 2)})
+    with pytest.raises((TypeError, ValueError), match=message):
+        compare(first, second, **settings)
+
+
 @pytest.mark.parametrize("sizes", [(1, 200, 99), (300,), (128, 172), (100, 100, 100)])
 def test_blocks_have_one_size_whatever_the_batches(sizes):
     rows = np.arange(300.0)[:, None]

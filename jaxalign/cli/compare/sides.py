@@ -98,6 +98,9 @@ def _files(options: Compare) -> Sides:
     rows = first.layers.num_samples
     examples = None
     data = f"{rows:,} rows without labels"
+    if labels is None:
+        unused = ["task", "centered", "intervals"]
+        require_defaults(options, unused, "would change nothing: the files hold no labels")
     if labels is not None:
         examples = _labelled(labels, rows, options, names[0])
         data = f"{rows:,} rows, {examples.task}"
