@@ -19,6 +19,9 @@ _PLAIN = set("0123456789+-.eE")  # float() also takes 1_000, infinity and the di
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+# Digits that say which number is meant, however large, where 9e15 says about which.
+_WHOLE = re.compile(r"[+-]?(\d+)(\.0*)?", re.ASCII)
+_DIGIT = re.compile(r"[1-9]")
 _CODE = re.compile(r"[+-]?0\d+", re.ASCII)
 
 
@@ -151,11 +154,18 @@ def _floats(texts: Sequence[str]) -> Float[np.ndarray, " n"] | None:
 
 def _require_held(column: Column, values: Float[np.ndarray, " n"]) -> None:
     """Raise unless float64 holds what the texts say."""
+    # A zero is at most a few different texts.
+    zeros = {text for text in set(column.texts) if float(text) == 0}
+    lost = {text for text in zeros if _DIGIT.search(re.split("[eE]", text)[0])}
+    if lost:
+        row = next(i for i, text in enumerate(column.texts) if text in lost)
+        raise column.bad(row, "float64 holds 0 in its place; scale it")
     for row in np.flatnonzero(~(np.abs(values) < 2**53)).tolist():
         text = column.texts[row]
         if not np.isfinite(values[row]):
             raise column.bad(row, "a number in the range of float64 is needed; scale it")
-        if _INTEGER.fullmatch(text) and int(text) != int(values[row]):
+        digits = _WHOLE.fullmatch(text)
+        if digits is not None and int(digits[1]) != abs(int(values[row])):
             raise column.bad(row, f"float64 holds {values[row]:.0f} in its place; scale it")
 
 
