@@ -26,6 +26,7 @@ Categories = Literal["refuse", "one-hot"]
 
 # Names under which pandas and R write the numbers of rows.
 _UNNAMED = re.compile(r"|Unnamed: \d+")
+_COUNT = re.compile(r"\d{1,18}(\.0*)?", re.ASCII)
 _INDEX = re.compile(r"|Unnamed: \d+|id|index|row([ _.]?(id|names?|numbers?))?", re.IGNORECASE)
 
 
@@ -200,8 +201,11 @@ def _indexes(columns: Sequence[Column]) -> set[int]:
 
 
 def _counts_rows(column: Column) -> bool:
-    texts = list(column.texts)
-    return any(texts == [str(i + start) for i in range(len(texts))] for start in (0, 1))
+    """Whether it counts from 0 or 1: also as 01, 02 and as 1.0, 2.0."""
+    if not all(map(_COUNT.fullmatch, column.texts)):
+        return False
+    counts = [int(text.partition(".")[0]) for text in column.texts]
+    return counts[0] in (0, 1) and counts == list(range(counts[0], counts[0] + len(counts)))
 
 
 def _without_missing(columns: Sequence[Column], missing: Missing) -> list[Column]:

@@ -113,6 +113,8 @@ AB = [[1, 2], [3, 4]]
         (",Unnamed: 0,a,b,y\n0,0,1,2,x\n1,1,3,4,z\n", AB, ["x", "z"], {}),
         ('"","a","b","y"\n"one",1,2,"x"\n"two",3,4,"z"\n', AB, ["x", "z"], {}),
         ("a,b,ID,y\n1,2,1,x\n3,4,2,z\n", AB, ["x", "z"], {}),
+        ("id,a,b,y\n01,1,2,x\n02,3,4,z\n", AB, ["x", "z"], {}),
+        ("a,b,index,y\n1,2,0.0,x\n3,4,1.0,z\n", AB, ["x", "z"], {}),
         ("id,a,y\n7,1,x\n9,2,z\n", [[7, 1], [9, 2]], ["x", "z"], {}),
         ("1,5,x\n2,6,z\n3,7,x\n", [[5], [6], [7]], ["x", "z", "x"], {"ignore": ("1",)}),
         # Separators, quotes, decimal marks, encodings.
