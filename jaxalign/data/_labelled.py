@@ -169,6 +169,17 @@ def require_known_texts(labels: np.ndarray, source: str) -> None:
         )
 
 
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float64)
+    if (np.isinf(narrow) & ~np.isinf(array)).any():
+        raise ValueError(
+            f"numbers of {array.dtype} must fit in float64, found {np.abs(array).max()!s}; "
+            "divide them by a constant"
+        )
+    return narrow
+
+
 def _native(array: np.ndarray) -> np.ndarray:
     """Kinds that numpy keeps and jax does not know, as those it knows."""
     if array.dtype == np.dtype("V2"):
@@ -177,5 +188,5 @@ def _native(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        return array.astype(np.float64)
+        return _narrowed(array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
