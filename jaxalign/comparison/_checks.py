@@ -7,7 +7,13 @@ from jax.typing import ArrayLike
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.checks import require_finite, require_matrix, require_no_labels
-from jaxalign._core.kinds import as_count, require_flag, require_kind, require_number
+from jaxalign._core.kinds import (
+    as_count,
+    require_flag,
+    require_function,
+    require_kind,
+    require_number,
+)
 from jaxalign.comparison._alignment import Targets, are_codes
 from jaxalign.comparison._layers import LayerSource
 from jaxalign.comparison._measures import Measure
@@ -30,9 +36,9 @@ def require_same_rows(first: LayerSource, second: LayerSource, measure: Measure)
         raise ValueError(f"{measure.name} needs at least {measure.least} rows, found {n}")
 
 
-def require_common_names(first: LayerSource, second: LayerSource) -> None:
-    """Raise unless a layer of each side has the same name."""
-    if not any(name in second.shapes for name in first.shapes):
+def require_common_names(intervals: str, first: LayerSource, second: LayerSource) -> None:
+    """Raise for intervals of layers of one name where no layer of both sides has the same."""
+    if intervals == "named" and not any(name in second.shapes for name in first.shapes):
         raise ValueError(
             "intervals='named' is for layers of one name, found none in "
             f"{', '.join(first.shapes)} and {', '.join(second.shapes)}; pass intervals='best'"
@@ -81,8 +87,10 @@ def checked_seed(seed: Any) -> int:
     return number
 
 
-def require_limit(memory_limit: Any) -> None:
-    """Raise unless it is a positive number of bytes."""
+def require_settings(callback: Any, memory_limit: Any) -> None:
+    """Raise unless a callback that is given is a function, and the limit a positive number."""
+    if callback is not None:
+        require_function(callback, "callback", "pass a function of (stage, done, total)")
     require_number(memory_limit, "memory_limit")
     if not memory_limit > 0:
         raise ValueError(f"memory_limit must be a positive number of bytes, found {memory_limit}")

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxalign._core.kinds import as_count, require_choice, require_function, require_kind
+from jaxalign._core.kinds import as_count, require_choice, require_kind
 from jaxalign.comparison._alignment import (
     Alignments,
     AlignmentSums,
@@ -26,8 +26,8 @@ from jaxalign.comparison._checks import (
     checked_seed,
     checked_targets,
     require_common_names,
-    require_limit,
     require_same_rows,
+    require_settings,
 )
 from jaxalign.comparison._layers import (
     Callback,
@@ -148,13 +148,10 @@ def compare(
     """
     require_kind(measure, Measure, "measure", "pass comparison.DEBIASED_CKA")
     require_choice(intervals, get_args(Intervals), "intervals")
-    if callback is not None:
-        require_function(callback, "callback", "pass a function of (stage, done, total)")
-    require_limit(memory_limit)
+    require_settings(callback, memory_limit)
     permutations = as_count(permutations, "permutations", least=0)
     require_same_rows(first, second, measure)
-    if intervals == "named":
-        require_common_names(first, second)
+    require_common_names(intervals, first, second)
     y = checked_targets(targets, first.num_samples)
     about_mean = checked_centering(centered, y)
     task = _Task(measure, y, about_mean, permutations, checked_seed(seed), callback or _silent)
