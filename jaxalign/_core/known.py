@@ -12,11 +12,15 @@ def is_concrete(x: ArrayLike) -> bool:
 
 
 def known_values(x: ArrayLike) -> np.ndarray | None:
-    """The values of ``x``, None where it is traced.
+    """The values of ``x``, None where it is traced or in part on the devices of other processes.
 
     Arrays of numpy, since inside jit jax traces every operation, also that of constants.
     """
-    return np.asarray(x) if is_concrete(x) else None
+    if not is_concrete(x):
+        return None
+    if isinstance(x, jax.Array) and not (x.is_fully_addressable or x.is_fully_replicated):
+        return None
+    return np.asarray(x)
 
 
 def is_on_host(*arrays: Array | np.ndarray) -> bool:

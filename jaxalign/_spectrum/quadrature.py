@@ -4,13 +4,12 @@ values, and sharp bounds.
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
@@ -24,13 +23,14 @@ from jaxalign._core.checks import (
 )
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside
-from jaxalign._core.kinds import as_count, found, require_choice
+from jaxalign._core.kinds import as_count, require_choice
 from jaxalign._core.linalg import matmul, svd
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.bidiagonal import Bidiagonal, Product, bidiagonalize
 from jaxalign._spectrum.finish import finished, sizes_of
 from jaxalign._spectrum.routes.table import refuse_float64
 from jaxalign._spectrum.types import ROUTE_NAMES, Spectrum
+from jaxalign._spectrum.user_products import as_called_outside, compared, width_of
 
 
 class Quadrature(NamedTuple):
@@ -83,7 +83,8 @@ def quadrature(
 
     Raises:
       ValueError: as ``spectrum``; order out of range; another dtype; on a TPU "float64", or
-        features of it; products whose shapes do not fit each other, or with a dtype.
+        features of it; products whose shapes do not fit each other, that are not of one matrix and
+        its transpose (eager calls), or with a dtype.
       TypeError: when differentiated; products that give no array of real floats.
 
     Example:
@@ -178,9 +179,9 @@ def _matrix_free(
 ) -> Quadrature:
     y = as_target_matrix(targets)
     require_finite(y, "targets")
-    d = _width_of(product, transposed, y)
+    d = width_of(product, transposed, y)
     _require_order(order, len(y), d)
-    product, transposed = _as_called_outside(product, transposed, y)
+    product, transposed = compared(*as_called_outside(product, transposed, y))
 
     def run(y: Array) -> Quadrature:
         # Vectors are columns for the caller's products, rows in the recurrence.
@@ -190,52 +191,6 @@ def _matrix_free(
         return of_bidiagonal(bidiagonal)
 
     return on_automatic_axes(without_derivative(run, NO_DERIVATIVE), y)
-
-
-def _as_called_outside(
-    product: Product, transposed: Product, y: Float[Array, "n k"]
-) -> tuple[Product, Product]:
-    """Products that are called with arrays on the mesh of the targets, its axes explicit again: u
-    split over rows as the targets are, v on every device.
-    """
-    split = jax.typeof(y).sharding
-    axes = split.mesh.explicit_axes
-    if not axes:
-        return product, transposed
-    of_rows = P(*split.spec[:1])
-    return (
-        jax.sharding.explicit_axes(product, axes=axes, in_sharding=P()),
-        jax.sharding.explicit_axes(transposed, axes=axes, in_sharding=of_rows),
-    )
-
-
-def _width_of(product: Product, transposed: Product, y: Float[Array, "n k"]) -> int:
-    """The number of columns of a Φ given by its products, whose shapes must fit each other."""
-    right = _result_of(transposed, y, "second")
-    if right.ndim != 2 or right.shape[1] != y.shape[1]:
-        raise ValueError(
-            f"the second product must map (n, k) = {y.shape} to (d, k), found {right.shape}"
-        )
-    back = _result_of(product, jax.ShapeDtypeStruct(right.shape, y.dtype), "first")
-    if back.shape != y.shape:
-        raise ValueError(
-            f"the first product must map (d, k) = {right.shape} to (n, k) = {y.shape}, "
-            f"found {back.shape}"
-        )
-    return right.shape[0]
-
-
-def _result_of(product: Product, argument: Any, which: str) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of what a product gives, an array of real floats."""
-    result = jax.eval_shape(product, argument)
-    if not isinstance(result, jax.ShapeDtypeStruct):
-        raise TypeError(f"the {which} product must give one array, found {found(result)}")
-    if not jnp.issubdtype(result.dtype, jnp.floating):
-        raise TypeError(
-            f"the {which} product must give real floats, found dtype {result.dtype}; "
-            "Φ is a real matrix, and rounding to integers is no product with it"
-        )
-    return result
 
 
 @jax.jit

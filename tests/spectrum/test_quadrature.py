@@ -187,6 +187,18 @@ def test_matrix_free_products_give_the_same(rng):
     assert (exact <= upper).all()
 
 
+def test_products_of_two_matrices_are_told_from_a_matrix_and_its_transpose(rng):
+    a, b = (jnp.asarray(rng.standard_normal((30, 8)), jnp.float32) for _ in range(2))
+    targets = rng.standard_normal((30, 2)).astype(np.float32)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        own = a.astype(dtype)
+        rounded = (lambda v, a=own: a @ v, lambda u, a=own: a.T @ u)
+        assert ja.quadrature(rounded, targets, order=3).diagonal.shape == (3, 2)
+    for other in (b, -a, 7 * a):
+        with pytest.raises(ValueError, match="must be with one matrix Φ and its transpose"):
+            ja.quadrature((lambda v, a=other: a @ v, lambda u: a.T @ u), targets, order=3)
+
+
 @pytest.mark.slow
 def test_through_every_transformation(rng, x64):
     batch = jnp.asarray(rng.standard_normal((3, 30, 8)), jnp.float32)
