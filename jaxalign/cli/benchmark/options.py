@@ -28,7 +28,7 @@ class Benchmark:
     trace: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds < float("inf"):
+        if not 0 <= self.seconds < float("inf"):
             raise ValueError(
-                f"seconds must be a positive number, found {self.seconds}; change --seconds"
+                f"seconds must be finite and not negative, found {self.seconds}; change --seconds"
             )

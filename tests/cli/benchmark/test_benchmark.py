@@ -63,4 +63,4 @@ def test_a_place_that_is_a_file_and_no_time_are_refused_before_it_starts(tmp_pat
     assert "file is a file; name another one" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["benchmark", "--seconds", "nan"])
-    assert "seconds must be a positive number" in capsys.readouterr().err
+    assert "seconds must be finite and not negative" in capsys.readouterr().err
