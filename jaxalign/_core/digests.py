@@ -12,6 +12,7 @@ from jax.extend import core
 
 from jaxalign._core.jaxprs import equations
 from jaxalign._core.mesh import is_key
+from jaxalign._core.naming import free_name
 
 PLACES = ("ctx_mesh", "sharding", "out_sharding", "in_shardings", "out_shardings")
 """Parameters of equations that say where something is computed, and not what."""
@@ -29,18 +30,10 @@ def named_arrays(tree: Any) -> Iterator[tuple[str, Any]]:
     """
     taken: set[str] = set()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        name = _free(jax.tree_util.keystr(path, simple=True, separator="."), taken)
+        dotted = jax.tree_util.keystr(path, simple=True, separator=".")
+        name = free_name(dotted, taken.__contains__)
         taken.add(name)
         yield name, jax.random.key_data(leaf) if is_key(leaf) else leaf
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number = 2
-    free = name
-    while free in taken:
-        free = f"{name}~{number}"
-        number += 1
-    return free
 
 
 def digest(tree: Any) -> str:

@@ -48,11 +48,6 @@ class AreaDifference(NamedTuple):
     high: float
 
 
-def are_codes(targets: Targets) -> bool:
-    """Whether targets are ±1 codes of classes, as ``encode_targets`` makes them."""
-    return bool((np.abs(targets) == 1).all())
-
-
 class AlignmentSums:
     """The moments of layers with the targets, batch by batch."""
 

@@ -14,7 +14,8 @@ from jaxalign._core.kinds import (
     require_kind,
     require_number,
 )
-from jaxalign.comparison._alignment import Targets, are_codes
+from jaxalign._features.labels import are_codes
+from jaxalign.comparison._alignment import Targets
 from jaxalign.comparison._layers import LayerSource
 from jaxalign.comparison._measures import Measure
 
@@ -68,7 +69,7 @@ def checked_centering(centered: Any, targets: Targets | None) -> bool:
       ValueError: targets that are then 0, with which nothing is aligned.
     """
     if centered is None:
-        centered = targets is not None and not are_codes(targets)
+        centered = targets is not None and not are_codes(targets, "targets")
     require_flag(centered, "centered")
     if targets is None:
         return bool(centered)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from jaxalign._core.naming import free_name
 from jaxalign.runs._history import IN_SHARES, History
 from jaxalign.runs._storage import REMEDY, Storage, narrowed
 
@@ -149,13 +150,9 @@ def _file(measure: str, layer: str | None, taken: Mapping[str, Any]) -> str:
     """
     stem = escaped(measure) if layer is None else f"{escaped(measure)}.{escaped(layer)}"
     stem = stem[:LONGEST]
-    name = f"{stem}.npy"
     lowered = {file.lower() for file in taken}
-    number = 2
-    while name.lower() in lowered:
-        name = f"{stem}~{number}.npy"
-        number += 1
-    return name
+    free = free_name(stem, lambda stem: f"{stem}.npy".lower() in lowered)
+    return f"{free}.npy"
 
 
 def escaped(name: str) -> str:

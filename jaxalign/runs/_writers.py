@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxalign._core.labels import labels
+from jaxalign._core.naming import free_name, value_names
 from jaxalign.runs._history import IN_SHARES, History
 
 FEW = 16
@@ -213,12 +213,7 @@ def _add(values: dict[str, float], further: Mapping[str, float]) -> None:
     beside "a" of "b/c", is called "NAME~2". Rows have one order, so it is called so in each.
     """
     for name, value in further.items():
-        number = 2
-        free = name
-        while free in values:
-            free = f"{name}~{number}"
-            number += 1
-        values[free] = value
+        values[free_name(name, values.__contains__)] = value
 
 
 def _scalars_of_measure(
@@ -234,7 +229,7 @@ def _scalars_of_measure(
     ((_, positions),) = axes.items()
     return {
         f"{name}_{label}/{layer}": float(entry / unit)
-        for label, entry in zip(labels(positions), value, strict=True)
+        for label, entry in zip(value_names(positions), value, strict=True)
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxalign._core.labels import labels
+from jaxalign._core.naming import value_names
 from jaxalign.comparison import read_comparison
 from jaxalign.comparison._folder import COMPARISON, TABLE
 from jaxalign.inspection import read_inspection
@@ -162,7 +162,7 @@ def _flat(row: Mapping[str, Any], thresholds: Sequence[float]) -> Iterable[tuple
         if name == "shape":
             yield name, "x".join(map(str, value))
         elif isinstance(value, list):
-            for tau, share in zip(labels(thresholds), value, strict=True):
+            for tau, share in zip(value_names(thresholds), value, strict=True):
                 yield f"{name}_{tau}", share
         else:
             yield name, value

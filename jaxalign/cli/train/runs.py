@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxalign._core.labels import labels
+from jaxalign._core.naming import value_names
 from jaxalign.cli.environment import environment
 from jaxalign.cli.train.options import Train, Variant, as_settings
 from jaxalign.cli.train.recipe import Task
@@ -149,7 +149,7 @@ def place_of(config: Train, folder: Path, variant: Variant) -> Path:
     if len(config.variants) == 1:
         return folder
     rates = config.learning_rate
-    name = f"learning-rate-{labels(rates)[rates.index(variant.rate)]}"
+    name = f"learning-rate-{value_names(rates)[rates.index(variant.rate)]}"
     if len(config.optimizer) > 1:
         name = f"{variant.optimizer}-{name}"
     return folder / name
