@@ -17,8 +17,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Every operation of a program would carry where it was written: under pytest forty frames and more.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
-# Where Python is told to write no bytecode, each of the many processes that tests start would compile
-# what it imports: seconds each.
+# Where Python is told to write no bytecode, each of the many processes that tests start would
+# compile what it imports: seconds each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -44,7 +44,8 @@ def split_shape(mesh, x, by_columns: bool) -> jax.ShapeDtypeStruct:
 def is_fast(name: str) -> bool:
     if name in SIMILARITIES or name in ROOMS:
         return name in ("linear_cka of pair moments", "neural_collapse")
-    return all(method not in name for method in ("moments]", "refined]", "svd]"))
+    slow = ("moments]", "refined]", "svd]", "split]", "triangular] ")
+    return all(method not in name for method in slow)
 
 
 CASES = [

@@ -263,6 +263,7 @@ def test_a_stream_of_traced_batches_is_told_how_many_passes_it_takes(data):
         jax.make_jaxpr(lambda x: ja.stream_spectrum([(x, y)]))(x)
 
 
+@pytest.mark.slow
 def test_monitors_may_be_made_inside_a_program(data, model):
     x, y = data[0][0], data[1][0]
     tap, state = ja.tap(model, "*"), nnx.state(model)

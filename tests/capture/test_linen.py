@@ -47,6 +47,7 @@ def net():
     return started(Net(), jnp.ones((6, 4)))
 
 
+@pytest.mark.slow
 def test_names_come_in_the_order_layers_run_also_through_jit(net, x):
     model, variables = net
     parts = (".Dense_0", ".BatchNorm_0", ".Dropout_0", "")

@@ -191,12 +191,9 @@ def kernels_of(parameters, path=()):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("container", "n"),
-    [
-        (Nested, LENGTH),
-        *[pytest.param(container, 6, marks=pytest.mark.slow) for container in CONTAINERS],
-    ],
+    ("container", "n"), [(Nested, LENGTH), *((container, 6) for container in CONTAINERS)]
 )
 def test_every_transformation_gives_the_value(container, n, assert_is_that_of_numpy):
     model, variables, x = built(container, GIVING.values(), n)

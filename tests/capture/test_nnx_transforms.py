@@ -253,12 +253,9 @@ def inputs(n):
     return jnp.asarray(np.random.default_rng(0).standard_normal((n, WIDTH)), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("container", "n"),
-    [
-        (Nested, LENGTH),
-        *[pytest.param(container, 6, marks=pytest.mark.slow) for container in CONTAINERS],
-    ],
+    ("container", "n"), [(Nested, LENGTH), *((container, 6) for container in CONTAINERS)]
 )
 def test_every_transformation_gives_the_value(container, n, assert_is_that_of_numpy):
     model = Model(container, GIVING.values())

@@ -80,6 +80,7 @@ def test_a_collapsed_network_and_its_bias():
     assert always_one.nc4 == pytest.approx(COUNTS[1] / len(LABELS))
 
 
+@pytest.mark.slow
 def test_turns_shifts_and_scale_change_nothing(x):
     rng = np.random.default_rng(1)
     turn = np.linalg.qr(rng.standard_normal((D, D)))[0]

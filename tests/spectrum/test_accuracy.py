@@ -112,6 +112,7 @@ def test_a_spectrum_tells_its_route_and_bounds_its_error(ill_conditioned):
     assert single.rank < 24
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_condition_of_sums_and_under_jit(rng):
     features = rng.standard_normal((50, 4)).astype(np.float32)

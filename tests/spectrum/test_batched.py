@@ -62,6 +62,7 @@ def batches_for(platform, layers, targets) -> list[tuple[int, int]]:
     return sorted((1 if len(size) == 2 else size[0], size[-1]) for size in sizes)
 
 
+@pytest.mark.slow
 def test_layers_of_similar_width_share_an_eigensolver_on_an_accelerator(layers, targets):
     ragged = {f"layer {d}": layers["c"][:, :d] for d in (17, 24, 33, 17, 30, 25)} | {
         "e": layers["c"]
@@ -70,6 +71,7 @@ def test_layers_of_similar_width_share_an_eigensolver_on_an_accelerator(layers, 
     assert {width for _, width in batches_for("cpu", ragged, targets)} == {17, 24, 25, 30, 33}
 
 
+@pytest.mark.slow
 def test_a_gpu_takes_few_wide_layers_one_by_one(targets, rng):
     wide = rng.standard_normal((300, 140)).astype(np.float32)
     y = rng.standard_normal((300, 1)).astype(np.float32)
@@ -176,6 +178,7 @@ def test_gradient_through_a_width_class(layers, targets):
             np.testing.assert_allclose(together[name], apart[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_on_an_accelerator_are_one_program(layers, targets, monkeypatch, compiled_programs):
     """Beside one small check of each array."""
     for module in (batched, checks):

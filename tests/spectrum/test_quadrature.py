@@ -78,7 +78,9 @@ def test_bounds_close_as_the_order_grows(rng, kind, dtype):
     assert widths[2] < 0.02
 
 
-@pytest.mark.parametrize("order", [1, 3, 6])
+@pytest.mark.parametrize(
+    "order", [3, *(pytest.param(order, marks=pytest.mark.slow) for order in (1, 6))]
+)
 def test_moments_are_exact_to_degree_twice_the_order(rng, order):
     features = make(rng, 60, 20, np.linspace(0.3, 1, 20))
     targets = rng.standard_normal((60, 2)).astype(np.float32)

@@ -30,6 +30,7 @@ def error(found, features):
     return np.abs(found.singular_values / exact - 1).max()
 
 
+@pytest.mark.slow
 def test_a_second_pass_is_made_where_it_is_called_for(batches):
     features, _ = whole(batches)
     with jax.enable_x64(True):

@@ -221,6 +221,7 @@ def test_two_monitors_log_what_each_logs_alone(task):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_training_batch_and_a_fixed_set_are_measured_side_by_side(task, tmp_path):
     """With measures of their own, and read back from the folder."""
     model = task.model()

@@ -82,6 +82,7 @@ def test_several_of_which_one_was_called_before(task, plain, devices):
     assert_same_log(history.of(0), plain)
 
 
+@pytest.mark.slow
 def test_its_batches_are_measured(task):
     def encode(labels):
         return ja.encode_targets(labels, classes=(0, 1))

@@ -96,6 +96,7 @@ def test_two_halves_of_a_batch_are_one_step(task, kind):
     np.testing.assert_allclose(pairs, expected.loss, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_users_keep_the_arrays_that_a_run_begins_with(task):
     """The program reuses the memory of its state, not that of the model, nor of an optimizer that
     keeps the parameters themselves.

@@ -261,6 +261,7 @@ def test_eight_devices():
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_models_name_the_axes_of_the_mesh(task, mesh):
     """In its constraints, and in explicit axes of its own."""
 

@@ -161,6 +161,7 @@ def test_what_was_trained_before_a_fault_is_delivered(task, batches, whole):
     np.testing.assert_array_equal(rows, whole[1].loss[:14])
 
 
+@pytest.mark.slow
 def test_after_a_fault_a_run_goes_on_from_where_it_was_saved(task, batches, whole, tmp_path):
     kept = ja.Checkpoints(tmp_path)
     with pytest.raises(ValueError, match="data ended after 16"):

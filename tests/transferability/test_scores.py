@@ -75,6 +75,7 @@ def written_out(x, labels, shrinkage):
     return np.trace(np.linalg.solve(covariance, between))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shrinkage", [False, True])
 def test_h_score_is_its_definition_and_its_chance_the_mean_over_permutations(x, labels, shrinkage):
     found = h_score(x, labels, shrinkage=shrinkage)

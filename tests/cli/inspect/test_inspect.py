@@ -387,6 +387,7 @@ def test_bad_input_is_told_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on(undrawn, mine, tmp_path, capsys, monkeypatch):
     def interrupt(_, stage, progress):
         if progress.rows >= 20:

@@ -80,6 +80,7 @@ def test_size_and_folder_are_those_asked_for(coins, known, tmp_path):
     assert kept.command == "jaxalign study emergence --size paper"
 
 
+@pytest.mark.slow
 def test_all_studies_are_on_one_page_also_when_run_one_by_one(all_made_up, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["study", "speed", "depth", "speed", "--out", str(out)]) == 0
