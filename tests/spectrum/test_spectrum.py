@@ -12,7 +12,11 @@ import jaxalign as ja
 
 METHODS = ["moments", "refined", "triangular", "svd"]
 SLACK = {"triangular": 20}  # how much less accurate than float64 inside, on float32 features
-SHAPES = [(60, 7), (7, 60), (20, 20), (50, 1), (1, 5)]
+SHAPES = [
+    (60, 7),
+    (7, 60),
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(20, 20), (50, 1), (1, 5)]),
+]
 
 
 def arrays_of(spectrum: ja.Spectrum) -> tuple:

@@ -72,7 +72,7 @@ def test_both_layouts_are_in_the_page_and_share_no_id():
     assert set(re.findall(r'(?:="|url\()#(\w+)', text)) <= set(ids)
 
 
-@pytest.mark.parametrize("layout", [WIDE, NARROW])
+@pytest.mark.parametrize("layout", [pytest.param(WIDE, marks=pytest.mark.slow), NARROW])
 @pytest.mark.parametrize("lines", [2, NAMED + 1, 60])
 def test_nothing_is_clipped_and_no_name_lies_on_another(layout, lines):
     figure = drawn(layout, lines)

@@ -43,8 +43,8 @@ CASES = {
 }
 
 
-FEW = {"strided", "mixed"}
-"""The kinds that run always; the others are slow."""
+FEW = {"mixed"}
+"""The kind that runs always; the others are slow."""
 
 
 @pytest.fixture(

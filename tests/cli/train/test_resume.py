@@ -175,7 +175,7 @@ DAMAGE = [
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        pytest.param(*case, marks=() if i % 3 == 0 else pytest.mark.slow)
+        pytest.param(*case, marks=() if i == 0 else pytest.mark.slow)
         for i, case in enumerate(DAMAGE)
     ],
 )

@@ -67,12 +67,14 @@ def test_the_table_has_both_ends_and_chance_of_every_layer(history, page_of):
         assert rows[name] == [*shares, *(f"{area / 100:.2f}" for area in areas)]
 
 
+@pytest.mark.slow
 def test_without_a_null_nothing_is_said_of_chance(without_null, page_of):
     text = page_of(without_null)
     assert "by chance" not in text
     assert {len(cells) for cells in table_of(text).values()} == {4}
 
 
+@pytest.mark.slow
 def test_a_layer_without_a_null_has_a_blank(own, page_of):
     rows = table_of(page_of(own))
     assert rows["input"][2] == rows["input"][5] == "–"
@@ -98,6 +100,7 @@ def test_a_run_without_alignment_tells_what_it_has(only_own, page_of):
     assert "τ" not in text
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_can_of_part_of_the_alignment(
     only_areas, only_curves, without_layers, page_of
 ):

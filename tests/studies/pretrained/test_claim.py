@@ -390,6 +390,7 @@ def test_the_figure_has_three_panels_a_network(networks, monkeypatch):
     figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_on_a_narrow_page_networks_are_short_and_every_name_can_be_read(monkeypatch):
     monkeypatch.setattr(drawing, "chosen_layers", lambda: LAYERS)
     far = [f"Shirt or Bag {i}" for i in range(6)]
