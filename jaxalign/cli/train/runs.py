@@ -24,7 +24,7 @@ from jaxalign.report.run.summary import RunSummary, summarize
 from jaxalign.report.run.sweep import sweep
 from jaxalign.report.run.terminal import summary
 from jaxalign.runs import History, RunWriter, read_config, read_history, read_result
-from jaxalign.runs._folder import FIGURES, PAGE
+from jaxalign.runs._folder import FIGURES, PAGE, holds_a_run
 
 CHECKPOINTS = "checkpoints"
 SWEEP = "sweep.png"
@@ -67,7 +67,11 @@ class Run:
 def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[Run]:
     """The runs of a configuration, each in ``folder`` or, for several variants, in a folder in it.
     Nothing is written yet.
+
+    Raises:
+      FileExistsError: a run is there, or runs of other variants.
     """
+    _require_no_others(config, folder)
     runs = []
     for number, variant in enumerate(config.variants):
         writer = RunWriter(
@@ -83,6 +87,20 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
     if config.overwrite:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return runs
+
+
+def _require_no_others(config: Train, folder: Path) -> None:
+    """Raise for runs in ``folder`` that would be taken for a part of the same sweep, or in place of
+    the only run.
+    """
+    places = {place_of(config, folder, variant) for variant in config.variants}
+    others = [run for run in {folder, *folders(folder)} - places if holds_a_run(run)]
+    if others:
+        raise FileExistsError(
+            f"out folder {folder} holds runs of other settings "
+            f"({', '.join(sorted(map(str, others)))}), which would be taken together with this "
+            "one; name another folder, or delete them"
+        )
 
 
 def folders(folder: Path) -> Sequence[Path]:

@@ -243,6 +243,23 @@ def test_a_run_that_is_replaced_may_not_be_running(trained, tmp_path, capsys, mo
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("rates", [("1e-2",), ("1e-2", "1e-3")], ids=["one run", "a sweep"])
+def test_runs_of_other_step_sizes_are_no_part_of_a_sweep(trained, tmp_path, capsys, rates):
+    """They would be shown, and resumed, as if they were: also with --overwrite."""
+    folder = tmp_path / "runs"
+    other = folder / "learning-rate-0.1" if len(rates) == 1 else folder
+    shutil.copytree(trained.folder, other)
+    before = sorted(folder.rglob("*"))
+    options = ["--num-samples", "200", "--width", "16", "--depth", "2", "--monitor-size", "100"]
+    options += ["--learning-rate", *rates, "--out", str(folder)]
+    for overwrite in ([], ["--overwrite"]):
+        assert main(["train", *options, *overwrite]) == 1
+        error = " ".join(capsys.readouterr().err.split())
+        assert "holds runs of other settings" in error
+        assert "name another folder, or delete them" in error
+        assert sorted(folder.rglob("*")) == before
+
+
 def test_an_address_is_no_run_folder(capsys):
     assert main(["train", "--out", "gs://bucket/run"]) == 1
     assert "mount the bucket" in capsys.readouterr().err
