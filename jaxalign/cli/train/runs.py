@@ -71,11 +71,12 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
     Raises:
       FileExistsError: a run is there, or runs of other variants.
     """
-    _require_no_others(config, folder)
+    places = [place_of(config, folder, variant) for variant in config.variants]
+    _require_no_others(folder, places)
     runs = []
-    for number, variant in enumerate(config.variants):
+    for number, (variant, place) in enumerate(zip(config.variants, places, strict=True)):
         writer = RunWriter(
-            place_of(config, folder, variant),
+            place,
             _description(config, variant, task),
             overwrite=config.overwrite,
             resume=resume,
@@ -89,17 +90,16 @@ def open_runs(config: Train, folder: Path, task: Task, *, resume: bool) -> list[
     return runs
 
 
-def _require_no_others(config: Train, folder: Path) -> None:
-    """Raise for runs in ``folder`` that would be taken for a part of the same sweep, or in place of
-    the only run.
+def _require_no_others(folder: Path, places: Sequence[Path]) -> None:
+    """Raise for runs in ``folder``, beside those at ``places``, that would be taken for a part of
+    the same sweep, or in place of the only run.
     """
-    places = {place_of(config, folder, variant) for variant in config.variants}
-    others = [run for run in {folder, *folders(folder)} - places if holds_a_run(run)]
-    if others:
+    others = {folder, *folders(folder)} - {*places}
+    listed = ", ".join(sorted(str(run) for run in others if holds_a_run(run)))
+    if listed:
         raise FileExistsError(
-            f"out folder {folder} holds runs of other settings "
-            f"({', '.join(sorted(map(str, others)))}), which would be taken together with this "
-            "one; name another folder, or delete them"
+            f"out folder {folder} holds runs of other settings ({listed}), which would be taken "
+            "together with this one; name another folder, or delete them"
         )
 
 

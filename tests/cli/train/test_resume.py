@@ -228,7 +228,7 @@ def test_two_that_go_on_with_one_run_leave_it_whole(cut, small, tmp_path, undraw
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
 
 
-def test_a_run_that_is_replaced_may_not_be_running(trained, tmp_path, capsys, monkeypatch):
+def test_a_run_that_is_replaced_may_not_be_running(trained, small, tmp_path, capsys, monkeypatch):
     """Neither its files nor its checkpoints are deleted."""
     folder = shutil.copytree(trained.folder, tmp_path / "run")
 
@@ -237,21 +237,19 @@ def test_a_run_that_is_replaced_may_not_be_running(trained, tmp_path, capsys, mo
 
     monkeypatch.setattr("jaxalign.runs._run_writer.FolderLock", in_use)
     before = sorted(folder.rglob("*"))
-    options = ["--num-samples", "200", "--width", "16", "--depth", "2", "--monitor-size", "100"]
-    assert main(["train", *options, "--out", str(folder), "--overwrite"]) == 1
+    assert main(["train", *small, "--out", str(folder), "--overwrite"]) == 1
     assert "is in use by process 7" in capsys.readouterr().err
     assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("rates", [("1e-2",), ("1e-2", "1e-3")], ids=["one run", "a sweep"])
-def test_runs_of_other_step_sizes_are_no_part_of_a_sweep(trained, tmp_path, capsys, rates):
+def test_runs_of_other_step_sizes_are_no_part_of_a_sweep(trained, small, tmp_path, capsys, rates):
     """They would be shown, and resumed, as if they were: also with --overwrite."""
     folder = tmp_path / "runs"
     other = folder / "learning-rate-0.1" if len(rates) == 1 else folder
     shutil.copytree(trained.folder, other)
     before = sorted(folder.rglob("*"))
-    options = ["--num-samples", "200", "--width", "16", "--depth", "2", "--monitor-size", "100"]
-    options += ["--learning-rate", *rates, "--out", str(folder)]
+    options = [*small, "--learning-rate", *rates, "--out", str(folder)]
     for overwrite in ([], ["--overwrite"]):
         assert main(["train", *options, *overwrite]) == 1
         error = " ".join(capsys.readouterr().err.split())
