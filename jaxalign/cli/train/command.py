@@ -63,7 +63,7 @@ def _result(config: Train, task: Task, mesh: Mesh | None, outcome: Outcome) -> d
         result["steps_per_second"] = round(outcome.steps_per_second, 1)
     if outcome.state is not None:
         everywhere = None if mesh is None else NamedSharding(mesh, P())
-        result |= accuracies(task, outcome.state, everywhere)
+        result |= accuracies(config, task, outcome.state, everywhere)
     return result
 
 

@@ -138,7 +138,7 @@ def optimizer_of(config: Train) -> tuple[Any, Any]:
     return chosen, {"number": numbers, "rate": rates}
 
 
-def accuracies(task: Task, state: Any, sharding: Any) -> dict[str, np.ndarray]:
+def accuracies(config: Train, task: Task, state: Any, sharding: Any) -> dict[str, np.ndarray]:
     """Of every network, in evaluation mode: "train_accuracy" and "test_accuracy", (models,).
 
     Empty for regression, and without "test_accuracy" where there is nothing to test on.
@@ -152,12 +152,19 @@ def accuracies(task: Task, state: Any, sharding: Any) -> dict[str, np.ndarray]:
 
     of_each = of_one if len(task.models) == 1 else jax.vmap(of_one, in_axes=(0, None, None))
     compute = jax.jit(of_each, out_shardings=sharding)
+    # Memory held activations of so many rows while the networks were trained.
+    at_once = max(config.batch_size, len(task.monitored))
+
+    def of_all_rows(part: Dataset) -> np.ndarray:
+        hits = np.zeros(len(task.models))
+        for start in range(0, len(part), at_once):
+            rows = slice(start, start + at_once)
+            shares = compute(state.model, part.inputs[rows], part.labels[rows])
+            hits += np.rint(np.asarray(shares) * len(part.labels[rows]))
+        return hits / len(part)
+
     parts = {"train_accuracy": task.train, "test_accuracy": task.test}
-    return {
-        name: np.atleast_1d(compute(state.model, part.inputs, part.labels))
-        for name, part in parts.items()
-        if part is not None
-    }
+    return {name: of_all_rows(part) for name, part in parts.items() if part is not None}
 
 
 def _test_examples(config: Train, examples: Examples) -> Examples | None:

@@ -282,6 +282,39 @@ def test_a_network_of_ones_own_is_trained_on_classes_by_name(undrawn, tmp_path, 
     assert "test_accuracy" not in result
 
 
+FEW_ROWS = """
+import jax.numpy as jnp
+from flax import nnx
+
+class FewRows(nnx.Module):
+    def __init__(self):
+        self.head = nnx.Linear(4, 1, rngs=nnx.Rngs(0))
+        self.head.kernel[...] = jnp.eye(4)[:, :1]
+
+    def __call__(self, x):
+        assert len(x) <= 30, "too many rows at once"
+        return self.head(x)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_network_never_gets_more_rows_than_a_step_or_the_monitor_has(
+    undrawn, tmp_path, monkeypatch, rng, seeds
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FEW_ROWS)
+    rows = rng.standard_normal((70, 4)).astype(np.float32)
+    labels = rows[:, 0] > 0
+    labels[:10] ^= True
+    np.savez("data.npz", x=rows, y=labels.astype(int))
+    run = ["train", "mine.py:FewRows", "--data", "data.npz", "--seeds", str(seeds), "--out", "run"]
+    few = ["--steps", "2", "--batch-size", "20", "--monitor-size", "30"]
+    assert main([*run, *few, "--learning-rate", "1e-6", "--method", "svd"]) == 0
+    accuracy = json.loads((tmp_path / "run" / "result.json").read_text())["train_accuracy"]
+    assert accuracy == pytest.approx([60 / 70] * 2 if seeds > 1 else 60 / 70, abs=1e-4)
+
+
 def test_a_linen_model_is_not_trained(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODULE)
