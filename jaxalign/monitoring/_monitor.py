@@ -188,7 +188,8 @@ def monitor(
       method: how a spectrum is computed, as in ``spectrum``; or "quadrature": ``order`` products
         with each layer, several times cheaper, which gives curve and area only.
       defer: take only moments in the step (of a layer wider than n its rows), and solve those of a
-        chunk as one batch, which an accelerator does faster than one by one.
+        chunk as one batch, which an accelerator does faster than one by one. ``fit`` keeps at most
+        1 GiB of them, and solves a chunk of more in equal parts.
       targets_as: of measures of each target, log the "mean" or "each" (k,).
       centered: about the mean. By default real-valued targets are, and codes ±1 are not: without
         centring, the mean of a regression target makes every layer look aligned.

@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxalign.capture import Tap
 from jaxalign.capture._passes import require_kept
 from jaxalign.training._convolutions import fast_convolutions
+from jaxalign.training._deferred import scan_and_finish
 from jaxalign.training._layout import Layout
 from jaxalign.training._objective import loss_and_metrics
 from jaxalign.training._optimizer import ascent, extra_arguments
@@ -32,6 +33,7 @@ def of_one(
     take: Take = take,
     split: NamedSharding | None = None,
     shardings: TrainState | None = None,
+    models: int = 1,
 ) -> Run:
     """A chunk of one model: ``(state, batches, per_model, data) -> (state, (rows, logged))``.
 
@@ -43,6 +45,7 @@ def of_one(
       take: how a batch comes of the samples.
       split: how batches are put on a mesh.
       shardings: of the state on the mesh, which it keeps at every step.
+      models: how many run at once on a device.
     """
 
     def run(
@@ -71,9 +74,8 @@ def of_one(
                 rows = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, others)
             return state, (rows, samples | of_batch)
 
-        state, (rows, samples) = jax.lax.scan(measured_steps, state, batches)
+        state, (rows, logged) = scan_and_finish(measured_steps, monitors, state, batches, models)
         _require_own_names(rows.metrics, monitors)
-        logged = {name: jax.vmap(m.finish)(samples[name]) for name, m in monitors.items()}
         return state, (jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows), logged)
 
     return run
@@ -206,7 +208,12 @@ def of_several(
     """
     own = PerModel(0 if hyperparameters else None, 0, 0)  # type: ignore[arg-type]  # axes, no arrays
     axes = (0, None if same_batches else 0, own, None)
-    return jax.vmap(of_one(recipe, take), in_axes=axes, out_axes=(0, 1))
+
+    def run(states: TrainState, *others: Any) -> tuple[TrainState, tuple[Any, Any]]:
+        of_each = of_one(recipe, take, models=len(states.step))
+        return jax.vmap(of_each, in_axes=axes, out_axes=(0, 1))(states, *others)
+
+    return run
 
 
 def compiled(run: Run, place: Layout | None, shardings: TrainState | None = None) -> Run:
