@@ -47,3 +47,15 @@ def test_a_cpu_that_sums_over_rows_keeps_no_copy_of_them(name):
     with jax.default_device(jax.devices("cpu")[0]):
         program = jax.jit(SUMS_OF_ROWS[name]).lower(*shapes).compile()
     assert program.memory_analysis().temp_size_in_bytes < 2**17 * 64 * 4 / 4
+
+
+@pytest.mark.slow
+def test_draws_of_permuted_targets_need_no_more_memory_than_a_part_of_them():
+    """999 draws of them are 4 GB in float64."""
+
+    def curves(x, y, key):
+        return ja.permutation_curves(x, y, [1.0], key=key, draws=999)
+
+    shapes = [jax.ShapeDtypeStruct((2**16, width), np.float32) for width in (16, 8)]
+    program = jax.jit(curves).lower(*shapes, jax.random.key(0)).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2**30

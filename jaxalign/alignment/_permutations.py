@@ -1,5 +1,6 @@
 """The curve of targets whose rows are permuted at random: p-values and quantiles."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,15 +10,19 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
-from jaxalign._core.checks import as_dtype, as_real_floats
+from jaxalign._core.arrays import as_numbers
+from jaxalign._core.checks import as_dtype, as_real_floats, as_target_numbers
 from jaxalign._core.kinds import as_count, require_key
-from jaxalign._core.known import known_values
+from jaxalign._core.known import is_concrete, known_values
 from jaxalign._spectrum.finish import solved
 from jaxalign._spectrum.routes.table import route_for
 from jaxalign._spectrum.solve import solve
 from jaxalign._spectrum.types import Spectrum
 from jaxalign.alignment._measures import alignment_curve
 from jaxalign.alignment._nulls import permutable
+
+NUMBERS_AT_ONCE = 2**25
+"""How many numbers of permuted targets are in memory at once: 256 MB in float64."""
 
 
 class Permuted(NamedTuple):
@@ -73,16 +78,15 @@ def _share_at_least(observed: Array, null: Float[Array, "draws ..."]) -> Float[A
 def permutation_curves(
     features: ArrayLike, targets: ArrayLike, thresholds: ArrayLike, *, key: Array, draws: int
 ) -> Permuted:
-    """``alignment_curve`` of the targets and of ``draws`` random permutations of their rows, from
-    one decomposition.
+    """``alignment_curve`` of the targets and of ``draws`` random permutations of their rows, which
+    are solved as more columns of Y, as many at once as memory holds.
 
-    The k columns of Y are permuted together, so sums over them have the right null too. Needs
-    memory for n·k·draws numbers.
+    The k columns of Y are permuted together, so sums over them have the right null too.
 
     Args:
       features: (n, d) Φ.
       targets: (n, k) Y; (n,) floats count as one column.
-      thresholds: (t,) values of τ.
+      thresholds: (t,) values of τ, or one number.
       key: of ``jax.random.key``; the same key, the same permutations.
       draws: how many; the smallest p-value is 1/(1 + draws).
 
@@ -107,10 +111,35 @@ def permutation_curves(
     """
     draws = as_count(draws, "draws")
     require_key(key)
-    joint = solved(_permuted_spectrum, features, targets, jax.random.split(key, draws))
-    k = joint.total.shape[0] // (1 + draws)
-    curves = alignment_curve(joint, thresholds)
-    return Permuted(curves[:, :k], jnp.moveaxis(curves[:, k:].reshape(-1, draws, k), 1, 0))
+    phi = as_numbers(features, "features")
+    y = as_target_numbers(targets, [phi])
+
+    def curves_of(keys: Array) -> Array:
+        return alignment_curve(solved(_permuted_spectrum, phi, y, keys), thresholds)
+
+    turns = _turns(jax.random.split(key, draws), y.size)
+    curves = _in_turn(curves_of, turns, is_traced=not all(map(is_concrete, (phi, y, key))))
+    at_once = turns.shape[1]
+    k = curves.shape[-1] // (1 + at_once)
+    null = curves[..., k:].reshape(*curves.shape[:-1], at_once, k)
+    null = jnp.moveaxis(null, -2, 1)  # (turns, at_once, t, k)
+    return Permuted(curves[0, ..., :k], null.reshape(-1, *null.shape[2:])[:draws])
+
+
+def _turns(keys: Key[Array, " draws"], numbers: int) -> Key[Array, "turns at_once"]:
+    """The keys, each of so many permuted numbers, in equal turns; the last one may repeat some."""
+    draws = len(keys)
+    at_once = min(max(NUMBERS_AT_ONCE // max(numbers, 1), 1), draws)
+    turns = -(-draws // at_once)
+    at_once = -(-draws // turns)
+    repeated = keys[: turns * at_once - draws]
+    return jnp.concatenate([keys, repeated]).reshape(turns, at_once)
+
+
+def _in_turn(function: Callable[[Array], Array], turns: Array, *, is_traced: bool) -> Array:
+    if is_traced and len(turns) > 1:
+        return jax.lax.map(function, turns)
+    return jnp.stack([function(keys) for keys in turns])
 
 
 def _permuted_spectrum(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
-from jaxalign.alignment import spectrum_and_null
+from jaxalign.alignment import _permutations, spectrum_and_null
 
 TAU = [-1.0, 0.0, 0.3, 1.0, 2.5, 50.0]
 
@@ -273,6 +273,22 @@ def test_the_same_key_gives_the_same_draws_and_another_others(rng):
 
     np.testing.assert_array_equal(draw(0), draw(0))
     assert (draw(0) != draw(1))[:, 2:4].all()
+
+
+@pytest.mark.parametrize("traced", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tau", [1.0, TAU], ids=["one threshold", "many"])
+def test_draws_in_turns_are_the_draws_at_once(rng, monkeypatch, tau, traced):
+    features, targets = problem(rng)
+
+    def draw(x, y):
+        return ja.permutation_curves(x, y, tau, key=jax.random.key(0), draws=7)
+
+    whole = draw(features, targets)
+    assert whole.null.shape == (7, *np.shape(tau), 2)
+    monkeypatch.setattr(_permutations, "NUMBERS_AT_ONCE", 3 * targets.size)
+    parts = (jax.jit(draw) if traced else draw)(features, targets)
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_p_values_count_draws_that_reach_what_was_observed():
