@@ -50,6 +50,15 @@ def test_a_cpu_that_sums_over_rows_keeps_no_copy_of_them(name):
 
 
 @pytest.mark.slow
+def test_ranks_of_all_pairs_take_what_the_limit_says():
+    n = 2000
+    shapes = [jax.ShapeDtypeStruct((n, width), np.float32) for width in (8, 4)]
+    with jax.default_device(jax.devices("cpu")[0]):
+        program = jax.jit(partial(similarity.rsa, compare="spearman")).lower(*shapes).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 1.05 * 36 * n**2
+
+
+@pytest.mark.slow
 def test_draws_of_permuted_targets_need_no_more_memory_than_a_part_of_them():
     """999 draws of them are 4 GB in float64."""
 
