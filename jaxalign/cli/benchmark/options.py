@@ -14,7 +14,7 @@ class Benchmark:
 
     # Rows x columns of one matrix, or number x rows x columns of a batch.
     shapes: Many[str] = ("1000x129", "1000x513", "10000x512", "64x1000x129", "256x512x64")
-    # Add 60000x784, 100000x1024 and 1000000x256, as memory allows: half an hour on two cores.
+    # Add 60000x784, 100000x1024 and 1000000x256, as memory allows: an hour on two cores.
     large: bool = False
     # Seconds for the rounds of each shape. At least three rounds are run, and at most a hundred.
     seconds: float = 20.0
