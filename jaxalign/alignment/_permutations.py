@@ -79,7 +79,7 @@ def permutation_curves(
     features: ArrayLike, targets: ArrayLike, thresholds: ArrayLike, *, key: Array, draws: int
 ) -> Permuted:
     """``alignment_curve`` of the targets and of ``draws`` random permutations of their rows, which
-    are solved as more columns of Y, as many at once as memory holds.
+    are solved as more columns of Y, 256 MB of them at a time.
 
     The k columns of Y are permuted together, so sums over them have the right null too.
 
@@ -114,7 +114,7 @@ def permutation_curves(
     phi = as_numbers(features, "features")
     y = as_target_numbers(targets, [phi])
 
-    def curves_of(keys: Array) -> Array:
+    def curves_of(keys: Key[Array, " at_once"]) -> Float[Array, "*t columns"]:
         return alignment_curve(solved(_permuted_spectrum, phi, y, keys), thresholds)
 
     turns = _turns(jax.random.split(key, draws), y.size)
@@ -137,6 +137,7 @@ def _turns(keys: Key[Array, " draws"], numbers: int) -> Key[Array, "turns at_onc
 
 
 def _in_turn(function: Callable[[Array], Array], turns: Array, *, is_traced: bool) -> Array:
+    """``function`` of every turn, stacked; in a program as a loop."""
     if is_traced and len(turns) > 1:
         return jax.lax.map(function, turns)
     return jnp.stack([function(keys) for keys in turns])
