@@ -148,11 +148,14 @@ _REASON = "ranks have no derivative; differentiate rsa with compare='pearson'"
 @partial(without_derivative, reason=_REASON, static=(2, 3))
 def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
     width = max(x.shape[1], y.shape[1])
-    # Columns of zeros change no distance. One after the other: two at once take twice the memory.
-    both = [
-        jnp.pad(_prepared(part, metric), ((0, 0), (0, width - part.shape[1]))) for part in (x, y)
-    ]
-    ranks = lax.map(lambda part: _ranks(*_distances(part)), jnp.stack(both))
+
+    def as_wide(part: Float[Array, "n d"]) -> Float[Array, "n width"]:
+        # Columns of zeros change no distance.
+        return jnp.pad(part, ((0, 0), (0, width - part.shape[1])))
+
+    both = jnp.stack([as_wide(_prepared(part, metric)) for part in (x, y)])
+    # One after the other: two at once take twice the memory.
+    ranks = lax.map(lambda part: _ranks(*_distances(part)), both)
     k, l = ranks - ranks.mean(axis=1, keepdims=True)  # noqa: E741
     sizes = jnp.full(2, len(k), k.dtype)
     return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)

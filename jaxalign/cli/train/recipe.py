@@ -159,8 +159,9 @@ def accuracies(config: Train, task: Task, state: Any, sharding: Any) -> dict[str
         hits = np.zeros(len(task.models))
         for start in range(0, len(part), at_once):
             rows = slice(start, start + at_once)
-            shares = compute(state.model, part.inputs[rows], part.labels[rows])
-            hits += np.rint(np.asarray(shares) * len(part.labels[rows]))
+            labels = part.labels[rows]
+            shares = compute(state.model, part.inputs[rows], labels)
+            hits += np.rint(np.asarray(shares) * len(labels))
         return hits / len(part)
 
     parts = {"train_accuracy": task.train, "test_accuracy": task.test}
