@@ -88,6 +88,10 @@ def ended(process: int) -> bool:
     return bool(done)
 
 
+def lines(rows: Path) -> int:
+    return rows.read_bytes().count(b"\n") if rows.exists() else 0
+
+
 def files(folder: Path) -> dict[str, bytes]:
     names = ("config.json", "history.jsonl", "mean.hidden_1.npy", "result.json")
     return {name: (folder / name).read_bytes() for name in names}
@@ -105,19 +109,19 @@ def main(folder: Path, kills: int, source: str) -> None:
     rng = np.random.default_rng(0)
     steps = []
     while True:
-        size = rows.stat().st_size if rows.exists() else 0
+        # Every third is killed in its first second: before it trains, while it reads what is there.
+        # The others have to come further, so that the moments are spread on a slow machine too.
+        early = len(steps) % 3 == 2
+        enough = 0 if early else lines(rows) + rng.integers(1, 10)
         process = life(killed, source)
         began = time.monotonic()
-        # Every third is killed in its first second: before it trains, while it reads what is there.
-        early = rng.random() < 1 / 3
         while not ended(process):
-            started = rows.exists() and rows.stat().st_size != size
-            if len(steps) < kills and (early or started):
-                time.sleep(rng.uniform(0, 1.0 if early else 0.3))
+            if len(steps) < kills and lines(rows) >= enough:
+                time.sleep(rng.uniform(0, 1.0 if early else 0.1))
                 if not ended(process):
                     os.kill(process, signal.SIGKILL)
                     os.waitpid(process, 0)
-                    steps.append(rows.read_bytes().count(b"\n") if rows.exists() else 0)
+                    steps.append(lines(rows))
                 break
             assert time.monotonic() < began + 300
             time.sleep(0.005)

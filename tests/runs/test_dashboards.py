@@ -38,6 +38,8 @@ def folder(tmp_path, monkeypatch):
     for name in FOLDERS:
         monkeypatch.setenv(name, str(tmp_path / name))
     yield tmp_path
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)  # one that was told to end may need a moment
     assert set(threading.enumerate()) == before
 
 
