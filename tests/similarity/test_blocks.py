@@ -10,8 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 from jaxalign import similarity
-from jaxalign.similarity import _blocks
-from jaxalign.similarity._median import median_distance
+from jaxalign.similarity import _blocks, _median
 
 
 @pytest.fixture(autouse=True)
@@ -26,21 +25,36 @@ def neighbours(x, k):
     return np.argsort(-products, axis=1, kind="stable")[:, :k]
 
 
+@pytest.fixture(params=["held", "digits", "thresholds"])
+def way(request, monkeypatch):
+    """How the median is found: of distances in memory, else on a CPU, else on accelerators."""
+    if request.param == "held":
+        monkeypatch.setattr(_blocks, "AT_ONCE", 1 << 22)
+    if request.param == "thresholds":
+        monkeypatch.setattr(_median, "_by_digits", _median._by_thresholds)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "n", [pytest.param(20, marks=pytest.mark.slow), 21, pytest.param(2, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("spread", [1.0, pytest.param(1e-9, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("are_held", [False, True])
-def test_the_median_is_exact(rng, n, spread, are_held, monkeypatch):
+@pytest.mark.parametrize("n", [2, 20, 21])
+@pytest.mark.parametrize("spread", [1.0, 1e-9])
+def test_the_median_is_exact(rng, n, spread, way):
     """Also where one row is far from all others, and whether or not all distances fit in memory."""
-    if are_held:
-        monkeypatch.setattr(_blocks, "AT_ONCE", n * n)
     x = rng.standard_normal((n, 3)) * spread
     x[0] += 1
     with jax.enable_x64(True):
-        found = jax.jit(median_distance)(jnp.asarray(x))
+        found = jax.jit(_median.median_distance)(jnp.asarray(x))
     np.testing.assert_allclose(found, np.median(pdist(x)), rtol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("equal", [12, 22, 30])
+def test_the_median_of_equal_rows(rng, equal, way):
+    """Of 435 distances fewer than half are 0, more, or all."""
+    x = rng.integers(0, 3, (30, 2)).astype(np.float32)
+    x[:equal] = x[0]
+    x[equal:] += np.arange(30 - equal)[:, None] // 4
+    found = jax.jit(_median.median_distance)(x - x.mean(axis=0))
+    np.testing.assert_allclose(found, np.median(pdist(x)), rtol=1e-5)
 
 
 @pytest.mark.slow
