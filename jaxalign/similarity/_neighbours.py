@@ -12,12 +12,9 @@ from jaxalign._core.arrays import as_numbers
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_count
 from jaxalign._core.linalg import matmul
-from jaxalign.similarity._blocks import by_rows, first_largest
+from jaxalign.similarity._blocks import by_rows, largest_places
 from jaxalign.similarity._estimators import explained
 from jaxalign.similarity._pair import compared
-
-# So many neighbours are found one after another faster than by sorting.
-_FEW = 50
 
 
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int = 10) -> Float[Array, ""]:
@@ -97,15 +94,7 @@ def _nearest(x: Float[Array, "n d"], k: int) -> Int[Array, "n k"]:
     others = jnp.arange(len(x))
 
     def of_row(i: Array, row: Array) -> Int[Array, " k"]:
-        products = jnp.where(others == i, -jnp.inf, matmul(x, row))
-        if k > _FEW:
-            return jax.lax.top_k(products, k)[1]
-
-        def take(found: Array, _: None) -> tuple[Array, Array]:
-            nearest = first_largest(found)[1]
-            return jnp.where(others == nearest, -jnp.inf, found), nearest
-
-        return jax.lax.scan(take, products, length=k)[1]
+        return largest_places(jnp.where(others == i, -jnp.inf, matmul(x, row)), k)
 
     return by_rows(of_row, others, x)
 

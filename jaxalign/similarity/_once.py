@@ -84,7 +84,9 @@ def _centred(x: np.ndarray) -> Float[np.ndarray, "n d"]:
 
 
 def _nearest(x: np.ndarray, k: int) -> Int[np.ndarray, "n k"]:
-    """The k largest dot products of each row with the others; of equal ones the earlier row."""
+    """The k largest dot products of each row with the others, in the order of rows; of equal ones
+    the earlier row.
+    """
     x = np.asarray(x, np.float64)
     found = np.empty((len(x), k), np.int64)
     for start in range(0, len(x), _ROWS):
@@ -92,7 +94,12 @@ def _nearest(x: np.ndarray, k: int) -> Int[np.ndarray, "n k"]:
         products = x[block] @ x.T
         own = np.arange(len(products))
         products[own, own + start] = -np.inf
-        found[block] = np.argsort(-products, axis=1, kind="stable")[:, :k]
+        least = np.partition(products, -k, axis=1)[:, -k, None]
+        is_nearer = products > least
+        is_last = products == least
+        lacking = k - is_nearer.sum(axis=1, keepdims=True)
+        is_found = is_nearer | (is_last & (np.cumsum(is_last, axis=1) <= lacking))
+        found[block] = np.nonzero(is_found)[1].reshape(-1, k)
     return found
 
 

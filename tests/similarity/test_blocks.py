@@ -106,6 +106,19 @@ def test_mutual_knn_counts_shared_neighbours(pair):
     np.testing.assert_allclose(found, np.mean(shared), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 1), (7, 6), (16, 16), (30, 11)])
+@pytest.mark.parametrize("few", [0, 400])
+def test_places_of_the_largest_are_those_of_a_stable_sort(rng, n, k, few, monkeypatch):
+    monkeypatch.setattr(_blocks, "_FEW", few)
+    values = rng.integers(0, 5, (20, n)).astype(float)
+    values[rng.random(values.shape) < 0.1] = -np.inf
+    found = jax.vmap(partial(_blocks.largest_places, k=k))(values)
+    allowed = np.sort(-values, axis=1)[:, :k] < np.inf
+    expected = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(np.where(allowed, found, -1), np.where(allowed, expected, -1))
+
+
 def test_equal_rows_are_nearer_in_their_order():
     x = np.ones((6, 2), np.float32)
     assert similarity.mutual_knn(x, 3 * x, k=5) == 1

@@ -83,6 +83,13 @@ def test_a_grid_without_enough_rows_is_refused(layers):
         similarity.grid_and_null(few, few)
 
 
+def test_neighbours_that_are_equally_near_are_the_same_as_of_one_pair(rng):
+    xs = list(rng.integers(-1, 2, (2, 30, 2)).astype(np.float32))
+    measure = partial(similarity.mutual_knn, k=5)
+    expected = [[measure(x, y) for y in xs] for x in xs]
+    np.testing.assert_array_equal(similarity.grid(xs, xs, measure), expected)
+
+
 @pytest.mark.parametrize(
     "measure",
     [
