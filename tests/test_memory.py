@@ -55,7 +55,7 @@ def test_ranks_of_all_pairs_take_what_the_limit_says():
     shapes = [jax.ShapeDtypeStruct((n, width), np.float32) for width in (8, 4)]
     with jax.default_device(jax.devices("cpu")[0]):
         program = jax.jit(partial(similarity.rsa, compare="spearman")).lower(*shapes).compile()
-    assert program.memory_analysis().temp_size_in_bytes < 1.05 * 36 * n**2
+    assert program.memory_analysis().temp_size_in_bytes < 40 * n**2
 
 
 @pytest.mark.slow

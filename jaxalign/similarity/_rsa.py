@@ -1,5 +1,6 @@
 """Representational similarity analysis: how alike the distances between rows are."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
@@ -10,10 +11,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
+from jaxalign._core.clouds import cloud_of
 from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.kinds import as_known_number, require_choice
 from jaxalign._core.known import is_concrete
 from jaxalign._core.linalg import centred
+from jaxalign.similarity._blocks import by_rows
 from jaxalign.similarity._estimators import explained
 from jaxalign.similarity._kernel_sums import KernelSums, of_centred_features
 from jaxalign.similarity._pair_moments import PairMoments
@@ -22,8 +25,11 @@ from jaxalign.similarity._reading import Central, compared_or_read, kernel_sums
 Metric = Literal["sqeuclidean", "correlation"]
 Compare = Literal["pearson", "cosine", "spearman"]
 
+# By how much rounding may change squared distances, of these.
+Rounding = Callable[[Array], Array]
+
 # Two lists of n²/2 ranks in float64, and distances that are sorted and bisected, on a CPU.
-_BYTES_PER_PAIR = 72
+_BYTES_PER_PAIR = 80
 
 
 def rsa(
@@ -47,7 +53,7 @@ def rsa(
       metric: "sqeuclidean", ‖x_i − x_j‖²; or "correlation", 1 − r over the p columns.
       compare: "pearson"; "cosine", without subtracting the means; or "spearman", of ranks, equal
         distances sharing the mean of theirs, which has no derivative.
-      limit: bytes that "spearman" may take; on a CPU it takes some 36 n².
+      limit: bytes that "spearman" may take; on a CPU it takes some 40 n².
 
     Returns:
       () in the features' dtype; NaN where all distances of x or of y are equal (with a
@@ -161,34 +167,52 @@ def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
     return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)
 
 
-def _distances(x: Float[Array, "n d"]) -> tuple[Float[Array, " pairs"], Float[Array, " pairs"]]:
-    """‖x_i − x_j‖² of centred rows, of each pair once, and by how much rounding may change each."""
+def _distances(x: Float[Array, "n d"]) -> tuple[Float[Array, " pairs"], Rounding]:
+    """‖x_i − x_j‖² of centred rows, of each pair once, and by how much rounding may change them."""
     n = len(x)
-    twice = jnp.concatenate([x, x])
+    cloud = cloud_of(x)
 
-    # Of row i and row i + s modulo n: up to half of n, all pairs.
-    def of_shift(shift: Array) -> Float[Array, " n"]:
-        # Differences: products of rows would round small distances by those of far rows.
-        return jnp.sum((x - lax.dynamic_slice_in_dim(twice, shift, n)) ** 2, axis=1)
+    def of_row(i: Array, row: Array) -> Float[Array, " half"]:
+        """Of rows i and i + s modulo n: for s up to half of n, all pairs."""
+        distances = cloud.distances(row)
+        return lax.dynamic_slice_in_dim(jnp.concatenate([distances] * 2), i + 1, n // 2)
 
-    shifts = np.arange(1, n // 2 + 1, dtype=np.int32)
-    squares = lax.map(of_shift, shifts).ravel()[: n * (n - 1) // 2]
-    eps = float(jnp.finfo(x.dtype).eps)
-    return squares, 2.0**6 * eps * (squares + jnp.sqrt(squares) * jnp.max(jnp.abs(x)))
+    squares = by_rows(of_row, jnp.arange(n), x, numbers=2 * n)
+    # Of an even n, row i + n/2 has the same last pair as row i.
+    single = (n - 1) // 2
+    squares = jnp.concatenate([squares[:, :single].ravel(), squares[: n // 2, single:].ravel()])
+    largest, entry = jnp.max(cloud.squares), jnp.max(jnp.abs(x))
+
+    def rounding(squares: Array) -> Array:
+        of_sums = jnp.where(cloud.is_uneven, jnp.sqrt(squares) * entry, 2 * largest)
+        return 2.0**6 * float(jnp.finfo(x.dtype).eps) * (squares + of_sums)
+
+    return squares, rounding
 
 
-def _ranks(values: Float[Array, " m"], rounding: Float[Array, " m"]) -> Float[Array, " m"]:
+def _ranks(values: Float[Array, " m"], rounding: Rounding) -> Float[Array, " m"]:
     """Ranks from 1; values that are equal but for rounding share the mean of theirs."""
-    # By bisection a CPU takes half the time, and a third of the memory.
-    bisected = partial(_places, "scan")
     first, last = lax.platform_dependent(
-        values, rounding, cpu=bisected, default=partial(_places, "sort")
+        values, cpu=partial(_bisected, rounding), default=partial(_merged, rounding)
     )
     return (first + last + 1).astype(values.dtype) / 2
 
 
-def _places(method: str, values: Array, rounding: Array) -> tuple[Array, Array]:
+def _bisected(rounding: Rounding, values: Array) -> tuple[Array, Array]:
+    """As ``_merged``, in half the time and a third of the memory on a CPU. It also sorts whole
+    numbers in a seventh of the time: bits of values that are not negative are ordered as they are.
+    """
+    whole = jnp.dtype(f"uint{jnp.finfo(values.dtype).bits}")
+    bits = lax.bitcast_convert_type(values, whole)
+    ordered = lax.bitcast_convert_type(jnp.sort(bits), values.dtype)
+    return _places("scan", ordered, values, rounding(values))
+
+
+def _merged(rounding: Rounding, values: Array) -> tuple[Array, Array]:
+    return _places("sort", jnp.sort(values), values, rounding(values))
+
+
+def _places(method: str, ordered: Array, values: Array, rounding: Array) -> tuple[Array, Array]:
     """How many values are smaller, and how many are not larger, by more than rounding."""
-    ordered = jnp.sort(values)
     first = jnp.searchsorted(ordered, values - rounding, side="left", method=method)
     return first, jnp.searchsorted(ordered, values + rounding, side="right", method=method)
