@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
 from jaxalign._core.linalg import matmul
@@ -37,8 +38,13 @@ class Cloud(NamedTuple):
         return jnp.maximum(jnp.sum(row**2) + self.squares - 2 * products, 0)
 
 
-UNEVEN = 2.0**-24
-"""Squared distances below this share of the largest ‖x_i‖² lose half of the digits in products."""
+def uneven_below(dtype: DTypeLike) -> float:
+    """Squared distances below this share of the largest ‖x_i‖² lose half of the digits in
+    products.
+    """
+    return 4 * float(jnp.finfo(dtype).eps) ** 0.5
+
+
 # Rows so far apart in the list are compared to find it out.
 _APART = 10
 
@@ -57,7 +63,7 @@ def cloud_of(x: Float[Array, "n d"]) -> Cloud:
     # One after another: each takes as much memory as the rows.
     nearest = jnp.min(jax.lax.map(nearest_of, jnp.arange(1, _APART + 1)))
     largest = jnp.max(jax.lax.stop_gradient(squares))
-    return Cloud(x, squares, nearest < UNEVEN * largest)
+    return Cloud(x, squares, nearest < uneven_below(x.dtype) * largest)
 
 
 @jax.custom_vjp

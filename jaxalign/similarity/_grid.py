@@ -41,8 +41,9 @@ def grid(
 
     For ``linear_cka``, also as ``partial(linear_cka, estimator=...)``, each kernel is computed
     once, in blocks of rows, and one product compares all of them. Of arrays on the host, also
-    neighbours, Gaussian kernels, canonical correlations and Procrustes distances take what one
-    representation contributes from one computation. Any other measure is called for each pair.
+    neighbours, Gaussian kernels, ranks of distances, canonical correlations and Procrustes
+    distances take what one representation contributes from one computation. Any other measure is
+    called for each pair.
 
     Args:
       xs: the a representations (n, p_i) of one model, by name or in a list.

@@ -1,6 +1,7 @@
 """How many nearest neighbours two representations share, in blocks of rows."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -88,7 +89,7 @@ def _compared(measure, x: ArrayLike, y: ArrayLike, k: int, least: int = 2) -> Ar
     return compared(measure, x, y, count, least=least)
 
 
-def _nearest(x: Float[Array, "n d"], k: int) -> Int[Array, "n k"]:
+def nearest(x: Float[Array, "n d"], k: int) -> Int[Array, "n k"]:
     """The k largest dot products of each row with the others."""
     others = jnp.arange(len(x))
 
@@ -107,7 +108,7 @@ _refused = partial(
 
 @_refused
 def _mutual_knn(x: Array, y: Array, k: int) -> Array:
-    shared = _shared(_nearest(x, k), _nearest(y, k))
+    shared = _shared(nearest(x, k), nearest(y, k))
     # NaN has an order too, so it is carried on.
     unknown = 0 * (jnp.sum(x) + jnp.sum(y))
     return jnp.mean(shared.astype(x.dtype)) + unknown
@@ -115,14 +116,34 @@ def _mutual_knn(x: Array, y: Array, k: int) -> Array:
 
 @_refused
 def _cknna(x: Array, y: Array, k: int) -> Array:
-    neighbours = _nearest(x, k), _nearest(y, k)
-    shared = _shared(*neighbours)
-    everything = jnp.ones_like(shared)
-    both = _masked_hsic(x, y, neighbours[0], shared)
-    own = _masked_hsic(x, x, neighbours[0], everything)
-    other = _masked_hsic(y, y, neighbours[1], everything)
-    is_defined = (own > 0) & (other > 0)
-    scale = jnp.sqrt(jnp.where(is_defined, own, 1)) * jnp.sqrt(jnp.where(is_defined, other, 1))
+    return cknna_of(neighbourhoods(x, k), neighbourhoods(y, k))
+
+
+class Neighbourhoods(NamedTuple):
+    """What one representation brings to ``cknna``.
+
+    Attributes:
+      rows: (n, d).
+      nearest: (n, k) the neighbours of each.
+      own: () the HSIC of XXᵀ with itself, with all entries 0 but those of neighbours.
+    """
+
+    rows: Float[Array, "n d"]
+    nearest: Int[Array, "n k"]
+    own: Float[Array, ""]
+
+
+def neighbourhoods(x: Float[Array, "n d"], k: int) -> Neighbourhoods:
+    """Those of the k nearest of each row."""
+    found = nearest(x, k)
+    return Neighbourhoods(x, found, _masked_hsic(x, x, found, jnp.ones(found.shape, bool)))
+
+
+def cknna_of(x: Neighbourhoods, y: Neighbourhoods) -> Float[Array, ""]:
+    """``cknna`` of two representations."""
+    both = _masked_hsic(x.rows, y.rows, x.nearest, _shared(x.nearest, y.nearest))
+    is_defined = (x.own > 0) & (y.own > 0)
+    scale = jnp.sqrt(jnp.where(is_defined, x.own, 1)) * jnp.sqrt(jnp.where(is_defined, y.own, 1))
     return jnp.where(is_defined, both / scale, jnp.nan)
 
 

@@ -1,7 +1,7 @@
 """Measures of many pairs on the host: what one representation brings to all of its pairs is
-computed once, and what is left for a pair is a product of small matrices.
+computed once.
 
-In numpy's float64, as the programs for one pair are.
+In float64, as the programs for one pair are: by numpy, or by parts of those programs.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,32 +11,41 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from jaxalign._core.arrays import as_numbers
-from jaxalign._core.clouds import UNEVEN
+from jaxalign._core.clouds import uneven_below
 from jaxalign._core.known import is_on_host
+from jaxalign._core.linalg import centred
 from jaxalign._spectrum.routes.table import significant
 from jaxalign.similarity._cca import mean_cca, mean_squared_cca, pwcca, svcca
 from jaxalign.similarity._chance import mean_squared_cca_chance
 from jaxalign.similarity._estimators import cka_of
 from jaxalign.similarity._kernel_sums import KernelSums
-from jaxalign.similarity._neighbours import mutual_knn
+from jaxalign.similarity._neighbours import (
+    Neighbourhoods,
+    cknna,
+    cknna_of,
+    mutual_knn,
+    nearest,
+    neighbourhoods,
+)
 from jaxalign.similarity._pair import precision_of
 from jaxalign.similarity._procrustes import (
     angular_procrustes_distance,
     bures_similarity,
     procrustes_distance,
 )
-from jaxalign.similarity._rbf import rbf_cka
+from jaxalign.similarity._rbf import over_bandwidth, rbf_cka, rbf_cka_of
+from jaxalign.similarity._rsa import ranks_of_distances, rsa, rsa_of_ranks
 
-# Bytes that the kernels of all representations may take.
+# Bytes that the kernels of all representations may take, or the ranks of their distances.
 _KERNELS = 2 * 2**30
-
-
-# Rows whose products with all others are in memory at once.
-_ROWS = 512
+# The settings of `rsa` whose ranks are computed once.
+_DISTANCES = {"metric": "sqeuclidean"}
+_BY_RANKS = {**_DISTANCES, "compare": "spearman"}
 
 
 class Once(NamedTuple):
@@ -62,11 +71,18 @@ def once_for(measure: Callable[..., Any], arrays: Sequence[ArrayLike]) -> Once |
     function: Any = measure
     if isinstance(measure, partial) and not measure.args:
         function, settings = measure.func, dict(measure.keywords)
+    have_room = 8 * len(numbers) * len(numbers[0]) ** 2 <= _KERNELS
     if function is mutual_knn:
         return Once(partial(_nearest, **{"k": 10, **settings}), _shared)
-    if function is rbf_cka and 8 * len(numbers) * len(numbers[0]) ** 2 <= _KERNELS:
+    if function is cknna:
+        return Once(partial(_neighbourhoods, **{"k": 10, **settings}), _masked_cka)
+    if function is rbf_cka:
         estimator = settings.pop("estimator", "biased")
-        return Once(partial(_gaussian, **settings), partial(_cka, estimator=estimator))
+        if have_room:
+            return Once(partial(_gaussian, **settings), partial(_cka, estimator=estimator))
+        return Once(partial(_scaled, **settings), partial(_cka_of_scaled, estimator=estimator))
+    if function is rsa and have_room and {**_DISTANCES, **settings} == _BY_RANKS:
+        return Once(_ranked, _correlation_of_ranks)
     if function in _OF_SPACES:
         precision = precision_of(*numbers)
         space = partial(_space, precision=precision, **_settings_of_space(function, settings))
@@ -84,27 +100,51 @@ def _centred(x: np.ndarray) -> Float[np.ndarray, "n d"]:
 
 
 def _nearest(x: np.ndarray, k: int) -> Int[np.ndarray, "n k"]:
-    """The k largest dot products of each row with the others, in the order of rows; of equal ones
-    the earlier row.
-    """
-    x = np.asarray(x, np.float64)
-    found = np.empty((len(x), k), np.int64)
-    for start in range(0, len(x), _ROWS):
-        block = slice(start, start + _ROWS)
-        products = x[block] @ x.T
-        own = np.arange(len(products))
-        products[own, own + start] = -np.inf
-        least = np.partition(products, -k, axis=1)[:, -k, None]
-        is_nearer = products > least
-        is_last = products == least
-        lacking = k - is_nearer.sum(axis=1, keepdims=True)
-        is_found = is_nearer | (is_last & (np.cumsum(is_last, axis=1) <= lacking))
-        found[block] = np.nonzero(is_found)[1].reshape(-1, k)
-    return found
+    with jax.enable_x64(True):
+        return np.asarray(_jitted_nearest(jnp.asarray(x, jnp.float64), k))
 
 
 def _shared(x: Int[np.ndarray, "n k"], y: Int[np.ndarray, "n k"]) -> float:
     return float((x[:, :, None] == y[:, None, :]).any(axis=2).mean())
+
+
+def _neighbourhoods(x: np.ndarray, k: int) -> Neighbourhoods:
+    with jax.enable_x64(True):
+        return _jitted_neighbourhoods(jnp.asarray(x, jnp.float64), k)
+
+
+def _masked_cka(x: Neighbourhoods, y: Neighbourhoods) -> float:
+    with jax.enable_x64(True):
+        return float(_jitted_cknna(x, y))
+
+
+def _scaled(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> Array:
+    with jax.enable_x64(True):
+        return _jitted_scaled(jnp.asarray(x, jnp.float64), float(bandwidth), bool(relative))
+
+
+def _cka_of_scaled(x: Array, y: Array, estimator: str) -> float:
+    with jax.enable_x64(True):
+        return float(_jitted_rbf_cka(x, y, estimator))
+
+
+def _ranked(x: np.ndarray) -> Array:
+    with jax.enable_x64(True):
+        return _jitted_ranks(jnp.asarray(x, jnp.float64))
+
+
+def _correlation_of_ranks(x: Array, y: Array) -> float:
+    with jax.enable_x64(True):
+        return float(_jitted_rsa(x, y))
+
+
+_jitted_nearest = jax.jit(nearest, static_argnums=1)
+_jitted_neighbourhoods = jax.jit(neighbourhoods, static_argnums=1)
+_jitted_cknna = jax.jit(cknna_of)
+_jitted_scaled = jax.jit(over_bandwidth, static_argnums=(1, 2))
+_jitted_rbf_cka = jax.jit(rbf_cka_of, static_argnums=2)
+_jitted_ranks = jax.jit(lambda x: ranks_of_distances(centred(x)))
+_jitted_rsa = jax.jit(rsa_of_ranks)
 
 
 class _Kernel(NamedTuple):
@@ -124,7 +164,7 @@ def _gaussian(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> _
     distances = np.maximum(squares[:, None] + squares[None, :] - 2 * x @ x.T, 0)
     np.fill_diagonal(distances, np.inf)
     # Products round small distances by those of far rows.
-    for i in np.flatnonzero((distances < UNEVEN * squares.max()).any(axis=1)):
+    for i in np.flatnonzero((distances < uneven_below(x.dtype) * squares.max()).any(axis=1)):
         distances[i] = np.sum((x - x[i]) ** 2, axis=1)
     np.fill_diagonal(distances, 0)
     scale = bandwidth**2

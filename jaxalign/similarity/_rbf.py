@@ -66,15 +66,22 @@ def rbf_cka(
 
 
 def _rbf_cka(x: Array, y: Array, bandwidth: float, relative: bool, estimator: str) -> Array:
-    scaled = [_over_bandwidth(centred(part), bandwidth, relative) for part in (x, y)]
-    return cka_of(_sums(*scaled), estimator)
+    of_x, of_y = (over_bandwidth(part, bandwidth, relative) for part in (x, y))
+    return rbf_cka_of(of_x, of_y, estimator)
 
 
-def _over_bandwidth(x: Float[Array, "n d"], bandwidth: float, relative: bool) -> Array:
+def over_bandwidth(x: Float[Array, "n d"], bandwidth: float, relative: bool) -> Array:
+    """X about its mean in units of the bandwidth: what one representation brings to ``rbf_cka``."""
+    x = centred(x)
     if not relative:
         return x / bandwidth
     median = median_distance(x)
     return x / jnp.where(median > 0, bandwidth * median, jnp.nan)
+
+
+def rbf_cka_of(x: Float[Array, "n p"], y: Float[Array, "n q"], estimator: str) -> Array:
+    """``rbf_cka`` of two representations in units of their bandwidths."""
+    return cka_of(_sums(x, y), estimator)
 
 
 def _sums(x: Float[Array, "n p"], y: Float[Array, "n q"]) -> KernelSums:

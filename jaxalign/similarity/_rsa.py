@@ -161,8 +161,17 @@ def _of_ranks(x: Array, y: Array, metric: str, compare: str) -> Array:
 
     both = jnp.stack([as_wide(_prepared(part, metric)) for part in (x, y)])
     # One after the other: two at once take twice the memory.
-    ranks = lax.map(lambda part: _ranks(*_distances(part)), both)
-    k, l = ranks - ranks.mean(axis=1, keepdims=True)  # noqa: E741
+    return rsa_of_ranks(*lax.map(ranks_of_distances, both))
+
+
+def ranks_of_distances(x: Float[Array, "n d"]) -> Float[Array, " pairs"]:
+    """About their mean, of centred rows: what one representation brings to ``rsa`` by ranks."""
+    ranks = _ranks(*_distances(x))
+    return ranks - ranks.mean()
+
+
+def rsa_of_ranks(k: Float[Array, " pairs"], l: Float[Array, " pairs"]) -> Array:  # noqa: E741
+    """``rsa`` by ranks of two representations."""
     sizes = jnp.full(2, len(k), k.dtype)
     return _ratio(jnp.sum(k * l), jnp.sum(k * k), jnp.sum(l * l), sizes)
 

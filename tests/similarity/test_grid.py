@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxalign import similarity
+from jaxalign.similarity import _once
 from jaxalign.similarity._once import once_for
 
 
@@ -109,6 +110,8 @@ def test_neighbours_that_are_equally_near_are_the_same_as_of_one_pair(rng):
                 similarity.rbf_cka,
                 partial(similarity.rbf_cka, bandwidth=0.5, estimator="debiased"),
                 partial(similarity.rbf_cka, bandwidth=2.0, relative=False),
+                partial(similarity.cknna, k=4),
+                partial(similarity.rsa, compare="spearman"),
             )
         ),
     ],
@@ -122,6 +125,18 @@ def test_what_is_computed_once_gives_what_each_pair_gives(layers, measure):
     values = similarity.grid(xs, ys, measure)
     expected = np.array([[measure(x, y) for y in ys.values()] for x in xs.values()])
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bandwidth", [{}, {"bandwidth": 2, "relative": False}])
+@pytest.mark.filterwarnings("ignore::jaxalign.similarity.SimilarityWarning")
+def test_kernels_that_do_not_fit_in_memory_take_their_bandwidth_once(
+    layers, bandwidth, monkeypatch
+):
+    monkeypatch.setattr(_once, "_KERNELS", 0)
+    measure = partial(similarity.rbf_cka, **bandwidth)
+    test_what_is_computed_once_gives_what_each_pair_gives(layers, measure)
+    assert once_for(partial(similarity.rsa, compare="spearman"), layers[0].values()) is None
 
 
 def test_what_a_pair_refuses_a_grid_refuses(layers):
