@@ -93,7 +93,7 @@ def rows_of_grid(
     of_second = [once.prepare(np.asarray(y)) for y in second]
     for x in first:
         of_x = once.prepare(np.asarray(x))
-        row = np.array([once.compare(of_x, of_y) for of_y in of_second])
+        row = np.array([float(once.compare(of_x, of_y)) for of_y in of_second])
         # What the dtype does not hold is infinite, and said to be.
         with np.errstate(over="ignore"):
             row = row.astype(value.dtype)

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 
 from jaxalign._core.arrays import as_numbers
 from jaxalign._core.clouds import uneven_below
+from jaxalign._core.kinds import as_count, as_known_number
 from jaxalign._core.known import is_on_host
 from jaxalign._core.linalg import centred
 from jaxalign._spectrum.routes.table import significant
@@ -25,7 +26,6 @@ from jaxalign.similarity._chance import mean_squared_cca_chance
 from jaxalign.similarity._estimators import cka_of
 from jaxalign.similarity._kernel_sums import KernelSums
 from jaxalign.similarity._neighbours import (
-    Neighbourhoods,
     cknna,
     cknna_of,
     mutual_knn,
@@ -52,12 +52,12 @@ class Once(NamedTuple):
     """A measure in two steps.
 
     Attributes:
-      prepare: of one representation (n, d), in float64.
-      compare: of what it makes of two.
+      prepare: of one representation (n, d).
+      compare: a number, of what it makes of two.
     """
 
     prepare: Callable[[np.ndarray], Any]
-    compare: Callable[[Any, Any], float]
+    compare: Callable[[Any, Any], float | Array]
 
 
 def once_for(measure: Callable[..., Any], arrays: Sequence[ArrayLike]) -> Once | None:
@@ -72,17 +72,20 @@ def once_for(measure: Callable[..., Any], arrays: Sequence[ArrayLike]) -> Once |
     if isinstance(measure, partial) and not measure.args:
         function, settings = measure.func, dict(measure.keywords)
     have_room = 8 * len(numbers) * len(numbers[0]) ** 2 <= _KERNELS
-    if function is mutual_knn:
-        return Once(partial(_nearest, **{"k": 10, **settings}), _shared)
-    if function is cknna:
-        return Once(partial(_neighbourhoods, **{"k": 10, **settings}), _masked_cka)
+    if function in (mutual_knn, cknna):
+        k = as_count(settings.get("k", 10), "k")
+        if function is mutual_knn:
+            return Once(partial(_nearest, k=k), _shared)
+        return Once(partial(_neighbourhoods, k=k), _cknna_of)
     if function is rbf_cka:
-        estimator = settings.pop("estimator", "biased")
-        if have_room:
-            return Once(partial(_gaussian, **settings), partial(_cka, estimator=estimator))
-        return Once(partial(_scaled, **settings), partial(_cka_of_scaled, estimator=estimator))
+        estimator = settings.get("estimator", "biased")
+        bandwidth = as_known_number(settings.get("bandwidth", 1.0), "bandwidth")
+        relative = bool(settings.get("relative", True))
+        prepare, compare = (_gaussian, _cka) if have_room else (_scaled, _rbf_cka_of)
+        scaled = partial(prepare, bandwidth=bandwidth, relative=relative)
+        return Once(scaled, partial(compare, estimator=estimator))
     if function is rsa and have_room and {**_DISTANCES, **settings} == _BY_RANKS:
-        return Once(_ranked, _correlation_of_ranks)
+        return Once(_ranks, _rsa_of)
     if function in _OF_SPACES:
         precision = precision_of(*numbers)
         space = partial(_space, precision=precision, **_settings_of_space(function, settings))
@@ -99,52 +102,34 @@ def _centred(x: np.ndarray) -> Float[np.ndarray, "n d"]:
     return shifted - shifted.mean(axis=0)
 
 
-def _nearest(x: np.ndarray, k: int) -> Int[np.ndarray, "n k"]:
-    with jax.enable_x64(True):
-        return np.asarray(_jitted_nearest(jnp.asarray(x, jnp.float64), k))
+def _in_float64(function: Callable[..., Any], *settings: str) -> Callable[..., Any]:
+    """A part of the program for one pair, compiled, in jax's float64."""
+    compiled = jax.jit(function, static_argnames=settings)
+
+    def run(*representations: Any, **values: Any) -> Any:
+        with jax.enable_x64(True):
+            return compiled(*jax.tree.map(_widened, representations), **values)
+
+    return run
 
 
-def _shared(x: Int[np.ndarray, "n k"], y: Int[np.ndarray, "n k"]) -> float:
-    return float((x[:, :, None] == y[:, None, :]).any(axis=2).mean())
+def _widened(x: Array | np.ndarray) -> Array | np.ndarray:
+    # What a program made is of jax, and kept.
+    return x.astype(np.float64) if isinstance(x, np.ndarray) else x
 
 
-def _neighbourhoods(x: np.ndarray, k: int) -> Neighbourhoods:
-    with jax.enable_x64(True):
-        return _jitted_neighbourhoods(jnp.asarray(x, jnp.float64), k)
+_nearest = _in_float64(nearest, "k")
+_neighbourhoods = _in_float64(neighbourhoods, "k")
+_cknna_of = _in_float64(cknna_of)
+_scaled = _in_float64(over_bandwidth, "bandwidth", "relative")
+_rbf_cka_of = _in_float64(rbf_cka_of, "estimator")
+_ranks = _in_float64(lambda x: ranks_of_distances(centred(x)))
+_rsa_of = _in_float64(rsa_of_ranks)
 
 
-def _masked_cka(x: Neighbourhoods, y: Neighbourhoods) -> float:
-    with jax.enable_x64(True):
-        return float(_jitted_cknna(x, y))
-
-
-def _scaled(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> Array:
-    with jax.enable_x64(True):
-        return _jitted_scaled(jnp.asarray(x, jnp.float64), float(bandwidth), bool(relative))
-
-
-def _cka_of_scaled(x: Array, y: Array, estimator: str) -> float:
-    with jax.enable_x64(True):
-        return float(_jitted_rbf_cka(x, y, estimator))
-
-
-def _ranked(x: np.ndarray) -> Array:
-    with jax.enable_x64(True):
-        return _jitted_ranks(jnp.asarray(x, jnp.float64))
-
-
-def _correlation_of_ranks(x: Array, y: Array) -> float:
-    with jax.enable_x64(True):
-        return float(_jitted_rsa(x, y))
-
-
-_jitted_nearest = jax.jit(nearest, static_argnums=1)
-_jitted_neighbourhoods = jax.jit(neighbourhoods, static_argnums=1)
-_jitted_cknna = jax.jit(cknna_of)
-_jitted_scaled = jax.jit(over_bandwidth, static_argnums=(1, 2))
-_jitted_rbf_cka = jax.jit(rbf_cka_of, static_argnums=2)
-_jitted_ranks = jax.jit(lambda x: ranks_of_distances(centred(x)))
-_jitted_rsa = jax.jit(rsa_of_ranks)
+def _shared(x: Int[Array, "n k"], y: Int[Array, "n k"]) -> float:
+    of_x, of_y = np.asarray(x), np.asarray(y)
+    return float((of_x[:, :, None] == of_y[:, None, :]).any(axis=2).mean())
 
 
 class _Kernel(NamedTuple):
@@ -158,7 +143,7 @@ class _Kernel(NamedTuple):
         return float(np.vdot(self.entries, other.entries)), float(np.vdot(*diagonals))
 
 
-def _gaussian(x: np.ndarray, bandwidth: float = 1.0, relative: bool = True) -> _Kernel:
+def _gaussian(x: np.ndarray, bandwidth: float, relative: bool) -> _Kernel:
     x = _centred(x)
     squares = np.sum(x**2, axis=1)
     distances = np.maximum(squares[:, None] + squares[None, :] - 2 * x @ x.T, 0)
