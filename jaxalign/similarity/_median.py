@@ -14,6 +14,8 @@ from jaxalign.similarity._blocks import by_rows, first_largest
 # count as 0.
 _HALVINGS = 64
 _LEAST = 1e-30
+# So many distances stay in the cache of a CPU.
+_IN_CACHE = 1 << 20
 # Bits of a distance that a pass over all pairs finds.
 _DIGIT = 16
 # Thresholds of a pass over all pairs. The first ones are a factor apart, down to 16⁻³¹ of the
@@ -45,10 +47,12 @@ def _order_statistic(cloud: Cloud, rank: Float[Array, ""]) -> Float[Array, ""]:
     """A number at least as large as the ``rank``-th squared distance, and below the next larger
     one.
     """
-    if len(cloud.rows) ** 2 <= _blocks.AT_ONCE:
+    entries = len(cloud.rows) ** 2
+    if entries <= _IN_CACHE:
         return _by_halving(cloud, rank)
+    by_comparing = _by_halving if entries <= _blocks.AT_ONCE else _by_thresholds
     # A CPU adds to places in memory faster than it compares; on a TPU it is the other way round.
-    return lax.platform_dependent(cloud, rank, cpu=_by_digits, default=_by_thresholds)
+    return lax.platform_dependent(cloud, rank, cpu=_by_digits, default=by_comparing)
 
 
 def _by_halving(cloud: Cloud, rank: Float[Array, ""]) -> Float[Array, ""]:
@@ -86,7 +90,7 @@ def _by_digits(cloud: Cloud, rank: Float[Array, ""]) -> Float[Array, ""]:
     whole = jnp.dtype(f"uint{width}")
     others = jnp.arange(len(x))
     # The last row comes before no other, so that it may fill the last block.
-    size = max(1, _blocks.AT_ONCE // len(x))
+    size = min(len(x), max(1, _blocks.AT_ONCE // len(x)))
     blocks = jnp.minimum(jnp.arange(-(-len(x) // size) * size), len(x) - 1).reshape(-1, size)
 
     def digit(found: tuple[Array, Array], shift: Array) -> tuple[tuple[Array, Array], None]:

@@ -28,8 +28,8 @@ def neighbours(x, k):
 @pytest.fixture(params=["held", "digits", "thresholds"])
 def way(request, monkeypatch):
     """How the median is found: of distances in memory, else on a CPU, else on accelerators."""
-    if request.param == "held":
-        monkeypatch.setattr(_blocks, "AT_ONCE", 1 << 22)
+    if request.param != "held":
+        monkeypatch.setattr(_median, "_IN_CACHE", 0)
     if request.param == "thresholds":
         monkeypatch.setattr(_median, "_by_digits", _median._by_thresholds)
 
