@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float
 
 from jaxalign._core.arrays import as_numbers
@@ -24,19 +24,20 @@ from jaxalign._core.derivatives import without_derivative
 from jaxalign._core.float64 import exactly, float64_inside, of_jax_or_numpy
 from jaxalign._core.kinds import as_count, require_number
 from jaxalign._core.known import known_values
-from jaxalign._core.linalg import eigh, eigh_on_tpu, matmul
+from jaxalign._core.linalg import eigh, eigh_on_tpu, in_row_space, matmul
 from jaxalign._core.platform import on_platform
 from jaxalign._spectrum.products import products
 from jaxalign._spectrum.room import require_room_for
 from jaxalign._spectrum.routes.table import refuse_float64
 
 _COPIES = 5
-"""Of the d × d sums that there are at once."""
+"""Of the sums that there are at once, d × d or of few rows n + ñ each way."""
 
 
 class _Algebra(NamedTuple):
     """Products of rows and the eigensolver, in the dtype that a platform computes in."""
 
+    dtype: DTypeLike
     products: Callable[..., Array]
     eigh: Callable[[Array], Any]
 
@@ -74,7 +75,7 @@ def label_alignment_loss(
 
     Raises:
       ValueError: shapes that do not fit; ranks not from 0 to d; a negative strength; values not
-        finite, or d × d sums that memory has no room for (eager calls).
+        finite, or sums that memory has no room for, d × d or of fewer rows (n + ñ)² (eager calls).
 
     Example:
       >>> import jax.numpy as jnp
@@ -112,10 +113,9 @@ def _loss_of(
     rank: int, unlabelled_rank: int, strength: Array, w: Array, phi: Array, y: Array, other: Array
 ) -> Float[Array, ""]:
     residual = matmul(phi, w) - y
-    # Σ_{i>k} σ_i²(v_iᵀw)² = wᵀMw with M = Σ_{i>k} σ_i² v_i v_iᵀ.
-    removed = _tail(phi, rank)
-    added = _tail(other, unlabelled_rank)
-    return jnp.sum(residual**2) + jnp.sum(w * matmul(strength * added - removed, w))
+    removed = _penalty(phi, w, rank)
+    added = _penalty(other, w, unlabelled_rank)
+    return jnp.sum(residual**2) + strength * added - removed
 
 
 def label_alignment_weights(
@@ -172,33 +172,59 @@ def _weights(
 def _weights_of(
     rank: int, unlabelled_rank: int, strength: Array, phi: Array, y: Array, other: Array
 ) -> Float[Array, "d c"]:
-    d = phi.shape[1]
+    are_few = len(phi) + len(other) < phi.shape[1]
 
-    def run(algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array) -> Array:
-        products, eigh = algebra
+    def of_few_rows(
+        algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array
+    ) -> Array:
+        """In the space of all rows, outside of which w is 0."""
+        coordinates, directions = in_row_space(jnp.concatenate([phi, other]).astype(algebra.dtype))
+        parts = jnp.split(coordinates, [len(phi)])
+        return matmul(directions.T, of_many_rows(algebra, strength, parts[0], y, parts[1]))
+
+    def of_many_rows(
+        algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array
+    ) -> Array:
+        dtype, products, eigh = algebra
+        d = phi.shape[1]
         both = products([phi], [y])
         gram = both[:, :d]
         # Setting the loss's gradient to 0 gives M w = Φᵀy with
         # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
         added = _without_largest(eigh, products([other]), unlabelled_rank)
-        added = strength.astype(added.dtype) * added
+        added = strength.astype(dtype) * added
         vectors, values = eigh(gram - _without_largest(eigh, gram, rank) + added)
         # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
         is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
         along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
-        return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0)).astype(y.dtype)
+        return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0))
 
+    run = of_few_rows if are_few else of_many_rows
     return _by_platform(run, _OF_WEIGHTS, strength, phi, y, other)
 
 
-def _tail(rows: Float[Array, "n d"], rank: int) -> Float[Array, "d d"]:
-    """Σ_{i>k} σ_i² v_i v_iᵀ of rows with singular values σ_i and right singular vectors v_i."""
+def _penalty(
+    rows: Float[Array, "n d"], weights: Float[Array, "d c"], rank: int
+) -> Float[Array, ""]:
+    """Σ_{i>k} σ_i²(v_iᵀw)² of rows X = UΣVᵀ."""
+    n, d = rows.shape
+    if n < d:
+        # v_iᵀw σ_i = u_iᵀ(Xw).
+        left = _by_platform(partial(_weakest, rank), _OF_ROWS, rows)
+        return jnp.sum(matmul(left.T, matmul(rows, weights)) ** 2)
+    tail = _by_platform(partial(_tail, rank), _OF_ROWS, rows)
+    return jnp.sum(weights * matmul(tail, weights))
 
-    def run(algebra: _Algebra, rows: Array) -> Array:
-        products, eigh = algebra
-        return _without_largest(eigh, products([rows]), rank).astype(rows.dtype)
 
-    return _by_platform(run, _OF_ROWS, rows)
+def _weakest(rank: int, algebra: _Algebra, rows: Float[Array, "n d"]) -> Float[Array, "n n-k"]:
+    """The left singular vectors but for the first k."""
+    vectors, _ = algebra.eigh(algebra.products([rows.T]))  # ascending
+    return vectors[:, : max(len(rows) - rank, 0)]
+
+
+def _tail(rank: int, algebra: _Algebra, rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """Σ_{i>k} σ_i² v_i v_iᵀ."""
+    return _without_largest(algebra.eigh, algebra.products([rows]), rank)
 
 
 _OF_WEIGHTS = "label_alignment_weights has no derivative; differentiate label_alignment_loss"
@@ -212,11 +238,16 @@ def _by_platform(run: Callable[..., Array], reason: str, *arrays: Array) -> Arra
     """``run`` in float64; on a TPU, which has none, in float32. ``reason`` is why it has no
     derivative.
     """
-    usual = float64_inside(partial(run, _Algebra(products, eigh)))
-    if arrays[-1].dtype == jnp.float64:
+    dtype = arrays[-1].dtype
+
+    def in_float64(*arrays: Array) -> Array:
+        return run(_Algebra(np.float64, products, eigh), *arrays).astype(dtype)
+
+    usual = float64_inside(in_float64)
+    if dtype == jnp.float64:
         on_tpu = refuse_float64
     else:
-        on_tpu = partial(run, _Algebra(_products_in_own_dtype, eigh_on_tpu))
+        on_tpu = partial(run, _Algebra(dtype, _products_in_own_dtype, eigh_on_tpu))
     return without_derivative(partial(on_platform, usual, on_tpu), reason)(*arrays)
 
 
@@ -228,7 +259,7 @@ def _products_in_own_dtype(left: Sequence[Array], right: Sequence[Array] = ()) -
 def _without_largest(eigh: Callable, gram: Float[Array, "d d"], rank: int) -> Float[Array, "d d"]:
     """A Gram matrix without its ``rank`` largest eigenvalues."""
     vectors, values = eigh(gram)  # ascending
-    count = len(gram) - rank
+    count = max(len(gram) - rank, 0)
     return matmul(vectors[:, :count] * values[None, :count], vectors[:, :count].T)
 
 
@@ -266,7 +297,7 @@ def _checked(
         )
     d = phi.shape[1]
     require_room_for(
-        8 * d**2,
+        8 * min(d, len(phi) + len(other)) ** 2,
         _COPIES,
         phi,
         f"features of d = {d:,} columns",

@@ -2,6 +2,8 @@
 gradient descent.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,6 +97,35 @@ def test_directions_without_a_minimum_get_no_weight(data):
     weights = ja.label_alignment_weights(features, targets, features, rank=2, unlabelled_rank=6)
     right = np.linalg.svd(features.astype(float))[2]
     np.testing.assert_allclose(right[2:] @ np.asarray(weights), 0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [7, 15])
+@pytest.mark.parametrize("ranks", [(3, 2), (9, 0), (20, 20)])
+def test_of_few_rows_of_many_columns(rng, n, ranks, x64):
+    """All is as of d × d sums, which are not computed: of 5 + n rows of 20 columns."""
+    shapes = (n, 20), (n, 2), (5, 20), (20, 2)
+    phi, y, other, w = (rng.standard_normal(shape) for shape in shapes)
+
+    def tail(rows, rank):
+        _, sigma, right = np.linalg.svd(rows)
+        squares = np.pad(sigma**2, (0, 20 - len(sigma)))
+        squares[:rank] = 0
+        return (right.T * squares) @ right
+
+    change = 0.7 * tail(other, ranks[1]) - tail(phi, ranks[0])
+    expected = np.linalg.pinv(phi.T @ phi + change, rcond=1e-9) @ phi.T @ y
+    settings = {"rank": ranks[0], "unlabelled_rank": ranks[1], "strength": 0.7}
+    arrays = [x.astype(np.float32) for x in (phi, y, other)]
+    found = ja.label_alignment_weights(*arrays, **settings)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    loss = partial(ja.label_alignment_loss, **settings)
+    value, slope = jax.value_and_grad(loss)(w.astype(np.float32), *arrays)
+    np.testing.assert_allclose(
+        value, ((phi @ w - y) ** 2).sum() + (w * (change @ w)).sum(), rtol=1e-4
+    )
+    exact = 2 * (phi.T @ (phi @ w - y) + change @ w)
+    np.testing.assert_allclose(slope, exact, atol=1e-4 * np.abs(exact).max())
 
 
 def test_bad_input_is_explained(data):
