@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxalign as ja
+from jaxalign._spectrum import room
 
 
 @pytest.fixture
@@ -126,6 +127,27 @@ def test_of_few_rows_of_many_columns(rng, n, ranks, x64):
     )
     exact = 2 * (phi.T @ (phi @ w - y) + change @ w)
     np.testing.assert_allclose(slope, exact, atol=1e-4 * np.abs(exact).max())
+
+
+@pytest.mark.slow
+def test_sums_that_memory_has_no_room_for_are_refused(monkeypatch):
+    """Those of few rows have room, however many columns there are."""
+    monkeypatch.setattr(room, "available", lambda device: 2**30)
+    ranks = {"rank": 1, "unlabelled_rank": 1}
+
+    def of_ones(n, d):
+        rows = np.broadcast_to(np.float32(1), (n, d))
+        return rows, np.ones((n, 1), np.float32), rows
+
+    few = of_ones(4, 20_000)
+    weights = ja.label_alignment_weights(*few, **ranks)
+    assert float(ja.label_alignment_loss(weights, *few, **ranks)) < 1e-6
+    many = of_ones(3000, 6000)
+    refusal = r"6,000 columns need 1\.34 GiB .* 1 GiB are available"
+    with pytest.raises(ValueError, match=refusal):
+        ja.label_alignment_weights(*many, **ranks)
+    with pytest.raises(ValueError, match=refusal):
+        ja.label_alignment_loss(np.ones(6000), *many, **ranks)
 
 
 def test_bad_input_is_explained(data):

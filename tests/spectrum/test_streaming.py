@@ -157,13 +157,6 @@ def test_wide_streams_plan_their_memory_before_they_sum(method, monkeypatch):
 def test_wide_sums_plan_their_memory(monkeypatch):
     monkeypatch.setattr(room, "available", lambda device: 2**30)
     rows = np.broadcast_to(np.float32(1), (4, 20_000))
-    ranks = {"rank": 1, "unlabelled_rank": 1}
-
-    def weights(x, y):
-        return ja.label_alignment_weights(x, y, x, **ranks)
-
-    def loss(x, y):
-        return ja.label_alignment_loss(np.ones(20_000), x, y, x, **ranks)
 
     def pair(x, y):
         return ja.similarity.pair_moments(x, x)
@@ -171,7 +164,7 @@ def test_wide_sums_plan_their_memory(monkeypatch):
     def of_stream(x, y):
         return ja.accumulate([(x, y)])
 
-    for function in (ja.moments, ja.triangle, of_stream, weights, loss, pair):
+    for function in (ja.moments, ja.triangle, of_stream, pair):
         with pytest.raises(ValueError, match=r"0,000 columns need .* are available on the cpu"):
             function(rows, np.ones((4, 1)))
 
