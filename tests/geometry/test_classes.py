@@ -94,6 +94,7 @@ def test_turns_shifts_and_scale_change_nothing(x):
         np.testing.assert_allclose(lidar, expected_lidar, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_lidar_is_its_definition(x):
     means, within, _ = parts(x)
     s_w = np.mean(

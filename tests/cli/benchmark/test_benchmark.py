@@ -33,6 +33,7 @@ def test_benchmark_prints_a_table_and_keeps_numbers_and_picture(tmp_path, capsys
     assert (tmp_path / "cpu-throughput.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_an_interrupted_benchmark_says_so(tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

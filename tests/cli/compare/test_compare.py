@@ -82,6 +82,7 @@ def test_files_leave_a_complete_folder_that_can_be_shown(capsys, tmp_path):
     assert "1 of 2 pairs are more alike than chance." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_models_on_a_data_set(undrawn, tmp_path):
     out = str(tmp_path)
     assert (

@@ -299,6 +299,7 @@ def test_an_existing_inspection_needs_overwrite(undrawn, mine, capsys):
     assert read_inspection("run").inspection.num_samples == 40
 
 
+@pytest.mark.slow
 def test_the_title_and_command_tell_what_was_done(undrawn, mine):
     assert main(["inspect", f"{mine}:Images", "--num-samples", "30", "--out", "run"]) == 0
     config = json.loads(Path("run/config.json").read_text(encoding="utf-8"))

@@ -141,6 +141,7 @@ def test_the_verdict_is_about_the_order_of_areas(few, best_in_the_middle):
     assert "1 of 2 layers are above the one before them; the most aligned is hidden_2." in text
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_the_most_aligned_layer_and_says_where_the_last_one_stands(
     few, best_in_the_middle
 ):

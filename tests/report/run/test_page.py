@@ -41,6 +41,7 @@ def test_self_contained_and_well_formed(page_of, faults, request, name):
     assert not re.search(r"\bnan\b", text)
 
 
+@pytest.mark.slow
 def test_names_are_escaped(history, page_of):
     text = page_of(history)
     assert "Cats against &lt;dogs&gt;" in text
@@ -81,6 +82,7 @@ def test_a_layer_without_a_null_has_a_blank(own, page_of):
     assert rows["hidden_1"][2] != "–"
 
 
+@pytest.mark.slow
 def test_a_users_measures_are_in_the_table(own, page_of):
     text = page_of(own)
     rows = table_of(text)
@@ -121,6 +123,7 @@ def test_says_so_when_depth_does_not_help(best_in_the_middle, page_of):
     assert '<tr class="headline"><td>hidden_2</td>' in text
 
 
+@pytest.mark.slow
 def test_unfinished_and_diverged_runs_say_so(history, diverged, page_of):
     unfinished = page_of(history, {"status": "interrupted"})
     assert "This run did not finish: it came to step 40." in unfinished

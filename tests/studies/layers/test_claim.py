@@ -92,6 +92,7 @@ def test_held_out_rows_decide_nothing_and_are_told():
     assert verdict.notes[0].startswith("the same on rows held out of training: contradicted, -1")
 
 
+@pytest.mark.slow
 def test_of_a_resnet_and_a_transformer_blocks_alone_are_measured():
     problem = parts_named(FASHION, 8, 8).trained_on
     names = []
