@@ -44,34 +44,47 @@ def weights_of(
 ) -> Float[Array, "d c"]:
     """The weights of the least loss."""
     are_few = len(phi) + len(other) < phi.shape[1]
-
-    def of_few_rows(
-        algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array
-    ) -> Array:
-        """In the space of all rows, outside of which w is 0."""
-        coordinates, directions = in_row_space(jnp.concatenate([phi, other]).astype(algebra.dtype))
-        parts = jnp.split(coordinates, [len(phi)])
-        return matmul(directions.T, of_many_rows(algebra, strength, parts[0], y, parts[1]))
-
-    def of_many_rows(
-        algebra: _Algebra, strength: Array, phi: Array, y: Array, other: Array
-    ) -> Array:
-        dtype, products, eigh = algebra
-        d = phi.shape[1]
-        both = products([phi], [y])
-        gram = both[:, :d]
-        # Setting the loss's gradient to 0 gives M w = Φᵀy with
-        # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
-        added = _without_largest(eigh, products([other]), unlabelled_rank)
-        added = strength.astype(dtype) * added
-        vectors, values = eigh(gram - _without_largest(eigh, gram, rank) + added)
-        # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
-        is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
-        along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
-        return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0))
-
-    run = of_few_rows if are_few else of_many_rows
+    run = partial(_minimizer_of_few_rows if are_few else _minimizer, rank, unlabelled_rank)
     return _by_platform(run, _OF_WEIGHTS, strength, phi, y, other)
+
+
+def _minimizer_of_few_rows(
+    rank: int,
+    unlabelled_rank: int,
+    algebra: _Algebra,
+    strength: Array,
+    phi: Array,
+    y: Array,
+    other: Array,
+) -> Float[Array, "d c"]:
+    """In the space of all rows, outside of which w is 0."""
+    coordinates, directions = in_row_space(jnp.concatenate([phi, other]).astype(algebra.dtype))
+    phi, other = jnp.split(coordinates, [len(phi)])
+    weights = _minimizer(rank, unlabelled_rank, algebra, strength, phi, y, other)
+    return matmul(directions.T, weights)
+
+
+def _minimizer(
+    rank: int,
+    unlabelled_rank: int,
+    algebra: _Algebra,
+    strength: Array,
+    phi: Array,
+    y: Array,
+    other: Array,
+) -> Float[Array, "d c"]:
+    dtype, products, eigh = algebra
+    d = phi.shape[1]
+    both = products([phi], [y])
+    gram = both[:, :d]
+    # Setting the loss's gradient to 0 gives M w = Φᵀy with
+    # M = ΦᵀΦ − Σ_{i>k} σ_i² v_i v_iᵀ + λ Σ_{i>k̃} σ̃_i² ṽ_i ṽ_iᵀ.
+    added = strength.astype(dtype) * _without_largest(eigh, products([other]), unlabelled_rank)
+    vectors, values = eigh(gram - _without_largest(eigh, gram, rank) + added)
+    # The pseudo-inverse of M: eigenvalues of rounding get weight 0.
+    is_nonzero = values > values[-1] * d * jnp.finfo(values.dtype).eps
+    along = matmul(vectors.T, both[:, d:]) / jnp.where(is_nonzero, values, 1)[:, None]
+    return matmul(vectors, jnp.where(is_nonzero[:, None], along, 0))
 
 
 def _penalty(

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
@@ -121,6 +120,9 @@ def _widened(x: Array | np.ndarray) -> Array | np.ndarray:
 _nearest = _in_float64(nearest, "k")
 _neighbourhoods = _in_float64(neighbourhoods, "k")
 _cknna_of = _in_float64(cknna_of)
+_cka_of_sums = _in_float64(
+    lambda *sums, estimator: cka_of(KernelSums(*sums), estimator), "estimator"
+)
 _scaled = _in_float64(over_bandwidth, "bandwidth", "relative")
 _rbf_cka_of = _in_float64(rbf_cka_of, "estimator")
 _ranks = _in_float64(lambda x: ranks_of_distances(centred(x)))
@@ -167,13 +169,8 @@ def _cka(x: _Kernel, y: _Kernel, estimator: str) -> float:
     pairs = [first.sums_with(second) for first, second in ((x, y), (x, x), (y, y))]
     inner, diagonal = np.array(pairs).T
     traces = np.array([np.trace(each.entries) for each in (x, y)])
-    with jax.enable_x64(True):
-        numbers = (len(x.entries), traces, inner, diagonal)
-        sums = KernelSums(*(jnp.asarray(each, jnp.float64) for each in numbers))
-        return float(_jitted_cka(sums, estimator))
-
-
-_jitted_cka = jax.jit(cka_of, static_argnums=1)
+    n = np.array(len(x.entries))
+    return float(_cka_of_sums(n, traces, inner, diagonal, estimator=estimator))
 
 
 class _Space(NamedTuple):
