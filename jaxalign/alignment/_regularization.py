@@ -24,7 +24,7 @@ from jaxalign._spectrum.room import require_room_for
 from jaxalign.alignment._label_alignment import loss_of, weights_of
 
 _COPIES = 5
-"""Of the sums that there are at once, d × d or of few rows n + ñ each way."""
+"""How many sums of their size there are at once."""
 
 
 def label_alignment_loss(
@@ -60,7 +60,7 @@ def label_alignment_loss(
 
     Raises:
       ValueError: shapes that do not fit; ranks not from 0 to d; a negative strength; values not
-        finite, or sums that memory has no room for, d × d or of fewer rows (n + ñ)² (eager calls).
+        finite, or sums that memory has no room for (eager calls).
 
     Example:
       >>> import jax.numpy as jnp
@@ -83,6 +83,7 @@ def _loss(
     rank: int, unlabelled_rank: int, strength: float, weights: ArrayLike, *arrays: ArrayLike
 ) -> Float[Array, ""]:
     phi, y, other = _checked(*arrays)
+    _require_room(phi, min(phi.shape[1], max(len(phi), len(other))) ** 2)
     w = as_dtype(as_real_floats(weights, "weights"), phi.dtype)
     if w.ndim == 1:
         w = w[:, None]
@@ -140,6 +141,9 @@ def _weights(
     rank: int, unlabelled_rank: int, strength: float, *arrays: ArrayLike
 ) -> Float[Array, "d c"]:
     phi, y, other = _checked(*arrays)
+    # Of few rows also an orthonormal basis of them is computed.
+    d = phi.shape[1]
+    _require_room(phi, d * min(d, len(phi) + len(other)))
     return weights_of(rank, unlabelled_rank, jnp.asarray(strength, phi.dtype), phi, y, other)
 
 
@@ -175,11 +179,9 @@ def _checked(
             "features and unlabelled must have as many columns, "
             f"found {phi.shape[1]} and {other.shape[1]}"
         )
-    d = phi.shape[1]
-    require_room_for(
-        8 * min(d, len(phi) + len(other)) ** 2,
-        _COPIES,
-        phi,
-        f"features of d = {d:,} columns",
-    )
     return phi, as_dtype(y, phi.dtype), other
+
+
+def _require_room(phi: Float[Array, "n d"], entries: int) -> None:
+    found = f"features of d = {phi.shape[1]:,} columns"
+    require_room_for(8 * entries, _COPIES, phi, found)

@@ -142,7 +142,9 @@ def test_sums_that_memory_has_no_room_for_are_refused(monkeypatch):
     few = of_ones(4, 20_000)
     weights = ja.label_alignment_weights(*few, **ranks)
     assert float(ja.label_alignment_loss(weights, *few, **ranks)) < 1e-6
-    many = of_ones(3000, 6000)
+    with pytest.raises(ValueError, match=r"200,000 columns need 2\.98 GiB .* 1 GiB are available"):
+        ja.label_alignment_weights(*of_ones(200, 200_000), **ranks)
+    many = of_ones(6000, 6000)
     refusal = r"6,000 columns need 1\.34 GiB .* 1 GiB are available"
     with pytest.raises(ValueError, match=refusal):
         ja.label_alignment_weights(*many, **ranks)
